@@ -1,0 +1,44 @@
+# make run    make the virtual environment, install the project, start it
+# make test   install what the tests need, run them
+# make lint   ruff and mypy
+PYTHON ?= python3
+PORT ?= 8080
+BIN := .venv/bin
+
+.PHONY: run test lint browser clean
+
+run: .venv/.installed
+	@ABTEST_PORT="$${ABTEST_PORT:-$(PORT)}" $(BIN)/abtest up
+
+test: .venv/.installed-dev browser
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "abtest needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv \
+	  || { echo "could not make .venv: on Debian and Ubuntu, install python3-venv"; rm -rf .venv; exit 1; }
+
+.venv/.installed: setup.py pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.installed-dev: setup.py pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ .venv/.installed
+
+# The browser tests drive the system's Chromium; install it where that is possible, skip them where not.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	  || command -v google-chrome >/dev/null || [ -n "$$ABTEST_TEST_BROWSER" ] \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
+	  || echo "no Chromium found: the browser tests will be skipped"
+
+clean:
+	rm -rf .venv build dist *.egg-info

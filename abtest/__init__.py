@@ -1,0 +1,1 @@
+"""A self-hosted A/B-test server for mobile apps."""

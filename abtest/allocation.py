@@ -1,0 +1,159 @@
+"""Which variant a position gets: keyed permuted blocks. Pure: no clock, no I/O, no random state.
+
+Algorithm version 1, pinned by golden vectors in the tests:
+
+- The weights, in lowest terms, are integers a_i with sum D.
+- D <= 64: every block has D positions and holds variant i exactly a_i times.
+- D > 64: blocks have 20 positions; their contents follow Tijdeman's chairman assignment, which keeps every count
+  within 1 of n times its share at each block end, and exactly on it at every multiple of D.
+- Within a block the order is a Fisher-Yates shuffle whose random bytes are BLAKE2b, keyed with the experiment's
+  256-bit seed, over (version, phase, block, counter), with rejection sampling.
+"""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from hashlib import blake2b
+from math import gcd
+
+VERSION = 1
+SEED_BYTES = 32
+LARGEST_WHOLE_BLOCK = 64
+TIJDEMAN_BLOCK = 20
+
+Weights = tuple[int, ...]
+Counts = tuple[int, ...]
+
+
+def lowest_terms(weights: Sequence[Decimal]) -> Weights:
+    """Integers in exactly the proportion of the weights, with no common divisor.
+
+    Raises ValueError when a weight is negative or none is positive.
+    """
+    fractions = [Fraction(weight) for weight in weights]
+    if min(fractions) < 0 or not any(fractions):
+        raise ValueError("weights must not be negative, and one must be positive")
+    scale = 1
+    for fraction in fractions:
+        scale = scale * fraction.denominator // gcd(scale, fraction.denominator)
+    integers = [int(fraction * scale) for fraction in fractions]
+    divisor = gcd(*integers)
+    return tuple(integer // divisor for integer in integers)
+
+
+def share(weights: Weights, variant: int) -> Fraction:
+    """The part of all enrolments that belongs to a variant."""
+    return Fraction(weights[variant], sum(weights))
+
+
+def block_length(weights: Weights) -> int:
+    """Positions per block."""
+    total = sum(weights)
+    return total if total <= LARGEST_WHOLE_BLOCK else TIJDEMAN_BLOCK
+
+
+def bound(weights: Weights) -> Fraction:
+    """The farthest that any count may ever be from n times its share, anywhere in a block.
+
+    Whole blocks: a_i (1 - a_i / D), reached when all of a variant's positions come first or last.
+    Tijdeman blocks: the same within the block, plus at most 1 - 1 / (2 (k - 1)) carried over its ends
+    (R. Tijdeman, The chairman assignment problem, Discrete Mathematics 32, 1980).
+    """
+    length = block_length(weights)
+    within = max(length * share(weights, i) * (1 - share(weights, i)) for i in range(len(weights)))
+    if length == sum(weights):
+        return within
+    return within + 1 - Fraction(1, 2 * max(sum(weight > 0 for weight in weights) - 1, 1))
+
+
+def no_counts(weights: Weights) -> Counts:
+    """The counts before the first block."""
+    return (0,) * len(weights)
+
+
+def draw(
+    seed: bytes, phase: int, weights: Weights, first: int, number: int, counts: Counts
+) -> tuple[list[int], Counts]:
+    """The variants of `number` positions from position `first` on, as indices into `weights`.
+
+    `counts` are the counts per variant at the start of the block in which `first` lies; what is returned beside
+    the variants are those of the block in which the next position lies. They are needed for Tijdeman blocks,
+    whose contents depend on what came before, so that a draw costs the same however many went before it.
+    """
+    length = block_length(weights)
+    block, offset = divmod(first, length)
+    variants: list[int] = []
+    while number > 0:
+        contents = _contents(weights, block, counts)
+        take = min(length - offset, number)
+        variants += shuffled_block(seed, phase, contents, block)[offset : offset + take]
+        number -= take
+        if offset + take < length:
+            break
+        counts = tuple(before + more for before, more in zip(counts, contents, strict=True))
+        block, offset = block + 1, 0
+    return variants, counts
+
+
+def variants_in_order(seed: bytes, phase: int, weights: Weights) -> Iterator[int]:
+    """The variant of position 0, 1, 2 and so on, without end."""
+    block, counts = 0, no_counts(weights)
+    while True:
+        contents = _contents(weights, block, counts)
+        yield from shuffled_block(seed, phase, contents, block)
+        counts = tuple(before + more for before, more in zip(counts, contents, strict=True))
+        block += 1
+
+
+def _contents(weights: Weights, block: int, counts: Counts) -> Counts:
+    """How often each variant stands in a block that starts after `counts`."""
+    if block_length(weights) == sum(weights):
+        return weights
+    return _tijdeman(weights, block * TIJDEMAN_BLOCK, counts)
+
+
+def _tijdeman(weights: Weights, start: int, counts: Counts) -> Counts:
+    """Tijdeman's chairman assignment for the next 20 terms, in integers.
+
+    At term n, of the variants with n share_i - count_i >= 1 / (2k - 2), the one whose deadline
+    (1 - 1 / (2k - 2) - n share_i + count_i) / share_i is earliest is taken.
+    """
+    total = sum(weights)
+    candidates = [i for i, weight in enumerate(weights) if weight]
+    scale = 2 * max(len(candidates) - 1, 1)
+    current = list(counts)
+    for term in range(start + 1, start + TIJDEMAN_BLOCK + 1):
+        chosen, best, best_weight = -1, 0, 1
+        for i in candidates:
+            due = scale * (weights[i] * term - total * current[i])
+            if due < total:
+                continue
+            deadline = (scale - 1) * total - due
+            if chosen < 0 or deadline * best_weight < best * weights[i]:
+                chosen, best, best_weight = i, deadline, weights[i]
+        current[chosen] += 1
+    return tuple(after - before for after, before in zip(current, counts, strict=True))
+
+
+@lru_cache(maxsize=1024)
+def shuffled_block(seed: bytes, phase: int, contents: Counts, block: int) -> list[int]:
+    """The block's variants in the order of its positions. The list is shared: do not change it."""
+    order = [variant for variant, count in enumerate(contents) for _ in range(count)]
+    random_bytes = _random_bytes(seed, phase, block)
+    for last in range(len(order) - 1, 0, -1):
+        limit = 256 - 256 % (last + 1)
+        byte = next(random_bytes)
+        while byte >= limit:
+            byte = next(random_bytes)
+        other = byte % (last + 1)
+        order[last], order[other] = order[other], order[last]
+    return order
+
+
+def _random_bytes(seed: bytes, phase: int, block: int) -> Iterator[int]:
+    counter = 0
+    place = VERSION.to_bytes(1, "big") + phase.to_bytes(8, "big") + block.to_bytes(8, "big")
+    while True:
+        yield from blake2b(place + counter.to_bytes(8, "big"), key=seed).digest()
+        counter += 1

@@ -1,0 +1,61 @@
+"""What can go wrong, in the words of the product. One place turns these into HTTP, one into exit codes."""
+
+
+class AbtestError(Exception):
+    """Something the person or program that asked can understand and act on.
+
+    `code` is the stable word that programs test for; the message is for people.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class InvalidToken(AbtestError):
+    """The Device-Token header is not 1 to 128 visible ASCII characters, exactly once."""
+
+    code = "invalid_token"
+
+
+class InvalidExperiment(AbtestError):
+    """An experiment, its key, values or weights can't be accepted; the message says what and where."""
+
+    code = "invalid_experiment"
+
+
+class UnknownExperiment(AbtestError):
+    """No experiment has this key."""
+
+    code = "unknown_experiment"
+
+
+class UnknownDevice(AbtestError):
+    """This token never asked for its experiments."""
+
+    code = "unknown_device"
+
+
+class Conflict(AbtestError):
+    """The experiment exists already, or its status does not allow the change."""
+
+    code = "conflict"
+
+
+class Unavailable(AbtestError):
+    """The answer can't be stored at the moment; ask again after `retry_after` seconds.
+
+    `code` names the cause: `busy`, `storage_full`, `draining`, `queue_full`, `storage_failed`.
+    """
+
+    code = "busy"
+    retry_after = 1
+
+
+class StorageError(AbtestError):
+    """The database can't be used: missing rights, not a database, wrong version, unfit SQLite."""
+
+    code = "storage_failed"

@@ -1,0 +1,4 @@
+from abtest.commands import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+from setuptools import setup
+
+RUN_TIME = [
+    "tornado>=6.6",
+    "aiosqlite==0.22.1",  # store/sqlite.py uses one private call of it
+    "pysqlite3>=0.6.1; platform_system != 'Windows'",
+    "jinja2>=3.1.6",
+    "click>=8.2",
+    "msgspec>=0.20",
+    "uvloop>=0.22; platform_system != 'Windows'",
+]
+DEVELOPMENT = [
+    "pytest>=9",
+    "pytest-tornasync==0.6.0.post2",
+    "hypothesis>=6.150",
+    "openapi-spec-validator>=0.8",
+    "playwright>=1.60",
+    "ruff>=0.15",
+    "mypy>=2",
+    "build>=1.3",
+    "types-setuptools",
+    "types-PyYAML",
+]
+
+setup(
+    name="abtest",
+    version="0.1.0",
+    description="A self-hosted A/B-test server for mobile apps: sticky, exact and durable",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=[
+        "abtest",
+        "abtest.commands",
+        "abtest.store",
+        "abtest.templates",
+        "abtest.web",
+    ],
+    package_dir={"abtest.templates": "templates"},
+    package_data={
+        "abtest": ["py.typed"],
+        "abtest.store": ["sql/*.sql"],
+        "abtest.templates": ["*.html"],
+        "abtest.web": ["openapi.yaml", "static/*"],
+    },
+    install_requires=RUN_TIME,
+    extras_require={"dev": DEVELOPMENT},
+    entry_points={"console_scripts": ["abtest=abtest.commands:main"]},
+)
