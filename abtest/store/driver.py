@@ -1,0 +1,86 @@
+"""Which SQLite is used, and the connection that runs a whole transaction in one trip to its thread."""
+
+import sqlite3 as standard_library
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from abtest.errors import StorageError
+
+try:
+    import pysqlite3 as bundled
+except ImportError:  # no wheel for this platform: the standard library's may do
+    bundled = None
+
+T = TypeVar("T")
+Raw = Any
+"""A connection of sqlite3 or of pysqlite3: the same interface, no common type."""
+
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "foreign_keys": 1,
+    "trusted_schema": 0,
+    "busy_timeout": 5000,
+    "mmap_size": 0,
+}
+
+
+def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
+    """Whether two connections that write and checkpoint at once can corrupt the file in this SQLite.
+
+    Fixed in 3.51.3 and, for older lines, in 3.50.7 and 3.44.6: https://www.sqlite.org/wal.html#walresetbug.
+    """
+    if version[:2] == (3, 50):
+        return version < (3, 50, 7)
+    if version[:2] == (3, 44):
+        return version < (3, 44, 6)
+    return version < (3, 51, 3)
+
+
+def fixed_driver(candidates: tuple[ModuleType | None, ...] = (bundled, standard_library)) -> Any:
+    """The first SQLite module without the bug. Raises StorageError that names the versions found."""
+    found = [module for module in candidates if module is not None]
+    for module in found:
+        if not has_wal_reset_bug(module.sqlite_version_info):
+            return module
+    versions = ", ".join(f"{module.__name__} has {module.sqlite_version}" for module in found)
+    raise StorageError(
+        f"this SQLite can corrupt a database that several processes write ({versions}); "
+        "needed is 3.51.3, 3.50.7 or 3.44.6, which the package pysqlite3 brings",
+        code="unfit_sqlite",
+    )
+
+
+def open_raw(path: Path) -> Raw:
+    """A new connection with every setting made and read back. Raises StorageError."""
+    connection = fixed_driver().connect(str(path), isolation_level=None, check_same_thread=False)
+    try:
+        for name, wanted in PRAGMAS.items():
+            connection.execute(f"PRAGMA {name} = {wanted}")
+            (found,) = connection.execute(f"PRAGMA {name}").fetchone() or (0,)
+            if found != wanted:
+                raise StorageError(f"SQLite did not take {name}={wanted}: it says {found}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Connection(aiosqlite.Connection):
+    """aiosqlite with one more call: a function that gets the raw connection, run in its thread.
+
+    A transaction in one trip instead of one per statement. aiosqlite has no public call for it;
+    `_execute` and `_conn` are its private ones, and setup.py pins the version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(lambda: open_raw(path), iter_chunk_size=64)
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What the function gives for (raw connection, *arguments)."""
+        result: T = await self._execute(function, self._conn, *arguments)  # type: ignore[no-untyped-call]  # private
+        return result
