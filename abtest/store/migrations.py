@@ -1,0 +1,64 @@
+"""Numbered SQL files bring a database to the schema of this program; each is one transaction with its record."""
+
+from importlib import resources
+from pathlib import Path
+
+from abtest.errors import StorageError
+from abtest.store.driver import Raw
+
+APPLICATION_ID = 0x61627473  # "abts"
+
+
+def files() -> list[tuple[int, str]]:
+    """Number and SQL of every migration, in order."""
+    folder = resources.files("abtest.store") / "sql"
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return sorted((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in found)
+
+
+def newest() -> int:
+    """The schema version of this program."""
+    return files()[-1][0]
+
+
+def version(connection: Raw) -> int:
+    """The schema version of the database; 0 before the first migration."""
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def prepare(connection: Raw, path: Path, migrate: bool) -> None:
+    """Bring the database to the newest version, or refuse it.
+
+    An empty file becomes a new database. Raises StorageError for another program's database, a newer schema,
+    and an older one unless `migrate`.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise StorageError(f"{path} is a database of another program; nothing was changed", code="foreign_database")
+    found = version(connection)
+    if found > newest():
+        raise StorageError(
+            f"{path} has schema {found}, this program knows up to {newest()}: install a newer abtest",
+            code="newer_schema",
+        )
+    if tables and found < newest() and not migrate:
+        raise StorageError(
+            f"{path} has schema {found}, this program needs {newest()}: run 'abtest db migrate'", code="older_schema"
+        )
+    for number, sql in files():
+        if number > found:
+            _apply(connection, number, sql)
+
+
+def _apply(connection: Raw, number: int, sql: str) -> None:
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\n"
+            f"PRAGMA user_version = {number};\nCOMMIT;"
+        )
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
