@@ -42,7 +42,7 @@ class EnrolmentService:
         self._config_version = 0
         self._pending: dict[str, asyncio.Future[Answer]] = {}
         self._working: asyncio.Task[None] | None = None
-        self._draining = False
+        self.draining = False
         self.failure: AbtestError | None = None
 
     def cached(self, token: str) -> Answer | None:
@@ -74,7 +74,7 @@ class EnrolmentService:
 
     async def drain(self) -> None:
         """Take no more devices, and finish those that were accepted."""
-        self._draining = True
+        self.draining = True
         if self._working is not None:
             await self._working
 
@@ -83,7 +83,7 @@ class EnrolmentService:
         self._notice(await self._store.config_version())
 
     def _enqueue(self, token: str) -> asyncio.Future[Answer]:
-        if self._draining:
+        if self.draining:
             raise Unavailable("the server is stopping; ask again", code="draining")
         if len(self._pending) >= self._limits.queue:
             raise Unavailable("too many new devices are waiting; ask again", code="queue_full")

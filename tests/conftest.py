@@ -3,9 +3,14 @@
 import asyncio
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.ioloop import IOLoop
+
+from abtest.web.server import listen
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it was written for pytest 5: two old marks, one old decorator
@@ -26,3 +31,32 @@ def io_loop() -> Iterator[IOLoop]:
     loop = IOLoop(asyncio_loop=asyncio_loop, make_current=False)
     yield loop
     loop.close(all_fds=True)
+
+
+class Client:
+    """Asks one server; an error status is an answer, not an exception."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._http = AsyncHTTPClient(force_instance=True)
+
+    async def fetch(self, path: str, **options: Any) -> HTTPResponse:
+        return await self._http.fetch(self.address + path, raise_error=False, follow_redirects=False, **options)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+@pytest.fixture
+def client(io_loop: IOLoop, app: HTTPServerConnectionDelegate) -> Iterator[Client]:
+    """A client of the `app` fixture behind a real port. Everything is made inside the test's own loop."""
+
+    async def start() -> tuple[Any, Client]:
+        server, port = listen(app, "127.0.0.1", 0)
+        return server, Client(f"http://127.0.0.1:{port}")
+
+    server, client = io_loop.run_sync(start)
+    yield client
+    client.close()
+    server.stop()
+    io_loop.run_sync(server.close_all_connections)

@@ -1,0 +1,89 @@
+"""GET /api/v1/experiments and its neighbours, over real HTTP."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tornado.httpclient import HTTPResponse
+from tornado.ioloop import IOLoop
+
+from abtest.enrolment import EnrolmentService, Limits
+from abtest.models import NewExperiment, Variant
+from abtest.store.sqlite import SQLiteStore
+from abtest.web.app import make_app
+from abtest.web.hot import HotServer, matches
+from tests.conftest import Client
+
+PATH = "/api/v1/experiments"
+
+
+@pytest.fixture
+def app(tmp_path: Path, io_loop: IOLoop) -> Iterator[HotServer]:
+    store = SQLiteStore(tmp_path / "abtest.db")
+    io_loop.run_sync(store.open)
+    color = NewExperiment(key="color", variants=(Variant("red", Decimal(1)), Variant("blue", Decimal(1))))
+    io_loop.run_sync(lambda: store.add([color], 1))
+    yield make_app(EnrolmentService(store, Limits()))
+    io_loop.run_sync(store.close)
+
+
+async def ask(client: Client, token: str | None = "device", path: str = PATH, **options: Any) -> HTTPResponse:
+    headers = options.pop("headers", {}) | ({} if token is None else {"Device-Token": token})
+    return await client.fetch(path, headers=headers, **options)
+
+
+async def test_a_device_gets_its_experiments_and_keeps_them(client: Client) -> None:
+    first, second = await ask(client), await ask(client)
+    assert first.code == 200
+    assert first.headers["Content-Type"] == "application/json"
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    assert first.headers["Vary"] == "Device-Token"
+    assert msgspec.json.decode(first.body)["color"] in {"red", "blue"}
+    assert (second.body, second.headers["ETag"]) == (first.body, first.headers["ETag"])
+
+
+async def test_an_unchanged_answer_is_304(client: Client) -> None:
+    tag = (await ask(client)).headers["ETag"]
+    again = await ask(client, headers={"If-None-Match": tag})
+    assert (again.code, again.body) == (304, b"")
+    assert (await ask(client, "other", headers={"If-None-Match": tag})).code == 200
+
+
+async def test_head_never_enrols(client: Client) -> None:
+    assert (await ask(client, method="HEAD")).code == 404
+    assert (await ask(client, method="HEAD")).code == 404
+    got = await ask(client)
+    head = await ask(client, method="HEAD")
+    assert (head.code, head.headers["ETag"], head.body) == (200, got.headers["ETag"], b"")
+
+
+@pytest.mark.parametrize("token", [None, "", "a" * 129, "sp ace", "caf\xe9"])
+async def test_a_bad_token_is_refused(client: Client, token: str | None) -> None:
+    answer = await ask(client, token)
+    assert answer.code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert msgspec.json.decode(answer.body)["code"] == "invalid_token"
+
+
+async def test_other_methods_and_paths(client: Client) -> None:
+    posted = await ask(client, method="POST", body="{}")
+    assert (posted.code, posted.headers["Allow"]) == (405, "GET, HEAD")
+    missing = await ask(client, path="/nothing")
+    assert (missing.code, msgspec.json.decode(missing.body)["code"]) == (404, "not_found")
+    assert (await ask(client, path=PATH + "/")).code == 404
+
+
+async def test_liveness_and_readiness(client: Client) -> None:
+    assert (await ask(client, path="/healthz")).code == 200
+    assert (await ask(client, path="/readyz")).code == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [(None, False), ('"a"', True), ('W/"a"', True), ('"b", "a"', True), ("*", True), ('"b"', False), ("a", False)],
+)
+def test_if_none_match(header: str | None, expected: bool) -> None:
+    assert matches(header, '"a"') is expected
