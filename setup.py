@@ -44,7 +44,7 @@ setup(
         "abtest": ["py.typed"],
         "abtest.store": ["sql/*.sql"],
         "abtest.templates": ["*.html"],
-        "abtest.web": ["openapi.yaml", "static/*"],
+        "abtest.web": ["openapi.yaml", "static/*", "static/*/*"],
     },
     install_requires=RUN_TIME,
     extras_require={"dev": DEVELOPMENT},

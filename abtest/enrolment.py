@@ -1,13 +1,13 @@
 """Token -> answer. What a device was answered never changes, so it is decided once and cached."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
 from msgspec import Struct
 
+from abtest import clock
 from abtest.errors import AbtestError, Unavailable
 from abtest.store.base import Enrolment, EnrolmentStore
 
@@ -85,6 +85,8 @@ class EnrolmentService:
     def _enqueue(self, token: str) -> asyncio.Future[Answer]:
         if self.draining:
             raise Unavailable("the server is stopping; ask again", code="draining")
+        if self.failure is not None:
+            raise self.failure
         if len(self._pending) >= self._limits.queue:
             raise Unavailable("too many new devices are waiting; ask again", code="queue_full")
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -109,7 +111,7 @@ class EnrolmentService:
     async def _decide(self, batch: dict[str, asyncio.Future[Answer]]) -> None:
         """Resolve the futures of a batch, after its transaction is durable."""
         try:
-            answers = self._remember(await self._store.enrol(list(batch), _now()))
+            answers = self._remember(await self._store.enrol(list(batch), clock.now()))
         except Unavailable as error:
             for waiting in batch.values():
                 waiting.set_exception(error)
@@ -160,7 +162,3 @@ def render(pairs: Sequence[tuple[str, str]]) -> Answer:
 def etag(token: str, answer: Answer) -> str:
     """A strong ETag over token and answer: equal for equal answers in every process."""
     return f'"{blake2b(answer.body, key=blake2b(token.encode()).digest(), digest_size=12).hexdigest()}"'
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -21,6 +21,12 @@ class InvalidToken(AbtestError):
     code = "invalid_token"
 
 
+class InvalidSetting(AbtestError):
+    """A setting has a value that can't be used."""
+
+    code = "invalid_setting"
+
+
 class InvalidExperiment(AbtestError):
     """An experiment, its key, values or weights can't be accepted; the message says what and where."""
 

@@ -10,8 +10,9 @@ import pytest
 from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 
-from abtest.enrolment import EnrolmentService, Limits
+from abtest.bootstrap import wired
 from abtest.models import NewExperiment, Variant
+from abtest.settings import Settings
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer, matches
@@ -26,7 +27,7 @@ def app(tmp_path: Path, io_loop: IOLoop) -> Iterator[HotServer]:
     io_loop.run_sync(store.open)
     color = NewExperiment(key="color", variants=(Variant("red", Decimal(1)), Variant("blue", Decimal(1))))
     io_loop.run_sync(lambda: store.add([color], 1))
-    yield make_app(EnrolmentService(store, Limits()))
+    yield make_app(wired(store, Settings(database=f"sqlite:///{tmp_path}/abtest.db")))
     io_loop.run_sync(store.close)
 
 

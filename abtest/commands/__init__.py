@@ -1,6 +1,43 @@
-"""The click commands, a file per group."""
+"""The command line: `abtest`."""
+
+import sys
+
+import click
+
+from abtest.commands import databases, experiments, figures, running, seeding, trust
+from abtest.commands.options import option
+from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken
+from abtest.settings import DATABASE
+
+FAILED, USAGE = 1, 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="abtest", message="%(prog)s %(version)s")
+@option("--database", setting=DATABASE, metavar="URL")
+@click.pass_context
+def abtest(context: click.Context, database: str) -> None:
+    """A self-hosted A/B-test server for mobile apps: sticky, exact and durable.
+
+    \b
+    abtest up            start server and worker together
+    abtest seed 600      let 600 fake devices ask, through real HTTP
+    abtest stats         see how they are distributed
+    abtest verify        prove every promise from the database
+    """
+    context.obj = database
+
+
+for group in (running, experiments, seeding, figures, trust, databases):
+    for command in group.COMMANDS:
+        abtest.add_command(command)
 
 
 def main() -> None:
-    """The command line; its commands come with the services that they call."""
-    raise SystemExit("no command yet")
+    """Run the command line. The one place that turns errors into exit codes: 1 it failed, 2 it was asked wrongly."""
+    try:
+        abtest(prog_name="abtest")
+    except AbtestError as error:
+        click.echo(f"abtest: {error}", err=True)
+        asked_wrongly = isinstance(error, InvalidExperiment | InvalidSetting | InvalidToken)
+        sys.exit(USAGE if asked_wrongly else FAILED)

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.models import Change, Experiment, NewExperiment
+from abtest.allocation import Weights
+from abtest.models import Change, Experiment, NewExperiment, Status
 
 
 class Enrolment(Struct, frozen=True):
@@ -57,4 +58,121 @@ class ExperimentStore(Protocol):
 
         Raises UnknownExperiment, and whatever the rule raises; then nothing is changed.
         """
+        ...
+
+
+class Summary(Struct, frozen=True):
+    """What the stats worker wrote last, with the experiments as they stand.
+
+    `as_of`: when, in milliseconds; None before its first tick. `devices`: how many devices are in the figures.
+    `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
+    """
+
+    as_of: int | None
+    devices: int
+    experiments: tuple[Experiment, ...]
+    counts: Mapping[tuple[int, int], tuple[int, ...]]
+
+
+class SummaryStore(Protocol):
+    """Where the materialised summary is read."""
+
+    async def summary(self) -> Summary:
+        """All figures, from one snapshot. No row of a device is read."""
+        ...
+
+    async def enrolled_per_hour(self, experiment_id: int) -> list[tuple[int, int]]:
+        """Hours since 1970-01-01 UTC with the devices enrolled in them, ascending; empty hours are left out."""
+        ...
+
+
+class FoldingStore(Protocol):
+    """Where the stats worker folds what is new into the summary."""
+
+    def try_lease(self) -> bool:
+        """Whether this store holds the worker's lease now. It ends with `close` or with the process."""
+        ...
+
+    async def fold(self, most: int, now: int) -> int:
+        """Fold at most so many devices after the watermark, and move it, in one transaction; how many there were."""
+        ...
+
+
+class PhaseRecord(Struct, frozen=True):
+    """A phase as it is stored. `counts`: per variant before the block in which `next_position` lies."""
+
+    id: int
+    number: int
+    weights: Weights
+    created_after_device: int
+    next_position: int
+    counts: tuple[int, ...]
+
+
+class StatusRecord(Struct, frozen=True):
+    """A status that holds for the devices after `after_device`, until the next one."""
+
+    status: Status
+    winner: str | None
+    after_device: int
+
+
+class ExperimentRecord(Struct, frozen=True):
+    """All that decided an experiment's assignments. `variants`: ids in the order of the values."""
+
+    id: int
+    key: str
+    seed: bytes
+    created_after_device: int
+    values: tuple[str, ...]
+    variants: tuple[int, ...]
+    phases: tuple[PhaseRecord, ...]
+    statuses: tuple[StatusRecord, ...]
+
+
+class Ledger(Struct, frozen=True):
+    """What the assignments must agree with, from one snapshot.
+
+    `devices`: how many device rows there are; `last_device`: the highest id.
+    `watermark`, `counted`, `hourly`: the summary, by (phase id, variant id) and by (experiment id, hour).
+    """
+
+    devices: int
+    last_device: int
+    experiments: tuple[ExperimentRecord, ...]
+    watermark: int
+    counted: Mapping[tuple[int, int], int]
+    hourly: Mapping[tuple[int, int], int]
+
+
+class AssignmentRecord(Struct, frozen=True):
+    """An assignment as it is stored."""
+
+    experiment_id: int
+    phase_id: int
+    variant_id: int
+    position: int | None
+
+
+class DeviceRecord(Struct, frozen=True):
+    """A device and all its assignments. `first_seen` in milliseconds."""
+
+    id: int
+    first_seen: int
+    assignments: tuple[AssignmentRecord, ...]
+
+
+class AuditStore(Protocol):
+    """Where every promise can be checked."""
+
+    async def ledger(self) -> Ledger:
+        """What the assignments must agree with."""
+        ...
+
+    async def devices(self, after: int, upto: int) -> list[DeviceRecord]:
+        """The devices with after < id <= upto, ascending. They never change, so chunks need no common snapshot."""
+        ...
+
+    async def device(self, token: str) -> DeviceRecord:
+        """The device with this token. Raises UnknownDevice."""
         ...

@@ -27,6 +27,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = -1
+        self._lease = -1
         self._connections: list[Connection] = []
 
     async def open(self, migrate: bool = False) -> None:
@@ -57,9 +58,23 @@ class Database:
         """Finish what is queued and let go of the file."""
         while self._connections:
             await self._connections.pop().close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        for lock in (self._lock, self._lease):
+            if lock >= 0:
+                os.close(lock)
+        self._lock = self._lease = -1
+
+    def try_lease(self) -> bool:
+        """Whether this is the one process that folds. The kernel ends a lease with its process, so no clock does."""
+        if self._lease >= 0:
+            return True
+        lease = os.open(f"{self.path}.worker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lease)
+            return False
+        self._lease = lease
+        return True
 
     async def write(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns, after its transaction is durable. It runs whole in the writer's thread.

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from abtest.models import Change, Experiment, NewExperiment
-from abtest.store import cataloguing, enrolling
-from abtest.store.base import Enrolment
+from abtest.store import auditing, cataloguing, enrolling, summarising
+from abtest.store.base import DeviceRecord, Enrolment, Ledger, Summary
 from abtest.store.database import Database
 from abtest.store.driver import Raw
+
+BOOTS = "SELECT value FROM meta WHERE name = 'boots'"
 
 BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
 
@@ -35,6 +37,10 @@ class SQLiteStore:
         """
         await self._database.write(_boot)
 
+    async def boots(self) -> int:
+        """How often a server or a worker was started on this database."""
+        return await self._database.read(_boots)
+
     async def enrol(self, tokens: Sequence[str], now: int) -> Enrolment:
         """See EnrolmentStore.enrol."""
         self._catalogue, enrolment = await self._database.write(enrolling.enrol, self._catalogue, tokens, now)
@@ -59,6 +65,51 @@ class SQLiteStore:
     async def change(self, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:
         """See ExperimentStore.change."""
         return await self._database.write(cataloguing.change, key, rule, now)
+
+    async def summary(self) -> Summary:
+        """See SummaryStore.summary."""
+        return await self._database.read(summarising.summary)
+
+    async def enrolled_per_hour(self, experiment_id: int) -> list[tuple[int, int]]:
+        """See SummaryStore.enrolled_per_hour."""
+        return await self._database.read(summarising.per_hour, experiment_id)
+
+    def try_lease(self) -> bool:
+        """See FoldingStore.try_lease."""
+        return self._database.try_lease()
+
+    async def fold(self, most: int, now: int) -> int:
+        """See FoldingStore.fold."""
+        return await self._database.write(summarising.fold, most, now)
+
+    async def ledger(self) -> Ledger:
+        """See AuditStore.ledger."""
+        return await self._database.read(auditing.ledger)
+
+    async def devices(self, after: int, upto: int) -> list[DeviceRecord]:
+        """See AuditStore.devices."""
+        return await self._database.read(auditing.devices, after, upto)
+
+    async def device(self, token: str) -> DeviceRecord:
+        """See AuditStore.device."""
+        return await self._database.read(auditing.device, token)
+
+    async def check(self) -> list[str]:
+        """What SQLite itself finds wrong with the file; nothing when it is sound."""
+        return await self._database.read(_check)
+
+
+def _check(connection: Raw) -> list[str]:
+    found = [line for (line,) in connection.execute("PRAGMA integrity_check(20)") if line != "ok"]
+    return found + [
+        f"row {row} of {table} refers to a row of {parent} that is not there"
+        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(20)
+    ]
+
+
+def _boots(connection: Raw) -> int:
+    (boots,) = connection.execute(BOOTS).fetchone()
+    return int(boots)
 
 
 def _boot(connection: Raw) -> None:

@@ -1,36 +1,51 @@
 """Every route on one screen."""
 
+from typing import Any
+
+from msgspec import Struct
 from tornado.web import Application
 
 from abtest.enrolment import EnrolmentService
-from abtest.web import ops
-from abtest.web.base import Handler, NotFound
+from abtest.reports import ReportService
+from abtest.simulation import SimulationService
+from abtest.web import api, ops, pages
+from abtest.web.base import NotFound
 from abtest.web.hot import PATH, HotServer
 
-
-class Experiments(Handler):
-    """The methods of the hot path that are not GET or HEAD: `HotServer` answers those."""
-
-    def get(self) -> None:
-        raise NotImplementedError
-
-    head = get
+Route = tuple[str, type[Any], dict[str, Any]]
 
 
-def routes(enrolment: EnrolmentService) -> list[tuple[object, ...]]:
-    """Path pattern, handler and what the handler needs."""
+class Services(Struct, frozen=True):
+    """What the handlers call. `stats_interval` is the worker's, in seconds: it tells when figures are old."""
+
+    enrolment: EnrolmentService
+    reports: ReportService
+    simulation: SimulationService
+    stats_interval: float
+
+
+def routes(services: Services) -> list[Route]:
+    """Path pattern, handler, and what the handler needs."""
+    reports = {"reports": services.reports}
+    figures = reports | {"stats_interval": services.stats_interval}
+    simulation = {"simulation": services.simulation}
     return [
-        (PATH, Experiments),
-        ("/healthz", ops.Healthz),
-        ("/readyz", ops.Readyz, {"enrolment": enrolment}),
+        (PATH, api.Experiments, {}),
+        ("/api/v1/stats", api.Stats, reports),
+        ("/healthz", ops.Healthz, {}),
+        ("/readyz", ops.Readyz, {"enrolment": services.enrolment}),
+        ("/", pages.Dashboard, figures),
+        ("/experiments/([^/]+)", pages.Experiment, figures),
+        ("/simulate", pages.Simulate, simulation),
+        ("/simulate/run", pages.SimulateRun, simulation),
+        ("/docs", pages.Docs, {}),
+        ("/openapi.yaml", pages.Specification, {}),
+        ("/static/(.+)", pages.Static, {"path": str(pages.STATIC)}),
     ]
 
 
-def make_app(enrolment: EnrolmentService) -> HotServer:
+def make_app(services: Services) -> HotServer:
     """The whole HTTP interface."""
-    application = Application(
-        routes(enrolment),  # type: ignore[arg-type]  # a list of rules is invariant in Tornado's types
-        default_handler_class=NotFound,
-        log_function=lambda handler: None,
-    )
-    return HotServer(enrolment, application)
+    rules: list[Any] = list(routes(services))
+    application = Application(rules, default_handler_class=NotFound, log_function=lambda handler: None)
+    return HotServer(services.enrolment, application)

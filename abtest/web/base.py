@@ -1,15 +1,21 @@
 """What every handler of the Application has in common."""
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from tornado.web import HTTPError, RequestHandler
 
 from abtest.errors import AbtestError
-from abtest.web.problems import CONTENT_TYPE, described, problem
+from abtest.web import rendering
+from abtest.web.problems import CONTENT_TYPE, Problem, described, problem
 
-CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request", 413: "too_large"}
+CODES = {404: "not_found", 405: "method_not_allowed"}
 DETAILS = {404: "there is nothing at this path", 405: "this path does not take this method"}
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 
 log = logging.getLogger("abtest.web")
 
@@ -21,10 +27,7 @@ class Handler(RequestHandler):
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")
-
-    def compute_etag(self) -> str | None:
-        """None: only answers that say so have one."""
-        return None
+        self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
 
     def allowed(self) -> list[str]:
         """The methods that this handler has."""
@@ -36,31 +39,52 @@ class Handler(RequestHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
-        headers: dict[str, str] = {}
         if isinstance(error, HTTPError):
-            body = problem(
+            document = problem(
                 status_code,
                 CODES.get(status_code, "bad_request"),
-                DETAILS.get(status_code, "this request can't be read"),
+                DETAILS.get(status_code, "this request can't be understood"),
             )
-            if status_code == 405:
-                headers["Allow"] = ", ".join(self.allowed())
+            headers = {"Allow": ", ".join(self.allowed())} if status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
         else:
-            status, body, headers = described(error or RuntimeError())
-            self.set_status(status)
+            document, headers = described(error or RuntimeError())
+            self.set_status(document.status)
         for name, value in headers.items():
             self.set_header(name, value)
-        self.set_header("Content-Type", CONTENT_TYPE)
         self.set_header("Cache-Control", "no-store")
-        self.finish(body)
+        self.write_problem(document)
+
+    def write_problem(self, document: Problem) -> None:
+        """Finish with the problem, as this handler's readers expect it."""
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.finish(document.json())
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, AbtestError | HTTPError):
             log.error("a request failed", exc_info=(typ, value, tb))
 
 
-class NotFound(Handler):
-    """Every path that is not a route."""
+class PageHandler(Handler):
+    """What people read: errors are pages too."""
+
+    def page(self, template: str, **values: Any) -> None:
+        """Finish with this page."""
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(rendering.render(template, **values))
+
+    def write_problem(self, document: Problem) -> None:
+        self.set_header("Content-Type", "text/html; charset=UTF-8")
+        self.finish(rendering.render("error.html", problem=document, page=""))
+
+
+class NotFound(PageHandler):
+    """Every path that is not a route: a page for people, a problem document for programs."""
 
     def prepare(self) -> None:
-        raise HTTPError(404)
+        raise HTTPError(HTTPStatus.NOT_FOUND)
+
+    def write_problem(self, document: Problem) -> None:
+        if "text/html" in self.request.headers.get("Accept", ""):
+            super().write_problem(document)
+        else:
+            Handler.write_problem(self, document)

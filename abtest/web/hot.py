@@ -37,6 +37,12 @@ class HotServer(HTTPServerConnectionDelegate):
         """Decide when the headers are there."""
         return _Message(self, server_conn, request_conn)
 
+    async def drain(self) -> None:
+        """Take no more devices; return when every accepted request is answered."""
+        await self.enrolment.drain()
+        if self.running:
+            await asyncio.wait(self.running)
+
 
 class _Message(HTTPMessageDelegate):
     """One request."""
@@ -109,13 +115,13 @@ class _Message(HTTPMessageDelegate):
             self._write(200, headers | {"Content-Type": "application/json"}, answer.body)
 
     def _fail(self, error: Exception) -> None:
-        status, body, headers = described(error)
-        if status == 500:
+        problem, headers = described(error)
+        if problem.status == 500:
             log.error("a request failed", exc_info=error)
         self._write(
-            status,
+            problem.status,
             headers | {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "Vary": "Device-Token"},
-            body,
+            problem.json(),
         )
 
     def _write(self, status: int, headers: dict[str, str], body: bytes) -> None:

@@ -8,6 +8,7 @@ from abtest import errors
 
 STATUS: dict[type[errors.AbtestError], int] = {
     errors.InvalidToken: 400,
+    errors.InvalidSetting: 422,
     errors.UnknownDevice: 404,
     errors.UnknownExperiment: 404,
     errors.Conflict: 409,
@@ -27,18 +28,21 @@ class Problem(msgspec.Struct, frozen=True):
     detail: str
     code: str
 
-
-def problem(status: int, code: str, detail: str) -> bytes:
-    """The document as JSON."""
-    title = HTTPStatus(status).phrase
-    return msgspec.json.encode(Problem(type="about:blank", title=title, status=status, detail=detail, code=code))
+    def json(self) -> bytes:
+        """The document as it is sent."""
+        return msgspec.json.encode(self)
 
 
-def described(error: Exception) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and further headers for an error; nothing of an unexpected one is told."""
+def problem(status: int, code: str, detail: str) -> Problem:
+    """A problem with the standard title of its status."""
+    return Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail, code=code)
+
+
+def described(error: BaseException) -> tuple[Problem, dict[str, str]]:
+    """The problem and further headers for an error; nothing of an unexpected one is told."""
     if isinstance(error, errors.AbtestError):
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
         detail = "the database can't be used" if isinstance(error, errors.StorageError) else str(error)
         headers = {"Retry-After": str(getattr(error, "retry_after", 5))} if status == 503 else {}
-        return status, problem(status, error.code, detail), headers
-    return 500, problem(500, "internal_error", "something went wrong here; it was logged"), {}
+        return problem(status, error.code, detail), headers
+    return problem(500, "internal_error", "something went wrong here; it was logged"), {}

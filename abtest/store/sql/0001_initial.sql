@@ -70,15 +70,14 @@ CREATE TABLE status_change (
 ) STRICT;
 CREATE INDEX status_change_experiment ON status_change (experiment_id, id);
 
--- What follows is written by the stats worker alone.
+-- What follows is written by the stats worker alone. Device ids have no gaps, so the watermark, the last device that
+-- is folded in, is also how many are.
 CREATE TABLE summary (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   device_watermark INTEGER NOT NULL,
-  as_of INTEGER,
-  lease_owner TEXT,
-  lease_until INTEGER NOT NULL
+  as_of INTEGER
 ) STRICT;
-INSERT INTO summary VALUES (1, 0, NULL, NULL, 0);
+INSERT INTO summary VALUES (1, 0, NULL);
 
 CREATE TABLE summary_variant (
   phase_id INTEGER NOT NULL REFERENCES phase,
@@ -90,7 +89,6 @@ CREATE TABLE summary_variant (
 CREATE TABLE summary_hour (
   experiment_id INTEGER NOT NULL REFERENCES experiment,
   hour INTEGER NOT NULL,
-  variant_id INTEGER NOT NULL REFERENCES variant,
   devices INTEGER NOT NULL,
-  PRIMARY KEY (experiment_id, hour, variant_id)
+  PRIMARY KEY (experiment_id, hour)
 ) WITHOUT ROWID, STRICT;

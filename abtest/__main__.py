@@ -1,0 +1,3 @@
+from abtest.commands import main
+
+main()

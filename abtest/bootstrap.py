@@ -1,0 +1,98 @@
+"""The one place that wires settings -> store -> services -> server or worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from abtest import clock, worker
+from abtest.enrolment import EnrolmentService, Limits
+from abtest.errors import InvalidSetting, Unavailable
+from abtest.experiments import DEMO, ExperimentService
+from abtest.reports import ReportService
+from abtest.settings import Settings
+from abtest.simulation import SimulationService
+from abtest.store.sqlite import SQLiteStore
+from abtest.web.app import Services, make_app
+from abtest.web.server import listen, stop_serving
+
+REFRESH_SECONDS = 0.5
+
+
+def database_path(database: str) -> Path:
+    """The file of a database URL. Raises InvalidSetting."""
+    scheme, separator, name = database.partition(":///")
+    if scheme.startswith("postgres") or database.startswith("postgres"):
+        raise InvalidSetting("database: this version keeps everything in SQLite; use sqlite:///PATH")
+    if scheme != "sqlite" or not separator or not name or name == ":memory:":
+        raise InvalidSetting("database: must look like sqlite:///abtest.db, or sqlite:////var/lib/abtest.db")
+    return Path(name)
+
+
+@asynccontextmanager
+async def opened(database: str, migrate: bool = False) -> AsyncIterator[SQLiteStore]:
+    """The store of a database URL, closed at the end. Raises InvalidSetting or StorageError."""
+    store = SQLiteStore(database_path(database))
+    await store.open(migrate)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def prepare(settings: Settings) -> int:
+    """Create or migrate the database; a new one gets the demo experiments. How many experiments there are."""
+    async with opened(settings.database, migrate=True) as store:
+        experiments = ExperimentService(store)
+        there = await experiments.all()
+        if there or await store.boots():
+            return len(there)
+        await experiments.add(DEMO)
+        return len(DEMO)
+
+
+async def serve(
+    settings: Settings, port: int, stop: asyncio.Event, say: Callable[[str], None] = lambda message: None
+) -> None:
+    """Answer requests until `stop` is set; then take no more, finish what was accepted, and close.
+
+    Raises StorageError when the file can't be trusted any more: a new process recovers it.
+    """
+    async with opened(settings.database) as store:
+        await store.boot()
+        services = wired(store, settings)
+        app = make_app(services)
+        server, port = listen(app, settings.address, port)
+        say(f"listening on http://{settings.address}:{port}")
+        try:
+            await _watch(services.enrolment, stop)
+        finally:
+            await stop_serving(server, app)
+
+
+def wired(store: SQLiteStore, settings: Settings) -> Services:
+    """The services of a server process."""
+    return Services(
+        enrolment=EnrolmentService(store, Limits()),
+        reports=ReportService(store),
+        simulation=SimulationService(store, Path(f"{database_path(settings.database)}.simulation.lock")),
+        stats_interval=settings.stats_interval,
+    )
+
+
+async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+    """Keep the summary up to date until `stop` is set."""
+    async with opened(settings.database) as store:
+        await store.boot()
+        await worker.work(store, settings.stats_interval, say, stop)
+
+
+async def _watch(enrolment: EnrolmentService, stop: asyncio.Event) -> None:
+    """Notice changes of experiments, and a failure of the database, which is raised."""
+    while not await clock.stopped(stop, REFRESH_SECONDS):
+        if enrolment.failure is not None:
+            raise enrolment.failure
+        try:
+            await enrolment.refresh()
+        except Unavailable:
+            continue

@@ -1,0 +1,32 @@
+"""Times as the product keeps them: whole milliseconds since 1970-01-01 UTC."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+HOUR = 3_600_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def now() -> int:
+    """This moment."""
+    return time.time_ns() // 1_000_000
+
+
+def moment(milliseconds: int) -> datetime:
+    """The same as a datetime in UTC."""
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def iso(milliseconds: int) -> str:
+    """The same as RFC 3339 with seconds."""
+    return moment(milliseconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def stopped(stop: asyncio.Event, seconds: float) -> bool:
+    """Whether `stop` came within so many seconds."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

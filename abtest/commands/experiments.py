@@ -1,0 +1,220 @@
+"""experiments: create them and move them through their life."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from abtest import clock
+from abtest.commands.options import (
+    as_json,
+    option,
+    parse_variants,
+    plain,
+    print_json,
+    print_table,
+    variants,
+    with_store,
+)
+from abtest.experiments import ExperimentService, parse_toml
+from abtest.models import Experiment, NewExperiment
+
+key_argument = click.argument("key")
+
+
+@click.group()
+def experiments() -> None:
+    """Create experiments, and start, pause, finish or archive them."""
+
+
+@experiments.command()
+@key_argument
+@variants
+@option("--description", default="", help="What is asked, for people.")
+@option(
+    "--metric", "metrics", multiple=True, metavar="KIND:EVENT", help="conversion:EVENT or amount:EVENT. Repeat it."
+)
+@option("--draft", is_flag=True, help="Take no devices until it is started.")
+@click.pass_obj
+def add(
+    database: str, key: str, variants: tuple[str, ...], description: str, metrics: tuple[str, ...], draft: bool
+) -> None:
+    """Add an experiment. It takes devices whose first request comes after it.
+
+    \b
+    abtest experiments add button_color --variant '#FF0000=50' --variant '#00FF00=50'
+    abtest experiments add price --variant 10=75% --variant 20=25% --metric amount:purchase
+    """
+    new = NewExperiment(key, parse_variants(variants), description, metrics, draft)
+    with_store(database, lambda store: ExperimentService(store).add([new]))
+    click.echo(f"added {key}, {'a draft: start it with: abtest experiments start ' + key if draft else 'running'}")
+
+
+@experiments.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def load(database: str, file: Path) -> None:
+    """Add what a TOML file describes: all of it, or nothing when something is wrong.
+
+    \b
+    [[experiments]]
+    key = "button_color"
+    description = "does the colour change conversion?"
+    metrics = ["conversion:purchase"]
+    variants = [{ value = "#FF0000", weight = 50 }, { value = "#00FF00", weight = 50 }]
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file}: must be UTF-8 text") from None
+    new = parse_toml(text)
+    with_store(database, lambda store: ExperimentService(store).add(new))
+    for experiment in new:
+        click.echo(f"added {experiment.key}")
+
+
+@experiments.command("list")
+@as_json
+@click.pass_obj
+def list_(database: str, as_json: bool) -> None:
+    """List every experiment."""
+    found = with_store(database, lambda store: ExperimentService(store).all())
+    if as_json:
+        print_json([described(experiment) for experiment in found])
+        return
+    if not found:
+        click.echo("no experiment yet; add one with: abtest experiments add KEY --variant VALUE=WEIGHT ...")
+        return
+    rows = [[each.key, each.status.value, clock.iso(each.created_at), ", ".join(each.values)] for each in found]
+    print_table(["KEY", "STATUS", "CREATED", "VALUES"], rows)
+
+
+@experiments.command()
+@key_argument
+@as_json
+@click.pass_obj
+def show(database: str, key: str, as_json: bool) -> None:
+    """Show one experiment: its variants, phases and what it is judged by."""
+    _print(with_store(database, lambda store: ExperimentService(store).one(key)), as_json)
+
+
+@experiments.command()
+@key_argument
+@as_json
+@click.pass_obj
+def start(database: str, key: str, as_json: bool) -> None:
+    """Start a draft: devices to come are enrolled."""
+    _change(database, as_json, lambda service: service.start(key))
+
+
+@experiments.command()
+@key_argument
+@as_json
+@click.pass_obj
+def pause(database: str, key: str, as_json: bool) -> None:
+    """Enrol no more devices for now; those in it keep their value."""
+    _change(database, as_json, lambda service: service.pause(key))
+
+
+@experiments.command()
+@key_argument
+@as_json
+@click.pass_obj
+def resume(database: str, key: str, as_json: bool) -> None:
+    """Enrol devices again after a pause."""
+    _change(database, as_json, lambda service: service.resume(key))
+
+
+@experiments.command()
+@key_argument
+@option("--winner", metavar="VALUE", help="The value that every device to come gets.")
+@as_json
+@click.pass_obj
+def finish(database: str, key: str, winner: str | None, as_json: bool) -> None:
+    """Enrol no more devices for good; those in it keep their value.
+
+    \b
+    abtest experiments finish button_color --winner '#00FF00'
+    """
+    _change(database, as_json, lambda service: service.finish(key, winner))
+
+
+@experiments.command()
+@key_argument
+@as_json
+@click.pass_obj
+def archive(database: str, key: str, as_json: bool) -> None:
+    """Deliver the key to no device any more, for good."""
+    _change(database, as_json, lambda service: service.archive(key))
+
+
+@experiments.command()
+@key_argument
+@variants
+@as_json
+@click.pass_obj
+def weights(database: str, key: str, variants: tuple[str, ...], as_json: bool) -> None:
+    """Draw devices to come with new weights, in a new phase. Name every value; devices in it keep theirs.
+
+    \b
+    abtest experiments weights price --variant 10=50 --variant 20=20 --variant 50=20 --variant 5=10
+    """
+    wanted = parse_variants(variants)
+    _change(database, as_json, lambda service: service.reweight(key, wanted))
+
+
+COMMANDS = (experiments,)
+
+
+def described(experiment: Experiment) -> dict[str, Any]:
+    """An experiment as JSON."""
+    return {
+        "key": experiment.key,
+        "status": experiment.status,
+        "description": experiment.description,
+        "created_at": clock.iso(experiment.created_at),
+        "created_after_device": experiment.created_after_device,
+        "metrics": experiment.metrics,
+        "winner": experiment.winner,
+        "variants": [
+            {"value": value, "weight": plain(weight)}
+            for value, weight in zip(experiment.values, experiment.phase.weights, strict=True)
+        ],
+        "phases": [
+            {
+                "number": phase.number,
+                "created_at": clock.iso(phase.created_at),
+                "enrolled": phase.enrolled,
+                "weights": [plain(weight) for weight in phase.weights],
+            }
+            for phase in experiment.phases
+        ],
+    }
+
+
+def _change(database: str, as_json: bool, change: Callable[[ExperimentService], Awaitable[Experiment]]) -> None:
+    _print(with_store(database, lambda store: change(ExperimentService(store))), as_json)
+
+
+def _print(experiment: Experiment, as_json: bool) -> None:
+    if as_json:
+        print_json(described(experiment))
+        return
+    click.echo(f"{experiment.key} is {experiment.status}")
+    for label, text in (
+        ("", experiment.description),
+        ("created ", clock.iso(experiment.created_at)),
+        ("judged by ", ", ".join(experiment.metrics)),
+        ("winner ", experiment.winner),
+    ):
+        if text:
+            click.echo(f"  {label}{text}")
+    numbers = [f"PHASE {phase.number}" for phase in experiment.phases]
+    rows = [
+        [value, *(plain(phase.weights[place]) for phase in experiment.phases)]
+        for place, value in enumerate(experiment.values)
+    ]
+    rows.append(["(devices enrolled)", *(f"{phase.enrolled:,}" for phase in experiment.phases)])
+    click.echo()
+    print_table(["VALUE", *numbers], rows, frozenset(range(1, len(numbers) + 1)))

@@ -1,0 +1,41 @@
+"""stats: the summary in the terminal."""
+
+import click
+
+from abtest.commands.options import as_json, print_json, print_table, say, with_store
+from abtest.reports import Figures, ReportService
+
+
+@click.command()
+@as_json
+@click.pass_obj
+def stats(database: str, as_json: bool) -> None:
+    """Show how the devices are distributed, as the stats worker counted them last."""
+    report = with_store(database, lambda store: ReportService(store).report())
+    if as_json:
+        print_json(report.figures)
+    else:
+        _print(report.figures)
+
+
+COMMANDS = (stats,)
+
+
+def _print(figures: Figures) -> None:
+    if figures.as_of is None:
+        say("no figures yet: the stats worker has not run; try: abtest worker --once")
+        return
+    click.echo(f"{figures.devices:,} devices, as of {figures.as_of} ({figures.age_seconds:g} s ago)")
+    for experiment in figures.experiments:
+        click.echo(f"\n{experiment.key}: {experiment.status}, {experiment.devices:,} devices")
+        rows = [
+            [
+                variant.value,
+                f"{variant.devices:,}",
+                f"{variant.percent:.2f} %",
+                variant.share,
+                f"{variant.expected:,g}",
+            ]
+            for variant in experiment.variants
+        ]
+        print_table(["VARIANT", "DEVICES", "PERCENT", "SHARE", "EXPECTED"], rows, frozenset({1, 2, 3, 4}))

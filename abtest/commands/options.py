@@ -1,0 +1,90 @@
+"""What the commands share: options, the store, output."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from abtest import bootstrap
+from abtest.models import Variant, parse_weight
+from abtest.settings import Setting
+from abtest.store.sqlite import SQLiteStore
+
+T = TypeVar("T")
+Command = Callable[..., Any]
+
+
+def option(*names: str, setting: Setting | None = None, **settings: Any) -> Callable[[Command], Command]:
+    """A click option that can be set as ABTEST_NAME as well; a setting brings its variable, default and help."""
+    longest = max(names, key=len).split("/", maxsplit=1)[0]
+    settings.setdefault("envvar", f"ABTEST_{longest.lstrip('-').replace('-', '_').upper()}")
+    if setting is not None:
+        settings |= {"envvar": setting.variable, "default": setting.default, "help": setting.help}
+    shows_default = settings.get("default") is not None and not settings.get("is_flag")
+    return click.option(*names, show_envvar=True, show_default=shows_default, **settings)
+
+
+as_json = option("--json", "as_json", is_flag=True, envvar="ABTEST_JSON", help="Print JSON instead of text.")
+
+variants = option(
+    "--variant",
+    "variants",
+    multiple=True,
+    required=True,
+    metavar="VALUE=WEIGHT",
+    help="A value and its weight against the others, split at the last '='; a trailing % is allowed. Repeat it.",
+)
+
+
+def with_store(database: str, work: Callable[[SQLiteStore], Awaitable[T]], migrate: bool = False) -> T:
+    """What the work gives for the opened store."""
+
+    async def run() -> T:
+        async with bootstrap.opened(database, migrate) as store:
+            return await work(store)
+
+    return asyncio.run(run())
+
+
+def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
+    """Variants from VALUE=WEIGHT. Raises click's UsageError, or InvalidExperiment."""
+    return tuple(_variant(text, place) for place, text in enumerate(texts, start=1))
+
+
+def print_json(value: Any) -> None:
+    """The value as JSON on standard output."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: frozenset[int] = frozenset()
+) -> None:
+    """A table on standard output; the columns in `numbers` are aligned to the right."""
+    lines = [list(headings), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def say(message: str) -> None:
+    """Tell the person at the terminal, beside the output."""
+    click.echo(message, err=True)
+
+
+def _variant(text: str, place: int) -> Variant:
+    value, separator, weight = text.rpartition("=")
+    if not separator:
+        raise click.UsageError(f"variant {place}: must look like VALUE=WEIGHT, such as '#FF0000=33.3'")
+    return Variant(value, parse_weight(weight, f"weight of variant {place}"))
+
+
+def plain(weight: Decimal) -> str:
+    """A weight without an exponent."""
+    return f"{weight:f}"

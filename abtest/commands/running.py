@@ -1,0 +1,191 @@
+"""up, serve, worker: the processes."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from abtest import bootstrap
+from abtest import worker as stats_worker
+from abtest.commands.options import option, say, with_store
+from abtest.settings import ADDRESS, PORT, PROCESSES, STATS_INTERVAL, Settings
+from abtest.supervisor import Child, Supervisor, reserve, stop_event, supervised
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not on this platform: the standard loop does the same, slower
+    from asyncio import new_event_loop  # type: ignore[assignment]  # returns a wider type
+
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+address_option = option("--address", setting=ADDRESS)
+port_option = option("--port", setting=PORT, type=click.IntRange(0, 65535))
+processes_option = option("--processes", setting=PROCESSES, type=click.IntRange(0, 64))
+interval = option("--interval", setting=STATS_INTERVAL, type=click.FloatRange(0.1, 86_400), metavar="SECONDS")
+
+
+@click.command()
+@address_option
+@port_option
+@processes_option
+@interval
+@click.pass_obj
+def up(database: str, address: str, port: int, processes: int, interval: float) -> None:
+    """Start server and stats worker together; Ctrl-C stops both.
+
+    The first start creates the database and adds two demo experiments; an older database is migrated. A process that
+    dies is started again.
+
+    \b
+    abtest up
+    abtest up --address 0.0.0.0 --port 80
+    """
+    settings = Settings(database, address, port, processes, interval)
+    asyncio.run(_up(settings))
+
+
+@click.command()
+@address_option
+@port_option
+@processes_option
+@interval
+@click.pass_obj
+def serve(database: str, address: str, port: int, processes: int, interval: float) -> None:
+    """Start the server alone; the statistics need `abtest worker` beside it.
+
+    \b
+    abtest serve --port 9000 --processes 2
+    """
+    settings = Settings(database, address, port, processes, interval)
+    if supervised():
+        _run(_serve(settings, port))
+        return
+    with_store(database, _nothing)  # so that what is wrong with the database is said once, before anything starts
+    held, port = reserve(address, port)
+    with held:
+        if settings.process_count == 1:
+            _run(_serve(settings, port))
+        else:
+            asyncio.run(_supervise(_servers(settings, port), _listening(settings, port)))
+
+
+@click.command()
+@interval
+@option("--once", is_flag=True, help="Bring the statistics up to date and end.")
+@click.pass_obj
+def worker(database: str, interval: float, once: bool) -> None:
+    """Start the stats worker alone: it keeps the summary that the pages show.
+
+    Several may run; one works, the others wait for its end.
+
+    \b
+    abtest worker --interval 5
+    abtest worker --once
+    """
+    if once:
+        folded = with_store(database, stats_worker.tick)
+        say(f"folded {folded:,} new device{'' if folded == 1 else 's'} into the statistics")
+        return
+    asyncio.run(_work(Settings(database=database, stats_interval=interval)))
+
+
+COMMANDS = (up, serve, worker)
+
+
+async def _up(settings: Settings) -> None:
+    experiments = await bootstrap.prepare(settings)
+    held, port = reserve(settings.address, settings.port)
+    workers = [Child("the stats worker", ("--database", settings.database, "worker", *_interval(settings)))]
+    with held:
+        stop = stop_event()
+        running = asyncio.create_task(Supervisor(_servers(settings, port) + workers, say).run(stop))
+        if await _answers(settings.address, port, stop):
+            _welcome(settings, port, experiments)
+        await running
+    say("stopped")
+
+
+async def _supervise(children: list[Child], message: str) -> None:
+    say(message)
+    await Supervisor(children, say).run(stop_event())
+
+
+async def _serve(settings: Settings, port: int) -> None:
+    stop = stop_event()
+    quiet = supervised()
+    await bootstrap.serve(settings, port, stop, (lambda message: None) if quiet else say)
+
+
+async def _work(settings: Settings) -> None:
+    stop = stop_event()
+    if not supervised():
+        say(f"updating the statistics every {settings.stats_interval:g} s; Ctrl-C stops it")
+    await bootstrap.work(settings, stop, say)
+
+
+def _run(server: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(server)
+
+
+async def _nothing(store: object) -> None:
+    """Opening the store was all."""
+
+
+async def _answers(address: str, port: int, stop: asyncio.Event) -> bool:
+    """Whether the server came up before it was stopped."""
+    while not stop.is_set():
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(ANY_ADDRESS.get(address, address), port)
+            writer.close()
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+def _servers(settings: Settings, port: int) -> list[Child]:
+    count = settings.process_count
+    line = (
+        *("--database", settings.database, "serve", "--processes", "1"),
+        *("--address", settings.address, "--port", str(port), *_interval(settings)),
+    )
+    return [Child("the server" if count == 1 else f"server {number + 1}", line) for number in range(count)]
+
+
+def _interval(settings: Settings) -> tuple[str, str]:
+    return ("--interval", str(settings.stats_interval))
+
+
+def _listening(settings: Settings, port: int) -> str:
+    return f"listening on {_url(settings, port)} with {settings.process_count} processes; Ctrl-C stops them"
+
+
+def _url(settings: Settings, port: int) -> str:
+    host = ANY_ADDRESS.get(settings.address, settings.address)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _welcome(settings: Settings, port: int, experiments: int) -> None:
+    url = _url(settings, port)
+    program = "abtest" if shutil.which("abtest") else os.path.relpath(Path(sys.executable).with_name("abtest"))
+    options = "" if settings.port == PORT.default else f" --url {url}"
+    count = settings.process_count
+    say(f"""abtest {version("abtest")} is running; Ctrl-C stops it
+
+  server     {url}, {count} process{"" if count == 1 else "es"}
+  worker     updates the statistics every {settings.stats_interval:g} s
+  database   {bootstrap.database_path(settings.database)}, {experiments} experiment{"" if experiments == 1 else "s"}
+
+Try next:
+
+  curl -H 'Device-Token: my-phone' {url}/api/v1/experiments
+  {program} seed 600{options}
+  open {url}/ in a browser
+""")

@@ -1,0 +1,84 @@
+"""verify, why: proof."""
+
+import sys
+
+import click
+
+from abtest.commands.options import as_json, print_json, print_table, with_store
+from abtest.models import check_token
+from abtest.store.sqlite import SQLiteStore
+from abtest.verification import VerificationService, Verified
+
+CHECKS = (
+    "every stored value is the one that its position gives",
+    "positions have no hole and no repeat",
+    "every count is within its bound of its share",
+    "no device is in an experiment created after its first request, or in one that took no devices then",
+    "the statistics equal the raw rows",
+)
+
+
+@click.command()
+@as_json
+@click.pass_obj
+def verify(database: str, as_json: bool) -> None:
+    """Recompute every promise from the raw rows; exit 1 and say what broke."""
+
+    async def run(store: SQLiteStore) -> Verified:
+        with click.progressbar(length=1, label="verifying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+            return await VerificationService(store).verify(progress)
+
+    verified = with_store(database, run)
+    if as_json:
+        print_json(verified)
+    else:
+        _print(verified)
+    if verified.broken:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("token")
+@as_json
+@click.pass_obj
+def why(database: str, token: str, as_json: bool) -> None:
+    """Tell what a device has, and why: where it was drawn, or what kept it out.
+
+    \b
+    abtest why my-phone
+    """
+    check_token(token)
+    explanation = with_store(database, lambda store: VerificationService(store).why(token))
+    if as_json:
+        print_json(explanation)
+        return
+    click.echo(f"device {explanation.number:,} in the order of first requests, first seen {explanation.first_seen}")
+    if explanation.experiments:
+        click.echo()
+        rows = [
+            [each.key, "-" if each.value is None else each.value, each.reason] for each in explanation.experiments
+        ]
+        print_table(["EXPERIMENT", "VALUE", "WHY"], rows)
+
+
+COMMANDS = (verify, why)
+
+
+def _print(verified: Verified) -> None:
+    click.echo(
+        f"{verified.devices:,} devices, {verified.assignments:,} assignments, {verified.experiments:,} experiments"
+    )
+    if not verified.broken:
+        for check in CHECKS:
+            click.echo(f"  ok  {check}")
+        return
+    for finding in verified.findings:
+        click.echo(f"  BROKEN  {finding}")
+    if verified.broken > len(verified.findings):
+        click.echo(f"  and {verified.broken - len(verified.findings):,} more")
+    click.echo(f"{verified.broken:,} broken")

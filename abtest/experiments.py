@@ -1,0 +1,164 @@
+"""The life of an experiment: which change is allowed when."""
+
+import tomllib
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from abtest import clock
+from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
+from abtest.models import (
+    Change,
+    Experiment,
+    NewExperiment,
+    Status,
+    Variant,
+    check_variants,
+    in_order,
+    parse_weight,
+)
+from abtest.store.base import ExperimentStore
+
+DEMO = (
+    NewExperiment(
+        key="button_color",
+        description="does the colour of the buy button change conversion into purchase?",
+        variants=tuple(Variant(value, Decimal("33.3")) for value in ("#FF0000", "#00FF00", "#0000FF")),
+        metrics=("conversion:purchase",),
+    ),
+    NewExperiment(
+        key="price",
+        description="does another price change what a device brings in?",
+        variants=(
+            Variant("10", Decimal(75)),
+            Variant("20", Decimal(10)),
+            Variant("50", Decimal(5)),
+            Variant("5", Decimal(10)),
+        ),
+        metrics=("amount:purchase",),
+    ),
+)
+
+
+class ExperimentService:
+    """Creates experiments and moves them through their life.
+
+    Every method returns after the change is durable. Raises UnknownExperiment, InvalidExperiment, or Conflict
+    when the status does not allow the change.
+    """
+
+    def __init__(self, store: ExperimentStore) -> None:
+        self._store = store
+
+    async def all(self) -> list[Experiment]:
+        """Every experiment, in the order of creation."""
+        return await self._store.experiments()
+
+    async def one(self, key: str) -> Experiment:
+        """The experiment with this key."""
+        for experiment in await self._store.experiments():
+            if experiment.key == key:
+                return experiment
+        raise UnknownExperiment(f"there is no experiment {key!r}")
+
+    async def add(self, new: Sequence[NewExperiment]) -> None:
+        """Create all of these or none."""
+        await self._store.add([experiment.checked() for experiment in new], clock.now())
+
+    async def start(self, key: str) -> Experiment:
+        """Let a draft take devices."""
+        return await self._move(key, "started", {Status.DRAFT}, Status.RUNNING)
+
+    async def pause(self, key: str) -> Experiment:
+        """Take no more devices for now."""
+        return await self._move(key, "paused", {Status.RUNNING}, Status.PAUSED)
+
+    async def resume(self, key: str) -> Experiment:
+        """Take devices again."""
+        return await self._move(key, "resumed", {Status.PAUSED}, Status.RUNNING)
+
+    async def finish(self, key: str, winner: str | None = None) -> Experiment:
+        """Take no more devices for good; with a winner, devices to come get that value."""
+
+        def rule(experiment: Experiment) -> Change:
+            _require(experiment, "finished", {Status.RUNNING, Status.PAUSED})
+            if winner is not None and winner not in experiment.values:
+                raise InvalidExperiment(f"winner: {winner!r} is not a value of {key}")
+            return Change(status=Status.FINISHED, winner=winner)
+
+        return await self._change(key, rule)
+
+    async def archive(self, key: str) -> Experiment:
+        """Deliver the key to no device any more."""
+        return await self._move(key, "archived", set(Status) - {Status.ARCHIVED}, Status.ARCHIVED)
+
+    async def reweight(self, key: str, variants: Sequence[Variant]) -> Experiment:
+        """Begin a new phase: devices to come are drawn with these weights, those in it keep their value."""
+        check_variants(variants)
+        weights = {variant.value: variant.weight for variant in variants}
+
+        def rule(experiment: Experiment) -> Change:
+            _require(experiment, "given new weights", {Status.DRAFT, Status.RUNNING, Status.PAUSED})
+            return Change(weights=in_order(experiment.values, weights))
+
+        return await self._change(key, rule)
+
+    async def _move(self, key: str, verb: str, allowed: set[Status], to: Status) -> Experiment:
+        def rule(experiment: Experiment) -> Change:
+            _require(experiment, verb, allowed)
+            return Change(status=to)
+
+        return await self._change(key, rule)
+
+    async def _change(self, key: str, rule: Callable[[Experiment], Change]) -> Experiment:
+        return await self._store.change(key, rule, clock.now())
+
+
+def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:
+    if experiment.status not in allowed:
+        raise Conflict(f"{experiment.key} is {experiment.status} and can't be {verb}", code="impossible_transition")
+
+
+class _Variant(Struct, forbid_unknown_fields=True):
+    value: str
+    weight: Decimal | str
+
+
+class _Experiment(Struct, forbid_unknown_fields=True):
+    key: str
+    variants: list[_Variant]
+    description: str = ""
+    metrics: list[str] = []
+    draft: bool = False
+
+
+class _File(Struct, forbid_unknown_fields=True):
+    experiments: list[_Experiment]
+
+
+def parse_toml(text: str) -> list[NewExperiment]:
+    """The experiments that a TOML file describes. Raises InvalidExperiment that says what is wrong, and where."""
+    try:
+        # Decimals from their text: a float would already have lost what was written.
+        table: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)
+        wanted = msgspec.convert(table, _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise InvalidExperiment(str(error)) from None
+    return [
+        NewExperiment(
+            key=experiment.key,
+            description=experiment.description,
+            variants=tuple(
+                Variant(
+                    variant.value, parse_weight(str(variant.weight), f"{experiment.key}: weight of variant {place}")
+                )
+                for place, variant in enumerate(experiment.variants, start=1)
+            ),
+            metrics=tuple(experiment.metrics),
+            draft=experiment.draft,
+        ).checked()
+        for experiment in wanted.experiments
+    ]

@@ -1,0 +1,162 @@
+"""The figures people see, from the summary that the worker wrote."""
+
+from fractions import Fraction
+
+from msgspec import Struct
+
+from abtest import allocation, clock
+from abtest.errors import UnknownExperiment
+from abtest.models import Experiment, Phase
+from abtest.store.base import Summary, SummaryStore
+
+
+class VariantFigures(Struct, frozen=True):
+    """One variant's line. `expected`: sum of n x share over the phases; `percent`: of the experiment's devices."""
+
+    value: str
+    share: str
+    expected: float
+    devices: int
+    percent: float
+
+
+class ExperimentFigures(Struct, frozen=True):
+    """One experiment of `GET /api/v1/stats`."""
+
+    key: str
+    status: str
+    created_at: str
+    devices: int
+    variants: tuple[VariantFigures, ...]
+
+
+class Figures(Struct, frozen=True):
+    """`GET /api/v1/stats`. `as_of` and `age_seconds` are None while no worker has written a summary."""
+
+    as_of: str | None
+    age_seconds: float | None
+    devices: int
+    experiments: tuple[ExperimentFigures, ...]
+
+
+class PhaseReport(Struct, frozen=True):
+    """A phase with its counts, the farthest a count may be from its share, and the farthest that one is."""
+
+    phase: Phase
+    counts: tuple[int, ...]
+
+    @property
+    def devices(self) -> int:
+        """How many were enrolled in it."""
+        return sum(self.counts)
+
+    @property
+    def bound(self) -> Fraction:
+        """The farthest any count may be from n times its share."""
+        return allocation.bound(self.phase.integers)
+
+    @property
+    def deviation(self) -> Fraction:
+        """The farthest any count is from n times its share."""
+        return max(abs(count - self.expected(i)) for i, count in enumerate(self.counts))
+
+    def expected(self, variant: int) -> Fraction:
+        """n times the variant's share."""
+        return self.devices * allocation.share(self.phase.integers, variant)
+
+
+class ExperimentReport(Struct, frozen=True):
+    """All of an experiment that a page shows."""
+
+    experiment: Experiment
+    phases: tuple[PhaseReport, ...]
+
+    @property
+    def devices(self) -> int:
+        """How many were enrolled in it."""
+        return sum(phase.devices for phase in self.phases)
+
+    @property
+    def figures(self) -> ExperimentFigures:
+        """The same as the figures of the API."""
+        return ExperimentFigures(
+            key=self.experiment.key,
+            status=self.experiment.status,
+            created_at=clock.iso(self.experiment.created_at),
+            devices=self.devices,
+            variants=tuple(self._variant(place, value) for place, value in enumerate(self.experiment.values)),
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether every count of every phase is where it must be."""
+        return all(phase.deviation <= phase.bound for phase in self.phases)
+
+    def _variant(self, place: int, value: str) -> VariantFigures:
+        devices = sum(phase.counts[place] for phase in self.phases)
+        return VariantFigures(
+            value=value,
+            share=str(allocation.share(self.experiment.phase.integers, place)),
+            expected=round(float(sum(phase.expected(place) for phase in self.phases)), 4),
+            devices=devices,
+            percent=round(100 * devices / self.devices, 2) if self.devices else 0.0,
+        )
+
+
+class Report(Struct, frozen=True):
+    """Everything on the dashboard. `as_of` in milliseconds, `age_seconds` in seconds; None before the first tick."""
+
+    as_of: int | None
+    age_seconds: float | None
+    devices: int
+    experiments: tuple[ExperimentReport, ...]
+
+    @property
+    def figures(self) -> Figures:
+        """The same as the figures of the API."""
+        return Figures(
+            as_of=None if self.as_of is None else clock.iso(self.as_of),
+            age_seconds=self.age_seconds,
+            devices=self.devices,
+            experiments=tuple(report.figures for report in self.experiments),
+        )
+
+
+class ReportService:
+    """Reads summaries; never a device."""
+
+    def __init__(self, store: SummaryStore) -> None:
+        self._store = store
+
+    async def report(self) -> Report:
+        """All experiments, in the order of creation."""
+        summary = await self._store.summary()
+        age = None if summary.as_of is None else max(0.0, round((clock.now() - summary.as_of) / 1000, 1))
+        return Report(
+            as_of=summary.as_of,
+            age_seconds=age,
+            devices=summary.devices,
+            experiments=tuple(_report(summary, experiment) for experiment in summary.experiments),
+        )
+
+    async def per_hour(self, experiment: Experiment) -> list[tuple[int, int]]:
+        """Hours since 1970-01-01 UTC, and how many devices were enrolled in each."""
+        return await self._store.enrolled_per_hour(experiment.id)
+
+
+def find(report: Report, key: str) -> ExperimentReport:
+    """The experiment with this key. Raises UnknownExperiment."""
+    for experiment in report.experiments:
+        if experiment.experiment.key == key:
+            return experiment
+    raise UnknownExperiment("there is no experiment with this key")
+
+
+def _report(summary: Summary, experiment: Experiment) -> ExperimentReport:
+    return ExperimentReport(
+        experiment=experiment,
+        phases=tuple(
+            PhaseReport(phase=phase, counts=summary.counts[experiment.id, phase.number])
+            for phase in experiment.phases
+        ),
+    )

@@ -1,0 +1,78 @@
+"""Pages from templates, and numbers and times as people read them."""
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from abtest import clock
+
+COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
+AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def templates() -> Path:
+    """The folder of the templates: inside the installed package, or at the top of the checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "templates"
+    return installed if installed.is_dir() else package.parent / "templates"
+
+
+def number(value: float) -> str:
+    """12,345."""
+    return f"{value:,}"
+
+
+def percent(value: float | Fraction | Decimal) -> str:
+    """33.3 % of a value in percent; the space doesn't break."""
+    return f"{float(value):.1f}\N{NO-BREAK SPACE}%"
+
+
+def places(value: Fraction) -> str:
+    """At most two places: 0.67, 3.75, 0."""
+    return f"{float(value):.2f}".rstrip("0").rstrip(".")
+
+
+def age(seconds: float) -> str:
+    """2 s, 5 min, 3 h, 12 d."""
+    for size, unit in AGES:
+        if seconds >= size:
+            return f"{seconds / size:.0f}\N{NO-BREAK SPACE}{unit}"
+    return f"{seconds:.0f}\N{NO-BREAK SPACE}s"
+
+
+def day(milliseconds: int) -> Markup:
+    """12 Nov 2026, with the exact time in the title."""
+    moment = clock.moment(milliseconds)
+    exact = clock.iso(milliseconds)
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, f"{moment:%-d %b %Y}")
+
+
+def is_colour(value: str) -> bool:
+    """Whether a variant's value is a colour in hexadecimal notation."""
+    return COLOUR.fullmatch(value) is not None
+
+
+def render(template: str, **values: Any) -> str:
+    """The page. Every value is escaped unless a template says otherwise."""
+    return environment().get_template(template).render(**values)
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates with the functions above as filters; a misspelt name is an error, not an empty text."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates()),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(number=number, percent=percent, places=places, age=age, day=day)
+    made.tests["colour"] = is_colour
+    return made
