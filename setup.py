@@ -20,6 +20,7 @@ DEVELOPMENT = [
     "ruff>=0.15",
     "mypy>=2",
     "build>=1.3",
+    "setuptools>=77",
     "types-setuptools",
     "types-PyYAML",
 ]

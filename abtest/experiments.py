@@ -124,7 +124,7 @@ def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:
 
 class _Variant(Struct, forbid_unknown_fields=True):
     value: str
-    weight: Decimal | str
+    weight: Decimal
 
 
 class _Experiment(Struct, forbid_unknown_fields=True):
@@ -153,7 +153,7 @@ def parse_toml(text: str) -> list[NewExperiment]:
             description=experiment.description,
             variants=tuple(
                 Variant(
-                    variant.value, parse_weight(str(variant.weight), f"{experiment.key}: weight of variant {place}")
+                    variant.value, parse_weight(f"{variant.weight:f}", f"{experiment.key}: weight of variant {place}")
                 )
                 for place, variant in enumerate(experiment.variants, start=1)
             ),

@@ -1,0 +1,44 @@
+"""What many tests begin with: experiments, devices, an opened store."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from abtest.models import NewExperiment, Variant
+from abtest.store.sqlite import SQLiteStore
+
+
+def experiment(key: str, *weights: str, draft: bool = False) -> NewExperiment:
+    """An experiment whose values are key-0, key-1 and so on."""
+    variants = tuple(Variant(f"{key}-{place}", Decimal(weight)) for place, weight in enumerate(weights))
+    return NewExperiment(key=key, variants=variants, draft=draft)
+
+
+def tokens(prefix: str, number: int) -> list[str]:
+    """That many tokens."""
+    return [f"{prefix}-{n}" for n in range(number)]
+
+
+async def answers(store: SQLiteStore, asked: Sequence[str]) -> list[dict[str, str]]:
+    """What the store answers these devices."""
+    enrolment = await store.enrol(asked, now=1)
+    return [dict(enrolment.values[variant] for variant in enrolment.variants[token]) for token in asked]
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SQLiteStore]:
+    """The store of a file, for the time of a block."""
+    store = SQLiteStore(path)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return when the condition holds; a test that waits for ever is ended by its runner."""
+    while not condition():  # noqa: ASYNC110  # what is waited for may be in another process
+        await asyncio.sleep(0.01)

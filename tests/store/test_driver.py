@@ -1,0 +1,99 @@
+"""The right SQLite, and a file that is refused rather than guessed at."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from abtest.errors import StorageError
+from abtest.store import migrations
+from abtest.store.driver import PRAGMAS, fixed_driver, has_wal_reset_bug, open_raw
+from tests.scenes import opened
+
+
+@pytest.mark.parametrize(
+    ("version", "bug"),
+    [
+        ((3, 40, 1), True),
+        ((3, 44, 5), True),
+        ((3, 44, 6), False),
+        ((3, 50, 6), True),
+        ((3, 50, 7), False),
+        ((3, 51, 2), True),
+        ((3, 51, 3), False),
+        ((3, 53, 0), False),
+    ],
+)
+def test_a_sqlite_that_can_corrupt_the_file_is_known(version: tuple[int, ...], bug: bool) -> None:
+    assert has_wal_reset_bug(version) is bug
+
+
+def test_only_a_fixed_sqlite_is_used_and_else_the_reason_is_said() -> None:
+    old: Any = SimpleNamespace(__name__="old", sqlite_version="3.45.0", sqlite_version_info=(3, 45, 0))
+    good: Any = SimpleNamespace(__name__="good", sqlite_version="3.53.0", sqlite_version_info=(3, 53, 0))
+    assert fixed_driver((None, old, good)) is good
+    with pytest.raises(StorageError, match=r"old has 3\.45\.0"):
+        fixed_driver((None, old))
+
+
+async def test_every_connection_has_its_settings(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        for connection in store._database._connections:
+            for name, wanted in PRAGMAS.items():
+                rows = await (await connection.execute(f"PRAGMA {name}")).fetchall()
+                assert [tuple(row) for row in rows] in ([(wanted,)], [])
+
+
+async def test_another_programs_database_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "abtest.db"
+    connection = open_raw(path)
+    connection.execute("CREATE TABLE letters (text)")
+    connection.close()
+    with pytest.raises(StorageError, match="another program"):
+        async with opened(path):
+            pass
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "abtest.db"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StorageError, match="cannot open the database"):
+        async with opened(path):
+            pass
+    assert path.read_bytes() == b"not a database at all" * 100
+
+
+async def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="No such file or directory"):
+        async with opened(tmp_path / "nowhere" / "abtest.db"):
+            pass
+
+
+@pytest.mark.parametrize(("version", "words"), [(99, "newer abtest"), (0, "abtest db migrate")])
+async def test_another_schema_is_refused(
+    tmp_path: Path, version: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "abtest.db"
+    async with opened(path):
+        pass
+    connection = open_raw(path)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    with pytest.raises(StorageError, match=words):
+        async with opened(path):
+            pass
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [*migrations.files(), (2, "CREATE TABLE half (id); SELECT nonsense;")]
+    path = tmp_path / "abtest.db"
+    async with opened(path):
+        pass
+    monkeypatch.setattr(migrations, "files", lambda: broken)
+    connection = open_raw(path)
+    with pytest.raises(Exception, match="nonsense"):
+        migrations.prepare(connection, path, migrate=True)
+    assert migrations.version(connection) == 1
+    assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
+    connection.close()

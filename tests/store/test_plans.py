@@ -1,0 +1,60 @@
+"""Every query of the hot path, the worker and the pages uses the index that it was written for."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from abtest.store import auditing, cataloguing, enrolling, summarising
+from abtest.store.driver import open_raw
+from tests.scenes import opened
+
+QUERIES = {
+    "known devices": (
+        enrolling.KNOWN,
+        (json.dumps(["a"]),),
+        ["device USING COVERING INDEX", "assignment USING PRIMARY KEY"],
+    ),
+    "last device": (enrolling.LAST_DEVICE, (), ["SEARCH device"]),
+    "next position": (enrolling.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
+    "end of a chunk": (summarising.LAST_OF_CHUNK, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "fold variants": (summarising.FOLD_VARIANTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "fold hours": (
+        summarising.FOLD_HOURS,
+        (1, 1, 2),
+        ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
+    ),
+    "enrolment over time": (summarising.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
+    "one experiment": (cataloguing.EXPERIMENT, ("color",), ["experiment USING INDEX"]),
+    "devices to audit": (
+        auditing.ENROLLED,
+        (1, 2),
+        ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
+    ),
+    "one device": (auditing.ENROLLED_BY_TOKEN, ("a",), ["device USING INDEX", "assignment USING PRIMARY KEY"]),
+}
+
+
+@pytest.fixture
+def connection(tmp_path: Path, io_loop: IOLoop) -> Iterator[Any]:
+    async def create() -> None:
+        async with opened(tmp_path / "abtest.db"):
+            pass
+
+    io_loop.run_sync(create)
+    raw = open_raw(tmp_path / "abtest.db")
+    yield raw
+    raw.close()
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_uses_its_index(connection: Any, name: str) -> None:
+    query, arguments, expected = QUERIES[name]
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", arguments)]
+    for words in expected:
+        assert any(words in step for step in plan), plan
+    tables = ("device", "assignment")
+    assert not any(step.startswith(f"SCAN {table}") for step in plan for table in tables), plan

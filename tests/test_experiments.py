@@ -1,0 +1,133 @@
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
+from abtest.experiments import DEMO, ExperimentService, parse_toml
+from abtest.models import NewExperiment, Status, Variant
+from tests.scenes import experiment, opened
+
+ACTIONS = ("start", "pause", "resume", "finish", "archive")
+ALLOWED = {
+    Status.DRAFT: {"start", "archive"},
+    Status.RUNNING: {"pause", "finish", "archive"},
+    Status.PAUSED: {"resume", "finish", "archive"},
+    Status.FINISHED: {"archive"},
+    Status.ARCHIVED: set(),
+}
+WAYS: dict[Status, tuple[str, ...]] = {
+    Status.DRAFT: (),
+    Status.RUNNING: ("start",),
+    Status.PAUSED: ("start", "pause"),
+    Status.FINISHED: ("start", "finish"),
+    Status.ARCHIVED: ("archive",),
+}
+
+
+@pytest.mark.parametrize("status", Status)
+async def test_a_status_allows_its_changes_and_no_other(tmp_path: Path, status: Status) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        for action in ACTIONS:
+            await service.add([experiment(action, "1", "1", draft=True)])
+            for step in WAYS[status]:
+                await getattr(service, step)(action)
+            if action in ALLOWED[status]:
+                await getattr(service, action)(action)
+                continue
+            with pytest.raises(Conflict, match=f"{action} is {status}"):
+                await getattr(service, action)(action)
+            assert (await service.one(action)).status == status
+
+
+async def test_new_weights_name_every_value_and_begin_a_phase(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await service.add([experiment("color", "1", "1")])
+        changed = await service.reweight("color", [Variant("color-1", Decimal(3)), Variant("color-0", Decimal(1))])
+        assert [phase.weights for phase in changed.phases] == [(Decimal(1),) * 2, (Decimal(1), Decimal(3))]
+        for values, words in ((("color-0", "pink"), "pink"), (("color-0", "color-0"), "given twice")):
+            with pytest.raises(InvalidExperiment, match=words):
+                await service.reweight("color", [Variant(value, Decimal(1)) for value in values])
+        await service.finish("color")
+        with pytest.raises(Conflict, match="finished"):
+            await service.reweight("color", [Variant(f"color-{n}", Decimal(1)) for n in range(2)])
+
+
+async def test_a_winner_is_one_of_the_values(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await service.add([experiment("color", "1", "1")])
+        with pytest.raises(InvalidExperiment, match="'pink' is not a value of color"):
+            await service.finish("color", "pink")
+        assert (await service.finish("color", "color-1")).winner == "color-1"
+        with pytest.raises(UnknownExperiment):
+            await service.pause("nothing")
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        (experiment("Color", "1", "1"), "key"),
+        (experiment("a" * 65, "1", "1"), "key"),
+        (experiment("color", "1"), "2 to 20, not 1"),
+        (experiment("color", *["1"] * 21), "2 to 20, not 21"),
+        (experiment("color", "0", "0"), "above 0"),
+        (NewExperiment("color", (Variant("a", Decimal(1)), Variant("a", Decimal(1)))), "'a' is given twice"),
+        (NewExperiment("color", (Variant("", Decimal(1)), Variant("a", Decimal(1)))), "variant 1"),
+        (NewExperiment("color", (Variant("a", Decimal(1)), Variant("a" * 257, Decimal(1)))), "variant 2"),
+        (NewExperiment("color", (Variant("a", Decimal(1)), Variant("a\n", Decimal(1)))), "control characters"),
+        (NewExperiment("color", experiment("color", "1", "1").variants, metrics=("mood:good",)), "metric"),
+    ],
+)
+async def test_a_bad_experiment_is_refused_with_what_and_where(
+    tmp_path: Path, new: NewExperiment, words: str
+) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        with pytest.raises(InvalidExperiment, match=words):
+            await ExperimentService(store).add([experiment("good", "1", "1"), new])
+        assert await store.experiments() == []
+
+
+TOML = """
+[[experiments]]
+key = "color"
+description = "which?"
+metrics = ["conversion:purchase"]
+variants = [{ value = "red", weight = 33.3333 }, { value = "blue", weight = "66.6667" }, { value = "x", weight = 0 }]
+[[experiments]]
+key = "price"
+draft = true
+variants = [{ value = "1", weight = 1 }, { value = "2", weight = 1 }]
+"""
+
+
+def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
+    color, price = parse_toml(TOML)
+    assert [variant.weight for variant in color.variants] == [Decimal("33.3333"), Decimal("66.6667"), Decimal(0)]
+    assert (color.description, color.metrics, color.draft) == ("which?", ("conversion:purchase",), False)
+    assert (price.key, price.draft) == ("price", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("experiments = 5", "array"),
+        ("[[experiments]]\nkey = 'a'\nvariants = []\ncolour = 1", "colour"),
+        ("[[experiments]]\nvariants = []", "key"),
+        ("[[experiments", "end of an array declaration"),
+        (TOML.replace("33.3333", "nan"), "weight of variant 1"),
+        (TOML.replace("33.3333", "inf"), "weight of variant 1"),
+        (TOML.replace("33.3333", "-1"), "weight of variant 1"),
+        (TOML.replace("33.3333", "0.33333"), "at most 4 decimals"),
+        (TOML.replace("33.3333", "true"), "weight"),
+    ],
+)
+def test_a_bad_file_says_what_is_wrong(text: str, words: str) -> None:
+    with pytest.raises(InvalidExperiment, match=words):
+        parse_toml(text)
+
+
+def test_the_demo_experiments_are_sound() -> None:
+    assert [new.checked().key for new in DEMO] == ["button_color", "price"]

@@ -1,0 +1,68 @@
+"""Imports only go down the floors of the house."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = [
+    {"errors", "clock", "settings", "models", "allocation"},
+    {"store"},
+    {"enrolment", "experiments", "reports", "verification", "simulation"},
+    {"web", "worker"},
+    {"bootstrap", "supervisor", "commands", "__main__"},
+]
+GROUND = ["errors", "clock", "settings", "allocation", "models"]
+MODULES = sorted(
+    path.relative_to(ROOT).with_suffix("").as_posix()
+    for path in (ROOT / "abtest").rglob("*.py")
+    if path != ROOT / "abtest" / "__init__.py"
+)
+
+
+def floor(module: str) -> int:
+    name = module.split(".")[1] if "." in module else "errors"
+    return next(number for number, names in enumerate(FLOORS) if name in names)
+
+
+def imported(module: str) -> list[str]:
+    tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "abtest":
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_its_floor_or_below(module: str) -> None:
+    here = module.replace("/", ".")
+    for name in imported(module):
+        if name.startswith("abtest."):
+            assert floor(name) <= floor(here), f"{here} imports {name}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if floor(module.replace("/", ".")) <= 2])
+def test_below_the_web_nothing_knows_tornado_jinja_or_click(module: str) -> None:
+    for name in imported(module):
+        assert name.split(".")[0] not in {"tornado", "jinja2", "click"}, f"{module} imports {name}"
+
+
+def test_only_the_top_knows_the_concrete_store() -> None:
+    knowing = {
+        module
+        for module in MODULES
+        if any(name.startswith("abtest.store.") and ".base." not in name for name in imported(module))
+    }
+    above = {module for module in knowing if not module.startswith("abtest/store/")}
+    assert {module.split("/")[1] for module in above} <= {"bootstrap", "commands"}
+
+
+def test_the_ground_floor_stands_in_order() -> None:
+    for number, module in enumerate(GROUND):
+        for name in imported(f"abtest/{module}"):
+            if name.startswith("abtest."):
+                assert name.split(".")[1] in GROUND[:number], f"{module} imports {name}"

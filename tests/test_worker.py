@@ -1,0 +1,50 @@
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+from abtest import worker
+from abtest.store.summarising import FOLD_VARIANTS
+from abtest.verification import VerificationService
+from tests.scenes import answers, experiment, opened, tokens, until
+
+
+async def test_a_tick_folds_all_that_is_new_and_only_that(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1")], 1)
+        assert await worker.tick(store) == 0
+        await answers(store, tokens("a", worker.CHUNK + 10))
+        assert [await worker.tick(store), await worker.tick(store)] == [worker.CHUNK + 10, 0]
+        assert (await store.summary()).counts == {(1, 1): (2505, 2505)}
+
+
+async def test_a_worker_that_fails_inside_a_fold_counts_nothing_twice(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1")], 1)
+        await answers(store, tokens("a", 100))
+
+        def dies(connection: object) -> None:
+            connection.execute(FOLD_VARIANTS, (0, 100))  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+        for _ in range(3):
+            with suppress(KeyboardInterrupt):
+                await store._database.write(dies)
+        await worker.tick(store)
+        assert (await store.summary()).counts == {(1, 1): (50, 50)}
+        assert not (await VerificationService(store).verify()).broken
+
+
+async def test_a_second_worker_waits_for_the_end_of_the_first(tmp_path: Path) -> None:
+    said: list[str] = []
+    stop = asyncio.Event()
+    async with opened(tmp_path / "abtest.db") as first, opened(tmp_path / "abtest.db") as second:
+        assert first.try_lease()
+        waiting = asyncio.create_task(worker.work(second, 0.05, said.append, stop))
+        await until(lambda: said)
+        assert (await second.summary()).as_of is None
+        await first.close()
+        await until(lambda: len(said) == 2)
+        stop.set()
+        await waiting
+        assert (await second.summary()).as_of is not None
+    assert said == ["another worker is at work; waiting for its end", "the other worker ended; taking over"]
