@@ -1,0 +1,122 @@
+"""Real processes of the product: started, read, killed, and ended for sure."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from types import TracebackType
+from typing import IO
+
+import msgspec
+
+SECONDS = 60
+
+
+class Abtest:
+    """A running `abtest` on a database, whose messages can be waited for."""
+
+    def __init__(self, database: Path, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.said: list[str] = []
+        self._lines: Queue[str | None] = Queue()
+        assert self.process.stderr is not None
+        Thread(target=self._read, args=(self.process.stderr,), daemon=True).start()
+
+    def __enter__(self) -> "Abtest":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.stop()
+        assert self.process.stderr is not None
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first message from here on that matches."""
+        while True:
+            line = self._lines.get(timeout=SECONDS)
+            assert line is not None, f"ended before it said {pattern!r}: {self.said}"
+            if found := re.search(pattern, line):
+                return found
+
+    def port(self) -> int:
+        """The port, once it is said."""
+        return int(self.wait_for(r"http://127\.0\.0\.1:(\d+)")[1])
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal; the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+    def children(self) -> list[int]:
+        """The processes that it started and that run."""
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True)
+        rows = [line.split() for line in listed.stdout.splitlines()]
+        return [int(pid) for pid, parent, state in rows if int(parent) == self.process.pid and state[0] != "Z"]
+
+    def _read(self, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                self.said.append(line)
+                self._lines.put(line)
+        self._lines.put(None)
+
+
+class Device:
+    """Asks one server over one connection."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+
+    def ask(self, token: str) -> dict[str, str]:
+        """What this device gets; OSError or HTTPException when the server goes away meanwhile."""
+        self._connection.request("GET", "/api/v1/experiments", headers={"Device-Token": token})
+        response = self._connection.getresponse()
+        body = response.read()
+        assert response.status == 200, body
+        return msgspec.json.decode(body, type=dict[str, str])
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def run(database: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def runs(pid: int) -> bool:
+    """Whether this process runs; one that ended and waits for its parent does not."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(found.stdout.strip()) and not found.stdout.startswith("Z")
+
+
+def wait_until_answering(port: int) -> None:
+    """Return when somebody listens on the port."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        else:
+            return
+
+
+GONE = (OSError, HTTPException)

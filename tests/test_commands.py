@@ -1,0 +1,155 @@
+"""The command line, as typed."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from abtest.commands import abtest, main
+from abtest.errors import AbtestError
+from abtest.store.driver import open_raw
+
+Run = Callable[..., Result]
+COLOR = ("--variant", "red=33.3", "--variant", "green=33.3%", "--variant", "a=b=33.3")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(abtest, arguments)
+
+    return run
+
+
+def test_an_experiment_is_added_listed_and_shown(run: Run) -> None:
+    added = run("experiments", "add", "color", *COLOR, "--description", "which?", "--metric", "conversion:buy")
+    assert (added.exit_code, added.stdout) == (0, "added color, running\n")
+    assert re.search(r"color +running +20.* red, green, a=b", run("experiments", "list").stdout)
+    shown = json.loads(run("experiments", "show", "color", "--json").stdout)
+    assert shown["variants"] == [{"value": value, "weight": "33.3"} for value in ("red", "green", "a=b")]
+    assert (shown["status"], shown["metrics"], shown["description"]) == ("running", ["conversion:buy"], "which?")
+
+
+def test_the_life_of_an_experiment(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR, "--draft")
+    for action, status in (("start", "running"), ("pause", "paused"), ("resume", "running")):
+        assert run("experiments", action, "color").stdout.startswith(f"color is {status}\n")
+    weighed = run(
+        "experiments", "weights", "color", "--variant", "red=1", "--variant", "green=2", "--variant", "a=b=0"
+    )
+    assert "PHASE 2" in weighed.stdout
+    assert "winner red" in run("experiments", "finish", "color", "--winner", "red").stdout
+    assert json.loads(run("experiments", "archive", "color", "--json").stdout)["status"] == "archived"
+
+
+def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    one = '[[experiments]]\nkey = "{}"\nvariants = [{{ value = "1", weight = 1 }}, {{ value = "2", weight = 1.5 }}]\n'
+    (tmp_path / "new.toml").write_text(one.format("first") + one.format("second"))
+    assert run("experiments", "load", "new.toml").stdout == "added first\nadded second\n"
+    (tmp_path / "again.toml").write_text(one.format("third") + one.format("first"))
+    assert "exists already" in str(run("experiments", "load", "again.toml").exception)
+    assert len(json.loads(run("experiments", "list", "--json").stdout)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("experiments", "add", "Color", *COLOR), 2, "abtest: key: 1 to 64 of a-z"),
+        (("experiments", "add", "color", "--variant", "red"), 2, "must look like VALUE=WEIGHT"),
+        (("experiments", "add", "color", "--variant", "red=-1"), 2, "weight of variant 1: must be a decimal"),
+        (("experiments", "add", "color", "--variant", "red=0.00001"), 2, "weight of variant 1: at most 4 decimals"),
+        (("experiments", "add", "color", "--variant", "red=1"), 2, "an experiment has 2 to 20, not 1"),
+        (("experiments", "pause", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
+        (("why", "nobody"), 1, "abtest: no device has asked with this token"),
+        (("why", "no body"), 2, "Device-Token must be"),
+        (("--database", "postgresql://me@host/db", "stats"), 2, "database: this version keeps everything in SQLite"),
+        (("--database", "abtest.db", "stats"), 2, "database: must look like sqlite:///abtest.db"),
+        (("--database", "sqlite:////nowhere/abtest.db", "stats"), 1, "No such file or directory"),
+        (("serve", "--port", "70000"), 2, "70000"),
+        (("seed", "1", "--url", "localhost"), 2, "url: must look like"),
+        (("seed", "1", "--prefix", "a b"), 2, "Device-Token must be"),
+        (("nothing",), 2, "No such command 'nothing'"),
+    ],
+)
+def test_what_goes_wrong_is_said_with_its_exit_code(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["abtest", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (code, "")
+    assert message in said.err
+    assert "Traceback" not in said.err
+
+
+def test_stats_say_when_there_are_none_and_then_what_they_are(run: Run) -> None:
+    assert "no figures yet" in run("stats").stderr
+    assert json.loads(run("stats", "--json").stdout) == {
+        "as_of": None,
+        "age_seconds": None,
+        "devices": 0,
+        "experiments": [],
+    }
+    run("experiments", "add", "color", *COLOR)
+    run("worker", "--once")
+    assert re.search(r"red +0 +0\.00 % +1/3 +0\n", run("stats").stdout)
+
+
+def test_verify_tells_what_broke_and_exits_1(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR)
+    assert (run("verify").exit_code, json.loads(run("verify", "--json").stdout)["broken"]) == (0, 0)
+    connection = open_raw(Path("abtest.db"))
+    connection.execute("UPDATE phase SET next_position = 3")
+    connection.close()
+    broken = run("verify")
+    assert broken.exit_code == 1
+    assert "BROKEN  phase 1 of color: the next position is 3, 0 were given" in broken.stdout
+
+
+def test_db_check_finds_damage_and_migrate_names_the_schema(run: Run, tmp_path: Path) -> None:
+    assert run("db", "migrate").stdout == "abtest.db has schema 1\n"
+    assert run("db", "check").stdout == "the file is sound\n"
+    run("experiments", "add", "color", *COLOR)
+    connection = open_raw(Path("abtest.db"))
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("DELETE FROM experiment")
+    connection.close()
+    damaged = run("db", "check", "--json")
+    assert (damaged.exit_code, json.loads(damaged.stdout)["sound"]) == (1, False)
+
+
+def test_settings_come_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ABTEST_DATABASE", f"sqlite:///{tmp_path}/other.db")
+    run("experiments", "add", "color", *COLOR)
+    assert (tmp_path / "other.db").exists()
+    assert not (tmp_path / "abtest.db").exists()
+
+
+def commands(command: click.Command) -> list[click.Command]:
+    below = command.commands.values() if isinstance(command, click.Group) else []
+    return [command, *(found for each in below for found in commands(each))]
+
+
+def test_every_command_and_option_explains_itself() -> None:
+    for command in commands(abtest):
+        assert command.help, command.name
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.name != "version":
+                assert parameter.help, f"{command.name} {parameter.name}"
+                assert str(parameter.envvar).startswith("ABTEST_"), f"{command.name} {parameter.name}"
+
+
+def test_errors_are_told_apart_from_accidents(run: Run) -> None:
+    assert isinstance(run("experiments", "pause", "nothing").exception, AbtestError)
