@@ -3,20 +3,23 @@
 import asyncio
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
 
 from abtest import clock
-from abtest.errors import AbtestError, Unavailable
+from abtest.errors import AbtestError, StorageError, Unavailable
+from abtest.models import check_token
 from abtest.store.base import Enrolment, EnrolmentStore
 
 
 class Answer(Struct, frozen=True):
-    """What a device gets: a JSON object, and the ETag of its bytes for this token's combination."""
+    """What a device gets: a JSON object, and a strong ETag of its bytes."""
 
     values: dict[str, str]
     body: bytes
+    etag: str
 
 
 class Limits(Struct, frozen=True):
@@ -41,29 +44,30 @@ class EnrolmentService:
         self._rendered: dict[tuple[int, ...], Answer] = {}
         self._config_version = 0
         self._pending: dict[str, asyncio.Future[Answer]] = {}
+        self._collecting: list[asyncio.Future[Answer]] = []
         self._working: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.draining = False
         self.failure: AbtestError | None = None
 
-    def cached(self, token: str) -> Answer | None:
-        """The answer, when it can be given without waiting."""
-        return self._cache.get(token)
+    def ask(self, token: str) -> "Answer | asyncio.Future[Answer]":
+        """The stored answer of a device, which becomes one by asking: at once, or after its batch is durable.
 
-    async def answer(self, token: str) -> Answer:
-        """The stored answer of a device, which becomes one by asking.
-
-        Raises Unavailable (`busy`, `queue_full`, `storage_full`, `draining`) or StorageError.
+        The future fails with Unavailable (`busy`) or StorageError; Unavailable (`queue_full`, `draining`) and
+        InvalidToken are raised at once. Cancelling the future changes nothing for other requests of the device.
         """
         answer = self._cache.get(token)
         if answer is not None:
             return answer
         waiting = self._pending.get(token)
-        if waiting is None:
+        if waiting is None or waiting.done():
             waiting = self._enqueue(token)
-        try:
-            return await asyncio.wait_for(asyncio.shield(waiting), self._limits.deadline)
-        except TimeoutError:
-            raise Unavailable("the database did not answer in time; ask again", code="busy") from None
+        return waiting
+
+    async def answer(self, token: str) -> Answer:
+        """The same, waiting for it."""
+        answer = self.ask(token)
+        return answer if isinstance(answer, Answer) else await asyncio.shield(answer)
 
     async def find(self, token: str) -> Answer | None:
         """The answer of a known device; None for an unknown one, which stays unknown."""
@@ -83,51 +87,59 @@ class EnrolmentService:
         self._notice(await self._store.config_version())
 
     def _enqueue(self, token: str) -> asyncio.Future[Answer]:
+        check_token(token)
         if self.draining:
             raise Unavailable("the server is stopping; ask again", code="draining")
         if self.failure is not None:
             raise self.failure
         if len(self._pending) >= self._limits.queue:
             raise Unavailable("too many new devices are waiting; ask again", code="queue_full")
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        # A request that gave up at its deadline leaves nobody to read the failure.
-        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Answer] = self._loop.create_future()
         self._pending[token] = waiting
+        if not self._collecting:
+            self._loop.call_later(self._limits.deadline, self._expire, self._collecting)
+        self._collecting.append(waiting)
         if self._working is None:
             self._working = asyncio.create_task(self._work())
         return waiting
 
+    def _expire(self, collected: list[asyncio.Future[Answer]]) -> None:
+        """Those who came while one batch was with the store have waited for too long; some may be answered."""
+        for waiting in collected:
+            if not waiting.done():
+                _fail(waiting, Unavailable("the database did not answer in time; ask again", code="busy"))
+
     async def _work(self) -> None:
         try:
             while self._pending:
-                tokens = list(self._pending)[: self._limits.batch]
-                batch = {token: self._pending[token] for token in tokens}
+                self._collecting = []
+                batch = list(islice(self._pending, self._limits.batch))
                 await self._decide(batch)
-                for token in tokens:
+                for token in batch:
                     del self._pending[token]
         finally:
             self._working = None
 
-    async def _decide(self, batch: dict[str, asyncio.Future[Answer]]) -> None:
+    async def _decide(self, batch: list[str]) -> None:
         """Resolve the futures of a batch, after its transaction is durable."""
         try:
-            answers = self._remember(await self._store.enrol(list(batch), clock.now()))
-        except Unavailable as error:
-            for waiting in batch.values():
-                waiting.set_exception(error)
-            return
+            answers = self._remember(await self._store.enrol(batch, clock.now()))
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, AbtestError):
-                for token, waiting in batch.items():
-                    await self._decide({token: waiting})
+                for token in batch:
+                    await self._decide([token])
                 return
-            if isinstance(error, AbtestError):
+            if isinstance(error, StorageError):
                 self.failure = error
-            for waiting in batch.values():
-                waiting.set_exception(error)
+            for token in batch:
+                _fail(self._pending[token], error)
             return
-        for token, waiting in batch.items():
-            waiting.set_result(answers[token])
+        for token in batch:
+            waiting = self._pending[token]
+            if not waiting.done():
+                waiting.set_result(answers[token])
 
     def _remember(self, enrolment: Enrolment) -> dict[str, Answer]:
         """The answers of an enrolment, kept in the cache unless they are older than what is there."""
@@ -156,9 +168,11 @@ class EnrolmentService:
 def render(pairs: Sequence[tuple[str, str]]) -> Answer:
     """The answer of experiment keys and values, keys in ascending order."""
     values = dict(sorted(pairs))
-    return Answer(values=values, body=msgspec.json.encode(values))
+    body = msgspec.json.encode(values)
+    return Answer(values=values, body=body, etag=f'"{blake2b(body, digest_size=12).hexdigest()}"')
 
 
-def etag(token: str, answer: Answer) -> str:
-    """A strong ETag over token and answer: equal for equal answers in every process."""
-    return f'"{blake2b(answer.body, key=blake2b(token.encode()).digest(), digest_size=12).hexdigest()}"'
+def _fail(waiting: asyncio.Future[Answer], error: Exception) -> None:
+    if not waiting.done():
+        waiting.set_exception(error)
+        waiting.exception()  # whoever asked may be gone; then nobody else reads it

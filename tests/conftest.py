@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
-from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.ioloop import IOLoop
 
-from abtest.web.server import listen
+from abtest.web.hot import HotServer
+from abtest.web.server import listen, stop_serving
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it was written for pytest 5: two old marks, one old decorator
@@ -48,7 +48,7 @@ class Client:
 
 
 @pytest.fixture
-def client(io_loop: IOLoop, app: HTTPServerConnectionDelegate) -> Iterator[Client]:
+def client(io_loop: IOLoop, app: HotServer) -> Iterator[Client]:
     """A client of the `app` fixture behind a real port. Everything is made inside the test's own loop."""
 
     async def start() -> tuple[Any, Client]:
@@ -58,5 +58,4 @@ def client(io_loop: IOLoop, app: HTTPServerConnectionDelegate) -> Iterator[Clien
     server, client = io_loop.run_sync(start)
     yield client
     client.close()
-    server.stop()
-    io_loop.run_sync(server.close_all_connections)
+    io_loop.run_sync(lambda: stop_serving(server, app))

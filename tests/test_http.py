@@ -50,7 +50,7 @@ async def test_an_unchanged_answer_is_304(client: Client) -> None:
     tag = (await ask(client)).headers["ETag"]
     again = await ask(client, headers={"If-None-Match": tag})
     assert (again.code, again.body) == (304, b"")
-    assert (await ask(client, "other", headers={"If-None-Match": tag})).code == 200
+    assert (await ask(client, headers={"If-None-Match": '"another"'})).code == 200
 
 
 async def test_head_never_enrols(client: Client) -> None:

@@ -4,9 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from http import HTTPStatus
+from typing import cast
 
-from tornado.httputil import HTTPConnection as Connection
+from tornado.http1connection import HTTP1Connection as Connection
+from tornado.http1connection import HTTP1ServerConnection as ServerConnection
 from tornado.httputil import (
+    HTTPConnection,
     HTTPHeaders,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
@@ -14,13 +17,17 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from abtest.enrolment import Answer, EnrolmentService, etag
+from abtest.enrolment import Answer, EnrolmentService
 from abtest.errors import InvalidToken, UnknownDevice
 from abtest.models import check_token
 from abtest.web.problems import CONTENT_TYPE, described
 
 PATH = "/api/v1/experiments"
-SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff"}
+EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Vary": "Device-Token"}
+CACHING = {"Cache-Control": "private, no-cache"}
+MOST_READY = 10_000
+TICK_SECONDS = 5.0
+IDLE_TICKS = 15
 
 log = logging.getLogger("abtest.web")
 
@@ -31,36 +38,79 @@ class HotServer(HTTPServerConnectionDelegate):
     def __init__(self, enrolment: EnrolmentService, application: HTTPServerConnectionDelegate) -> None:
         self.enrolment = enrolment
         self.application = application
-        self.running: set[asyncio.Task[None]] = set()
+        self.draining = False
+        self.looking: set[asyncio.Task[None]] = set()
+        self._ready: dict[str, bytes] = {}
+        self._reading: dict[ServerConnection, int] = {}
+        self._tick = 0
+        self._sweeping: asyncio.Task[None] | None = None
 
-    def start_request(self, server_conn: object, request_conn: Connection) -> HTTPMessageDelegate:
+    def start(self) -> None:
+        """Begin to close connections that bring no whole request for too long."""
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Decide when the headers are there."""
+        assert isinstance(server_conn, ServerConnection)
+        assert isinstance(request_conn, Connection)
+        self._reading[server_conn] = self._tick
         return _Message(self, server_conn, request_conn)
+
+    def received(self, server_conn: ServerConnection) -> None:
+        """The headers of a connection's request are there."""
+        del self._reading[server_conn]
+
+    def closed(self, server_conn: object) -> None:
+        """A connection ended."""
+        self._reading.pop(cast(ServerConnection, server_conn), None)
+
+    def ready(self, answer: Answer) -> bytes:
+        """The whole response with an answer, rendered once."""
+        response = self._ready.get(answer.etag)
+        if response is None:
+            if len(self._ready) >= MOST_READY:
+                self._ready.clear()
+            lines = [f"{name}: {value}\r\n" for name, value in _headers(answer, len(answer.body)).get_all()]
+            head = "HTTP/1.1 200 OK\r\n" + "".join(lines) + "\r\n"
+            response = self._ready[answer.etag] = head.encode("ascii") + answer.body
+        return response
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._tick += 1
+            for connection, since in list(self._reading.items()):
+                if self._tick - since > IDLE_TICKS:
+                    connection.stream.close()
 
     async def drain(self) -> None:
         """Take no more devices; return when every accepted request is answered."""
+        self.draining = True
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         await self.enrolment.drain()
-        if self.running:
-            await asyncio.wait(self.running)
+        if self.looking:
+            await asyncio.wait(self.looking)
 
 
 class _Message(HTTPMessageDelegate):
     """One request."""
 
-    def __init__(self, server: HotServer, server_conn: object, connection: Connection) -> None:
+    def __init__(self, server: HotServer, server_conn: ServerConnection, connection: Connection) -> None:
         self._server = server
         self._server_conn = server_conn
         self._connection = connection
         self._other: HTTPMessageDelegate | None = None
-        self._method = ""
+        self._method = self._version = ""
         self._headers = HTTPHeaders()
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)
+        self._server.received(self._server_conn)
         if start_line.method in {"GET", "HEAD"} and start_line.path.partition("?")[0] == PATH:
-            self._method, self._headers = start_line.method, headers
+            self._method, self._version, self._headers = start_line.method, start_line.version, headers
             return None
         self._other = self._server.application.start_request(self._server_conn, self._connection)
         return self._other.headers_received(start_line, headers)
@@ -78,60 +128,100 @@ class _Message(HTTPMessageDelegate):
             return
         try:
             token = _token(self._headers)
-        except InvalidToken as error:
+            if self._method == "HEAD":
+                self._look(check_token(token))
+                return
+            answer = self._server.enrolment.ask(token)
+        except Exception as error:
             self._fail(error)
             return
-        answer = self._server.enrolment.cached(token)
-        if answer is not None:
-            self._reply(token, answer)
-            return
-        task = asyncio.create_task(self._answer(token))
-        self._server.running.add(task)
-        task.add_done_callback(self._server.running.discard)
+        if isinstance(answer, Answer):
+            self._reply(answer)
+        else:
+            answer.add_done_callback(self._answered)
 
-    async def _answer(self, token: str) -> None:
+    def _answered(self, waiting: "asyncio.Future[Answer]") -> None:
+        error = waiting.exception()
+        if error is None:
+            self._reply(waiting.result())
+        else:
+            self._fail(error)
+
+    def _look(self, token: str) -> None:
+        task = asyncio.create_task(self._find(token))
+        self._server.looking.add(task)
+        task.add_done_callback(self._server.looking.discard)
+
+    async def _find(self, token: str) -> None:
         try:
-            if self._method == "GET":
-                answer = await self._server.enrolment.answer(token)
-            else:
-                answer = await self._known(token)
+            answer = await self._server.enrolment.find(token)
+            if answer is None:
+                raise UnknownDevice("this device has not asked for its experiments yet")
         except Exception as error:
             self._fail(error)
         else:
-            self._reply(token, answer)
+            self._reply(answer)
 
-    async def _known(self, token: str) -> Answer:
-        answer = await self._server.enrolment.find(token)
-        if answer is None:
-            raise UnknownDevice("this device has not asked for its experiments yet")
-        return answer
-
-    def _reply(self, token: str, answer: Answer) -> None:
-        tag = etag(token, answer)
-        headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Device-Token"}
-        if matches(self._headers.get("If-None-Match"), tag):
-            self._write(304, headers, b"")
+    def _reply(self, answer: Answer) -> None:
+        asked = self._headers.get("If-None-Match")
+        if asked is not None and matches(asked, answer.etag):
+            self._write(HTTPStatus.NOT_MODIFIED, _headers(answer, None), b"")
+        elif self._plain():
+            self._send(self._server.ready(answer))
         else:
-            self._write(200, headers | {"Content-Type": "application/json"}, answer.body)
+            self._write(HTTPStatus.OK, _headers(answer, len(answer.body)), answer.body)
 
-    def _fail(self, error: Exception) -> None:
-        problem, headers = described(error)
-        if problem.status == 500:
-            log.error("a request failed", exc_info=error)
-        self._write(
-            problem.status,
-            headers | {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "Vary": "Device-Token"},
-            problem.json(),
+    def _plain(self) -> bool:
+        """Whether the response has no header that depends on the request."""
+        return (
+            self._method == "GET"
+            and self._version == "HTTP/1.1"
+            and "Connection" not in self._headers
+            and not self._server.draining
         )
 
-    def _write(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        sent = HTTPHeaders(SECURITY_HEADERS | headers)
-        if status != 304:
-            sent["Content-Length"] = str(len(body))
-        chunk = body if self._method == "GET" else b""
-        line = ResponseStartLine("HTTP/1.1", status, HTTPStatus(status).phrase)
-        self._connection.write_headers(line, sent, chunk)
+    def _send(self, response: bytes) -> None:
+        """Write a rendered response; the next request is read once it has left, so that nobody can fill memory."""
+        stream = self._connection.stream
+        if stream.closed():
+            return
+        written = stream.write(response)
+        if written.done():
+            self._connection.finish()
+        else:
+            written.add_done_callback(self._written)
+
+    def _written(self, written: "asyncio.Future[None]") -> None:
+        if not self._connection.stream.closed():
+            self._connection.finish()
+
+    def _fail(self, error: BaseException) -> None:
+        problem, headers = described(error)
+        if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("a request failed", exc_info=error)
+        body = problem.json()
+        sent = HTTPHeaders(EVERY_ANSWER | headers)
+        sent.update({"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "Content-Length": str(len(body))})
+        self._write(HTTPStatus(problem.status), sent, body)
+
+    def _write(self, status: HTTPStatus, headers: HTTPHeaders, body: bytes) -> None:
+        if self._server.draining:
+            headers["Connection"] = "close"
+        self._connection.write_headers(
+            ResponseStartLine("HTTP/1.1", status, status.phrase), headers, self._body(body)
+        )
         self._connection.finish()
+
+    def _body(self, body: bytes) -> bytes:
+        return body if self._method == "GET" else b""
+
+
+def _headers(answer: Answer, length: int | None) -> HTTPHeaders:
+    headers = HTTPHeaders(EVERY_ANSWER | CACHING | {"ETag": answer.etag})
+    if length is not None:
+        headers["Content-Type"] = "application/json"
+        headers["Content-Length"] = str(length)
+    return headers
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:
@@ -143,8 +233,8 @@ def matches(if_none_match: str | None, tag: str) -> bool:
 
 
 def _token(headers: HTTPHeaders) -> str:
-    """The device's token. Raises InvalidToken unless there is exactly one."""
+    """The value of the header. Raises InvalidToken unless there is exactly one."""
     given = headers.get_list("Device-Token")
     if len(given) != 1:
         raise InvalidToken("exactly one Device-Token header is needed")
-    return check_token(given[0])
+    return given[0]
