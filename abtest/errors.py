@@ -33,6 +33,12 @@ class InvalidExperiment(AbtestError):
     code = "invalid_experiment"
 
 
+class TooLarge(AbtestError):
+    """A request's body is over the limit."""
+
+    code = "too_large"
+
+
 class UnknownExperiment(AbtestError):
     """No experiment has this key."""
 

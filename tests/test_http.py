@@ -1,5 +1,6 @@
 """GET /api/v1/experiments and its neighbours, over real HTTP."""
 
+import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from abtest.bootstrap import wired
 from abtest.models import NewExperiment, Variant
 from abtest.settings import Settings
 from abtest.store.sqlite import SQLiteStore
+from abtest.web import hot
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer, matches
 from tests.conftest import Client
@@ -75,6 +77,55 @@ async def test_other_methods_and_paths(client: Client) -> None:
     missing = await ask(client, path="/nothing")
     assert (missing.code, msgspec.json.decode(missing.body)["code"]) == (404, "not_found")
     assert (await ask(client, path=PATH + "/")).code == 404
+
+
+async def raw(client: Client, request: bytes) -> bytes:
+    """What the server sends back for these bytes until it closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+LAST = b"Connection: close\r\n\r\n"
+
+
+async def test_a_token_given_twice_is_refused_and_not_stored(client: Client) -> None:
+    twice = b"GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: a\r\nDevice-Token: b\r\n" + LAST
+    assert b"invalid_token" in await raw(client, twice)
+    for token in ("a", "b", "a,b"):
+        assert (await ask(client, token, method="HEAD")).code == 404
+
+
+async def test_a_body_over_the_limit_is_413(client: Client) -> None:
+    declared = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"
+    chunk = b"8000\r\n" + b"a" * 0x8000 + b"\r\n"
+    chunked = b"POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + 2 * chunk + b"1\r\na\r\n"
+    for request in (declared, chunked):
+        answer = await raw(client, request)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b'"code":"too_large"' in answer
+    below = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n" + LAST + b"a" * 65536
+    assert (await raw(client, below)).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_old_and_closing_connections_are_answered_and_closed(client: Client) -> None:
+    for line in (b"HTTP/1.0\r\n\r\n", b"HTTP/1.1\r\nHost: a\r\n" + LAST):
+        answer = await raw(client, b"GET /api/v1/experiments " + line.replace(b"\r\n", b"\r\nDevice-Token: a\r\n", 1))
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b'{"color":' in answer
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hot, "TICK_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_connection_that_brings_no_request_is_closed(client: Client) -> None:
+    idle, slow = raw(client, b""), raw(client, b"GET / HTTP/1.1\r\nHost:")
+    assert await asyncio.gather(idle, slow) == [b"", b""]
 
 
 async def test_liveness_and_readiness(client: Client) -> None:

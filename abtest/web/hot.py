@@ -18,7 +18,7 @@ from tornado.httputil import (
 )
 
 from abtest.enrolment import Answer, EnrolmentService
-from abtest.errors import InvalidToken, UnknownDevice
+from abtest.errors import InvalidToken, TooLarge, UnknownDevice
 from abtest.models import check_token
 from abtest.web.problems import CONTENT_TYPE, described
 
@@ -26,6 +26,7 @@ PATH = "/api/v1/experiments"
 EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Vary": "Device-Token"}
 CACHING = {"Cache-Control": "private, no-cache"}
 MOST_READY = 10_000
+LARGEST_BODY = 64 * 1024
 TICK_SECONDS = 5.0
 IDLE_TICKS = 15
 
@@ -102,6 +103,7 @@ class _Message(HTTPMessageDelegate):
         self._connection = connection
         self._other: HTTPMessageDelegate | None = None
         self._method = self._version = ""
+        self._body_size = 0
         self._headers = HTTPHeaders()
 
     def headers_received(
@@ -112,10 +114,19 @@ class _Message(HTTPMessageDelegate):
         if start_line.method in {"GET", "HEAD"} and start_line.path.partition("?")[0] == PATH:
             self._method, self._version, self._headers = start_line.method, start_line.version, headers
             return None
+        self._method = start_line.method
+        length = headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > LARGEST_BODY:
+            self._fail(TooLarge(f"a body has at most {LARGEST_BODY} bytes"))
+            return None
         self._other = self._server.application.start_request(self._server_conn, self._connection)
         return self._other.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self._body_size += len(chunk)
+        if self._body_size > LARGEST_BODY:
+            self._other = None
+            self._fail(TooLarge(f"a body has at most {LARGEST_BODY} bytes"))
         return self._other.data_received(chunk) if self._other else None
 
     def on_connection_close(self) -> None:
@@ -213,7 +224,7 @@ class _Message(HTTPMessageDelegate):
         self._connection.finish()
 
     def _body(self, body: bytes) -> bytes:
-        return body if self._method == "GET" else b""
+        return b"" if self._method == "HEAD" else body
 
 
 def _headers(answer: Answer, length: int | None) -> HTTPHeaders:

@@ -12,6 +12,7 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.UnknownDevice: 404,
     errors.UnknownExperiment: 404,
     errors.Conflict: 409,
+    errors.TooLarge: 413,
     errors.InvalidExperiment: 422,
     errors.Unavailable: 503,
     errors.StorageError: 503,

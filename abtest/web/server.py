@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import sys
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -12,7 +13,6 @@ from tornado.netutil import bind_sockets
 from abtest.web.hot import HotServer
 
 LARGEST_HEADER = 16 * 1024
-LARGEST_BODY = 64 * 1024
 READ_CHUNK = 4 * 1024
 BODY_SECONDS = 10.0
 BACKLOG = 1024
@@ -37,7 +37,7 @@ class Server(HTTPServer):
     app: HotServer
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
-        super().handle_stream(Stream(stream.socket, self.max_buffer_size, read_chunk_size=READ_CHUNK), address)
+        super().handle_stream(Stream(stream.socket, self.max_buffer_size, self.read_chunk_size), address)
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
@@ -56,8 +56,9 @@ def listen(app: HotServer, address: str, port: int) -> tuple[HTTPServer, int]:
     server = Server(
         app,
         max_header_size=LARGEST_HEADER,
-        max_body_size=LARGEST_BODY,
-        max_buffer_size=LARGEST_HEADER + LARGEST_BODY,
+        max_body_size=sys.maxsize,  # the app refuses a large one with an answer, where Tornado would only hang up
+        max_buffer_size=LARGEST_HEADER + 2 * READ_CHUNK,
+        chunk_size=READ_CHUNK,
         body_timeout=BODY_SECONDS,
     )
     server.app = app
