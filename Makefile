@@ -1,11 +1,12 @@
 # make run    make the virtual environment, install the project, start it
 # make test   install what the tests need, run them
 # make lint   ruff and mypy
+# make bench  measure it beside yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: run test lint browser clean
+.PHONY: run test lint bench browser clean
 
 run: .venv/.installed
 	@ABTEST_PORT="$${ABTEST_PORT:-$(PORT)}" $(BIN)/abtest up
@@ -17,6 +18,9 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks $(BENCH)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

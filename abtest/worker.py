@@ -7,17 +7,16 @@ from abtest import clock
 from abtest.errors import Unavailable
 from abtest.store.base import FoldingStore
 
-CHUNK = 5_000
+CHUNK = 10_000
 LEASE_SECONDS = 1.0
 
 
 async def tick(store: FoldingStore) -> int:
     """Fold all that is there; how many devices it was. Enrolment waits for one chunk at most, never for all."""
-    total = 0
-    while folded := await store.fold(CHUNK, clock.now()):
+    total, left = await store.fold(CHUNK, clock.now())
+    while left:
+        folded, left = await store.fold(CHUNK, clock.now())
         total += folded
-        if folded < CHUNK:
-            break
     return total
 
 

@@ -2,8 +2,8 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
-from abtest import worker
-from abtest.store.summarising import FOLD_VARIANTS
+from abtest import clock, worker
+from abtest.store.summarising import ADD_TO_VARIANT
 from abtest.verification import VerificationService
 from tests.scenes import answers, experiment, opened, tokens, until
 
@@ -14,7 +14,7 @@ async def test_a_tick_folds_all_that_is_new_and_only_that(tmp_path: Path) -> Non
         assert await worker.tick(store) == 0
         await answers(store, tokens("a", worker.CHUNK + 10))
         assert [await worker.tick(store), await worker.tick(store)] == [worker.CHUNK + 10, 0]
-        assert (await store.summary()).counts == {(1, 1): (2505, 2505)}
+        assert (await store.summary()).counts == {(1, 1): (5005, 5005)}
 
 
 async def test_a_worker_that_fails_inside_a_fold_counts_nothing_twice(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ async def test_a_worker_that_fails_inside_a_fold_counts_nothing_twice(tmp_path: 
         await answers(store, tokens("a", 100))
 
         def dies(connection: object) -> None:
-            connection.execute(FOLD_VARIANTS, (0, 100))  # type: ignore[attr-defined]
+            connection.execute(ADD_TO_VARIANT, (1, 1, 50))  # type: ignore[attr-defined]
             raise KeyboardInterrupt
 
         for _ in range(3):
@@ -48,3 +48,13 @@ async def test_a_second_worker_waits_for_the_end_of_the_first(tmp_path: Path) ->
         await waiting
         assert (await second.summary()).as_of is not None
     assert said == ["another worker is at work; waiting for its end", "the other worker ended; taking over"]
+
+
+async def test_devices_of_several_hours_are_counted_in_their_own(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1")], 1)
+        for hour in (5, 5, 7):
+            await store.enrol(tokens(f"at-{hour}-{await worker.tick(store)}", 10), hour * clock.HOUR + 1)
+        await store.enrol(tokens("later", 10), 9 * clock.HOUR)
+        await worker.tick(store)
+        assert await store.enrolled_per_hour(1) == [(5, 20), (7, 10), (9, 10)]

@@ -93,8 +93,11 @@ class FoldingStore(Protocol):
         """Whether this store holds the worker's lease now. It ends with `close` or with the process."""
         ...
 
-    async def fold(self, most: int, now: int) -> int:
-        """Fold at most so many devices after the watermark, and move it, in one transaction; how many there were."""
+    async def fold(self, most: int, now: int) -> tuple[int, int]:
+        """Fold at most so many devices after the watermark, and move it, in one transaction.
+
+        How many there were, and how many are left.
+        """
         ...
 
 

@@ -78,7 +78,7 @@ class SQLiteStore:
         """See FoldingStore.try_lease."""
         return self._database.try_lease()
 
-    async def fold(self, most: int, now: int) -> int:
+    async def fold(self, most: int, now: int) -> tuple[int, int]:
         """See FoldingStore.fold."""
         return await self._database.write(summarising.fold, most, now)
 

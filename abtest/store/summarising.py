@@ -6,6 +6,7 @@ from abtest import clock
 from abtest.store import cataloguing
 from abtest.store.base import Summary
 from abtest.store.driver import Raw
+from abtest.store.enrolling import LAST_DEVICE
 
 SUMMARY = "SELECT device_watermark, as_of FROM summary"
 
@@ -18,39 +19,56 @@ JOIN variant ON variant.id = summary_variant.variant_id
 
 PER_HOUR = "SELECT hour, devices FROM summary_hour WHERE experiment_id = ? ORDER BY hour"
 
-LAST_OF_CHUNK = "SELECT ifnull(max(id), 0) FROM (SELECT id FROM device WHERE id > ? ORDER BY id LIMIT ?)"
-
-FOLD_VARIANTS = """
-INSERT INTO summary_variant (phase_id, variant_id, devices)
-SELECT phase_id, variant_id, count(*)
+# One number to group by, since sorting by two columns takes a fifth longer.
+NEW_COUNTS = """
+SELECT experiment_id, phase_id, variant_id, count(*)
 FROM assignment
 WHERE device_id > ? AND device_id <= ? AND position IS NOT NULL
-GROUP BY phase_id, variant_id
+GROUP BY phase_id << 32 | variant_id
+"""
+
+HOURS = "SELECT min(first_seen) / ?1, max(first_seen) / ?1 FROM device WHERE id > ?2 AND id <= ?3"
+
+NEW_COUNTS_PER_HOUR = """
+SELECT assignment.experiment_id, device.first_seen / ?1, count(*)
+FROM device CROSS JOIN assignment ON assignment.device_id = device.id
+WHERE device.id > ?2 AND device.id <= ?3 AND assignment.position IS NOT NULL
+GROUP BY 1, 2
+"""
+
+ADD_TO_VARIANT = """
+INSERT INTO summary_variant (phase_id, variant_id, devices) VALUES (?, ?, ?)
 ON CONFLICT (phase_id, variant_id) DO UPDATE SET devices = devices + excluded.devices
 """
 
-FOLD_HOURS = """
-INSERT INTO summary_hour (experiment_id, hour, devices)
-SELECT assignment.experiment_id, device.first_seen / ?, count(*)
-FROM device CROSS JOIN assignment ON assignment.device_id = device.id
-WHERE device.id > ? AND device.id <= ? AND assignment.position IS NOT NULL
-GROUP BY 1, 2
+ADD_TO_HOUR = """
+INSERT INTO summary_hour (experiment_id, hour, devices) VALUES (?, ?, ?)
 ON CONFLICT (experiment_id, hour) DO UPDATE SET devices = devices + excluded.devices
 """
 
 MOVE = "UPDATE summary SET device_watermark = ?, as_of = ?"
 
 
-def fold(connection: Raw, most: int, now: int) -> int:
-    """Fold at most so many devices after the watermark, and move it; how many there were."""
+def fold(connection: Raw, most: int, now: int) -> tuple[int, int]:
+    """Fold at most so many devices after the watermark, and move it; how many there were, and how many are left."""
     watermark, _ = connection.execute(SUMMARY).fetchone()
-    (last,) = connection.execute(LAST_OF_CHUNK, (watermark, most)).fetchone()
-    last = max(last, watermark)
+    (newest,) = connection.execute(LAST_DEVICE).fetchone()
+    last = min(newest, watermark + most)
     if last > watermark:
-        connection.execute(FOLD_VARIANTS, (watermark, last))
-        connection.execute(FOLD_HOURS, (clock.HOUR, watermark, last))
+        _fold(connection, watermark, last)
     connection.execute(MOVE, (last, now))
-    return int(last - watermark)
+    return last - watermark, newest - last
+
+
+def _fold(connection: Raw, after: int, upto: int) -> None:
+    counts = connection.execute(NEW_COUNTS, (after, upto)).fetchall()
+    connection.executemany(ADD_TO_VARIANT, [(phase, variant, devices) for _, phase, variant, devices in counts])
+    first, last = connection.execute(HOURS, (clock.HOUR, after, upto)).fetchone()
+    if first == last:  # nearly always: then the devices need not be read once more beside their assignments
+        per_hour = [(experiment, first, devices) for experiment, _, _, devices in counts]
+    else:
+        per_hour = connection.execute(NEW_COUNTS_PER_HOUR, (clock.HOUR, after, upto)).fetchall()
+    connection.executemany(ADD_TO_HOUR, per_hour)
 
 
 def summary(connection: Raw) -> Summary:

@@ -20,10 +20,10 @@ QUERIES = {
     ),
     "last device": (enrolling.LAST_DEVICE, (), ["SEARCH device"]),
     "next position": (enrolling.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
-    "end of a chunk": (summarising.LAST_OF_CHUNK, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
-    "fold variants": (summarising.FOLD_VARIANTS, (1, 2), ["assignment USING PRIMARY KEY"]),
-    "fold hours": (
-        summarising.FOLD_HOURS,
+    "new counts": (summarising.NEW_COUNTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "hours of a chunk": (summarising.HOURS, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "new counts per hour": (
+        summarising.NEW_COUNTS_PER_HOUR,
         (1, 1, 2),
         ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),

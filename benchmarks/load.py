@@ -1,0 +1,91 @@
+"""Load from wrk, and what it measured."""
+
+import itertools
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.servers import HERE, Server
+
+UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+RUNS = itertools.count(int(time.time()) % 1_000_000)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Requests per second, and the 99th percentile of the latency in milliseconds."""
+
+    rate: float
+    p99: float
+
+
+def load(server: Server, script: str, connections: int, seconds: float, core: int | None = 1) -> Figures:
+    """Run wrk against a server. Raises AssertionError when any answer was not 200."""
+    process = start(server, script, connections, seconds, core)
+    return finish(process)
+
+
+def start(
+    server: Server, script: str, connections: int, seconds: float, core: int | None = 1
+) -> "subprocess.Popen[str]":
+    """wrk in the background. Each run of `new` makes devices of its own."""
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
+    line = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds:g}",
+        "--latency",
+        "-s",
+        str(HERE / f"{script}.lua"),
+        server.url,
+    ]
+    return subprocess.Popen([*pinned, *line, f"{next(RUNS):08d}"], stdout=subprocess.PIPE, text=True)
+
+
+def finish(process: "subprocess.Popen[str]") -> Figures:
+    """What a started wrk measured."""
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", output)
+    assert not wrong, f"not every answer was 200: {wrong[0] if wrong else ''}"
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", output)
+    assert rate and p99, output
+    return Figures(float(rate[1]), float(p99[1]) * UNITS[p99[2]])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rounds of A B A B: a yardstick and the product. Ratios are product to yardstick."""
+
+    yardstick: tuple[Figures, ...]
+    product: tuple[Figures, ...]
+
+    @property
+    def rate_ratio(self) -> float:
+        """Median over the rounds."""
+        return median(b.rate / a.rate for a, b in zip(self.yardstick, self.product, strict=True))
+
+    @property
+    def p99_ratio(self) -> float:
+        """Median over the rounds."""
+        return median(b.p99 / a.p99 for a, b in zip(self.yardstick, self.product, strict=True))
+
+    @property
+    def spread(self) -> float:
+        """How far the yardstick's own rates lie apart, relative to their median."""
+        rates = [figures.rate for figures in self.yardstick]
+        return (max(rates) - min(rates)) / median(rates)
+
+    @property
+    def rate(self) -> float:
+        """The product's median rate."""
+        return median(figures.rate for figures in self.product)
+
+    @property
+    def p99(self) -> float:
+        """The product's median p99 in milliseconds."""
+        return median(figures.p99 for figures in self.product)

@@ -1,0 +1,133 @@
+"""The servers under load, each pinned to a core, and what they use."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+HERE = Path(__file__).parent
+VARIANTS = (("#FF0000=33.3", "#00FF00=33.3", "#0000FF=33.3"), ("10=75", "20=10", "50=5", "5=10"))
+
+
+class Server:
+    """A running server: where it listens, its processes, its database."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, database: Path | None = None) -> None:
+        self.process = process
+        self.port = port
+        self.database = database
+
+    @property
+    def url(self) -> str:
+        """The path that apps ask."""
+        return f"http://127.0.0.1:{self.port}/api/v1/experiments"
+
+    def memory(self) -> int:
+        """Resident bytes of the process, as the system counts them."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def abtest(database: Path, *arguments: str) -> str:
+    """A command that ends by itself; what it printed. Raises CalledProcessError when it fails."""
+    line = [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", *arguments]
+    return subprocess.run(line, check=True, capture_output=True, text=True).stdout
+
+
+def create(database: Path, experiments: int = 2) -> None:
+    """A database with so many experiments, alternately like the two demo ones."""
+    for number in range(experiments):
+        options = [word for variant in VARIANTS[number % 2] for word in ("--variant", variant)]
+        abtest(database, "experiments", "add", f"experiment-{number}", *options)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A throw-away folder on the disk of the checkout, not in a file system that is only memory."""
+    path = Path(tempfile.mkdtemp(prefix=".benchmark-", dir=HERE.parent))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+@contextmanager
+def bare(core: int | None = 0) -> Iterator[Server]:
+    """Yardstick (a)."""
+    port = free_port()
+    with _running([sys.executable, "-m", "benchmarks.yardsticks.bare", str(port)], port, core) as process:
+        yield Server(process, port)
+
+
+@contextmanager
+def obvious(path: Path, core: int | None = 0, slow: bool = False) -> Iterator[Server]:
+    """Yardstick (b) on a database of its own."""
+    port = free_port()
+    database = path / f"obvious-{port}.db"
+    line = [sys.executable, "-m", "benchmarks.yardsticks.obvious", str(port), str(database)]
+    with _running(line, port, core, slow) as process:
+        yield Server(process, port, database)
+
+
+@contextmanager
+def product(database: Path, core: int | None = 0, processes: int = 1, slow: bool = False) -> Iterator[Server]:
+    """abtest itself."""
+    port = free_port()
+    line = [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", "serve"]
+    line += ["--port", str(port), "--processes", str(processes)]
+    with _running(line, port, core, slow) as process:
+        yield Server(process, port, database)
+
+
+def ask(server: Server, token: str) -> dict[str, str]:
+    """What a device gets."""
+    with urlopen(Request(server.url, headers={"Device-Token": token})) as answer:
+        got: dict[str, str] = json.load(answer)
+    return got
+
+
+@contextmanager
+def _running(line: list[str], port: int, core: int | None, slow: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
+    environment = dict(os.environ)
+    if slow:
+        environment["LD_PRELOAD"] = str(slow_disk())
+    process = subprocess.Popen(pinned + line, cwd=HERE.parent, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.02)
+        else:
+            raise RuntimeError(f"ended before it listened: {' '.join(line)}")
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def slow_disk() -> Path:
+    """The compiled shim. Raises CalledProcessError without a C compiler."""
+    library = Path(tempfile.gettempdir()) / "abtest-slow-disk.so"
+    source = HERE / "slow_disk.c"
+    if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
+        line = ["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"]
+        subprocess.run(line, check=True)
+    return library
