@@ -1,0 +1,155 @@
+"""How much work is done: these fail when somebody makes the path longer. Nothing here is timed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from abtest import worker
+from abtest.bootstrap import wired
+from abtest.enrolment import Answer, EnrolmentService, Limits
+from abtest.reports import ReportService
+from abtest.settings import Settings
+from abtest.store.driver import Connection
+from abtest.store.sqlite import SQLiteStore
+from abtest.web.app import make_app
+from abtest.web.hot import HotServer
+from tests.conftest import Client
+from tests.scenes import experiment, opened, tokens
+
+
+@pytest.fixture
+def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
+    opened = SQLiteStore(tmp_path / "abtest.db")
+    io_loop.run_sync(opened.open)
+    io_loop.run_sync(lambda: opened.add([experiment("color", "1", "1"), experiment("price", "97", "3")], 1))
+    yield opened
+    io_loop.run_sync(opened.close)
+
+
+@pytest.fixture
+def app(store: SQLiteStore) -> HotServer:
+    return make_app(wired(store, Settings()))
+
+
+@contextmanager
+def statements(store: SQLiteStore) -> Iterator[list[str]]:
+    """The statements that the store's connections run; a row of executemany is one."""
+    ran: list[str] = []
+    for connection in store._database._connections:
+        connection._conn.set_trace_callback(ran.append)
+    yield ran
+    for connection in store._database._connections:
+        connection._conn.set_trace_callback(None)
+
+
+@contextmanager
+def hops(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The trips to a thread."""
+    made: list[str] = []
+    execute = Connection._execute
+
+    async def counted(self: Connection, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        made.append(str(function))
+        return await execute(self, function, *arguments, **named)  # type: ignore[no-untyped-call]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "_execute", counted)
+        yield made
+
+
+async def steps(store: SQLiteStore, work: Callable[[], Awaitable[Any]]) -> int:
+    """How many instructions SQLite's virtual machine runs for this, in hundreds."""
+    ran = 0
+
+    def count() -> int:
+        nonlocal ran
+        ran += 1
+        return 0
+
+    for connection in store._database._connections:
+        connection._conn.set_progress_handler(count, 100)
+    await work()
+    for connection in store._database._connections:
+        connection._conn.set_progress_handler(None, 0)
+    return ran
+
+
+async def test_a_batch_is_one_trip_to_the_thread(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = EnrolmentService(store, Limits())
+    with hops(monkeypatch) as made:
+        await asyncio.gather(*(service.answer(token) for token in tokens("a", 100)))
+    assert len(made) == 1
+
+
+async def test_the_statements_of_a_batch_grow_with_its_rows_alone(store: SQLiteStore) -> None:
+    await store.enrol(tokens("first", 1), 1)
+    for size in (1, 100):
+        with statements(store) as ran:
+            await store.enrol(tokens(f"of-{size}", size), 1)
+        assert len(ran) == 3 * size + 9
+    with statements(store) as ran:
+        await store.enrol(tokens("of-100", 100), 1)
+    assert len(ran) == 4  # begin, version, look up, commit
+
+
+async def test_first_requests_that_come_together_share_two_batches(store: SQLiteStore) -> None:
+    with statements(store) as ran:
+        service = EnrolmentService(store, Limits())
+        first = [asyncio.create_task(service.answer(token)) for token in tokens("a", 10)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        later = [asyncio.create_task(service.answer(token)) for token in tokens("b", 400)]
+        await asyncio.gather(*first, *later)
+    assert ran.count("COMMIT") == 2
+
+
+async def test_a_known_device_costs_no_task_no_trip_and_no_statement(
+    client: Client, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = b"GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: device\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
+    loop = asyncio.get_running_loop()
+    tasks: list[object] = []
+
+    def counted(loop: asyncio.AbstractEventLoop, coroutine: Any, **named: Any) -> "asyncio.Task[Any]":
+        tasks.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **named)
+
+    async def ask() -> None:
+        writer.write(request)
+        await reader.readuntil(b"}")
+
+    await ask()
+    loop.set_task_factory(counted)
+    with hops(monkeypatch) as made, statements(store) as ran:
+        for _ in range(5):
+            await ask()
+    loop.set_task_factory(None)
+    assert (tasks, made, ran) == ([], [], [])
+    writer.close()
+
+
+async def test_a_cached_answer_is_given_without_waiting(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits())
+    answer = await service.answer("device")
+    assert service.ask("device") is answer
+    assert isinstance(answer, Answer)
+
+
+async def test_a_tick_and_a_page_read_no_more_when_the_database_is_larger(tmp_path: Path) -> None:
+    ticks, reports = [], []
+    async with opened(tmp_path / "other.db") as store:
+        await store.add([experiment("color", "1", "1")], 1)
+        for size in (1_000, 20_000):
+            await store.enrol(tokens(f"of-{size}", size), 1)
+            await worker.tick(store)
+            await store.enrol(tokens(f"after-{size}", 1_000), 1)
+            ticks.append(await steps(store, lambda: worker.tick(store)))  # run at once
+            reports.append(await steps(store, ReportService(store).report))
+    assert ticks[1] <= 1.02 * ticks[0] + 2
+    assert reports[1] <= reports[0] + 2
