@@ -5,11 +5,11 @@ from setuptools import setup
 RUN_TIME = [
     "tornado>=6.6",
     "aiosqlite==0.22.1",  # store/sqlite.py uses one private call of it
-    "pysqlite3>=0.6.1; platform_system != 'Windows'",
+    "pysqlite3>=0.6.1",
     "jinja2>=3.1.6",
     "click>=8.2",
     "msgspec>=0.20",
-    "uvloop>=0.22; platform_system != 'Windows'",
+    "uvloop>=0.22",
 ]
 DEVELOPMENT = [
     "pytest>=9",

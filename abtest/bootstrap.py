@@ -9,6 +9,7 @@ from abtest import clock, worker
 from abtest.enrolment import EnrolmentService, Limits
 from abtest.errors import InvalidSetting, Unavailable
 from abtest.experiments import DEMO, ExperimentService
+from abtest.limiting import Rate
 from abtest.reports import ReportService
 from abtest.settings import Settings
 from abtest.simulation import SimulationService
@@ -30,10 +31,15 @@ def database_path(database: str) -> Path:
 
 
 @asynccontextmanager
-async def opened(database: str, migrate: bool = False) -> AsyncIterator[SQLiteStore]:
-    """The store of a database URL, closed at the end. Raises InvalidSetting or StorageError."""
-    store = SQLiteStore(database_path(database))
-    await store.open(migrate)
+async def opened(
+    database: str, migrate: bool = False, create: bool = True, free_disk: float = 0
+) -> AsyncIterator[SQLiteStore]:
+    """The store of a database URL, closed at the end. `free_disk` in megabytes: below it, no device is enrolled.
+
+    Raises InvalidSetting or StorageError.
+    """
+    store = SQLiteStore(database_path(database), free_disk)
+    await store.open(migrate, create)
     try:
         yield store
     finally:
@@ -58,11 +64,11 @@ async def serve(
 
     Raises StorageError when the file can't be trusted any more: a new process recovers it.
     """
-    async with opened(settings.database) as store:
+    async with opened(settings.database, create=False, free_disk=settings.free_disk) as store:
         await store.boot()
         services = wired(store, settings)
         app = make_app(services)
-        server, port = listen(app, settings.address, port)
+        server, port = listen(app, settings, port)
         say(f"listening on http://{settings.address}:{port}")
         try:
             await _watch(services.enrolment, stop)
@@ -72,17 +78,24 @@ async def serve(
 
 def wired(store: SQLiteStore, settings: Settings) -> Services:
     """The services of a server process."""
+    limits = Limits(
+        queue=settings.queue,
+        cache=settings.cache,
+        deadline=settings.deadline,
+        per_source=Rate(settings.new_per_source, settings.new_per_source_burst),
+        in_all=Rate(settings.new_in_all, settings.new_in_all),
+    )
     return Services(
-        enrolment=EnrolmentService(store, Limits()),
+        enrolment=EnrolmentService(store, limits),
         reports=ReportService(store),
         simulation=SimulationService(store, Path(f"{database_path(settings.database)}.simulation.lock")),
-        stats_interval=settings.stats_interval,
+        settings=settings,
     )
 
 
-async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], None], create: bool) -> None:
     """Keep the summary up to date until `stop` is set."""
-    async with opened(settings.database) as store:
+    async with opened(settings.database, create=create) as store:
         await store.boot()
         await worker.work(store, settings.stats_interval, say, stop)
 

@@ -67,6 +67,16 @@ class Unavailable(AbtestError):
     retry_after = 1
 
 
+class TooManyDevices(AbtestError):
+    """This source brought too many new devices; known ones are never limited. `retry_after` in seconds."""
+
+    code = "too_many_new_devices"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class StorageError(AbtestError):
     """The database can't be used: missing rights, not a database, wrong version, unfit SQLite."""
 

@@ -16,7 +16,6 @@ from abtest.models import (
     NewExperiment,
     Status,
     Variant,
-    check_variants,
     in_order,
     parse_weight,
 )
@@ -97,8 +96,9 @@ class ExperimentService:
 
     async def reweight(self, key: str, variants: Sequence[Variant]) -> Experiment:
         """Begin a new phase: devices to come are drawn with these weights, those in it keep their value."""
-        check_variants(variants)
         weights = {variant.value: variant.weight for variant in variants}
+        if len(weights) < len(variants):
+            raise InvalidExperiment("variants: a value is given twice")
 
         def rule(experiment: Experiment) -> Change:
             _require(experiment, "given new weights", {Status.DRAFT, Status.RUNNING, Status.PAUSED})

@@ -24,17 +24,61 @@ PORT = Setting("port", 8080, "The port to listen on; 0 takes a free one.")
 PROCESSES = Setting("processes", 0, "Server processes that share the port; 0 is one per core.")
 STATS_INTERVAL = Setting("stats_interval", 5.0, "Seconds from one update of the statistics to the next.")
 
+TRUSTED_PROXIES = Setting(
+    "trusted_proxies", "", "Addresses or networks, between commas, whose X-Forwarded-For names the real client."
+)
+NEW_PER_SOURCE = Setting("new_per_source", 50, "New devices per second from one address (IPv6: /64); 0 is no limit.")
+NEW_PER_SOURCE_BURST = Setting("new_per_source_burst", 2_000, "New devices at once from one address.")
+NEW_IN_ALL = Setting("new_in_all", 20_000, "New devices per second in each server process; 0 is no limit.")
+CONNECTIONS = Setting("connections", 10_000, "Connections at the same time, in each server process.")
+QUEUE = Setting("queue", 10_000, "First requests that may wait for the database, in each server process.")
+DEADLINE = Setting("deadline", 2.0, "Seconds that a first request waits for the database before it gets 503.")
+CACHE = Setting("cache", 200_000, "Devices whose answer is kept in memory, in each server process.")
+IDLE_TIMEOUT = Setting("idle_timeout", 75.0, "Seconds in which a connection must bring a whole request header.")
+BODY_TIMEOUT = Setting("body_timeout", 10.0, "Seconds in which a request's body must be there.")
+HEADER_LIMIT = Setting("header_limit", 16_384, "Bytes of a request's header.")
+BODY_LIMIT = Setting("body_limit", 65_536, "Bytes of a request's body.")
+FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which no new device is taken.")
+
 SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL)
+LIMITS = (
+    TRUSTED_PROXIES,
+    NEW_PER_SOURCE,
+    NEW_PER_SOURCE_BURST,
+    NEW_IN_ALL,
+    CONNECTIONS,
+    QUEUE,
+    DEADLINE,
+    CACHE,
+    IDLE_TIMEOUT,
+    BODY_TIMEOUT,
+    HEADER_LIMIT,
+    BODY_LIMIT,
+    FREE_DISK,
+)
 
 
 class Settings(Struct, frozen=True):
-    """What a server or a worker runs with. `processes`: 0 is one per core; `stats_interval` in seconds."""
+    """What a server or a worker runs with; each field is the setting of the same name."""
 
     database: str = str(DATABASE.default)
     address: str = str(ADDRESS.default)
     port: int = int(PORT.default)
     processes: int = int(PROCESSES.default)
     stats_interval: float = float(STATS_INTERVAL.default)
+    trusted_proxies: str = str(TRUSTED_PROXIES.default)
+    new_per_source: float = float(NEW_PER_SOURCE.default)
+    new_per_source_burst: float = float(NEW_PER_SOURCE_BURST.default)
+    new_in_all: float = float(NEW_IN_ALL.default)
+    connections: int = int(CONNECTIONS.default)
+    queue: int = int(QUEUE.default)
+    deadline: float = float(DEADLINE.default)
+    cache: int = int(CACHE.default)
+    idle_timeout: float = float(IDLE_TIMEOUT.default)
+    body_timeout: float = float(BODY_TIMEOUT.default)
+    header_limit: int = int(HEADER_LIMIT.default)
+    body_limit: int = int(BODY_LIMIT.default)
+    free_disk: float = float(FREE_DISK.default)
 
     @property
     def process_count(self) -> int:
@@ -42,3 +86,7 @@ class Settings(Struct, frozen=True):
         if self.processes:
             return self.processes
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def environment(self) -> dict[str, str]:
+        """The same as environment variables, for a process that is started with them."""
+        return {each.variable: str(getattr(self, each.name)) for each in (*SETTINGS, *LIMITS)}

@@ -22,10 +22,11 @@ SUPERVISED = "ABTEST_SUPERVISED"
 
 
 class Child(Struct, frozen=True):
-    """A process to keep alive: its name for people, and its `abtest` command line."""
+    """A process to keep alive: its name for people, its `abtest` command line, its settings as variables."""
 
     name: str
     arguments: tuple[str, ...]
+    environment: dict[str, str]
 
 
 class Supervisor:
@@ -111,7 +112,12 @@ def supervised() -> bool:
 
 async def _start(child: Child) -> Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "abtest", *child.arguments, stdin=PIPE, env=os.environ | {SUPERVISED: "1"}
+        sys.executable,
+        "-m",
+        "abtest",
+        *child.arguments,
+        stdin=PIPE,
+        env=os.environ | child.environment | {SUPERVISED: "1"},
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.ioloop import IOLoop
 
+from abtest.settings import Settings
 from abtest.web.hot import HotServer
 from abtest.web.server import listen, stop_serving
 
@@ -52,7 +53,7 @@ def client(io_loop: IOLoop, app: HotServer) -> Iterator[Client]:
     """A client of the `app` fixture behind a real port. Everything is made inside the test's own loop."""
 
     async def start() -> tuple[Any, Client]:
-        server, port = listen(app, "127.0.0.1", 0)
+        server, port = listen(app, Settings(), 0)
         return server, Client(f"http://127.0.0.1:{port}")
 
     server, client = io_loop.run_sync(start)

@@ -36,7 +36,7 @@ async def test_a_status_allows_its_changes_and_no_other(tmp_path: Path, status: 
             if action in ALLOWED[status]:
                 await getattr(service, action)(action)
                 continue
-            with pytest.raises(Conflict, match=f"{action} is {status}"):
+            with pytest.raises(Conflict, match=f"{action} is (a )?{status}"):
                 await getattr(service, action)(action)
             assert (await service.one(action)).status == status
 

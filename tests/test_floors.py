@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "clock", "settings", "models", "allocation"},
     {"store"},
-    {"enrolment", "experiments", "reports", "verification", "simulation"},
+    {"batching", "limiting", "enrolment", "experiments", "reports", "verification", "simulation"},
     {"web", "worker"},
     {"bootstrap", "supervisor", "commands", "__main__"},
 ]

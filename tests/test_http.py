@@ -15,7 +15,6 @@ from abtest.bootstrap import wired
 from abtest.models import NewExperiment, Variant
 from abtest.settings import Settings
 from abtest.store.sqlite import SQLiteStore
-from abtest.web import hot
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer, matches
 from tests.conftest import Client
@@ -24,12 +23,19 @@ PATH = "/api/v1/experiments"
 
 
 @pytest.fixture
-def app(tmp_path: Path, io_loop: IOLoop) -> Iterator[HotServer]:
-    store = SQLiteStore(tmp_path / "abtest.db")
+def limits() -> dict[str, Any]:
+    """Settings that a test changes."""
+    return {}
+
+
+@pytest.fixture
+def app(tmp_path: Path, io_loop: IOLoop, limits: dict[str, Any]) -> Iterator[HotServer]:
+    store = SQLiteStore(tmp_path / "abtest.db", limits.get("free_disk", 0))
     io_loop.run_sync(store.open)
     color = NewExperiment(key="color", variants=(Variant("red", Decimal(1)), Variant("blue", Decimal(1))))
     io_loop.run_sync(lambda: store.add([color], 1))
-    yield make_app(wired(store, Settings(database=f"sqlite:///{tmp_path}/abtest.db")))
+    settings = Settings(database=f"sqlite:///{tmp_path}/abtest.db", **limits)
+    yield make_app(wired(store, settings))
     io_loop.run_sync(store.close)
 
 
@@ -117,15 +123,48 @@ async def test_old_and_closing_connections_are_answered_and_closed(client: Clien
         assert b'{"color":' in answer
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hot, "TICK_SECONDS", 0.01)
-
-
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("limits", [{"idle_timeout": 0.1}])
 async def test_a_connection_that_brings_no_request_is_closed(client: Client) -> None:
     idle, slow = raw(client, b""), raw(client, b"GET / HTTP/1.1\r\nHost:")
     assert await asyncio.gather(idle, slow) == [b"", b""]
+
+
+async def test_a_whole_url_as_the_target_is_understood(client: Client) -> None:
+    request = b"GET http://a.example/api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: a\r\n" + LAST
+    assert (await raw(client, request)).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("limits", [{"connections": 2}])
+async def test_one_connection_too_many_is_told_so(client: Client) -> None:
+    port = int(client.address.rpartition(":")[2])
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    refused = await raw(client, b"")
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"too_many_connections"' in refused
+    for _, writer in held:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"trusted_proxies": "127.0.0.0/8", "new_per_source": 0.01, "new_per_source_burst": 2, "cache": 1}],
+)
+async def test_new_devices_of_one_source_are_limited_and_known_ones_are_not(client: Client) -> None:
+    phone = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9"}
+    assert [(await ask(client, token, headers=phone)).code for token in ("a", "b", "a", "b")] == [200] * 4
+    refused = await ask(client, "c", headers=phone)
+    assert (refused.code, msgspec.json.decode(refused.body)["code"]) == (429, "too_many_new_devices")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 100
+    assert [(await ask(client, token, headers=phone)).code for token in ("a", "b")] == [200] * 2
+    assert (await ask(client, "c", method="HEAD")).code == 404
+    assert (await ask(client, "c", headers={"X-Forwarded-For": "203.0.113.10"})).code == 200
+
+
+@pytest.mark.parametrize("limits", [{"free_disk": 10**9}])
+async def test_new_devices_are_refused_before_the_disk_is_full(client: Client) -> None:
+    refused = await ask(client)
+    assert (refused.code, msgspec.json.decode(refused.body)["code"]) == (503, "storage_full")
+    assert refused.headers["Retry-After"].isdecimal()
 
 
 async def test_liveness_and_readiness(client: Client) -> None:

@@ -17,6 +17,7 @@ from abtest.commands.options import (
     variants,
     with_store,
 )
+from abtest.errors import InvalidExperiment
 from abtest.experiments import ExperimentService, parse_toml
 from abtest.models import Experiment, NewExperiment
 
@@ -68,7 +69,10 @@ def load(database: str, file: Path) -> None:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise click.UsageError(f"{file}: must be UTF-8 text") from None
-    new = parse_toml(text)
+    try:
+        new = parse_toml(text)
+    except InvalidExperiment as error:
+        raise InvalidExperiment(f"{file}: {error}") from None
     with_store(database, lambda store: ExperimentService(store).add(new))
     for experiment in new:
         click.echo(f"added {experiment.key}")

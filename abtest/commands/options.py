@@ -10,7 +10,7 @@ import msgspec
 
 from abtest import bootstrap
 from abtest.models import Variant, parse_weight
-from abtest.settings import Setting
+from abtest.settings import LIMITS, Setting
 from abtest.store.sqlite import SQLiteStore
 
 T = TypeVar("T")
@@ -22,9 +22,17 @@ def option(*names: str, setting: Setting | None = None, **settings: Any) -> Call
     longest = max(names, key=len).split("/", maxsplit=1)[0]
     settings.setdefault("envvar", f"ABTEST_{longest.lstrip('-').replace('-', '_').upper()}")
     if setting is not None:
+        settings = {"type": _type(setting)} | settings
         settings |= {"envvar": setting.variable, "default": setting.default, "help": setting.help}
     shows_default = settings.get("default") is not None and not settings.get("is_flag")
     return click.option(*names, show_envvar=True, show_default=shows_default, **settings)
+
+
+def limits(command: Command) -> Command:
+    """The options of every limit; the command gets them by name."""
+    for setting in reversed(LIMITS):
+        command = option(f"--{setting.name.replace('_', '-')}", setting=setting)(command)
+    return command
 
 
 as_json = option("--json", "as_json", is_flag=True, envvar="ABTEST_JSON", help="Print JSON instead of text.")
@@ -76,6 +84,12 @@ def print_table(
 def say(message: str) -> None:
     """Tell the person at the terminal, beside the output."""
     click.echo(message, err=True)
+
+
+def _type(setting: Setting) -> click.ParamType[Any] | type[str]:
+    if isinstance(setting.default, str):
+        return str
+    return click.IntRange(min=0) if isinstance(setting.default, int) else click.FloatRange(min=0.1)
 
 
 def _variant(text: str, place: int) -> Variant:

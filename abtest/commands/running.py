@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import structs
 
 from abtest import bootstrap
 from abtest import worker as stats_worker
-from abtest.commands.options import option, say, with_store
+from abtest.commands.options import limits, option, say, with_store
+from abtest.errors import InvalidSetting
+from abtest.limiting import Proxies
 from abtest.settings import ADDRESS, PORT, PROCESSES, STATS_INTERVAL, Settings
 from abtest.supervisor import Child, Supervisor, reserve, stop_event, supervised
 
@@ -36,8 +39,9 @@ interval = option("--interval", setting=STATS_INTERVAL, type=click.FloatRange(0.
 @port_option
 @processes_option
 @interval
+@limits
 @click.pass_obj
-def up(database: str, address: str, port: int, processes: int, interval: float) -> None:
+def up(database: str, /, interval: float, **options: Any) -> None:
     """Start server and stats worker together; Ctrl-C stops both.
 
     The first start creates the database and adds two demo experiments; an older database is migrated. A process that
@@ -47,8 +51,7 @@ def up(database: str, address: str, port: int, processes: int, interval: float) 
     abtest up
     abtest up --address 0.0.0.0 --port 80
     """
-    settings = Settings(database, address, port, processes, interval)
-    asyncio.run(_up(settings))
+    asyncio.run(_up(_settings(database, interval, options)))
 
 
 @click.command()
@@ -56,19 +59,20 @@ def up(database: str, address: str, port: int, processes: int, interval: float) 
 @port_option
 @processes_option
 @interval
+@limits
 @click.pass_obj
-def serve(database: str, address: str, port: int, processes: int, interval: float) -> None:
+def serve(database: str, /, interval: float, **options: Any) -> None:
     """Start the server alone; the statistics need `abtest worker` beside it.
 
     \b
     abtest serve --port 9000 --processes 2
     """
-    settings = Settings(database, address, port, processes, interval)
+    settings = _settings(database, interval, options)
     if supervised():
-        _run(_serve(settings, port))
+        _run(_serve(settings, settings.port))
         return
     with_store(database, _nothing)  # so that what is wrong with the database is said once, before anything starts
-    held, port = reserve(address, port)
+    held, port = reserve(settings.address, settings.port)
     with held:
         if settings.process_count == 1:
             _run(_serve(settings, port))
@@ -102,7 +106,7 @@ COMMANDS = (up, serve, worker)
 async def _up(settings: Settings) -> None:
     experiments = await bootstrap.prepare(settings)
     held, port = reserve(settings.address, settings.port)
-    workers = [Child("the stats worker", ("--database", settings.database, "worker", *_interval(settings)))]
+    workers = [Child("the stats worker", ("worker",), settings.environment())]
     with held:
         stop = stop_event()
         running = asyncio.create_task(Supervisor(_servers(settings, port) + workers, say).run(stop))
@@ -127,7 +131,7 @@ async def _work(settings: Settings) -> None:
     stop = stop_event()
     if not supervised():
         say(f"updating the statistics every {settings.stats_interval:g} s; Ctrl-C stops it")
-    await bootstrap.work(settings, stop, say)
+    await bootstrap.work(settings, stop, say, create=not supervised())
 
 
 def _run(server: Coroutine[Any, Any, None]) -> None:
@@ -152,15 +156,20 @@ async def _answers(address: str, port: int, stop: asyncio.Event) -> bool:
 
 def _servers(settings: Settings, port: int) -> list[Child]:
     count = settings.process_count
-    line = (
-        *("--database", settings.database, "serve", "--processes", "1"),
-        *("--address", settings.address, "--port", str(port), *_interval(settings)),
-    )
-    return [Child("the server" if count == 1 else f"server {number + 1}", line) for number in range(count)]
+    environment = structs.replace(settings, port=port, processes=1).environment()
+    return [
+        Child("the server" if count == 1 else f"server {number + 1}", ("serve",), environment)
+        for number in range(count)
+    ]
 
 
-def _interval(settings: Settings) -> tuple[str, str]:
-    return ("--interval", str(settings.stats_interval))
+def _settings(database: str, interval: float, options: dict[str, Any]) -> Settings:
+    """Raises InvalidSetting."""
+    try:
+        Proxies(options["trusted_proxies"])
+    except ValueError as error:
+        raise InvalidSetting(f"trusted-proxies: {error}") from None
+    return Settings(database=database, stats_interval=interval, **options)
 
 
 def _listening(settings: Settings, port: int) -> str:

@@ -14,12 +14,13 @@ class Enrolment(Struct, frozen=True):
 
     `variants`: token -> ids of the variants that the device has, of experiments that are delivered.
     `values`: variant id -> (experiment key, value), for every id in it; the same object while `config_version`
-    stays the same.
+    stays the same. `new`: the tokens that became devices in this request.
     """
 
     config_version: int
     values: Mapping[int, tuple[str, str]]
     variants: Mapping[str, tuple[int, ...]]
+    new: frozenset[str] = frozenset()
 
 
 class EnrolmentStore(Protocol):

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 from abtest.errors import StorageError, Unavailable
 from abtest.store import driver, migrations
@@ -15,6 +16,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FATAL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN)
+
+UNKNOWN = (0, 0)
 
 
 class Database:
@@ -28,15 +31,19 @@ class Database:
         self.path = path
         self._lock = -1
         self._lease = -1
+        self._identity = UNKNOWN
         self._connections: list[Connection] = []
 
-    async def open(self, migrate: bool = False) -> None:
-        """Connect; create a missing database. An older schema is migrated only when asked to.
+    async def open(self, migrate: bool = False, create: bool = True) -> None:
+        """Connect; create a missing database unless told otherwise. An older schema is migrated only when asked to.
 
         Raises StorageError: no SQLite fit for use, no rights, no such folder, not a database of abtest,
         an older schema that may not be migrated here, or one newer than the program.
         """
         missing = not self.path.exists()
+        if missing and not create:
+            raise StorageError(f"the database {self.path} is not there any more", code="missing_database")
+        self._refuse_foreign()
         try:
             self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -47,6 +54,7 @@ class Database:
                 await connection
                 self._connections.append(connection)
             await self._writer.run(self._prepare, missing or migrate)
+            self._identity = _identity(self.path)
         except driver.fixed_driver().Error as error:
             await self.close()
             raise StorageError(f"cannot open the database {self.path}: {error}") from error
@@ -62,6 +70,11 @@ class Database:
             if lock >= 0:
                 os.close(lock)
         self._lock = self._lease = -1
+
+    def free_disk(self) -> int:
+        """Bytes that may still be written where the database lies."""
+        found = os.statvfs(self.path.parent)
+        return found.f_bavail * found.f_frsize
 
     def try_lease(self) -> bool:
         """Whether this is the one process that folds. The kernel ends a lease with its process, so no clock does."""
@@ -92,6 +105,20 @@ class Database:
     def _writer(self) -> Connection:
         return self._connections[-1]
 
+    def _refuse_foreign(self) -> None:
+        """Before anything is written: another program's database stays as it is."""
+        if not self.path.exists() or not self.path.stat().st_size:
+            return
+        name = quote(str(self.path.absolute()))
+        try:
+            connection = driver.fixed_driver().connect(f"file:{name}?mode=ro", uri=True)
+            try:
+                migrations.refuse_foreign(connection, self.path)
+            finally:
+                connection.close()
+        except driver.fixed_driver().Error as error:
+            raise StorageError(f"cannot open the database {self.path}: {error}") from error
+
     def _prepare(self, connection: Raw, migrate: bool) -> None:
         self._locked(lambda: migrations.prepare(connection, self.path, migrate))
 
@@ -103,9 +130,20 @@ class Database:
     def _locked(self, function: Callable[[], T]) -> T:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
+            if self._identity not in (UNKNOWN, _identity(self.path)):
+                raise StorageError(f"the database {self.path} was deleted or replaced", code="missing_database")
             return function()
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file it is: device and inode; UNKNOWN when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return UNKNOWN
+    return found.st_dev, found.st_ino
 
 
 def _snapshot(connection: Raw, function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]) -> T:

@@ -128,7 +128,7 @@ def enrol(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int
     new = [token for token in tokens if token not in variants]
     if new:
         variants |= zip(new, _enrol_new(connection, catalogue, new, now), strict=True)
-    return catalogue, Enrolment(catalogue.config_version, catalogue.values, variants)
+    return catalogue, Enrolment(catalogue.config_version, catalogue.values, variants, frozenset(new))
 
 
 def _enrol_new(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> list[tuple[int, ...]]:

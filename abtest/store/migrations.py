@@ -27,16 +27,22 @@ def version(connection: Raw) -> int:
     return int(number)
 
 
+def refuse_foreign(connection: Raw, path: Path) -> None:
+    """Raises StorageError for another program's database."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise StorageError(f"{path} is a database of another program; nothing was changed", code="foreign_database")
+
+
 def prepare(connection: Raw, path: Path, migrate: bool) -> None:
     """Bring the database to the newest version, or refuse it.
 
     An empty file becomes a new database. Raises StorageError for another program's database, a newer schema,
     and an older one unless `migrate`.
     """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    refuse_foreign(connection, path)
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if tables and application != APPLICATION_ID:
-        raise StorageError(f"{path} is a database of another program; nothing was changed", code="foreign_database")
     found = version(connection)
     if found > newest():
         raise StorageError(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from abtest.errors import Unavailable
 from abtest.models import Change, Experiment, NewExperiment
 from abtest.store import auditing, cataloguing, enrolling, summarising
 from abtest.store.base import DeviceRecord, Enrolment, Ledger, Summary
@@ -17,13 +18,15 @@ BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
 class SQLiteStore:
     """Fulfils every Protocol of base.py. Open it after a fork, and close it always."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, free_disk: float = 0) -> None:
+        """`free_disk` in megabytes: below it, no device is enrolled."""
         self._database = Database(path)
+        self._free_disk = free_disk * 1_000_000
         self._catalogue = enrolling.NOTHING
 
-    async def open(self, migrate: bool = False) -> None:
+    async def open(self, migrate: bool = False, create: bool = True) -> None:
         """See Database.open."""
-        await self._database.open(migrate)
+        await self._database.open(migrate, create)
 
     async def close(self) -> None:
         """See Database.close."""
@@ -43,6 +46,8 @@ class SQLiteStore:
 
     async def enrol(self, tokens: Sequence[str], now: int) -> Enrolment:
         """See EnrolmentStore.enrol."""
+        if self._free_disk and self._database.free_disk() < self._free_disk:
+            raise Unavailable("the disk is nearly full", code="storage_full")
         self._catalogue, enrolment = await self._database.write(enrolling.enrol, self._catalogue, tokens, now)
         return enrolment
 

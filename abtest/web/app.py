@@ -7,6 +7,7 @@ from tornado.web import Application
 
 from abtest.enrolment import EnrolmentService
 from abtest.reports import ReportService
+from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.web import api, ops, pages
 from abtest.web.base import NotFound
@@ -16,18 +17,18 @@ Route = tuple[str, type[Any], dict[str, Any]]
 
 
 class Services(Struct, frozen=True):
-    """What the handlers call. `stats_interval` is the worker's, in seconds: it tells when figures are old."""
+    """What the handlers call."""
 
     enrolment: EnrolmentService
     reports: ReportService
     simulation: SimulationService
-    stats_interval: float
+    settings: Settings
 
 
 def routes(services: Services) -> list[Route]:
     """Path pattern, handler, and what the handler needs."""
     reports = {"reports": services.reports}
-    figures = reports | {"stats_interval": services.stats_interval}
+    figures = reports | {"stats_interval": services.settings.stats_interval}
     simulation = {"simulation": services.simulation}
     return [
         (PATH, api.Experiments, {}),
@@ -48,4 +49,4 @@ def make_app(services: Services) -> HotServer:
     """The whole HTTP interface."""
     rules: list[Any] = list(routes(services))
     application = Application(rules, default_handler_class=NotFound, log_function=lambda handler: None)
-    return HotServer(services.enrolment, application)
+    return HotServer(services.enrolment, application, services.settings)

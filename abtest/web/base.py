@@ -10,8 +10,12 @@ from abtest.errors import AbtestError
 from abtest.web import rendering
 from abtest.web.problems import CONTENT_TYPE, Problem, described, problem
 
-CODES = {404: "not_found", 405: "method_not_allowed"}
-DETAILS = {404: "there is nothing at this path", 405: "this path does not take this method"}
+CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+DETAILS = {
+    403: "a page of another site may not ask this",
+    404: "there is nothing at this path",
+    405: "this path does not take this method",
+}
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from http import HTTPStatus
+from time import time
 from typing import cast
 
 from tornado.http1connection import HTTP1Connection as Connection
@@ -15,20 +16,21 @@ from tornado.httputil import (
     HTTPServerConnectionDelegate,
     RequestStartLine,
     ResponseStartLine,
+    format_timestamp,
 )
 
 from abtest.enrolment import Answer, EnrolmentService
 from abtest.errors import InvalidToken, TooLarge, UnknownDevice
+from abtest.limiting import Proxies
 from abtest.models import check_token
+from abtest.settings import Settings
 from abtest.web.problems import CONTENT_TYPE, described
 
 PATH = "/api/v1/experiments"
 EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Vary": "Device-Token"}
 CACHING = {"Cache-Control": "private, no-cache"}
 MOST_READY = 10_000
-LARGEST_BODY = 64 * 1024
-TICK_SECONDS = 5.0
-IDLE_TICKS = 15
+IDLE_TICKS = 16
 
 log = logging.getLogger("abtest.web")
 
@@ -36,12 +38,20 @@ log = logging.getLogger("abtest.web")
 class HotServer(HTTPServerConnectionDelegate):
     """In front of an application: takes the requests of apps for itself."""
 
-    def __init__(self, enrolment: EnrolmentService, application: HTTPServerConnectionDelegate) -> None:
+    def __init__(
+        self, enrolment: EnrolmentService, application: HTTPServerConnectionDelegate, settings: Settings
+    ) -> None:
         self.enrolment = enrolment
         self.application = application
+        self.body_limit = settings.body_limit
+        self._most_connections = settings.connections
+        self._tick_seconds = settings.idle_timeout / IDLE_TICKS
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._connections = 0
         self.draining = False
         self.looking: set[asyncio.Task[None]] = set()
         self._ready: dict[str, bytes] = {}
+        self._second = 0
         self._reading: dict[ServerConnection, int] = {}
         self._tick = 0
         self._sweeping: asyncio.Task[None] | None = None
@@ -61,16 +71,31 @@ class HotServer(HTTPServerConnectionDelegate):
         """The headers of a connection's request are there."""
         del self._reading[server_conn]
 
+    def full(self) -> bool:
+        """Whether another connection is one too many; if not, it is counted."""
+        if self._connections >= self._most_connections:
+            return True
+        self._connections += 1
+        return False
+
+    def source(self, connection: Connection, headers: HTTPHeaders) -> str | None:
+        """Whom a request's new devices are counted under; None for this machine."""
+        address = getattr(connection.context, "remote_ip", "")
+        return self._proxies.source(address, headers.get("X-Forwarded-For", ""))
+
     def closed(self, server_conn: object) -> None:
         """A connection ended."""
+        self._connections -= 1
         self._reading.pop(cast(ServerConnection, server_conn), None)
 
     def ready(self, answer: Answer) -> bytes:
-        """The whole response with an answer, rendered once."""
+        """The whole response with an answer, rendered once a second: its Date is part of it."""
+        now = int(time())
+        if now != self._second or len(self._ready) >= MOST_READY:
+            self._second = now
+            self._ready.clear()
         response = self._ready.get(answer.etag)
         if response is None:
-            if len(self._ready) >= MOST_READY:
-                self._ready.clear()
             lines = [f"{name}: {value}\r\n" for name, value in _headers(answer, len(answer.body)).get_all()]
             head = "HTTP/1.1 200 OK\r\n" + "".join(lines) + "\r\n"
             response = self._ready[answer.etag] = head.encode("ascii") + answer.body
@@ -78,7 +103,7 @@ class HotServer(HTTPServerConnectionDelegate):
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(self._tick_seconds)
             self._tick += 1
             for connection, since in list(self._reading.items()):
                 if self._tick - since > IDLE_TICKS:
@@ -111,22 +136,24 @@ class _Message(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)
         self._server.received(self._server_conn)
+        if not start_line.path.startswith("/"):
+            start_line = start_line._replace(path=_origin_form(start_line.path))
         if start_line.method in {"GET", "HEAD"} and start_line.path.partition("?")[0] == PATH:
             self._method, self._version, self._headers = start_line.method, start_line.version, headers
             return None
         self._method = start_line.method
         length = headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > LARGEST_BODY:
-            self._fail(TooLarge(f"a body has at most {LARGEST_BODY} bytes"))
+        if length.isdecimal() and int(length) > self._server.body_limit:
+            self._fail(TooLarge(f"a body has at most {self._server.body_limit} bytes"))
             return None
         self._other = self._server.application.start_request(self._server_conn, self._connection)
         return self._other.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self._body_size += len(chunk)
-        if self._body_size > LARGEST_BODY:
+        if self._body_size > self._server.body_limit:
             self._other = None
-            self._fail(TooLarge(f"a body has at most {LARGEST_BODY} bytes"))
+            self._fail(TooLarge(f"a body has at most {self._server.body_limit} bytes"))
         return self._other.data_received(chunk) if self._other else None
 
     def on_connection_close(self) -> None:
@@ -142,7 +169,7 @@ class _Message(HTTPMessageDelegate):
             if self._method == "HEAD":
                 self._look(check_token(token))
                 return
-            answer = self._server.enrolment.ask(token)
+            answer = self._server.enrolment.ask(token, self._server.source(self._connection, self._headers))
         except Exception as error:
             self._fail(error)
             return
@@ -211,7 +238,7 @@ class _Message(HTTPMessageDelegate):
         if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("a request failed", exc_info=error)
         body = problem.json()
-        sent = HTTPHeaders(EVERY_ANSWER | headers)
+        sent = HTTPHeaders(EVERY_ANSWER | headers | {"Date": format_timestamp(time())})
         sent.update({"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "Content-Length": str(len(body))})
         self._write(HTTPStatus(problem.status), sent, body)
 
@@ -228,7 +255,7 @@ class _Message(HTTPMessageDelegate):
 
 
 def _headers(answer: Answer, length: int | None) -> HTTPHeaders:
-    headers = HTTPHeaders(EVERY_ANSWER | CACHING | {"ETag": answer.etag})
+    headers = HTTPHeaders(EVERY_ANSWER | CACHING | {"ETag": answer.etag, "Date": format_timestamp(time())})
     if length is not None:
         headers["Content-Type"] = "application/json"
         headers["Content-Length"] = str(length)
@@ -241,6 +268,14 @@ def matches(if_none_match: str | None, tag: str) -> bool:
         return False
     candidates = [candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")]
     return "*" in candidates or tag in candidates
+
+
+def _origin_form(target: str) -> str:
+    """The path and query of a request target that names the whole URL (RFC 9112, 3.2.2); any other as it is."""
+    scheme, separator, rest = target.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        return target
+    return "/" + rest.partition("/")[2]
 
 
 def _token(headers: HTTPHeaders) -> str:

@@ -11,6 +11,8 @@ class Healthz(Handler):
     def get(self) -> None:
         self.write({"status": "ok"})
 
+    head = get
+
 
 class Readyz(Handler):
     """The process takes devices and reaches its database."""
@@ -25,3 +27,5 @@ class Readyz(Handler):
             raise self._enrolment.failure
         await self._enrolment.refresh()
         self.write({"status": "ready"})
+
+    head = get

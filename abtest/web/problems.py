@@ -14,9 +14,11 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.InvalidExperiment: 422,
+    errors.TooManyDevices: 429,
     errors.Unavailable: 503,
     errors.StorageError: 503,
 }
+AGAIN = {429, 503}
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -44,6 +46,6 @@ def described(error: BaseException) -> tuple[Problem, dict[str, str]]:
     if isinstance(error, errors.AbtestError):
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
         detail = "the database can't be used" if isinstance(error, errors.StorageError) else str(error)
-        headers = {"Retry-After": str(getattr(error, "retry_after", 5))} if status == 503 else {}
+        headers = {"Retry-After": str(getattr(error, "retry_after", 5))} if status in AGAIN else {}
         return problem(status, error.code, detail), headers
     return problem(500, "internal_error", "something went wrong here; it was logged"), {}

@@ -10,13 +10,20 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 
+from abtest.errors import Unavailable
+from abtest.settings import Settings
 from abtest.web.hot import HotServer
+from abtest.web.problems import CONTENT_TYPE, described
 
-LARGEST_HEADER = 16 * 1024
 READ_CHUNK = 4 * 1024
-BODY_SECONDS = 10.0
 BACKLOG = 1024
 DRAIN_SECONDS = 7.0
+
+_full, _headers = described(Unavailable("too many connections; try again", code="too_many_connections"))
+TOO_MANY_CONNECTIONS = (
+    f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: {CONTENT_TYPE}\r\nRetry-After: {_headers['Retry-After']}\r\n"
+    f"Content-Length: {len(_full.json())}\r\nConnection: close\r\n\r\n"
+).encode() + _full.json()
 
 log = logging.getLogger("abtest.web")
 
@@ -37,6 +44,11 @@ class Server(HTTPServer):
     app: HotServer
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
+        if self.app.full():
+            # Written at once or not at all: there is nothing to wait for.
+            stream.write(TOO_MANY_CONNECTIONS)
+            stream.close()
+            return
         super().handle_stream(Stream(stream.socket, self.max_buffer_size, self.read_chunk_size), address)
 
     def on_close(self, server_conn: object) -> None:
@@ -44,22 +56,22 @@ class Server(HTTPServer):
         self.app.closed(server_conn)
 
 
-def listen(app: HotServer, address: str, port: int) -> tuple[HTTPServer, int]:
+def listen(app: HotServer, settings: Settings, port: int) -> tuple[HTTPServer, int]:
     """A listening server and its port; port 0 takes a free one.
 
     The port is opened with SO_REUSEPORT: the kernel spreads connections over the processes that share it.
     `app` closes connections that are idle or trickle their headers: Tornado's own time-out costs a timer per request.
     """
-    sockets = bind_sockets(port, address, backlog=BACKLOG, reuse_port=hasattr(socket, "SO_REUSEPORT"))
+    sockets = bind_sockets(port, settings.address, backlog=BACKLOG, reuse_port=hasattr(socket, "SO_REUSEPORT"))
     for each in sockets:
         each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = Server(
         app,
-        max_header_size=LARGEST_HEADER,
+        max_header_size=settings.header_limit,
         max_body_size=sys.maxsize,  # the app refuses a large one with an answer, where Tornado would only hang up
-        max_buffer_size=LARGEST_HEADER + 2 * READ_CHUNK,
+        max_buffer_size=settings.header_limit + 2 * READ_CHUNK,
         chunk_size=READ_CHUNK,
-        body_timeout=BODY_SECONDS,
+        body_timeout=settings.body_timeout,
     )
     server.app = app
     server.conn_params.header_timeout = None

@@ -12,6 +12,10 @@ from abtest.store.driver import PRAGMAS, fixed_driver, has_wal_reset_bug, open_r
 from tests.scenes import opened
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.mark.parametrize(
     ("version", "bug"),
     [
@@ -47,12 +51,14 @@ async def test_every_connection_has_its_settings(tmp_path: Path) -> None:
 
 async def test_another_programs_database_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "abtest.db"
-    connection = open_raw(path)
+    connection = fixed_driver().connect(path)
     connection.execute("CREATE TABLE letters (text)")
     connection.close()
+    before = path.read_bytes()
     with pytest.raises(StorageError, match="another program"):
         async with opened(path):
             pass
+    assert (path.read_bytes(), names(tmp_path)) == (before, [path.name])
 
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

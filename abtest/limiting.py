@@ -1,0 +1,96 @@
+"""How many new devices a source may bring: a token bucket for each source, and one for all."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from math import ceil
+
+from msgspec import Struct
+
+MOST_SOURCES = 100_000
+
+Network = str
+
+
+class Rate(Struct, frozen=True):
+    """`per_second` on average, `burst` at once; per_second 0 is no limit."""
+
+    per_second: float
+    burst: float
+
+
+class Limiter:
+    """Two levels of token buckets (RFC 2697's idea, one colour). Times are seconds of any clock that never steps."""
+
+    def __init__(self, per_source: Rate, in_all: Rate) -> None:
+        self._per_source = per_source
+        self._in_all = in_all
+        self._sources: dict[str, tuple[float, float]] = {}
+        self._all = (in_all.burst, 0.0)
+
+    def take(self, source: str | None, now: float) -> int:
+        """0 when a new device may come from this source, else the whole seconds to wait. None is never limited."""
+        if source is None:
+            return 0
+        mine, wait = _take(self._per_source, self._sources.get(source, (self._per_source.burst, now)), now)
+        if wait:
+            return wait
+        self._all, wait = _take(self._in_all, self._all, now)
+        if wait:
+            return wait
+        self._sources.pop(source, None)
+        if len(self._sources) >= MOST_SOURCES:
+            del self._sources[next(iter(self._sources))]  # the one that was quiet for longest: its bucket is fullest
+        self._sources[source] = mine
+        return 0
+
+    def give_back(self, source: str | None) -> None:
+        """The device was known already."""
+        if source is not None and source in self._sources:
+            level, at = self._sources[source]
+            self._sources[source] = (min(level + 1, self._per_source.burst), at)
+            level, at = self._all
+            self._all = (min(level + 1, self._in_all.burst), at)
+
+
+def _take(rate: Rate, bucket: tuple[float, float], now: float) -> tuple[tuple[float, float], int]:
+    if not rate.per_second:
+        return bucket, 0
+    level, at = bucket
+    level = min(rate.burst, level + (now - at) * rate.per_second)
+    if level < 1:
+        return bucket, max(1, ceil((1 - level) / rate.per_second))
+    return (level - 1, now), 0
+
+
+class Proxies:
+    """Which addresses may say for whom they ask, by X-Forwarded-For."""
+
+    def __init__(self, networks: str) -> None:
+        """`networks`: addresses or networks between commas. Raises ValueError."""
+        self._networks = [ip_network(each.strip()) for each in networks.split(",") if each.strip()]
+
+    def source(self, address: str, forwarded_for: str) -> str | None:
+        """The source that a connection's devices are counted under; None for this machine itself.
+
+        The rightmost address that is not a trusted proxy's counts: what stands left of it, anybody may have written.
+        """
+        asking = _address(address)
+        for hop in reversed(forwarded_for.split(",")):
+            if asking is None or not any(asking in network for network in self._networks):
+                break
+            said = _address(hop.strip())
+            if said is None:
+                break
+            asking = said
+        if asking is None or asking.is_loopback:
+            return None
+        if isinstance(asking, IPv6Address):
+            return str(ip_network((asking, 64), strict=False))
+        return str(asking)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
