@@ -51,6 +51,10 @@ class EnrolmentService:
         self.draining = False
         self.failure: StorageError | None = None
 
+    def cached(self, token: str) -> Answer | None:
+        """The answer of a device, when it is at hand."""
+        return self._cache.get(token)
+
     def ask(self, token: str, source: str | None = None) -> "Answer | asyncio.Future[Answer]":
         """The stored answer of a device, which becomes one by asking: at once, or after its batch is durable.
 

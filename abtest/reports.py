@@ -104,12 +104,17 @@ class ExperimentReport(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """Everything on the dashboard. `as_of` in milliseconds, `age_seconds` in seconds; None before the first tick."""
+    """Everything on the dashboard. `as_of` in milliseconds, `age_seconds` in seconds; None before the first tick.
+
+    `restored_at` and `restored_to` as in Summary.
+    """
 
     as_of: int | None
     age_seconds: float | None
     devices: int
     experiments: tuple[ExperimentReport, ...]
+    restored_at: int | None = None
+    restored_to: int | None = None
 
     @property
     def figures(self) -> Figures:
@@ -137,6 +142,8 @@ class ReportService:
             age_seconds=age,
             devices=summary.devices,
             experiments=tuple(_report(summary, experiment) for experiment in summary.experiments),
+            restored_at=summary.restored_at,
+            restored_to=summary.restored_to,
         )
 
     async def per_hour(self, experiment: Experiment) -> list[tuple[int, int]]:

@@ -52,7 +52,8 @@ class Abtest:
 
     def port(self) -> int:
         """The port, once it is said."""
-        return int(self.wait_for(r"http://127\.0\.0\.1:(\d+)")[1])
+        self.port_number = int(self.wait_for(r"http://127\.0\.0\.1:(\d+)")[1])
+        return self.port_number
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal; the exit code."""

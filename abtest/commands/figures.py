@@ -2,8 +2,9 @@
 
 import click
 
+from abtest import clock
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
-from abtest.reports import Figures, ReportService
+from abtest.reports import Report, ReportService
 
 
 @click.command()
@@ -15,13 +16,19 @@ def stats(database: str, as_json: bool) -> None:
     if as_json:
         print_json(report.figures)
     else:
-        _print(report.figures)
+        _print(report)
 
 
 COMMANDS = (stats,)
 
 
-def _print(figures: Figures) -> None:
+def _print(report: Report) -> None:
+    if report.restored_at is not None and report.restored_to is not None:
+        say(
+            f"restored from a backup at {clock.iso(report.restored_at)}: devices that first came after "
+            f"{clock.iso(report.restored_to)} may get other values"
+        )
+    figures = report.figures
     if figures.as_of is None:
         say("no figures yet: the stats worker has not run; try: abtest worker --once")
         return

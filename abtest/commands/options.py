@@ -47,11 +47,13 @@ variants = option(
 )
 
 
-def with_store(database: str, work: Callable[[SQLiteStore], Awaitable[T]], migrate: bool = False) -> T:
+def with_store(
+    database: str, work: Callable[[SQLiteStore], Awaitable[T]], migrate: bool = False, create: bool = True
+) -> T:
     """What the work gives for the opened store."""
 
     async def run() -> T:
-        async with bootstrap.opened(database, migrate) as store:
+        async with bootstrap.opened(database, migrate, create) as store:
             return await work(store)
 
     return asyncio.run(run())

@@ -66,6 +66,7 @@ class Summary(Struct, frozen=True):
     """What the stats worker wrote last, with the experiments as they stand.
 
     `as_of`: when, in milliseconds; None before its first tick. `devices`: how many devices are in the figures.
+    `restored_at`: when the database was restored from a backup, and `restored_to`: until when that knew devices.
     `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
     """
 
@@ -73,6 +74,8 @@ class Summary(Struct, frozen=True):
     devices: int
     experiments: tuple[Experiment, ...]
     counts: Mapping[tuple[int, int], tuple[int, ...]]
+    restored_at: int | None = None
+    restored_to: int | None = None
 
 
 class SummaryStore(Protocol):
@@ -98,6 +101,18 @@ class FoldingStore(Protocol):
         """Fold at most so many devices after the watermark, and move it, in one transaction.
 
         How many there were, and how many are left.
+        """
+        ...
+
+
+class ErasureStore(Protocol):
+    """Where a person's token is erased."""
+
+    async def forget(self, tokens: Sequence[str]) -> int:
+        """Replace these tokens by random ones that nobody knows; how many were there.
+
+        The device rows and their assignments stay, so that counts and blocks do; a forgotten device that asks again
+        is a new device.
         """
         ...
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
@@ -100,6 +101,10 @@ class Database:
     async def read(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns for one snapshot of the database; errors as in `write`."""
         return await self._connections[0].run(_snapshot, function, arguments, named)
+
+    async def outside(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
+        """What the function returns; it gets the reader's connection outside of any transaction."""
+        return await self._connections[0].run(partial(function, **named), *arguments)
 
     @property
     def _writer(self) -> Connection:

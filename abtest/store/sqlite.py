@@ -5,7 +5,7 @@ from pathlib import Path
 
 from abtest.errors import Unavailable
 from abtest.models import Change, Experiment, NewExperiment
-from abtest.store import auditing, cataloguing, enrolling, summarising
+from abtest.store import auditing, backup, cataloguing, enrolling, erasing, summarising
 from abtest.store.base import DeviceRecord, Enrolment, Ledger, Summary
 from abtest.store.database import Database
 from abtest.store.driver import Raw
@@ -98,6 +98,20 @@ class SQLiteStore:
     async def device(self, token: str) -> DeviceRecord:
         """See AuditStore.device."""
         return await self._database.read(auditing.device, token)
+
+    async def forget(self, tokens: Sequence[str]) -> int:
+        """See ErasureStore.forget."""
+        forgotten = await self._database.write(erasing.forget, tokens)
+        await self._database.outside(erasing.truncate_log)
+        return forgotten
+
+    async def copy(self, target: Path, progress: Callable[[int, int], None]) -> None:
+        """Copy the database into a new file while it is used; see backup.copy."""
+        await self._database.outside(backup.copy, target, progress)
+
+    async def mark_restored(self, now: int) -> None:
+        """See backup.mark_restored."""
+        await self._database.write(backup.mark_restored, now)
 
     async def check(self) -> list[str]:
         """What SQLite itself finds wrong with the file; nothing when it is sound."""

@@ -46,6 +46,8 @@ INSERT INTO summary_hour (experiment_id, hour, devices) VALUES (?, ?, ?)
 ON CONFLICT (experiment_id, hour) DO UPDATE SET devices = devices + excluded.devices
 """
 
+RESTORED = "SELECT name, value FROM meta WHERE name IN ('restored_at', 'restored_to')"
+
 MOVE = "UPDATE summary SET device_watermark = ?, as_of = ?"
 
 
@@ -78,7 +80,10 @@ def summary(connection: Raw) -> Summary:
     counts: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
     for experiment_id, phase, place, devices in connection.execute(COUNTS):
         counts[experiment_id, phase][place] = devices
+    restored = dict(connection.execute(RESTORED).fetchall())
     return Summary(
+        restored_at=restored.get("restored_at"),
+        restored_to=restored.get("restored_to"),
         as_of=as_of,
         devices=watermark,
         experiments=tuple(experiments),

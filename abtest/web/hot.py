@@ -169,7 +169,10 @@ class _Message(HTTPMessageDelegate):
             if self._method == "HEAD":
                 self._look(check_token(token))
                 return
-            answer = self._server.enrolment.ask(token, self._server.source(self._connection, self._headers))
+            answer: Answer | asyncio.Future[Answer] | None = self._server.enrolment.cached(token)
+            if answer is None:
+                source = self._server.source(self._connection, self._headers)
+                answer = self._server.enrolment.ask(token, source)
         except Exception as error:
             self._fail(error)
             return

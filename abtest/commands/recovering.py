@@ -1,0 +1,91 @@
+"""backup, restore, forget: for operators."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from abtest import bootstrap, recovery
+from abtest.commands.options import option, say, with_store
+from abtest.errors import InvalidToken
+from abtest.models import check_token
+from abtest.store.sqlite import SQLiteStore
+
+BATCH = 500
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def backup(database: str, file: Path) -> None:
+    """Write a consistent, checked copy of the database to FILE, while everything runs.
+
+    \b
+    abtest backup abtest-monday.db
+    """
+
+    async def run(store: SQLiteStore) -> int:
+        with click.progressbar(length=1, label="copying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+            return await recovery.back_up(store, file, progress)
+
+    devices = with_store(database, run, create=False)
+    say(f"{file} has {devices:,} devices; it was checked and can be restored")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def restore(database: str, file: Path) -> None:
+    """Make the backup FILE the database. Stop every server and worker first; the old file is kept.
+
+    Devices that came after the backup was made are drawn anew when they ask again: pages and `abtest stats` say so.
+
+    \b
+    abtest restore abtest-monday.db
+    """
+    path = bootstrap.database_path(database)
+    devices, kept = asyncio.run(recovery.restore(file, path))
+    say(f"{path} is the backup {file} now, with {devices:,} devices")
+    if kept is not None:
+        say(f"the old database is kept as {kept}")
+
+
+@click.command()
+@click.argument("token", required=False)
+@option("--from-file", "file", type=click.File(encoding="utf-8"), help="Forget every token in this file, one a line.")
+@click.pass_obj
+def forget(database: str, token: str | None, file: TextIO | None) -> None:
+    """Erase a person's token. Counts and shares stay as they are; the device is a new one if it comes back.
+
+    Backups keep the token until they expire.
+
+    \b
+    abtest forget my-phone
+    abtest forget --from-file tokens.txt
+    """
+    if (token is None) == (file is None):
+        raise click.UsageError("give a TOKEN, or --from-file")
+    tokens = [token] if token is not None else [line.rstrip("\r\n") for line in file or () if line.strip()]
+    for number, each in enumerate(tokens, start=1):
+        try:
+            check_token(each)
+        except InvalidToken as error:
+            raise click.UsageError(f"line {number}: {error}" if file else str(error)) from None
+
+    async def run(store: SQLiteStore) -> int:
+        return sum([await store.forget(tokens[i : i + BATCH]) for i in range(0, len(tokens), BATCH)])
+
+    forgotten = with_store(database, run)
+    say(f"forgot {forgotten:,} of {len(tokens):,} token{'' if len(tokens) == 1 else 's'}")
+    if forgotten < len(tokens):
+        raise click.exceptions.Exit(1)
+
+
+COMMANDS = (backup, restore, forget)

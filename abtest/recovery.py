@@ -1,0 +1,81 @@
+"""Backups that are checked before they count, and putting one back."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from abtest import clock
+from abtest.errors import StorageError
+from abtest.store import backup
+from abtest.store.sqlite import SQLiteStore
+from abtest.verification import VerificationService
+
+Progress = Callable[[int, int], None]
+
+
+async def back_up(store: SQLiteStore, file: Path, progress: Progress) -> int:
+    """Write a checked copy of the database as it is now; how many devices it has. It appears whole or not at all.
+
+    `progress` is told pages done and pages in all. Raises StorageError: it exists already, can't be written, or what
+    was copied is damaged.
+    """
+    if file.exists():
+        raise StorageError(f"{file} exists already; choose another name", code="file_exists")
+    partial = Path(f"{file}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        await store.copy(partial, progress)
+        devices = await _checked(partial, f"the backup {file}")
+        backup.seal(partial)
+        partial.replace(file)
+        backup.flush(file)
+    except BaseException:
+        _discard(partial)
+        raise
+    return devices
+
+
+async def restore(file: Path, target: Path) -> tuple[int, Path | None]:
+    """Make a backup the database; how many devices it has, and where the old file is kept, if there was one.
+
+    Raises StorageError, and changes nothing, when the backup is damaged, the database is in use, or a log lies
+    where the database would.
+    """
+    if not file.is_file():
+        raise StorageError(f"there is no file {file}")
+    backup.require_unused(target)
+    arriving = Path(f"{target}.restoring")
+    kept = Path(f"{target}.before-{clock.moment(clock.now()):%Y%m%dT%H%M%S%f}") if target.exists() else None
+    try:
+        shutil.copyfile(file, arriving)
+        devices = await _checked(arriving, str(file), restored_at=clock.now())
+        backup.seal(arriving)
+        backup.require_unused(target)
+        backup.put_in_place(arriving, target, kept or target)
+    except BaseException:
+        _discard(arriving)
+        raise
+    return devices, kept
+
+
+async def _checked(path: Path, name: str, restored_at: int | None = None) -> int:
+    store = SQLiteStore(path)
+    await store.open(migrate=True, create=False)
+    try:
+        damage = await store.check()
+        verified = await VerificationService(store).verify()
+        if damage or verified.broken:
+            first = (damage or list(verified.findings))[0]
+            raise StorageError(f"{name} is damaged: {first}", code="damaged")
+        if restored_at is not None:
+            await store.mark_restored(restored_at)
+        return verified.devices
+    finally:
+        await store.close()
+
+
+def _discard(path: Path) -> None:
+    for each in (path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-shm", "-journal", ".lock"))):
+        with suppress(FileNotFoundError):
+            each.unlink()

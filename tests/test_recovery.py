@@ -1,0 +1,105 @@
+"""backup, restore, forget: on real files, beside real processes."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from abtest.errors import StorageError
+from abtest.recovery import restore
+from abtest.store.driver import open_raw
+from abtest.verification import VerificationService
+from tests.processes import Abtest, Device, run, wait_until_answering
+from tests.scenes import answers, experiment, opened, tokens
+
+SERVE = ("serve", "--port", "0", "--processes", "1")
+ADD_COLOR = ("experiments", "add", "color", "--variant", "red=1", "--variant", "green=1")
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.endswith(("-wal", "-shm", ".lock"))}
+
+
+def test_a_backup_under_load_is_whole_and_can_be_restored(tmp_path: Path) -> None:
+    database, copy = tmp_path / "abtest.db", tmp_path / "copy.db"
+    run(database, *ADD_COLOR)
+    with Abtest(database, *SERVE) as server:
+        url = f"http://127.0.0.1:{server.port()}"
+        run(database, "seed", "300", "--url", url, "--prefix", "before-")
+        with Abtest(database, "seed", "3000", "--url", url, "--prefix", "during-"):
+            done = run(database, "backup", str(copy))
+        assert (done.returncode, names(tmp_path)) == (0, {"abtest.db", "copy.db"}), done.stderr
+        refused = run(database, "restore", str(copy))
+        assert refused.returncode == 1
+        assert "is in use; stop every server and worker first" in refused.stderr
+        with closing(Device(server.port_number)) as device:
+            before = {token: device.ask(token) for token in tokens("before", 300) if token != "before-0"}
+    assert run(database, "restore", str(copy)).returncode == 0
+    with Abtest(database, *SERVE) as server, closing(Device(server.port())) as device:
+        assert {token: device.ask(token) for token in before} == before
+    assert len([name for name in names(tmp_path) if ".before-" in name]) == 1
+    assert run(database, "verify").returncode == 0
+    assert "restored from a backup at" in run(database, "stats").stderr
+
+
+async def test_a_damaged_backup_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    database, copy = tmp_path / "abtest.db", tmp_path / "copy.db"
+    async with opened(copy) as store:
+        await store.add([experiment("color", "1", "1")], 1)
+        await answers(store, tokens("a", 10))
+    connection = open_raw(copy)
+    connection.execute("UPDATE phase SET next_position = 3")
+    connection.close()
+    with pytest.raises(StorageError, match="is damaged: phase 1 of color"):
+        await restore(copy, database)
+    assert names(tmp_path) == {"copy.db"}
+
+
+async def test_a_stray_log_is_not_mixed_with_a_backup(tmp_path: Path) -> None:
+    async with opened(tmp_path / "copy.db"):
+        pass
+    Path(f"{tmp_path}/abtest.db-wal").write_bytes(b"what another database left")
+    with pytest.raises(StorageError, match="lies there without its database"):
+        await restore(tmp_path / "copy.db", tmp_path / "abtest.db")
+
+
+def test_a_backup_overwrites_nothing_and_creates_no_database(tmp_path: Path) -> None:
+    (tmp_path / "copy.db").write_text("precious")
+    run(tmp_path / "abtest.db", *ADD_COLOR)
+    assert "exists already" in run(tmp_path / "abtest.db", "backup", str(tmp_path / "copy.db")).stderr
+    assert (tmp_path / "copy.db").read_text() == "precious"
+    missing = run(tmp_path / "missing.db", "backup", str(tmp_path / "other.db"))
+    assert (missing.returncode, (tmp_path / "missing.db").exists()) == (1, False)
+
+
+async def test_a_forgotten_device_is_a_new_one_and_shares_stay_exact(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1")], 1)
+        await answers(store, tokens("a", 10))
+        assert await store.forget(["a-3", "a-4", "nobody"]) == 2
+        assert (await store.find(["a-3"])).variants == {}
+        await answers(store, ["a-3"])
+        assert (await store.device("a-3")).id == 11
+        verified = await VerificationService(store).verify()
+    assert (verified.findings, verified.devices) == ((), 11)
+    assert b"a-4" not in (tmp_path / "abtest.db").read_bytes()
+
+
+def test_every_process_drops_a_forgotten_device(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    run(database, *ADD_COLOR)
+    with Abtest(database, "serve", "--port", "0", "--processes", "2") as server:
+        port = server.port()
+        wait_until_answering(port)
+        devices = [Device(port) for _ in range(6)]
+        for device in devices:
+            device.ask("person")
+        (tmp_path / "tokens.txt").write_text("person\n")
+        assert run(database, "forget", "--from-file", str(tmp_path / "tokens.txt")).returncode == 0
+        while json.loads(run(database, "why", "person", "--json").stdout or "{}").get("number") != 2:
+            for device in devices:
+                device.ask("person")
+        for device in devices:
+            device.close()
+    assert run(database, "verify").returncode == 0
