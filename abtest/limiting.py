@@ -1,13 +1,12 @@
 """How many new devices a source may bring: a token bucket for each source, and one for all."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from math import ceil
 
 from msgspec import Struct
 
 MOST_SOURCES = 100_000
-
-Network = str
 
 
 class Rate(Struct, frozen=True):
@@ -73,19 +72,27 @@ class Proxies:
 
         The rightmost address that is not a trusted proxy's counts: what stands left of it, anybody may have written.
         """
-        asking = _address(address)
+        if not self._networks:
+            return _counted_under(address)
+        asking = address
         for hop in reversed(forwarded_for.split(",")):
-            if asking is None or not any(asking in network for network in self._networks):
+            trusted = _address(asking)
+            if trusted is None or not any(trusted in network for network in self._networks):
                 break
-            said = _address(hop.strip())
-            if said is None:
+            if _address(hop.strip()) is None:
                 break
-            asking = said
-        if asking is None or asking.is_loopback:
-            return None
-        if isinstance(asking, IPv6Address):
-            return str(ip_network((asking, 64), strict=False))
-        return str(asking)
+            asking = hop.strip()
+        return _counted_under(asking)
+
+
+@lru_cache(maxsize=10_000)
+def _counted_under(text: str) -> str | None:
+    address = _address(text)
+    if address is None or address.is_loopback:
+        return None
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, 64), strict=False))
+    return str(address)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
