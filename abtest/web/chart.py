@@ -7,9 +7,13 @@ from msgspec import Struct
 
 from abtest import clock
 
-HOURS = (1, 6, 24, 24 * 7, 24 * 28)
+WEEK = 24 * 7
+NAMES = {1: "hour", 6: "6 hours", 24: "day", WEEK: "week", 4 * WEEK: "4 weeks", 52 * WEEK: "52 weeks"}
 MOST_BARS = 96
-NAMES = {1: "hour", 6: "6 hours", 24: "day", 24 * 7: "week", 24 * 28: "4 weeks"}
+FEWEST_PLACES = 24
+MONDAY = 3 * 24
+"""Hours from a Monday to 1970-01-01, so that a week begins on Monday."""
+FILLED = 0.86
 
 
 class Bar(Struct, frozen=True):
@@ -34,30 +38,32 @@ class Chart(Struct, frozen=True):
 
 
 def chart(per_hour: Sequence[tuple[int, int]]) -> Chart | None:
-    """The bars of these hours (since 1970, ascending) with their devices; None when there are none."""
+    """The bars of these hours (since 1970, ascending) with their devices; None when there are none.
+
+    A short history leaves room at the right, so that its few bars are not as wide as the page.
+    """
     if not per_hour:
         return None
     begin, end = per_hour[0][0], per_hour[-1][0]
-    hours = next((hours for hours in HOURS if (end - begin) // hours < MOST_BARS), HOURS[-1])
+    hours = next((hours for hours in NAMES if _bucket(end, hours) - _bucket(begin, hours) < MOST_BARS), 52 * WEEK)
     buckets: Counter[int] = Counter()
     for hour, devices in per_hour:
-        buckets[hour // hours] += devices
-    first, last = begin // hours, end // hours
+        buckets[_bucket(hour, hours)] += devices
+    first = _bucket(begin, hours)
+    places = max(_bucket(end, hours) - first + 1, FEWEST_PLACES)
     top = nice(max(buckets.values()))
-    width = 100 / (last - first + 1)
     bars = tuple(
         Bar(
-            start=_start(bucket * hours, hours),
-            devices=buckets[bucket],
-            x=round((bucket - first) * width, 3),
-            width=round(width * (0.86 if last > first else 1), 3),
-            y=round(100 - 100 * buckets[bucket] / top, 3),
-            height=round(100 * buckets[bucket] / top, 3),
+            start=_start(bucket, hours),
+            devices=devices,
+            x=round(100 * (bucket - first) / places, 3),
+            width=round(100 * FILLED / places, 3),
+            y=round(100 - 100 * devices / top, 3),
+            height=round(100 * devices / top, 3),
         )
-        for bucket in range(first, last + 1)
-        if buckets[bucket]
+        for bucket, devices in buckets.items()
     )
-    return Chart(per=NAMES[hours], top=top, first=bars[0].start, last=bars[-1].start, bars=bars)
+    return Chart(NAMES[hours], top, bars[0].start, _start(first + places - 1, hours), bars)
 
 
 def nice(value: int) -> int:
@@ -66,6 +72,10 @@ def nice(value: int) -> int:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
 
-def _start(hour: int, hours: int) -> str:
-    moment = clock.moment(hour * clock.HOUR)
+def _bucket(hour: int, hours: int) -> int:
+    return (hour + MONDAY) // hours
+
+
+def _start(bucket: int, hours: int) -> str:
+    moment = clock.moment((bucket * hours - MONDAY) * clock.HOUR)
     return f"{moment:%-d %b %Y}" if hours >= 24 else f"{moment:%-d %b, %H:%M}"

@@ -1,7 +1,8 @@
 """The pages people read."""
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import Coroutine
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -58,16 +59,34 @@ class Experiment(ReportPage):
     head = get
 
 
-class Simulate(PageHandler):
-    """The form, and with `devices` in the query the result as well."""
+class Simulation(Handler):
+    """Ends a simulation whose client has gone away."""
 
     def initialize(self, simulation: SimulationService) -> None:
         self._simulation = simulation
+        self._running: asyncio.Task[None] | None = None
+
+    async def while_connected(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work; a client that goes away ends it."""
+        self._running = asyncio.create_task(work)
+        with suppress(asyncio.CancelledError, StreamClosedError):
+            await self._running
+
+    def on_connection_close(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+
+
+class Simulate(Simulation, PageHandler):
+    """The form, and with `devices` in the query the result as well."""
 
     async def get(self) -> None:
-        if "devices" not in self.request.query_arguments:
+        if "devices" in self.request.query_arguments:
+            await self.while_connected(self._run())
+        else:
             self._show(devices=DEFAULT_DEVICES)
-            return
+
+    async def _run(self) -> None:
         last: Simulated | None = None
         try:
             devices = asked_devices(self)
@@ -77,9 +96,9 @@ class Simulate(PageHandler):
         except AbtestError as error:
             document, _ = described(error)
             self.set_status(document.status)
-            self._show(devices=DEFAULT_DEVICES, message=document.detail)
-            return
-        self._show(devices=devices, result=last)
+            self._show(devices=DEFAULT_DEVICES, message=f"{document.detail[:1].upper()}{document.detail[1:]}.")
+        else:
+            self._show(devices=devices, result=last)
 
     def _show(self, devices: int, result: Simulated | None = None, message: str = "") -> None:
         self.page(
@@ -87,35 +106,27 @@ class Simulate(PageHandler):
         )
 
 
-class SimulateRun(Handler):
+class SimulateRun(Simulation):
     """The same as server-sent events: `progress`, then `result` with the tables, or `failed` with the problem."""
-
-    def initialize(self, simulation: SimulationService) -> None:
-        self._simulation = simulation
-        self._running: asyncio.Task[None] | None = None
 
     async def get(self) -> None:
         devices = asked_devices(self)
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
-        self._running = asyncio.create_task(self._run(devices))
-        try:
-            await self._running
-        except (asyncio.CancelledError, StreamClosedError):
-            return
-        except AbtestError as error:
-            await self._send("failed", described(error)[0].json().decode())
-
-    def on_connection_close(self) -> None:
-        if self._running is not None:
-            self._running.cancel()
+        await self.while_connected(self._run(devices))
 
     async def _run(self, devices: int) -> None:
-        async with aclosing(self._simulation.run(devices)) as steps:
-            async for step in steps:
-                rate = step.done / step.seconds if step.seconds else 0
-                await self._send("progress", msgspec.json.encode({"done": step.done, "rate": round(rate)}).decode())
-        await self._send("result", rendering.render("_simulated.html", result=step))
+        try:
+            async with aclosing(self._simulation.run(devices)) as steps:
+                async for step in steps:
+                    rate = step.done / step.seconds if step.seconds else 0
+                    await self._send(
+                        "progress", msgspec.json.encode({"done": step.done, "rate": round(rate)}).decode()
+                    )
+        except AbtestError as error:
+            await self._send("failed", described(error)[0].json().decode())
+        else:
+            await self._send("result", rendering.render("_simulated.html", result=step))
 
     async def _send(self, event: str, text: str) -> None:
         lines = "".join(f"data: {line}\n" for line in text.splitlines())

@@ -14,6 +14,8 @@ from abtest import clock
 
 COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
 AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
+JUST_NOW = 60
+RECENT = 7 * 86_400
 
 
 def templates() -> Path:
@@ -33,24 +35,36 @@ def percent(value: float | Fraction | Decimal) -> str:
     return f"{float(value):.1f}\N{NO-BREAK SPACE}%"
 
 
-def places(value: Fraction) -> str:
-    """At most two places: 0.67, 3.75, 0."""
-    return f"{float(value):.2f}".rstrip("0").rstrip(".")
+def places(value: float | Fraction) -> str:
+    """At most two places: 0.67, 3.75, 1,000, 0."""
+    text = f"{float(value):,.2f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def tenths(value: float | Fraction) -> str:
+    """One place, so that a column of them is aligned: 388.5, 1,000.0."""
+    return f"{float(value):,.1f}"
 
 
 def age(seconds: float) -> str:
-    """2 s, 5 min, 3 h, 12 d."""
+    """2 s, 5 min, 3 h, 12 d: whole units that have passed."""
     for size, unit in AGES:
         if seconds >= size:
-            return f"{seconds / size:.0f}\N{NO-BREAK SPACE}{unit}"
-    return f"{seconds:.0f}\N{NO-BREAK SPACE}s"
+            return f"{int(seconds // size)}\N{NO-BREAK SPACE}{unit}"
+    return f"{int(seconds)}\N{NO-BREAK SPACE}s"
 
 
-def day(milliseconds: int) -> Markup:
-    """12 Nov 2026, with the exact time in the title."""
-    moment = clock.moment(milliseconds)
-    exact = clock.iso(milliseconds)
-    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, f"{moment:%-d %b %Y}")
+def since(milliseconds: int, now: int | None = None) -> Markup:
+    """3 h ago, or 12 Nov 2026 when that is more than a week ago; the exact time in the title."""
+    moment, exact = clock.moment(milliseconds), clock.iso(milliseconds)
+    seconds = ((clock.now() if now is None else now) - milliseconds) / 1000
+    if seconds < JUST_NOW:
+        text = "just now"
+    elif seconds < RECENT:
+        text = f"{age(seconds)} ago"
+    else:
+        text = f"{moment:%-d %b %Y}"
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, text)
 
 
 def is_colour(value: str) -> bool:
@@ -73,6 +87,6 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(number=number, percent=percent, places=places, age=age, day=day)
+    made.filters.update(number=number, percent=percent, places=places, tenths=tenths, age=age, since=since)
     made.tests["colour"] = is_colour
     return made

@@ -1,40 +1,58 @@
-// Keeps a page of figures current: asks for the page again and puts in what changed.
+// Keeps a page of figures current: asks for the page again and changes only what differs, so that whatever is
+// selected, focused, unfolded or hovered stays as it is.
 "use strict";
 const SECONDS = 3;
+const PATIENCE = 10;
 
-function exchange(fresh, id) {
-  const old = document.getElementById(id);
-  const replacement = fresh.getElementById(id);
-  if (!replacement || replacement.outerHTML === old.dataset.source) return;
-  const source = replacement.outerHTML;
-  for (const details of old.querySelectorAll("details[open]")) {
-    fresh.getElementById(details.id)?.setAttribute("open", "");
+function patch(old, fresh) {
+  if (old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+    old.replaceWith(fresh);
+  } else if (old.nodeType === Node.ELEMENT_NODE) {
+    patchAttributes(old, fresh);
+    patchChildren(old, fresh);
+  } else if (old.data !== fresh.data) {
+    old.data = fresh.data;
   }
-  const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-  old.replaceWith(replacement);
-  replacement.dataset.source = source;
-  if (focused) replacement.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+}
+
+function patchAttributes(old, fresh) {
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  }
+}
+
+function patchChildren(old, fresh) {
+  const there = [...old.childNodes];
+  const wanted = [...fresh.childNodes];
+  wanted.forEach((node, place) => (place < there.length ? patch(there[place], node) : old.append(node)));
+  there.slice(wanted.length).forEach((node) => node.remove());
 }
 
 async function refresh() {
-  if (document.hidden) return;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, {
+      headers: { Accept: "text/html" },
+      signal: AbortSignal.timeout(PATIENCE * 1000),
+    });
     if (!answer.ok) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    exchange(fresh, "freshness");
-    exchange(fresh, "live");
+    for (const id of ["freshness", "live"]) patch(document.getElementById(id), fresh.getElementById(id));
   } catch {
     const freshness = document.getElementById("freshness");
     freshness.textContent = "the server does not answer";
     freshness.classList.add("old");
-    delete freshness.dataset.source;
   }
 }
 
-for (const id of ["freshness", "live"]) {
-  const element = document.getElementById(id);
-  element.dataset.source = element.outerHTML;
+function wait() {
+  setTimeout(async () => {
+    if (!document.hidden) await refresh();
+    wait();
+  }, SECONDS * 1000);
 }
-setInterval(refresh, SECONDS * 1000);
-document.addEventListener("visibilitychange", refresh);
+
+wait();
+document.addEventListener("visibilitychange", () => document.hidden || refresh());

@@ -1,36 +1,30 @@
 // Runs a simulation while showing its progress; without this script the form gives the same result at the end.
 "use strict";
 const form = document.getElementById("simulate");
+const submit = form.querySelector("[type=submit]");
 const cancel = document.getElementById("cancel");
 const progress = document.getElementById("progress");
+const bar = document.getElementById("bar");
+const rate = document.getElementById("rate");
 const message = document.getElementById("message");
 const result = document.getElementById("result");
+const number = (value) => value.toLocaleString("en");
 let source = null;
+let done = 0;
 
-function end(text) {
-  source?.close();
-  source = null;
-  progress.hidden = cancel.hidden = true;
-  form.querySelector("[type=submit]").disabled = false;
-  message.hidden = !text;
-  message.textContent = text;
-}
-
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const devices = Number(form.devices.value);
-  end("");
-  result.replaceChildren();
-  form.querySelector("[type=submit]").disabled = true;
+function begin(devices) {
+  message.hidden = true;
+  submit.disabled = true;
   progress.hidden = cancel.hidden = false;
-  document.getElementById("bar").removeAttribute("value");
-  document.getElementById("rate").textContent = "starting";
-  source = new EventSource(`/simulate/run?devices=${encodeURIComponent(form.devices.value)}`);
+  bar.removeAttribute("value");
+  rate.textContent = "starting";
+  done = 0;
+  source = new EventSource(`/simulate/run?devices=${devices}`);
   source.addEventListener("progress", (step) => {
-    const { done, rate } = JSON.parse(step.data);
-    document.getElementById("bar").value = done / devices;
-    document.getElementById("rate").textContent =
-      `${done.toLocaleString("en")} of ${devices.toLocaleString("en")}, ${rate.toLocaleString("en")} devices per second`;
+    const { done: sofar, rate: pace } = JSON.parse(step.data);
+    done = sofar;
+    bar.value = done / devices;
+    rate.textContent = `${number(done)} of ${number(devices)}, ${number(pace)} devices per second`;
   });
   source.addEventListener("result", (tables) => {
     result.innerHTML = tables.data;
@@ -38,5 +32,23 @@ form.addEventListener("submit", (event) => {
   });
   source.addEventListener("failed", (problem) => end(JSON.parse(problem.data).detail));
   source.onerror = () => end("The simulation did not end; the server may be busy or gone. Try again.");
+}
+
+function end(text) {
+  source.close();
+  const focused = document.activeElement === cancel;
+  progress.hidden = cancel.hidden = true;
+  submit.disabled = false;
+  if (focused) submit.focus();
+  message.hidden = !text;
+  message.textContent = text;
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  begin(form.devices.valueAsNumber);
 });
-cancel.addEventListener("click", () => end("Cancelled. Nothing was stored."));
+cancel.addEventListener("click", () => {
+  result.replaceChildren();
+  end(`Cancelled after ${number(done)} devices. Nothing was stored.`);
+});

@@ -1,0 +1,180 @@
+"""The pages in a real browser, in front of real processes."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from tests.processes import Abtest, run, wait_until_answering
+
+pytest.importorskip("playwright.async_api", reason="the browser tests need playwright")
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
+
+
+def executable() -> str:
+    named = os.environ.get("ABTEST_TEST_BROWSER")
+    found = named or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        pytest.skip(f"no browser: set ABTEST_TEST_BROWSER, or install one of {', '.join(NAMES)}")
+    return found
+
+
+@pytest.fixture
+def browser(io_loop: IOLoop) -> Iterator[Browser]:
+    path = executable()
+    arguments = [*ARGUMENTS, "--no-sandbox"] if os.geteuid() == 0 else ARGUMENTS
+    playwright = io_loop.run_sync(lambda: async_playwright().start())
+    browser = io_loop.run_sync(lambda: playwright.chromium.launch(executable_path=path, args=arguments))
+    yield browser
+    io_loop.run_sync(browser.close)
+    io_loop.run_sync(playwright.stop)
+
+
+class Product:
+    """`abtest up` with the demo experiments, and what pages in front of it complained about."""
+
+    def __init__(self, database: Path, up: Abtest) -> None:
+        self.complaints: list[str] = []
+        self._database = database
+        self._up = up
+        self._url = f"http://127.0.0.1:{up.port()}"
+
+    async def open(self, browser: Browser, path: str = "/", **options: object) -> Page:
+        """A page whose errors, and whose requests to other hosts, are complaints."""
+        context = await browser.new_context(base_url=self._url, **options)  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE)
+        context.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
+        context.on("weberror", lambda failed: self.complaints.append(str(failed.error)))
+        context.on("request", lambda asked: asked.url.startswith(self._url) or self.complaints.append(asked.url))
+        page = await context.new_page()
+        await page.goto(path)
+        return page
+
+    async def command(self, *arguments: str) -> None:
+        """A command that succeeds."""
+        ended = await asyncio.to_thread(run, self._database, *arguments)
+        assert ended.returncode == 0, ended.stderr
+
+    async def seed(self, devices: int, prefix: str) -> None:
+        await self.command("seed", str(devices), "--url", self._url, "--prefix", prefix)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._up.stop)
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Iterator[Product]:
+    database = tmp_path / "abtest.db"
+    with Abtest(database, "up", "--port", "0", "--processes", "1", "--interval", "0.2") as up:
+        product = Product(database, up)
+        wait_until_answering(int(product._url.rpartition(":")[2]))
+        yield product
+    assert product.complaints == []
+
+
+def devices(page: Page, within: str) -> Locator:
+    return page.locator(f"{within} td[data-devices]")
+
+
+async def test_figures_arrive_on_an_open_page_without_reloading_it(browser: Browser, product: Product) -> None:
+    page = await product.open(browser)
+    await expect(page.get_by_text("No device yet")).to_have_count(2)
+    await page.evaluate("window.mark = document.querySelector('#price table')")
+    await product.seed(600, "a-")
+    await expect(devices(page, "#button_color")).to_have_text(["200", "200", "200"])
+    await expect(devices(page, "#price")).to_have_text(["450", "60", "30", "60"])
+    await expect(page.locator(".totals")).to_contain_text("600 devices")
+    await expect(page.get_by_text("exact: every count is where it must be")).to_have_count(2)
+    assert await page.evaluate("window.mark === document.querySelector('#price table')")
+
+
+async def test_what_a_person_does_on_a_page_survives_its_update(browser: Browser, product: Product) -> None:
+    await product.seed(600, "a-")
+    page = await product.open(browser, "/experiments/price")
+    await expect(devices(page, "main")).to_have_text(["450", "60", "30", "60"])
+    await page.get_by_text("As a table").click()
+    await page.evaluate("getSelection().selectAllChildren(document.querySelector('h1'))")
+    await product.seed(600, "b-")
+    await expect(devices(page, "main")).to_have_text(["900", "120", "60", "120"])
+    await expect(page.locator("#enrolment")).to_have_attribute("open", "")
+    assert await page.evaluate("getSelection().toString()") == "price"
+    assert await page.evaluate("document.activeElement.textContent") == "As a table"
+
+
+async def test_a_server_that_does_not_answer_is_said(browser: Browser, product: Product) -> None:
+    page = await product.open(browser)
+    await expect(page.locator("#freshness")).to_contain_text("old")
+    await product.stop()
+    await expect(page.locator("#freshness")).to_have_text("the server does not answer")
+    product.complaints.clear()  # the browser logs the refused connection
+    await page.context.close()
+
+
+async def test_the_simulator_shows_its_tables(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/simulate")
+    await page.get_by_role("button", name="Simulate").click()
+    await expect(page.get_by_role("heading", level=2)).to_have_text("Simulated with 600 devices, nothing was stored")
+    await expect(devices(page, "#result")).to_have_text(["200", "200", "200", "450", "60", "30", "60"])
+    await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    await page.goto("/")
+    await expect(page.locator(".totals")).to_contain_text("0 devices")
+
+
+async def test_a_simulation_can_be_cancelled(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/simulate")
+    await page.get_by_label("Devices").first.fill("1000000")
+    await page.get_by_role("button", name="Simulate").click()
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Nothing was stored")
+    await expect(page.get_by_role("button", name="Simulate")).to_be_enabled()
+    await expect(page.locator("#result")).to_be_empty()
+
+
+async def test_the_reference_lists_the_operations(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/docs", color_scheme="dark")
+    operation = page.locator(".opblock").filter(has_text="/api/v1/experiments").first
+    await operation.locator(".opblock-summary").click()
+    await expect(operation).to_contain_text("Device-Token")
+    await expect(page.locator(".opblock").filter(has_text="/api/v1/stats").first).to_be_visible()
+    await expect(page.locator("html")).to_have_class("dark-mode")
+
+
+async def test_the_pages_work_without_scripts(browser: Browser, product: Product) -> None:
+    await product.seed(600, "a-")
+    page = await product.open(browser, java_script_enabled=False)
+    while await page.locator(".totals").filter(has_text="600 devices").count() == 0:
+        await page.reload()
+    await expect(devices(page, "#price")).to_have_text(["450", "60", "30", "60"])
+    await page.get_by_role("link", name="price").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("price")
+    await page.get_by_role("link", name="Simulate").click()
+    await page.get_by_role("button", name="Simulate").click()
+    await expect(devices(page, "#result")).to_have_text(["200", "200", "200", "450", "60", "30", "60"])
+
+
+@pytest.mark.parametrize("width", [360, 768, 1920])
+async def test_nothing_is_wider_than_the_window(browser: Browser, product: Product, width: int) -> None:
+    key, value = "k" * 64, "v" * 254
+    variants = [word for number in range(10, 30) for word in ("--variant", f"{value}{number}={number}")]
+    await product.command("experiments", "add", key, *variants, "--description", "d" * 1000)
+    await product.seed(600, "a-")
+    page = await product.open(browser, viewport={"width": width, "height": 800})
+    await expect(page.locator(".totals")).to_contain_text("600 devices")
+    for path in ("/", f"/experiments/{key}", "/experiments/price", "/simulate?devices=1000000", "/docs"):
+        await page.goto(path)
+        await expect(page.locator(".opblock" if path == "/docs" else "main").first).to_be_visible()
+        assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        for selector in ("td.number", "th.number"):
+            assert await page.locator(selector).evaluate_all(OVERFLOWING) == [], path
+
+
+OVERFLOWING = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.outerHTML)"

@@ -1,0 +1,287 @@
+"""What people see, over real HTTP."""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+from tornado.ioloop import IOLoop
+
+from abtest import clock, worker
+from abtest.bootstrap import wired
+from abtest.experiments import DEMO, ExperimentService
+from abtest.models import NewExperiment, Variant
+from abtest.settings import Settings
+from abtest.store.sqlite import SQLiteStore
+from abtest.web.app import make_app
+from abtest.web.hot import HotServer
+from abtest.web.rendering import age, is_colour, percent, places, since
+from tests.conftest import Client
+from tests.scenes import answers, experiment, tokens
+
+PAGES = ["/", "/experiments/price", "/simulate", "/docs", "/nothing", "/experiments/nothing"]
+SPACE = "\N{NO-BREAK SPACE}"
+VOID = {"meta", "link", "input", "br"}
+
+
+@pytest.fixture
+def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
+    store = SQLiteStore(tmp_path / "abtest.db")
+    io_loop.run_sync(store.open)
+    yield store
+    io_loop.run_sync(store.close)
+
+
+@pytest.fixture
+def app(store: SQLiteStore, tmp_path: Path) -> HotServer:
+    return make_app(wired(store, Settings(database=f"sqlite:///{tmp_path}/abtest.db")))
+
+
+async def demo(store: SQLiteStore, devices: int = 600) -> None:
+    """The demo experiments with so many devices, folded into the figures."""
+    await store.add(DEMO, clock.now())
+    await answers(store, tokens("device", devices))
+    await worker.tick(store)
+
+
+async def page(client: Client, path: str = "/") -> str:
+    answer = await client.fetch(path, headers={"Accept": "text/html"})
+    assert answer.headers["Content-Type"] == "text/html; charset=UTF-8"
+    return answer.body.decode()
+
+
+def words(html: str) -> str:
+    """The text that people read, with single spaces."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+
+
+def counts(html: str) -> list[int]:
+    return [int(found) for found in re.findall(r'data-devices="(\d+)"', html)]
+
+
+class Outline(HTMLParser):
+    """Whether every element is closed where it must be, with the headings and the ids on the way."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.headings: list[int] = []
+        self.ids: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        assert not {"style", "onclick"} & dict(attrs).keys()
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+async def test_without_an_experiment_the_dashboard_says_how_to_add_one(client: Client) -> None:
+    empty = words(await page(client))
+    assert "No experiment yet" in empty
+    assert "abtest experiments add button_color" in empty
+
+
+async def test_before_the_worker_ran_no_figure_is_shown(client: Client, store: SQLiteStore) -> None:
+    await store.add(DEMO, clock.now())
+    await answers(store, ["device"])
+    for path in ("/", "/experiments/price"):
+        shown = await page(client, path)
+        assert "The stats worker has not run yet" in shown
+        assert "no figures yet" in shown
+        assert counts(shown) == []
+        assert " 0 devices" not in words(shown)
+
+
+async def test_old_figures_say_how_old_they_are(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    assert "not running" not in await page(client)
+    await store.fold(1, clock.now() - 2 * clock.HOUR)
+    old = words(await page(client))
+    assert f"figures 2{SPACE}h old".replace(SPACE, " ") in old
+    assert "the stats worker is not running" in old
+    assert "600 devices" in old
+
+
+async def test_the_dashboard_shows_the_exact_distribution(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    shown = await page(client)
+    assert counts(shown) == [200, 200, 200, 450, 60, 30, 60]
+    assert "#FF0000 200 33.3 % 33.3 %" in words(shown)
+    assert "50 30 5.0 % 5.0 %" in words(shown)
+    assert words(shown).count("exact: every count is where it must be") == 2
+    assert 'fill="#00FF00"' in shown
+
+
+async def test_a_count_that_is_wrong_is_said(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    wrong = "UPDATE summary_variant SET devices = devices + 5 WHERE variant_id = 1"
+    await store._database.write(lambda connection: connection.execute(wrong))
+    assert "Not exact : a count is farther from its share than it may be" in words(await page(client))
+
+
+async def test_every_status_has_its_words(client: Client, store: SQLiteStore) -> None:
+    service = ExperimentService(store)
+    await store.add([experiment(key, "1", "1") for key in ("paused", "finished", "won", "archived")], clock.now())
+    await store.add([experiment("drafted", "1", "1", draft=True)], clock.now())
+    await worker.tick(store)
+    await service.pause("paused")
+    await service.finish("finished")
+    await service.finish("won", "won-1")
+    await service.archive("archived")
+    shown = words(await page(client))
+    assert "0 running 1 paused 2 finished 1 draft 1 archived" in shown
+    assert "Winner, given to every new device: won-1" in shown
+    assert "Start it with abtest experiments start drafted" in shown
+    assert "archived-0" not in shown
+    assert "archived-0" in await page(client, "/experiments/archived")
+
+
+async def test_an_experiment_says_how_many_devices_it_excludes(client: Client, store: SQLiteStore) -> None:
+    await store.enrol(tokens("early", 1234), clock.now())
+    await demo(store, 600)
+    shown = words(await page(client, "/experiments/price"))
+    assert "Devices in it 600" in shown
+    assert "Excluded 1,234 seen before it was created" in shown
+    assert "Judged by amount of purchase" in shown
+
+
+async def test_each_phase_is_shown_with_its_own_counts(client: Client, store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1")], clock.now())
+    await answers(store, tokens("first", 100))
+    weights = [Variant("color-0", Decimal(1)), Variant("color-1", Decimal(3))]
+    await ExperimentService(store).reweight("color", weights)
+    await answers(store, tokens("second", 100))
+    await worker.tick(store)
+    shown = await page(client, "/experiments/color")
+    assert counts(shown) == [75, 125]
+    assert "color-0 75 37.5 % 37.5 %" in words(shown)
+    assert "phase 2 of 2" in words(shown)
+    assert "1 : 3 for devices to come" in words(shown)
+    second, first = words(shown).index("color-1 3 75 75.0"), words(shown).index("color-1 1 50 50.0")
+    assert second < first
+
+
+async def test_enrolment_over_time_is_drawn_and_tabled(client: Client, store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1")], clock.now())
+    for hour in (10, 12):
+        await store.enrol(tokens(f"at-{hour}", hour), hour * clock.HOUR)
+    await worker.tick(store)
+    shown = await page(client, "/experiments/color")
+    assert "<title>1 Jan, 10:00: 10 devices</title>" in shown
+    assert "1 Jan, 10:00 10 1 Jan, 12:00 12" in words(shown)
+
+
+async def test_hostile_words_are_shown_and_not_run(client: Client, store: SQLiteStore) -> None:
+    script = "<script>alert(1)</script>"
+    breaking = "\"'><img src=x onerror=alert(1)>"
+    variants = (Variant(script, Decimal(1)), Variant(breaking, Decimal(1)), Variant("{{ 7 * 7 }}", Decimal(1)))
+    hostile = NewExperiment(key="hostile", variants=variants, description=script)
+    await ExperimentService(store).add([hostile])
+    await worker.tick(store)
+    for path in ("/", "/experiments/hostile", "/simulate?devices=3"):
+        shown = await page(client, path)
+        assert "<script>alert" not in shown
+        assert "<img" not in shown
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+        assert "{{ 7 * 7 }}" in shown
+
+
+async def test_the_longest_of_everything_is_shown_in_full(client: Client, store: SQLiteStore) -> None:
+    variants = tuple(Variant(f"{number:02}" + "x" * 254, Decimal(1)) for number in range(20))
+    await ExperimentService(store).add([NewExperiment(key="k" * 64, variants=variants, description="d " * 500)])
+    await answers(store, tokens("device", 200))
+    await worker.tick(store)
+    shown = await page(client, "/experiments/" + "k" * 64)
+    assert counts(shown) == [10] * 20
+    assert all(variant.value in shown for variant in variants)
+
+
+async def test_an_unknown_path_is_a_page_for_people_and_a_problem_for_programs(client: Client) -> None:
+    browser = await client.fetch("/nothing", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (browser.code, browser.headers["Content-Type"]) == (404, "text/html; charset=UTF-8")
+    assert "There is nothing at this path." in words(browser.body.decode())
+    program = await client.fetch("/nothing", headers={"Accept": "application/json"})
+    assert (program.code, program.headers["Content-Type"]) == (404, "application/problem+json")
+    assert msgspec.json.decode(program.body)["code"] == "not_found"
+
+
+async def test_an_unknown_experiment_is_a_page_that_leads_back(client: Client) -> None:
+    answer = await client.fetch("/experiments/nothing")
+    assert answer.code == 404
+    assert "There is no experiment with this key." in words(answer.body.decode())
+    assert '<a href="/">' in answer.body.decode()
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_is_guarded_and_well_formed(client: Client, store: SQLiteStore, path: str) -> None:
+    await demo(store)
+    answer = await client.fetch(path, headers={"Accept": "text/html"})
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    html = answer.body.decode()
+    outline = Outline(html)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert outline.headings[0] == 1
+    assert all(below <= above + 1 for above, below in zip(outline.headings, outline.headings[1:], strict=False))
+    assert re.findall(r'(?:src|href)="(?!/)[^"]*"', html) == []
+    assert re.findall(r"<script(?! src=)", html) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/experiments/price", "/docs", "/openapi.yaml", "/static/abtest.css"])
+async def test_head_answers_as_get_without_the_body(client: Client, store: SQLiteStore, path: str) -> None:
+    await demo(store)
+    head, got = await client.fetch(path, method="HEAD"), await client.fetch(path)
+    assert (head.code, head.body) == (200, b"")
+    assert head.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+async def test_all_that_the_pages_refer_to_is_there(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    referred = {link for path in PAGES for link in re.findall(r'(?:src|href)="([^"]*)"', await page(client, path))}
+    assert {"/static/abtest.css", "/static/live.js", "/static/swagger-ui/swagger-ui-bundle.js"} < referred
+    for link in sorted(referred):
+        assert (await client.fetch(link)).code == 200
+
+
+@pytest.mark.parametrize("path", ["/static/", "/static/nothing.css", "/static/../app.py", "/static/%2e%2e/app.py"])
+async def test_nothing_but_the_static_files_is_served_there(client: Client, path: str) -> None:
+    assert (await client.fetch(path)).code in {403, 404}
+
+
+def test_numbers_and_times_read_as_people_write_them() -> None:
+    assert (places(2 / 3), places(1000.0), places(0)) == ("0.67", "1,000", "0")
+    assert percent(100 / 3) == f"33.3{SPACE}%"
+    assert [age(seconds) for seconds in (0, 59.9, 60, 3599, 7300, 86_400 * 12)] == [
+        each.replace(" ", SPACE) for each in ("0 s", "59 s", "1 min", "59 min", "2 h", "12 d")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"), [(0, "just now"), (3, f"3{SPACE}h ago"), (24 * 6, f"6{SPACE}d ago"), (24 * 7, "1 Jan 1970")]
+)
+def test_times_are_relative_while_they_are_recent_and_exact_in_the_title(hours: int, text: str) -> None:
+    shown = since(0, now=hours * clock.HOUR)
+    assert shown == f'<time datetime="1970-01-01T00:00:00Z" title="1970-01-01T00:00:00Z">{text}</time>'
+
+
+@pytest.mark.parametrize(
+    ("value", "colour"),
+    [("#FF0000", True), ("#f00", True), ("#ff000080", True), ("FF0000", False), ("#FF00", True), ("#FF000", False)],
+)
+def test_a_colour_is_known_by_its_notation(value: str, colour: bool) -> None:
+    assert is_colour(value) is colour

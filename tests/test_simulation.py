@@ -1,0 +1,176 @@
+"""Simulations: the real allocation in a process of its own, and nothing of it is kept."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import aclosing, closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from abtest import worker
+from abtest.bootstrap import wired
+from abtest.errors import Conflict, InvalidSetting
+from abtest.experiments import DEMO, ExperimentService
+from abtest.models import Variant
+from abtest.settings import Settings
+from abtest.simulation import MOST_DEVICES, Simulated, SimulationService
+from abtest.store.sqlite import SQLiteStore
+from abtest.web.app import make_app
+from abtest.web.hot import HotServer
+from tests.conftest import Client
+from tests.scenes import answers, tokens, until
+
+
+@pytest.fixture
+def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
+    """The demo experiments, with 100 devices in them."""
+    store = SQLiteStore(tmp_path / "abtest.db")
+
+    async def fill() -> None:
+        await store.open()
+        await store.add(DEMO, 1)
+        await answers(store, tokens("real", 100))
+        await worker.tick(store)
+
+    io_loop.run_sync(fill)
+    yield store
+    io_loop.run_sync(store.close)
+
+
+@pytest.fixture
+def app(store: SQLiteStore, tmp_path: Path) -> HotServer:
+    return make_app(wired(store, Settings(database=f"sqlite:///{tmp_path}/abtest.db")))
+
+
+@pytest.fixture
+def simulation(store: SQLiteStore, tmp_path: Path) -> SimulationService:
+    return SimulationService(store, tmp_path / "abtest.db.simulation.lock")
+
+
+async def last(simulation: SimulationService, devices: int) -> Simulated:
+    async with aclosing(simulation.run(devices)) as steps:
+        return [step async for step in steps][-1]
+
+
+def simulating() -> list[int]:
+    """The simulations of this process that run, or are stopped."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    return [int(pid) for pid, parent, words in rows if parent == str(os.getpid()) and "abtest.simulation" in words]
+
+
+def hold() -> None:
+    """Stop the simulation that runs, so that it can't come to its end."""
+    (running,) = simulating()
+    os.kill(running, signal.SIGSTOP)
+
+
+def content(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+async def test_the_counts_are_exact(simulation: SimulationService) -> None:
+    simulated = await last(simulation, 600)
+    assert (simulated.devices, simulated.done) == (600, 600)
+    counts = {report.experiment.key: report.phases[0].counts for report in simulated.experiments}
+    assert counts == {"button_color": (200, 200, 200), "price": (450, 60, 30, 60)}
+
+
+async def test_the_present_weights_of_running_experiments_count(
+    simulation: SimulationService, store: SQLiteStore
+) -> None:
+    service = ExperimentService(store)
+    await service.pause("button_color")
+    weights = zip(("10", "20", "50", "5"), (0, 0, 1, 1), strict=True)
+    await service.reweight("price", [Variant(value, Decimal(weight)) for value, weight in weights])
+    simulated = await last(simulation, 10)
+    assert [report.experiment.key for report in simulated.experiments] == ["price"]
+    assert simulated.experiments[0].phases[0].counts == (0, 0, 5, 5)
+
+
+async def test_progress_is_told_until_the_end(simulation: SimulationService) -> None:
+    async with aclosing(simulation.run(MOST_DEVICES)) as steps:
+        done = [step.done async for step in steps]
+    assert len(done) > 1
+    assert done == sorted(done)
+    assert done[-1] == MOST_DEVICES
+
+
+async def test_real_data_stay_as_they_are(simulation: SimulationService, tmp_path: Path) -> None:
+    before = content(tmp_path / "abtest.db")
+    assert any("real-99" in line for line in before)
+    await last(simulation, 5000)
+    assert content(tmp_path / "abtest.db") == before
+
+
+@pytest.mark.parametrize("devices", [-1, 0, MOST_DEVICES + 1])
+async def test_a_number_out_of_range_is_refused(simulation: SimulationService, devices: int) -> None:
+    with pytest.raises(InvalidSetting, match="1 to 1,000,000"):
+        await last(simulation, devices)
+
+
+async def test_a_second_simulation_is_refused_while_one_runs(simulation: SimulationService, client: Client) -> None:
+    async with aclosing(simulation.run(MOST_DEVICES)) as steps:
+        await anext(steps)
+        hold()
+        with pytest.raises(Conflict, match="another simulation is running"):
+            await last(simulation, 1)
+        page = await client.fetch("/simulate?devices=1")
+        events = await client.fetch("/simulate/run?devices=1")
+    assert (page.code, b"Another simulation is running" in page.body) == (409, True)
+    assert b'"status":409' in events.body
+    assert (await last(simulation, 1)).done == 1
+
+
+async def test_closing_the_steps_ends_the_process(simulation: SimulationService) -> None:
+    async with aclosing(simulation.run(MOST_DEVICES)) as steps:
+        await anext(steps)
+        hold()
+    assert not simulating()
+
+
+@pytest.mark.parametrize("path", ["/simulate", "/simulate/run"])
+async def test_a_client_that_goes_away_ends_its_simulation(client: Client, path: str) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
+    writer.write(f"GET {path}?devices={MOST_DEVICES} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    await until(simulating)
+    hold()
+    writer.close()
+    await until(lambda: not simulating())
+
+
+async def test_the_page_works_without_scripts(client: Client) -> None:
+    empty, simulated = await client.fetch("/simulate"), await client.fetch("/simulate?devices=600")
+    assert (empty.code, b"nothing was stored" in empty.body) == (200, False)
+    assert (simulated.code, b"Simulated with 600 devices, nothing was stored" in simulated.body) == (200, True)
+    assert simulated.body.count(b'data-devices="200"') == 3
+
+
+async def test_the_stream_ends_with_the_tables(client: Client) -> None:
+    answer = await client.fetch("/simulate/run?devices=600")
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    events = [event.partition(b"\n") for event in answer.body.split(b"\n\n") if event]
+    assert [name for name, _, _ in events][-2:] == [b"event: progress", b"event: result"]
+    assert events[-1][2].count(b'data-devices="200"') == 3
+
+
+@pytest.mark.parametrize("devices", ["0", "1000001", "-5", "x", "", "1e3", "%D9%A3", "9" * 5000])
+async def test_what_is_not_a_number_in_range_is_422(client: Client, devices: str) -> None:
+    page = await client.fetch(f"/simulate?devices={devices}")
+    assert (page.code, b"whole number from 1 to 1,000,000" in page.body) == (422, True)
+    events = await client.fetch(f"/simulate/run?devices={devices}")
+    assert b"whole number from 1 to 1,000,000" in events.body
+    assert not simulating()
+
+
+async def test_the_page_of_another_site_can_not_start_one(client: Client) -> None:
+    for path in ("/simulate", "/simulate/run"):
+        answer = await client.fetch(f"{path}?devices=1", headers={"Sec-Fetch-Site": "cross-site"})
+        assert answer.code == 403
