@@ -1,25 +1,38 @@
-"""Tokens that come together are decided together: one batch with the store at a time, the next one collects."""
+"""What comes together is decided together: one batch with the store at a time, the next one collects."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from itertools import islice
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+
 from abtest.errors import AbtestError, Unavailable
 
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 T = TypeVar("T")
 
 
-class Batches(Generic[T]):
-    """Futures of tokens, resolved by `decide`: it gets at most `size` tokens and gives a result or an error for each.
+class _Waiting(Struct, Generic[V, T]):
+    """What is asked, who waits for it, and the loop's time until which it makes sense to."""
 
-    The size of a batch follows the load, without a timer. At most `most` tokens wait; after `deadline` seconds a
-    token's future fails with Unavailable (`busy`), though it may still be decided.
+    asked: V
+    future: asyncio.Future[T]
+    deadline: float
+
+
+class Batches(Generic[K, V, T]):
+    """Futures of keys, resolved by `decide`: it gets what is asked under at most `size` keys, and gives a result or
+    an error for each.
+
+    The size of a batch follows the load, without a timer. At most `most` keys wait; after `deadline` seconds a key's
+    future fails with Unavailable (`busy`), though it may still be decided.
     """
 
     def __init__(
         self,
-        decide: Callable[[Sequence[str]], Awaitable[Mapping[str, T | AbtestError]]],
+        decide: Callable[[Mapping[K, V]], Awaitable[Mapping[K, T | AbtestError]]],
         size: int,
         most: int,
         deadline: float,
@@ -28,73 +41,85 @@ class Batches(Generic[T]):
         self._size = size
         self._most = most
         self._deadline = deadline
-        self._pending: dict[str, asyncio.Future[T]] = {}
-        self._collecting: list[asyncio.Future[T]] = []
+        self._pending: dict[K, _Waiting[V, T]] = {}
         self._working: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._expiring = False
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def waiting(self, token: str) -> "asyncio.Future[T] | None":
-        """The future of a token that waits already."""
-        found = self._pending.get(token)
-        return None if found is None or found.done() else found
+    def waiting(self, key: K) -> "asyncio.Future[T] | None":
+        """The future of a key that waits already."""
+        found = self._pending.get(key)
+        return None if found is None or found.future.done() else found.future
 
-    def add(self, token: str) -> "asyncio.Future[T]":
-        """The future of a token that did not wait. Raises Unavailable (`queue_full`)."""
+    def add(self, key: K, asked: V) -> "asyncio.Future[T]":
+        """The future of a key that did not wait. Raises Unavailable (`queue_full`)."""
         if len(self._pending) >= self._most:
-            raise Unavailable("too many devices are waiting; ask again", code="queue_full")
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._pending[token] = future
-        if not self._collecting:
-            self._loop.call_later(self._deadline, _expire, self._collecting)
-        self._collecting.append(future)
+            raise Unavailable("too many requests are waiting; ask again", code="queue_full")
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        deadline = loop.time() + self._deadline
+        self._pending[key] = _Waiting(asked, future, deadline)
+        if not self._expiring:
+            self._expiring = True
+            loop.call_at(deadline, self._expire, loop)
         if self._working is None:
-            self._working = asyncio.create_task(self._work())
+            self._working = loop.create_task(self._work())
         return future
 
     async def drain(self) -> None:
         """Return when nothing waits any more."""
-        if self._working is not None:
-            await self._working
+        while self._working is not None:
+            await asyncio.wait({self._working})
 
     async def _work(self) -> None:
         try:
             while self._pending:
-                self._collecting = []
-                batch = list(islice(self._pending, self._size))
+                batch = {key: waiting.asked for key, waiting in islice(self._pending.items(), self._size)}
                 await self._resolve(batch)
-                for token in batch:
-                    del self._pending[token]
+                for key in batch:
+                    del self._pending[key]
         finally:
             self._working = None
+            for waiting in self._pending.values():  # none, unless this task was ended
+                _fail(waiting.future, Unavailable("the server is stopping; ask again", code="draining"))
+            self._pending.clear()
 
-    async def _resolve(self, batch: Sequence[str]) -> None:
+    async def _resolve(self, batch: Mapping[K, V]) -> None:
+        results: Mapping[K, T | AbtestError]
         try:
             results = await self._decide(batch)
         except AbtestError as error:
             results = dict.fromkeys(batch, error)
         except Exception as error:
-            if len(batch) > 1:  # one bad token must not fail the others
-                for token in batch:
-                    await self._resolve([token])
+            if len(batch) > 1:  # one bad request must not fail the others
+                for key, asked in batch.items():
+                    await self._resolve({key: asked})
                 return
-            _fail(self._pending[batch[0]], error)
+            for key in batch:
+                _fail(self._pending[key].future, error)
             return
-        for token in batch:
-            future, result = self._pending[token], results[token]
-            if isinstance(result, AbtestError):
+        for key in batch:
+            future = self._pending[key].future
+            if key not in results:
+                _fail(future, RuntimeError("a batch was decided without an answer to each request"))
+            elif isinstance(result := results[key], AbtestError):
                 _fail(future, result)
             elif not future.done():
                 future.set_result(result)
 
-
-def _expire(collected: "list[asyncio.Future[T]]") -> None:
-    for future in collected:
-        _fail(future, Unavailable("the database did not answer in time; ask again", code="busy"))
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Fail what waited too long; look again when the next may have."""
+        now = loop.time()
+        for waiting in self._pending.values():
+            if waiting.deadline <= now:
+                _fail(waiting.future, Unavailable("the database did not answer in time; ask again", code="busy"))
+        deadlines = [waiting.deadline for waiting in self._pending.values() if not waiting.future.done()]
+        self._expiring = bool(deadlines)
+        if deadlines:
+            loop.call_at(min(deadlines), self._expire, loop)
 
 
 def _fail(future: "asyncio.Future[T]", error: Exception) -> None:

@@ -1,9 +1,10 @@
 """Token -> answer. What a device was answered never changes, so it is decided once and cached."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from time import monotonic
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +15,8 @@ from abtest.errors import AbtestError, StorageError, TooManyDevices, Unavailable
 from abtest.limiting import Limiter, Rate
 from abtest.models import check_token
 from abtest.store.base import Enrolment, EnrolmentStore
+
+T = TypeVar("T")
 
 
 class Answer(Struct, frozen=True):
@@ -42,12 +45,11 @@ class EnrolmentService:
         self._store = store
         self._limits = limits
         self._limiter = Limiter(limits.per_source, limits.in_all)
-        self._sources: dict[str, str] = {}
         self._cache: dict[str, Answer] = {}
         self._rendered: dict[tuple[int, ...], Answer] = {}
         self._config_version = 0
-        self._enrolling = Batches(self._enrol, limits.batch, limits.queue, limits.deadline)
-        self._finding = Batches(self._find, limits.batch, limits.queue, limits.deadline)
+        self._enrolling = Batches[str, str | None, Answer](self._enrol, limits.batch, limits.queue, limits.deadline)
+        self._finding = Batches[str, None, Answer | None](self._find, limits.batch, limits.queue, limits.deadline)
         self.draining = False
         self.failure: StorageError | None = None
 
@@ -55,44 +57,40 @@ class EnrolmentService:
         """The answer of a device, when it is at hand."""
         return self._cache.get(token)
 
-    def ask(self, token: str, source: str | None = None) -> "Answer | asyncio.Future[Answer]":
-        """The stored answer of a device, which becomes one by asking: at once, or after its batch is durable.
+    def ask(self, token: str, source: str | None = None) -> "asyncio.Future[Answer]":
+        """The stored answer of a device, which becomes one by asking, after its batch is durable.
 
         `source` is whom its new devices are counted under; None is never limited. The future fails with
         TooManyDevices, Unavailable (`busy`, `storage_full`) or StorageError. Raised at once are InvalidToken and
         Unavailable (`queue_full`, `draining`).
         """
-        answer = self._cache.get(token)
-        if answer is not None:
-            return answer
         waiting = self._enrolling.waiting(token)
         if waiting is not None:
             return waiting
         check_token(token)
-        if self.failure is not None:
-            raise self.failure
         if self.draining:
             raise Unavailable("the server is stopping; ask again", code="draining")
-        if source is None:
-            return self._enrolling.add(token)
         wait = self._limiter.take(source, monotonic())
-        if not wait:
-            self._sources[token] = source
-            return self._enrolling.add(token)
-        return asyncio.ensure_future(self._only_known(token, wait))
+        if wait:
+            return asyncio.ensure_future(self._only_known(token, wait))
+        try:
+            return self._enrolling.add(token, source)
+        except Unavailable:
+            self._limiter.give_back(source)
+            raise
 
     async def answer(self, token: str) -> Answer:
-        """The same, waiting for it, without a limit."""
-        answer = self.ask(token)
-        return answer if isinstance(answer, Answer) else await asyncio.shield(answer)
+        """The same at once when it is at hand, and without a limit."""
+        answer = self.cached(token)
+        return answer if answer is not None else await asyncio.shield(self.ask(token))
 
     async def find(self, token: str) -> Answer | None:
         """The answer of a known device; None for an unknown one, which stays unknown."""
-        answer = self._cache.get(token)
+        answer = self.cached(token)
         if answer is not None:
             return answer
         check_token(token)
-        return await asyncio.shield(self._finding.waiting(token) or self._finding.add(token))
+        return await asyncio.shield(self._finding.waiting(token) or self._finding.add(token, None))
 
     async def drain(self) -> None:
         """Take no more devices, and finish those that were accepted."""
@@ -102,7 +100,7 @@ class EnrolmentService:
 
     async def refresh(self) -> None:
         """Drop what is cached if an experiment changed since it was read."""
-        self._notice(await self._store.config_version())
+        self._notice(await self._trusted(self._store.config_version()))
 
     async def _only_known(self, token: str, wait: int) -> Answer:
         answer = await self.find(token)
@@ -110,28 +108,38 @@ class EnrolmentService:
             raise TooManyDevices("too many new devices from this address; ask again later", wait)
         return answer
 
-    async def _enrol(self, tokens: Sequence[str]) -> Mapping[str, Answer | AbtestError]:
+    async def _enrol(self, sources: Mapping[str, str | None]) -> Mapping[str, Answer | AbtestError]:
         """Answers, after their transaction is durable; while nothing can be stored, of known devices only."""
-        sources = {token: self._sources.pop(token) for token in tokens if token in self._sources}
+        tokens = list(sources)
         new: Collection[str] = ()
         try:
-            enrolment = await self._store.enrol(tokens, clock.now())
+            enrolment = await self._trusted(self._store.enrol(tokens, clock.now()))
             new = enrolment.new
             return self._remember(enrolment)
         except Unavailable as error:
-            known = self._remember(await self._store.find(tokens))
+            known = await self._known(tokens)
             return {token: known.get(token, error) for token in tokens}
-        except StorageError as error:
-            self.failure = error
-            raise
         finally:
             for token, source in sources.items():
-                if token not in new:
+                if source is not None and token not in new:
                     self._limiter.give_back(source)
 
-    async def _find(self, tokens: Sequence[str]) -> Mapping[str, Answer | AbtestError | None]:
-        known = self._remember(await self._store.find(tokens))
+    async def _find(self, tokens: Mapping[str, None]) -> Mapping[str, Answer | AbtestError | None]:
+        known = await self._known(list(tokens))
         return {token: known.get(token) for token in tokens}
+
+    async def _known(self, tokens: Sequence[str]) -> dict[str, Answer]:
+        return self._remember(await self._trusted(self._store.find(tokens)))
+
+    async def _trusted(self, asked: Awaitable[T]) -> T:
+        """What the store gives. Once it failed, nothing that it says is believed: this process must end."""
+        try:
+            given = await asked
+        except StorageError as error:
+            self.failure = self.failure or error
+        if self.failure is not None:
+            raise self.failure
+        return given
 
     def _remember(self, enrolment: Enrolment) -> dict[str, Answer]:
         """The answers of an enrolment, kept in the cache unless they are older than what is there."""

@@ -71,18 +71,22 @@ class Proxies:
         """The source that a connection's devices are counted under; None for this machine itself.
 
         The rightmost address that is not a trusted proxy's counts: what stands left of it, anybody may have written.
+        A proxy that names nobody readable is counted itself, even on this machine.
         """
-        if not self._networks:
+        if not self._networks or not forwarded_for or not self._trusted(_address(address)):
             return _counted_under(address)
         asking = address
-        for hop in reversed(forwarded_for.split(",")):
-            trusted = _address(asking)
-            if trusted is None or not any(trusted in network for network in self._networks):
+        for text in reversed(forwarded_for.split(",")):
+            hop = _address(_without_port(text.strip()))
+            if hop is None:
+                return asking
+            asking = str(hop)
+            if not self._trusted(hop):
                 break
-            if _address(hop.strip()) is None:
-                break
-            asking = hop.strip()
         return _counted_under(asking)
+
+    def _trusted(self, address: IPv4Address | IPv6Address | None) -> bool:
+        return address is not None and any(address in network for network in self._networks)
 
 
 @lru_cache(maxsize=10_000)
@@ -93,6 +97,13 @@ def _counted_under(text: str) -> str | None:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, 64), strict=False))
     return str(address)
+
+
+def _without_port(text: str) -> str:
+    """192.0.2.1 of 192.0.2.1:80, and 2001:db8::1 of [2001:db8::1]:80: some proxies add the port."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

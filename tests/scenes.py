@@ -28,9 +28,9 @@ async def answers(store: SQLiteStore, asked: Sequence[str]) -> list[dict[str, st
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SQLiteStore]:
+async def opened(path: Path, patience: float | None = None) -> AsyncIterator[SQLiteStore]:
     """The store of a file, for the time of a block."""
-    store = SQLiteStore(path)
+    store = SQLiteStore(path, patience=patience)
     await store.open()
     try:
         yield store

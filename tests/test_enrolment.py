@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tornado.ioloop import IOLoop
 
-from abtest.enrolment import Answer, EnrolmentService, Limits, render
-from abtest.errors import Unavailable
+from abtest.enrolment import EnrolmentService, Limits, render
+from abtest.errors import StorageError, Unavailable
 from abtest.models import Change, NewExperiment, Status, Variant
 from abtest.store.sqlite import SQLiteStore
 
@@ -34,7 +34,7 @@ async def test_concurrent_first_requests_of_a_device_get_one_answer(store: SQLit
 async def test_a_cached_answer_is_the_stored_one(store: SQLiteStore) -> None:
     service = EnrolmentService(store, Limits())
     answer = await service.answer("device")
-    assert service.ask("device") == answer
+    assert service.cached("device") == answer
     assert await EnrolmentService(store, Limits()).answer("device") == answer
 
 
@@ -42,8 +42,7 @@ async def test_the_cache_stays_within_its_limit(store: SQLiteStore) -> None:
     service = EnrolmentService(store, Limits(cache=10))
     for n in range(25):
         await service.answer(f"device-{n}")
-    assert sum(isinstance(service.ask(f"device-{n}"), Answer) for n in range(25)) == 10
-    await service.drain()
+    assert sum(service.cached(f"device-{n}") is not None for n in range(25)) == 10
 
 
 async def test_an_archived_experiment_leaves_the_cache(store: SQLiteStore) -> None:
@@ -79,6 +78,20 @@ async def test_looking_for_a_device_does_not_make_one(store: SQLiteStore) -> Non
     assert await service.find("device") is None
     answer = await service.answer("device")
     assert await EnrolmentService(store, Limits()).find("device") == answer
+
+
+async def test_nothing_is_believed_after_the_database_failed(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits())
+    await service.answer("device")
+    store._database.path.rename(store._database.path.with_name("moved.db"))
+    with pytest.raises(StorageError, match="deleted or replaced"):
+        await service.answer("another")
+    store._database.path.with_name("moved.db").rename(store._database.path)
+    with pytest.raises(StorageError, match="deleted or replaced"):
+        await service.answer("third")
+    with pytest.raises(StorageError, match="deleted or replaced"):
+        await service.find("device-that-nobody-knows")
+    assert service.cached("device") is not None
 
 
 def test_an_etag_belongs_to_the_answer() -> None:

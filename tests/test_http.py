@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from abtest.settings import Settings
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer, matches
+from abtest.web.pages import STATIC
 from tests.conftest import Client
+from tests.scenes import until
 
 PATH = "/api/v1/experiments"
 
@@ -127,6 +130,34 @@ async def test_old_and_closing_connections_are_answered_and_closed(client: Clien
 async def test_a_connection_that_brings_no_request_is_closed(client: Client) -> None:
     idle, slow = raw(client, b""), raw(client, b"GET / HTTP/1.1\r\nHost:")
     assert await asyncio.gather(idle, slow) == [b"", b""]
+
+
+@pytest.mark.parametrize("limits", [{"idle_timeout": 0.1}])
+async def test_a_connection_that_reads_no_answer_is_closed(client: Client, app: HotServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]), limit=1)
+    writer.write(20 * b"GET /static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n")
+    await until(lambda: app._answering)
+    await until(lambda: not app._answering)
+    came = 0
+    with suppress(OSError):
+        while chunk := await reader.read(10_000_000):
+            came += len(chunk)
+    writer.close()
+    assert came < 10 * (STATIC / "swagger-ui/swagger-ui-bundle.js").stat().st_size
+
+
+async def test_what_was_asked_before_the_end_is_answered(client: Client, app: HotServer) -> None:
+    asked = asyncio.create_task(client.fetch("/simulate?devices=20000"))
+    await until(lambda: app._answering)
+    await app.drain()
+    assert asked.done() or (await asked).code == 200
+    assert b"20,000" in (await asked).body
+
+
+@pytest.mark.parametrize("length", ["65537", "9" * 5_000])
+async def test_a_body_that_is_said_to_be_too_long_is_refused_before_it_comes(client: Client, length: str) -> None:
+    request = f"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n".encode() + LAST
+    assert (await raw(client, request)).startswith(b"HTTP/1.1 413 ")
 
 
 async def test_a_whole_url_as_the_target_is_understood(client: Client) -> None:

@@ -3,7 +3,9 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -16,9 +18,18 @@ from abtest.store.driver import Connection, Raw
 P = ParamSpec("P")
 T = TypeVar("T")
 
-FATAL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN)
-
+FATAL = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+}
+PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT}
 UNKNOWN = (0, 0)
+ASK_AGAIN_SECONDS = 0.005
 
 
 class Database:
@@ -28,8 +39,16 @@ class Database:
     in the writer's thread. Open it after a fork, never before, and close it always.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, patience: float | None = None) -> None:
+        """`patience`: seconds to wait for other writers before Unavailable (`busy`); None queues for ever.
+
+        The kernel's queue is fair and wakes at once, where asking again and again is neither: servers queue.
+        """
+        self.path = path.resolve()
+        self._name = str(self.path)
+        self._folder = str(self.path.parent)
+        self._failed = f"the database {self.path} failed"
+        self._patience = patience
         self._lock = -1
         self._lease = -1
         self._identity = UNKNOWN
@@ -44,51 +63,46 @@ class Database:
         missing = not self.path.exists()
         if missing and not create:
             raise StorageError(f"the database {self.path} is not there any more", code="missing_database")
-        self._refuse_foreign()
         try:
-            self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise StorageError(f"cannot open the database {self.path}: {os.strerror(error.errno or 0)}") from error
-        try:
-            for _ in range(2):
-                connection = Connection(self.path)
-                await connection
-                self._connections.append(connection)
-            await self._writer.run(self._prepare, missing or migrate)
-            self._identity = _identity(self.path)
-        except driver.fixed_driver().Error as error:
-            await self.close()
-            raise StorageError(f"cannot open the database {self.path}: {error}") from error
+            with _in_words(f"cannot open the database {self.path}"):
+                self._refuse_foreign()
+                self._lock = _open_lock(f"{self.path}.lock")
+                for _ in range(2):
+                    connection = Connection(self.path)
+                    await connection
+                    self._connections.append(connection)
+                await self._writer.run(self._prepare, missing or migrate)
+                self._identity = self._found()
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         """Finish what is queued and let go of the file."""
-        while self._connections:
-            await self._connections.pop().close()
-        for lock in (self._lock, self._lease):
-            if lock >= 0:
-                os.close(lock)
-        self._lock = self._lease = -1
+        try:
+            while self._connections:
+                await self._connections.pop().close()
+        finally:
+            for lock in (self._lock, self._lease):
+                if lock >= 0:
+                    os.close(lock)
+            self._lock = self._lease = -1
 
     def free_disk(self) -> int:
-        """Bytes that may still be written where the database lies."""
-        found = os.statvfs(self.path.parent)
+        """Bytes that may still be written where the database lies. Raises StorageError."""
+        with _in_words(self._failed):
+            found = os.statvfs(self._folder)
         return found.f_bavail * found.f_frsize
 
     def try_lease(self) -> bool:
         """Whether this is the one process that folds. The kernel ends a lease with its process, so no clock does."""
-        if self._lease >= 0:
-            return True
-        lease = os.open(f"{self.path}.worker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lease)
-            return False
-        self._lease = lease
-        return True
+        if self._lease < 0:
+            lease = _open_lock(f"{self.path}.worker.lock")
+            if _try_lock(lease):
+                self._lease = lease
+            else:
+                os.close(lease)
+        return self._lease >= 0
 
     async def write(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns, after its transaction is durable. It runs whole in the writer's thread.
@@ -100,29 +114,35 @@ class Database:
 
     async def read(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns for one snapshot of the database; errors as in `write`."""
-        return await self._connections[0].run(_snapshot, function, arguments, named)
+        return await self._reader.run(self._snapshot, function, arguments, named)
 
     async def outside(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
-        """What the function returns; it gets the reader's connection outside of any transaction."""
-        return await self._connections[0].run(partial(function, **named), *arguments)
+        """What the function returns; it gets the reader's connection outside of any transaction. Errors as above."""
+        with _in_words(self._failed):
+            return await self._reader.run(partial(function, **named), *arguments)
+
+    @property
+    def _reader(self) -> Connection:
+        return self._opened()[0]
 
     @property
     def _writer(self) -> Connection:
-        return self._connections[-1]
+        return self._opened()[-1]
+
+    def _opened(self) -> list[Connection]:
+        if not self._connections:
+            raise Unavailable("the database is closed", code="draining")
+        return self._connections
 
     def _refuse_foreign(self) -> None:
         """Before anything is written: another program's database stays as it is."""
         if not self.path.exists() or not self.path.stat().st_size:
             return
-        name = quote(str(self.path.absolute()))
+        connection = driver.fixed_driver().connect(f"file:{quote(self._name)}?mode=ro", uri=True)
         try:
-            connection = driver.fixed_driver().connect(f"file:{name}?mode=ro", uri=True)
-            try:
-                migrations.refuse_foreign(connection, self.path)
-            finally:
-                connection.close()
-        except driver.fixed_driver().Error as error:
-            raise StorageError(f"cannot open the database {self.path}: {error}") from error
+            migrations.refuse_foreign(connection, self.path)
+        finally:
+            connection.close()
 
     def _prepare(self, connection: Raw, migrate: bool) -> None:
         self._locked(lambda: migrations.prepare(connection, self.path, migrate))
@@ -132,51 +152,90 @@ class Database:
     ) -> T:
         return self._locked(lambda: _in_transaction(connection, "BEGIN IMMEDIATE", function, arguments, named))
 
+    def _snapshot(
+        self, connection: Raw, function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> T:
+        with _in_words(self._failed):
+            return _in_transaction(connection, "BEGIN", function, arguments, named)
+
     def _locked(self, function: Callable[[], T]) -> T:
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with _in_words(self._failed):
+            self._queue()
+            try:
+                if self._identity not in (UNKNOWN, self._found()):
+                    raise StorageError(f"the database {self.path} was deleted or replaced", code="missing_database")
+                return function()
+            finally:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _queue(self) -> None:
+        if self._patience is None:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            return
+        latest = time.monotonic() + self._patience
+        while not _try_lock(self._lock):
+            if time.monotonic() > latest:
+                raise Unavailable(
+                    f"another program held the database for {self._patience:g} s; try again", code="busy"
+                )
+            time.sleep(ASK_AGAIN_SECONDS)
+
+    def _found(self) -> tuple[int, int]:
+        """Which file is there: device and inode; UNKNOWN when there is none."""
         try:
-            if self._identity not in (UNKNOWN, _identity(self.path)):
-                raise StorageError(f"the database {self.path} was deleted or replaced", code="missing_database")
-            return function()
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """Which file it is: device and inode; UNKNOWN when there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return UNKNOWN
-    return found.st_dev, found.st_ino
-
-
-def _snapshot(connection: Raw, function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]) -> T:
-    return _in_transaction(connection, "BEGIN", function, arguments, named)
+            found = os.stat(self._name)  # noqa: PTH116  # once per transaction: a Path costs four times as much
+        except FileNotFoundError:
+            return UNKNOWN
+        return found.st_dev, found.st_ino
 
 
 def _in_transaction(
     connection: Raw, begin: str, function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]
 ) -> T:
+    connection.execute(begin)
     try:
-        connection.execute(begin)
         result = function(connection, *arguments, **named)
         connection.execute("COMMIT")
-    except BaseException as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        if isinstance(error, driver.fixed_driver().Error):
-            raise _translated(error) from error
+    except BaseException:
+        _roll_back(connection)
         raise
     return result
 
 
-def _translated(error: Any) -> Exception:
-    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Unavailable("another program holds the database; ask again", code="busy")
-    if primary == sqlite3.SQLITE_FULL:
-        return Unavailable("the disk is full", code="storage_full")
-    if primary in FATAL:
-        return StorageError(f"the database failed: {error}")
-    return RuntimeError(f"a statement failed: {error}")
+def _roll_back(connection: Raw) -> None:
+    if not connection.in_transaction:
+        return
+    try:
+        connection.execute("ROLLBACK")
+    except driver.fixed_driver().Error as error:
+        raise StorageError(f"a transaction could not be rolled back: {error}") from error
+
+
+def _open_lock(name: str) -> int:
+    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _in_words(failed: str) -> Iterator[None]:
+    """Errors of SQLite and of the system as the product's: Unavailable for what passes, StorageError for the rest."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{failed}: {os.strerror(error.errno or 0)}") from error
+    except driver.fixed_driver().Error as error:
+        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if primary in PASSING:
+            raise Unavailable("another program holds the database; ask again", code="busy") from error
+        if primary == sqlite3.SQLITE_FULL:
+            raise Unavailable("the disk is full", code="storage_full") from error
+        if primary in FATAL:
+            raise StorageError(f"{failed}: {error}") from error
+        raise RuntimeError(f"a statement failed: {error}") from error

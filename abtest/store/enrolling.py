@@ -23,7 +23,8 @@ LEFT JOIN assignment ON assignment.device_id = device.id
 ORDER BY asked.key
 """
 
-LAST_DEVICE = "SELECT ifnull(max(id), 0) FROM device"
+# Not max(id): a number that was given out must not be given again, even when somebody deleted its row.
+LAST_DEVICE = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'device'), 0)"
 
 ADD_DEVICE = "INSERT INTO device (id, token, first_seen) VALUES (?, ?, ?)"
 

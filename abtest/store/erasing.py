@@ -16,10 +16,12 @@ def truncate_log(connection: Raw) -> None:
 
 def forget(connection: Raw, tokens: Sequence[str]) -> int:
     """Put a random tombstone in the place of each token; how many were there."""
-    connection.execute("PRAGMA secure_delete = ON")  # else the old token's bytes stay in the file's free space
     rows = [(f"forgotten-{secrets.token_hex(16)}", token) for token in tokens]
-    forgotten = sum(int(connection.execute(FORGET, row).rowcount) for row in rows)
-    connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute("PRAGMA secure_delete = ON")  # else the old token's bytes stay in the file's free space
+    try:
+        forgotten = sum(int(connection.execute(FORGET, row).rowcount) for row in rows)
+    finally:
+        connection.execute("PRAGMA secure_delete = OFF")
     if forgotten:
         connection.execute(RAISE_CONFIG_VERSION)  # every process drops what it cached
     return forgotten

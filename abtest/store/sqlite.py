@@ -18,9 +18,9 @@ BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
 class SQLiteStore:
     """Fulfils every Protocol of base.py. Open it after a fork, and close it always."""
 
-    def __init__(self, path: Path, free_disk: float = 0) -> None:
-        """`free_disk` in megabytes: below it, no device is enrolled."""
-        self._database = Database(path)
+    def __init__(self, path: Path, free_disk: float = 0, patience: float | None = None) -> None:
+        """`free_disk` in megabytes: below it, no device is enrolled. `patience`: see Database."""
+        self._database = Database(path, patience)
         self._free_disk = free_disk * 1_000_000
         self._catalogue = enrolling.NOTHING
 

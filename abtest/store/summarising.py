@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 from abtest import clock
+from abtest.errors import StorageError
 from abtest.store import cataloguing
 from abtest.store.base import Summary
 from abtest.store.driver import Raw
@@ -52,9 +53,14 @@ MOVE = "UPDATE summary SET device_watermark = ?, as_of = ?"
 
 
 def fold(connection: Raw, most: int, now: int) -> tuple[int, int]:
-    """Fold at most so many devices after the watermark, and move it; how many there were, and how many are left."""
+    """Fold at most so many devices after the watermark, and move it; how many there were, and how many are left.
+
+    Raises StorageError when more are counted than there ever were.
+    """
     watermark, _ = connection.execute(SUMMARY).fetchone()
     (newest,) = connection.execute(LAST_DEVICE).fetchone()
+    if watermark > newest:
+        raise StorageError(f"{watermark} devices are counted and {newest} were seen; see what 'abtest verify' says")
     last = min(newest, watermark + most)
     if last > watermark:
         _fold(connection, watermark, last)

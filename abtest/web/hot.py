@@ -31,6 +31,8 @@ EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Vary": "Device-Token"}
 CACHING = {"Cache-Control": "private, no-cache"}
 MOST_READY = 10_000
 IDLE_TICKS = 16
+LAST_CALL_SECONDS = 0.25
+LONGEST_LENGTH = 18
 
 log = logging.getLogger("abtest.web")
 
@@ -49,15 +51,16 @@ class HotServer(HTTPServerConnectionDelegate):
         self._proxies = Proxies(settings.trusted_proxies)
         self._connections = 0
         self.draining = False
-        self.looking: set[asyncio.Task[None]] = set()
         self._ready: dict[str, bytes] = {}
         self._second = 0
         self._reading: dict[ServerConnection, int] = {}
+        self._answering: dict[ServerConnection, int] = {}
+        self._answered = asyncio.Event()
         self._tick = 0
         self._sweeping: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to close connections that bring no whole request for too long."""
+        """Begin to close connections that bring no whole request, or take no whole answer, for too long."""
         self._sweeping = asyncio.create_task(self._sweep())
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
@@ -65,11 +68,14 @@ class HotServer(HTTPServerConnectionDelegate):
         assert isinstance(server_conn, ServerConnection)
         assert isinstance(request_conn, Connection)
         self._reading[server_conn] = self._tick
+        if self._answering.pop(server_conn, None) is not None and self.draining:
+            self._answered.set()
         return _Message(self, server_conn, request_conn)
 
     def received(self, server_conn: ServerConnection) -> None:
         """The headers of a connection's request are there."""
         del self._reading[server_conn]
+        self._answering[server_conn] = self._tick
 
     def full(self) -> bool:
         """Whether another connection is one too many; if not, it is counted."""
@@ -87,6 +93,8 @@ class HotServer(HTTPServerConnectionDelegate):
         """A connection ended."""
         self._connections -= 1
         self._reading.pop(cast(ServerConnection, server_conn), None)
+        self._answering.pop(cast(ServerConnection, server_conn), None)
+        self._answered.set()
 
     def ready(self, answer: Answer) -> bytes:
         """The whole response with an answer, rendered once a second: its Date is part of it."""
@@ -105,18 +113,29 @@ class HotServer(HTTPServerConnectionDelegate):
         while True:
             await asyncio.sleep(self._tick_seconds)
             self._tick += 1
-            for connection, since in list(self._reading.items()):
-                if self._tick - since > IDLE_TICKS:
-                    connection.stream.close()
+            late = [connection for connection, since in self._reading.items() if self._tick - since > IDLE_TICKS]
+            late += [
+                connection
+                for connection, since in self._answering.items()
+                if self._tick - since > IDLE_TICKS and connection.stream.writing()
+            ]
+            for connection in late:
+                connection.stream.close()
 
     async def drain(self) -> None:
-        """Take no more devices; return when every accepted request is answered."""
+        """Answer what is on its way, each as the last of its connection, then take no more devices.
+
+        Returns when every request whose headers are there is answered.
+        """
         self.draining = True
+        if self._reading:
+            await asyncio.sleep(LAST_CALL_SECONDS)
         if self._sweeping is not None:
             self._sweeping.cancel()
         await self.enrolment.drain()
-        if self.looking:
-            await asyncio.wait(self.looking)
+        while self._answering:
+            self._answered.clear()
+            await self._answered.wait()
 
 
 class _Message(HTTPMessageDelegate):
@@ -127,6 +146,7 @@ class _Message(HTTPMessageDelegate):
         self._server_conn = server_conn
         self._connection = connection
         self._other: HTTPMessageDelegate | None = None
+        self._waiting: asyncio.Future[Answer | None] | None = None
         self._method = self._version = ""
         self._body_size = 0
         self._headers = HTTPHeaders()
@@ -143,7 +163,7 @@ class _Message(HTTPMessageDelegate):
             return None
         self._method = start_line.method
         length = headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self._server.body_limit:
+        if length.isdecimal() and (len(length) > LONGEST_LENGTH or int(length) > self._server.body_limit):
             self._fail(TooLarge(f"a body has at most {self._server.body_limit} bytes"))
             return None
         self._other = self._server.application.start_request(self._server_conn, self._connection)
@@ -167,39 +187,24 @@ class _Message(HTTPMessageDelegate):
         try:
             token = _token(self._headers)
             if self._method == "HEAD":
-                self._look(check_token(token))
+                self._waiting = asyncio.ensure_future(self._server.enrolment.find(check_token(token)))
+                self._waiting.add_done_callback(self._answered)
                 return
-            answer: Answer | asyncio.Future[Answer] | None = self._server.enrolment.cached(token)
-            if answer is None:
-                source = self._server.source(self._connection, self._headers)
-                answer = self._server.enrolment.ask(token, source)
+            answer = self._server.enrolment.cached(token)
+            if answer is not None:
+                self._reply(answer)
+                return
+            source = self._server.source(self._connection, self._headers)
+            self._server.enrolment.ask(token, source).add_done_callback(self._answered)
         except Exception as error:
             self._fail(error)
-            return
-        if isinstance(answer, Answer):
-            self._reply(answer)
-        else:
-            answer.add_done_callback(self._answered)
 
-    def _answered(self, waiting: "asyncio.Future[Answer]") -> None:
+    def _answered(self, waiting: "asyncio.Future[Answer] | asyncio.Future[Answer | None]") -> None:
         error = waiting.exception()
-        if error is None:
-            self._reply(waiting.result())
-        else:
+        if error is not None:
             self._fail(error)
-
-    def _look(self, token: str) -> None:
-        task = asyncio.create_task(self._find(token))
-        self._server.looking.add(task)
-        task.add_done_callback(self._server.looking.discard)
-
-    async def _find(self, token: str) -> None:
-        try:
-            answer = await self._server.enrolment.find(token)
-            if answer is None:
-                raise UnknownDevice("this device has not asked for its experiments yet")
-        except Exception as error:
-            self._fail(error)
+        elif (answer := waiting.result()) is None:
+            self._fail(UnknownDevice("this device has not asked for its experiments yet"))
         else:
             self._reply(answer)
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import resource
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -17,6 +19,7 @@ from abtest.web.problems import CONTENT_TYPE, described
 
 READ_CHUNK = 4 * 1024
 BACKLOG = 1024
+SPARE_FILES = 100
 DRAIN_SECONDS = 7.0
 
 _full, _headers = described(Unavailable("too many connections; try again", code="too_many_connections"))
@@ -42,6 +45,15 @@ class Server(HTTPServer):
     """Tornado's HTTP server on those streams; it tells the app when a connection ends."""
 
     app: HotServer
+    listening: list[socket.socket]
+
+    def accept_rest(self) -> None:
+        """Take the connections that the kernel has accepted: closing the port would end them."""
+        for each in self.listening:
+            with suppress(BlockingIOError):
+                while True:
+                    connection, address = each.accept()
+                    self.handle_stream(IOStream(connection), address)
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         if self.app.full():
@@ -56,12 +68,13 @@ class Server(HTTPServer):
         self.app.closed(server_conn)
 
 
-def listen(app: HotServer, settings: Settings, port: int) -> tuple[HTTPServer, int]:
+def listen(app: HotServer, settings: Settings, port: int) -> tuple[Server, int]:
     """A listening server and its port; port 0 takes a free one.
 
     The port is opened with SO_REUSEPORT: the kernel spreads connections over the processes that share it.
     `app` closes connections that are idle or trickle their headers: Tornado's own time-out costs a timer per request.
     """
+    _allow_files(settings.connections + SPARE_FILES)
     sockets = bind_sockets(port, settings.address, backlog=BACKLOG, reuse_port=hasattr(socket, "SO_REUSEPORT"))
     for each in sockets:
         each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -74,14 +87,24 @@ def listen(app: HotServer, settings: Settings, port: int) -> tuple[HTTPServer, i
         body_timeout=settings.body_timeout,
     )
     server.app = app
+    server.listening = sockets
     server.conn_params.header_timeout = None
     server.add_sockets(sockets)
     app.start()
     return server, int(sockets[0].getsockname()[1])
 
 
-async def stop_serving(server: HTTPServer, app: HotServer) -> None:
+def _allow_files(number: int) -> None:
+    """Let this process open so many files, as far as it may: each connection is one, and the usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def stop_serving(server: Server, app: HotServer) -> None:
     """Take no more connections and no more devices, answer what was accepted, close."""
+    server.accept_rest()
     server.stop()
     try:
         await asyncio.wait_for(app.drain(), DRAIN_SECONDS)

@@ -18,7 +18,7 @@ QUERIES = {
         (json.dumps(["a"]),),
         ["device USING COVERING INDEX", "assignment USING PRIMARY KEY"],
     ),
-    "last device": (enrolling.LAST_DEVICE, (), ["SEARCH device"]),
+    "last device": (enrolling.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
     "next position": (enrolling.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
     "new counts": (summarising.NEW_COUNTS, (1, 2), ["assignment USING PRIMARY KEY"]),
     "hours of a chunk": (summarising.HOURS, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),

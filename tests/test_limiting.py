@@ -1,0 +1,46 @@
+import pytest
+
+from abtest.limiting import Limiter, Proxies, Rate
+
+PROXIES = "127.0.0.0/8, 10.0.0.0/8, 2001:db8:ffff::/48"
+
+
+@pytest.mark.parametrize(
+    ("address", "forwarded_for", "source"),
+    [
+        ("127.0.0.1", "", None),
+        ("::1", "", None),
+        ("::ffff:127.0.0.1", "", None),
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),
+        ("127.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("127.0.0.1", "198.51.100.7:4711", "198.51.100.7"),
+        ("127.0.0.1", "6.6.6.6, 198.51.100.7, 10.1.2.3", "198.51.100.7"),
+        ("10.0.0.1", "10.0.0.2", "10.0.0.2"),
+        ("127.0.0.1", "2001:db8::1:2:3:4", "2001:db8::/64"),
+        ("127.0.0.1", "[2001:db8::1]:4711", "2001:db8::/64"),
+        ("127.0.0.1", "unknown", "127.0.0.1"),
+        ("127.0.0.1", "6.6.6.6, _hidden", "127.0.0.1"),
+        ("127.0.0.1", "garbage, 10.1.2.3", "10.1.2.3"),
+    ],
+)
+def test_the_nearest_address_that_is_no_trusted_proxy_counts(
+    address: str, forwarded_for: str, source: str | None
+) -> None:
+    assert Proxies(PROXIES).source(address, forwarded_for) == source
+
+
+def test_nobody_is_believed_unless_proxies_are_named() -> None:
+    assert Proxies("").source("192.0.2.1", "127.0.0.1") == "192.0.2.1"
+
+
+def test_a_source_gets_its_burst_and_then_its_rate() -> None:
+    limiter = Limiter(per_source=Rate(0.5, 2), in_all=Rate(0, 0))
+    assert [limiter.take("a", now) for now in (0, 0, 0, 2, 2)] == [0, 0, 2, 0, 2]
+    assert limiter.take("b", 0) == 0
+
+
+def test_all_sources_together_have_a_limit() -> None:
+    limiter = Limiter(per_source=Rate(0, 0), in_all=Rate(1, 2))
+    assert [limiter.take(source, 0) for source in ("a", "b", "c")] == [0, 0, 1]
+    limiter.give_back("b")
+    assert limiter.take("c", 0) == 0
