@@ -9,6 +9,7 @@ RUN_TIME = [
     "jinja2>=3.1.6",
     "click>=8.2",
     "msgspec>=0.20",
+    "prometheus_client>=0.26",
     "uvloop>=0.22",
 ]
 DEVELOPMENT = [

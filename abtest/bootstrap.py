@@ -15,9 +15,12 @@ from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import Services, make_app
+from abtest.web.hot import HotServer
+from abtest.web.monitoring import Monitoring
 from abtest.web.server import listen, stop_serving
 
 REFRESH_SECONDS = 0.5
+PATIENCE_SECONDS = 10.0
 
 
 def database_path(database: str) -> Path:
@@ -32,13 +35,18 @@ def database_path(database: str) -> Path:
 
 @asynccontextmanager
 async def opened(
-    database: str, migrate: bool = False, create: bool = True, free_disk: float = 0
+    database: str,
+    migrate: bool = False,
+    create: bool = True,
+    free_disk: float = 0,
+    patience: float | None = PATIENCE_SECONDS,
 ) -> AsyncIterator[SQLiteStore]:
     """The store of a database URL, closed at the end. `free_disk` in megabytes: below it, no device is enrolled.
 
-    Raises InvalidSetting or StorageError.
+    `patience`: see Database; a process that nobody waits for has None. Raises InvalidSetting, StorageError, or
+    Unavailable (`busy`).
     """
-    store = SQLiteStore(database_path(database), free_disk)
+    store = SQLiteStore(database_path(database), free_disk, patience)
     await store.open(migrate, create)
     try:
         yield store
@@ -64,14 +72,14 @@ async def serve(
 
     Raises StorageError when the file can't be trusted any more: a new process recovers it.
     """
-    async with opened(settings.database, create=False, free_disk=settings.free_disk) as store:
+    async with opened(settings.database, create=False, free_disk=settings.free_disk, patience=None) as store:
         await store.boot()
         services = wired(store, settings)
         app = make_app(services)
         server, port = listen(app, settings, port)
-        say(f"listening on http://{settings.address}:{port}")
+        say(f"listening on {settings.url(port)}; Ctrl-C stops it")
         try:
-            await _watch(services.enrolment, stop)
+            await _watch(app, stop)
         finally:
             await stop_serving(server, app)
 
@@ -83,29 +91,33 @@ def wired(store: SQLiteStore, settings: Settings) -> Services:
         cache=settings.cache,
         deadline=settings.deadline,
         per_source=Rate(settings.new_per_source, settings.new_per_source_burst),
-        in_all=Rate(settings.new_in_all, settings.new_in_all),
+        in_all=Rate(settings.new_in_all, max(1, settings.new_in_all)),
     )
+    monitoring = Monitoring()
     return Services(
-        enrolment=EnrolmentService(store, limits),
+        enrolment=EnrolmentService(store, limits, monitoring.decided),
         reports=ReportService(store),
-        simulation=SimulationService(store, Path(f"{database_path(settings.database)}.simulation.lock")),
+        simulation=SimulationService(store, Path(f"{database_path(settings.database).resolve()}.simulation.lock")),
+        store=store,
+        monitoring=monitoring,
         settings=settings,
     )
 
 
 async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], None], create: bool) -> None:
     """Keep the summary up to date until `stop` is set."""
-    async with opened(settings.database, create=create) as store:
+    async with opened(settings.database, create=create, patience=None) as store:
         await store.boot()
         await worker.work(store, settings.stats_interval, say, stop)
 
 
-async def _watch(enrolment: EnrolmentService, stop: asyncio.Event) -> None:
+async def _watch(app: HotServer, stop: asyncio.Event) -> None:
     """Notice changes of experiments, and a failure of the database, which is raised."""
     while not await clock.stopped(stop, REFRESH_SECONDS):
-        if enrolment.failure is not None:
-            raise enrolment.failure
+        if app.enrolment.failure is not None:
+            raise app.enrolment.failure
+        app.observe()
         try:
-            await enrolment.refresh()
+            await app.enrolment.refresh()
         except Unavailable:
             continue

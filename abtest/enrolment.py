@@ -1,7 +1,7 @@
 """Token -> answer. What a device was answered never changes, so it is decided once and cached."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from time import monotonic
 from typing import TypeVar
@@ -41,9 +41,16 @@ class Limits(Struct, frozen=True):
 class EnrolmentService:
     """Answers tokens: from the cache at once, else through batches, one of which is with the store at a time."""
 
-    def __init__(self, store: EnrolmentStore, limits: Limits) -> None:
+    def __init__(
+        self,
+        store: EnrolmentStore,
+        limits: Limits,
+        decided: Callable[[int, int, float], None] = lambda asked, new, seconds: None,
+    ) -> None:
+        """`decided` is told of each transaction: devices that asked, how many were new, and its seconds."""
         self._store = store
         self._limits = limits
+        self._decided = decided
         self._limiter = Limiter(limits.per_source, limits.in_all)
         self._cache: dict[str, Answer] = {}
         self._rendered: dict[tuple[int, ...], Answer] = {}
@@ -52,6 +59,16 @@ class EnrolmentService:
         self._finding = Batches[str, None, Answer | None](self._find, limits.batch, limits.queue, limits.deadline)
         self.draining = False
         self.failure: StorageError | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a transaction."""
+        return len(self._enrolling) + len(self._finding)
+
+    @property
+    def cached_devices(self) -> int:
+        """Devices whose answer is at hand."""
+        return len(self._cache)
 
     def cached(self, token: str) -> Answer | None:
         """The answer of a device, when it is at hand."""
@@ -112,9 +129,11 @@ class EnrolmentService:
         """Answers, after their transaction is durable; while nothing can be stored, of known devices only."""
         tokens = list(sources)
         new: Collection[str] = ()
+        began = monotonic()
         try:
             enrolment = await self._trusted(self._store.enrol(tokens, clock.now()))
             new = enrolment.new
+            self._decided(len(tokens), len(new), monotonic() - began)
             return self._remember(enrolment)
         except Unavailable as error:
             known = await self._known(tokens)

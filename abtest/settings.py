@@ -6,11 +6,12 @@ from msgspec import Struct
 
 
 class Setting(Struct, frozen=True):
-    """One row of the table of settings."""
+    """One row of the table of settings; a number is not below `least`."""
 
     name: str
     default: str | int | float
     help: str
+    least: float = 0
 
     @property
     def variable(self) -> str:
@@ -28,16 +29,16 @@ TRUSTED_PROXIES = Setting(
     "trusted_proxies", "", "Addresses or networks, between commas, whose X-Forwarded-For names the real client."
 )
 NEW_PER_SOURCE = Setting("new_per_source", 50, "New devices per second from one address (IPv6: /64); 0 is no limit.")
-NEW_PER_SOURCE_BURST = Setting("new_per_source_burst", 2_000, "New devices at once from one address.")
+NEW_PER_SOURCE_BURST = Setting("new_per_source_burst", 2_000, "New devices at once from one address.", 1)
 NEW_IN_ALL = Setting("new_in_all", 20_000, "New devices per second in each server process; 0 is no limit.")
-CONNECTIONS = Setting("connections", 10_000, "Connections at the same time, in each server process.")
-QUEUE = Setting("queue", 10_000, "First requests that may wait for the database, in each server process.")
-DEADLINE = Setting("deadline", 2.0, "Seconds that a first request waits for the database before it gets 503.")
-CACHE = Setting("cache", 200_000, "Devices whose answer is kept in memory, in each server process.")
-IDLE_TIMEOUT = Setting("idle_timeout", 75.0, "Seconds in which a connection must bring a whole request header.")
-BODY_TIMEOUT = Setting("body_timeout", 10.0, "Seconds in which a request's body must be there.")
-HEADER_LIMIT = Setting("header_limit", 16_384, "Bytes of a request's header.")
-BODY_LIMIT = Setting("body_limit", 65_536, "Bytes of a request's body.")
+CONNECTIONS = Setting("connections", 10_000, "Connections at the same time, in each server process.", 1)
+QUEUE = Setting("queue", 10_000, "First requests that may wait for the database, in each server process.", 1)
+DEADLINE = Setting("deadline", 2.0, "Seconds that a first request waits for the database before it gets 503.", 0.1)
+CACHE = Setting("cache", 200_000, "Devices whose answer is kept in memory, in each server process.", 1)
+IDLE_TIMEOUT = Setting("idle_timeout", 75.0, "Seconds in which a connection must bring a whole request header.", 0.1)
+BODY_TIMEOUT = Setting("body_timeout", 10.0, "Seconds in which a request's body must be there.", 0.1)
+HEADER_LIMIT = Setting("header_limit", 16_384, "Bytes of a request's header.", 1_024)
+BODY_LIMIT = Setting("body_limit", 65_536, "Bytes of a request's body.", 1_024)
 FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which no new device is taken.")
 
 SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL)
@@ -86,6 +87,11 @@ class Settings(Struct, frozen=True):
         if self.processes:
             return self.processes
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def url(self, port: int) -> str:
+        """Where somebody on this machine reaches a server with these settings."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def environment(self) -> dict[str, str]:
         """The same as environment variables, for a process that is started with them."""

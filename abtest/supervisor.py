@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import stat
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Coroutine, Sequence
@@ -12,9 +13,11 @@ from time import monotonic
 from msgspec import Struct
 
 from abtest import clock
-from abtest.errors import InvalidSetting
+from abtest.errors import Unavailable
 
 GRACE_SECONDS = 9.0
+LAST_SECONDS = 8.5
+LIFELINE = 0
 FIRST_BACKOFF = 0.25
 LONGEST_BACKOFF = 10.0
 SETTLED_SECONDS = 10.0
@@ -41,20 +44,28 @@ class Supervisor:
         self._say = say
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set and every child has ended."""
-        await asyncio.gather(*(self._keep(child, stop) for child in self._children))
+        """Until `stop` is set and every child has ended. When one can't even be started, the others end as well."""
+        try:
+            async with asyncio.TaskGroup() as keeping:
+                for child in self._children:
+                    keeping.create_task(self._keep(child, stop))
+        except* OSError as errors:
+            raise Unavailable(f"cannot start a process: {errors.exceptions[0]}") from errors
 
     async def _keep(self, child: Child, stop: asyncio.Event) -> None:
-        pause = FIRST_BACKOFF
+        pause = 0.0
         while True:
             process = await _start(child)
             began = monotonic()
-            await _either(process.wait(), stop.wait())
-            if process.returncode is None:
-                await self._end(child, process)
+            try:
+                await _either(process.wait(), stop.wait())
+            finally:
+                if process.returncode is None:
+                    await self._end(child, process)
             if stop.is_set():
                 return
-            pause = FIRST_BACKOFF if monotonic() - began > SETTLED_SECONDS else min(2 * pause, LONGEST_BACKOFF)
+            settled = monotonic() - began > SETTLED_SECONDS
+            pause = FIRST_BACKOFF if settled or not pause else min(2 * pause, LONGEST_BACKOFF)
             self._say(f"{child.name} {_how(process)}; starting it again in {pause:g} s")
             if await clock.stopped(stop, pause):
                 return
@@ -72,7 +83,7 @@ class Supervisor:
 def reserve(address: str, port: int) -> tuple[socket.socket, int]:
     """A socket that holds the port for processes that share it, and the port's number; 0 takes a free one.
 
-    Raises InvalidSetting when somebody else has the port: with SO_REUSEPORT alone two servers would quietly share it.
+    Raises Unavailable when somebody else has the port: with SO_REUSEPORT alone two servers would quietly share it.
     """
     try:
         family, kind, protocol, _, name = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
@@ -84,30 +95,40 @@ def reserve(address: str, port: int) -> tuple[socket.socket, int]:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(name)
     except OSError as error:
-        raise InvalidSetting(f"cannot listen on {address}, port {port}: {error.strerror or error}") from error
+        raise Unavailable(f"cannot listen on {address}, port {port}: {error.strerror or error}") from error
     return held, int(held.getsockname()[1])
 
 
-def stop_event() -> asyncio.Event:
-    """An event set by SIGTERM, by Ctrl-C, and in a supervised process by the end of its supervisor."""
+def stop_event(within: float | None = None) -> asyncio.Event:
+    """An event set by SIGTERM, by Ctrl-C, and in a supervised process by the end of its supervisor.
+
+    When the process has not ended so many seconds later, it is ended: a thread that waits for a lock can't be asked.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_reader(LIFELINE)
+        if not stop.is_set() and within is not None:
+            loop.call_later(within, os._exit, 1)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     if supervised():
-        lifeline = sys.stdin.fileno()
-
-        def gone() -> None:
-            loop.remove_reader(lifeline)
-            stop.set()
-
-        loop.add_reader(lifeline, gone)
+        loop.add_reader(LIFELINE, end)
     return stop
 
 
 def supervised() -> bool:
-    """Whether a supervisor started this process."""
-    return SUPERVISED in os.environ
+    """Whether a supervisor started this process and holds the other end of its standard input."""
+    if SUPERVISED not in os.environ:
+        return False
+    try:
+        mode = os.fstat(LIFELINE).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 async def _start(child: Child) -> Process:
@@ -130,4 +151,7 @@ async def _either(*waits: Coroutine[object, object, object]) -> None:
 
 def _how(process: Process) -> str:
     code = process.returncode or 0
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    named = next((each.name for each in signal.Signals if each == -code), f"signal {-code}")
+    return f"was killed by {named}"

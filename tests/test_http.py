@@ -150,6 +150,7 @@ async def test_what_was_asked_before_the_end_is_answered(client: Client, app: Ho
     asked = asyncio.create_task(client.fetch("/simulate?devices=20000"))
     await until(lambda: app._answering)
     await app.drain()
+    assert not app._answering
     assert asked.done() or (await asked).code == 200
     assert b"20,000" in (await asked).body
 
@@ -201,6 +202,43 @@ async def test_new_devices_are_refused_before_the_disk_is_full(client: Client) -
 async def test_liveness_and_readiness(client: Client) -> None:
     assert (await ask(client, path="/healthz")).code == 200
     assert (await ask(client, path="/readyz")).code == 200
+
+
+def figure(page: bytes, name: str) -> float:
+    """The value of a line of /metrics."""
+    return next(float(line.split()[-1]) for line in page.decode().splitlines() if line.startswith(f"{name} "))
+
+
+async def test_prometheus_reads_what_was_answered_and_refused(client: Client) -> None:
+    for token in ("a", "a", "b", ""):
+        await ask(client, token)
+    page = await ask(client, path="/metrics")
+    assert page.headers["Content-Type"].startswith("text/plain; version=")
+    wanted = {
+        'abtest_answer_seconds_count{source="store"}': 2,
+        'abtest_answer_seconds_count{source="cache"}': 1,
+        'abtest_refused_total{code="invalid_token"}': 1,
+        "abtest_new_devices_total": 2,
+        "abtest_batch_devices_sum": 2,
+        "abtest_counted_devices": 0,
+    }
+    assert {name: figure(page.body, name) for name in wanted} == wanted
+    assert figure(page.body, "abtest_database_bytes") > 0
+    assert (
+        figure(
+            (await ask(client, path="/metrics")).body, 'abtest_request_seconds_count{handler="Metrics",status="200"}'
+        )
+        == 1
+    )
+
+
+@pytest.mark.parametrize("log", [0, 65 * 1024 * 1024])
+async def test_a_large_log_is_said_in_readiness(client: Client, tmp_path: Path, log: int) -> None:
+    await ask(client)
+    with (tmp_path / "abtest.db-wal").open("ab") as file:
+        file.truncate(log or file.tell())
+    answer = msgspec.json.decode((await ask(client, path="/readyz")).body)
+    assert ("detail" in answer) is (log > 0)
 
 
 @pytest.mark.parametrize(

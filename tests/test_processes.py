@@ -1,16 +1,22 @@
 """The product as processes: several at once, killed for real, stopped in order."""
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.request import urlopen
 
-from tests.processes import GONE, Abtest, Device, run, runs, wait_until_answering
+import pytest
+
+from tests.processes import GONE, SECONDS, Abtest, Device, run, runs, wait_until_answering
 
 ADD_COLOR = ("experiments", "add", "color", "--variant", "red=1", "--variant", "green=1", "--variant", "blue=1")
 
@@ -22,6 +28,29 @@ def serving(database: Path, processes: int = 1, port: int = 0) -> Abtest:
 def ask(port: int, token: str) -> dict[str, str]:
     with closing(Device(port)) as device:
         return device.ask(token)
+
+
+def status(port: int, token: str) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    with closing(connection):
+        connection.request("GET", "/api/v1/experiments", headers={"Device-Token": token})
+        return connection.getresponse().status
+
+
+def figure(port: int, name: str) -> float:
+    """A line of /metrics."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS) as page:
+        return next(
+            float(line.split()[-1]) for line in page.read().decode().splitlines() if line.startswith(f"{name} ")
+        )
+
+
+@contextmanager
+def held(database: Path) -> Iterator[None]:
+    """Another program has the lock on which writers queue."""
+    with Path(f"{database}.lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def test_a_new_token_in_50_requests_at_once_over_two_processes_gets_one_answer(tmp_path: Path) -> None:
@@ -56,11 +85,12 @@ def test_kill_9_under_load_loses_and_changes_nothing_that_was_answered(tmp_path:
         with serving(database) as server, ThreadPoolExecutor(8) as pool:
             port = server.port()
             wait_until_answering(port)
-            for client in range(8):
-                pool.submit(load, port, f"{cycle}-{client}")
+            loads = [pool.submit(load, port, f"{cycle}-{client}") for client in range(8)]
             while len(answered) < before + 300:
                 time.sleep(0.01)
             assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+            for each in loads:
+                each.result(SECONDS)
     with serving(database) as server, closing(Device(server.port())) as device:
         assert {token: device.ask(token) for token in answered} == answered
     assert run(database, "verify").returncode == 0
@@ -76,7 +106,7 @@ def test_up_starts_a_child_again_that_dies_and_stops_all_on_sigterm(tmp_path: Pa
         assert len(children) == 3
         for child in children:
             os.kill(child, signal.SIGKILL)
-            up.wait_for(r"was killed by SIGKILL; starting it again in 0\.5 s")
+            up.wait_for(r"was killed by SIGKILL; starting it again in 0\.25 s")
         wait_until_answering(port)
         assert ask(port, "device") == first
         while len(up.children()) < 3:
@@ -97,14 +127,48 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
             time.sleep(0.02)
 
 
-def test_a_stopping_server_answers_what_it_accepted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopping_server_answers_what_it_accepted(tmp_path: Path, number: signal.Signals) -> None:
     database = tmp_path / "abtest.db"
     run(database, *ADD_COLOR)
-    with serving(database) as server, closing(Device(server.port())) as device:
-        answer = device.ask("device")
-        assert server.stop() == 0
-    with serving(database) as server, closing(Device(server.port())) as device:
-        assert device.ask("device") == answer
+    with serving(database) as server, ThreadPoolExecutor(5) as pool:
+        port = server.port()
+        with held(database):
+            asked = [pool.submit(ask, port, f"device-{n}") for n in range(5)]
+            while figure(port, "abtest_connections") < 5:
+                time.sleep(0.02)
+            server.process.send_signal(number)
+            time.sleep(0.1)
+            assert not any(future.done() for future in asked)
+        values = Counter(future.result(SECONDS)["color"] for future in asked)
+        assert server.process.wait(10) == 0
+    assert sorted(values.values()) == [1, 2, 2]
+
+
+def test_a_process_ends_though_the_database_is_held_by_another_program(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    run(database, *ADD_COLOR)
+    with serving(database) as server, Abtest(database, "worker", "--interval", "0.1") as worker:
+        port = server.port()
+        worker.wait_for("updating the statistics")
+        with held(database), ThreadPoolExecutor(1) as pool:
+            refused = pool.submit(status, port, "device")
+            assert refused.result(SECONDS) == 503
+            server.process.terminate()
+            worker.process.terminate()
+            assert (server.process.wait(10), worker.process.wait(10)) == (1, 1)
+
+
+def test_a_scrape_sees_all_processes(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    with Abtest(database, "up", "--port", "0", "--processes", "2", "--interval", "0.2") as up:
+        port = up.port()
+        for number in range(40):
+            ask(port, f"device-{number}")
+        os.kill(up.children()[0], signal.SIGKILL)
+        up.wait_for("starting it again")
+        wait_until_answering(port)
+        assert {figure(port, "abtest_new_devices_total") for _ in range(10)} == {40}
 
 
 def test_a_port_in_use_is_said_and_nothing_is_started(tmp_path: Path) -> None:
@@ -112,7 +176,7 @@ def test_a_port_in_use_is_said_and_nothing_is_started(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         for command in ("up", "serve"):
             failed = run(tmp_path / "abtest.db", command, "--port", port)
-            assert failed.returncode == 2
+            assert failed.returncode == 1
             assert failed.stderr == f"abtest: cannot listen on 127.0.0.1, port {port}: Address already in use\n"
 
 

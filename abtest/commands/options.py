@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import click
 import msgspec
 
 from abtest import bootstrap
 from abtest.models import Variant, parse_weight
-from abtest.settings import LIMITS, Setting
+from abtest.settings import LIMITS, Setting, Settings
 from abtest.store.sqlite import SQLiteStore
 
 T = TypeVar("T")
@@ -89,9 +89,10 @@ def say(message: str) -> None:
 
 
 def _type(setting: Setting) -> click.ParamType[Any] | type[str]:
-    if isinstance(setting.default, str):
+    kind = get_type_hints(Settings)[setting.name]
+    if kind is str:
         return str
-    return click.IntRange(min=0) if isinstance(setting.default, int) else click.FloatRange(min=0.1)
+    return click.IntRange(min=int(setting.least)) if kind is int else click.FloatRange(min=setting.least)
 
 
 def _variant(text: str, place: int) -> Variant:

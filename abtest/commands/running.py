@@ -8,7 +8,9 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from msgspec import structs
@@ -19,14 +21,13 @@ from abtest.commands.options import limits, option, say, with_store
 from abtest.errors import InvalidSetting
 from abtest.limiting import Proxies
 from abtest.settings import ADDRESS, PORT, PROCESSES, STATS_INTERVAL, Settings
-from abtest.supervisor import Child, Supervisor, reserve, stop_event, supervised
+from abtest.supervisor import LAST_SECONDS, Child, Supervisor, reserve, stop_event, supervised
+from abtest.web.monitoring import FOLDER
 
 try:
     from uvloop import new_event_loop
 except ImportError:  # not on this platform: the standard loop does the same, slower
     from asyncio import new_event_loop  # type: ignore[assignment]  # returns a wider type
-
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 address_option = option("--address", setting=ADDRESS)
 port_option = option("--port", setting=PORT, type=click.IntRange(0, 65535))
@@ -77,7 +78,7 @@ def serve(database: str, /, interval: float, **options: Any) -> None:
         if settings.process_count == 1:
             _run(_serve(settings, port))
         else:
-            asyncio.run(_supervise(_servers(settings, port), _listening(settings, port)))
+            asyncio.run(_serve_together(settings, port))
 
 
 @click.command()
@@ -107,28 +108,37 @@ async def _up(settings: Settings) -> None:
     experiments = await bootstrap.prepare(settings)
     held, port = reserve(settings.address, settings.port)
     workers = [Child("the stats worker", ("worker",), settings.environment())]
-    with held:
+    with held, _counts() as counts:
         stop = stop_event()
-        running = asyncio.create_task(Supervisor(_servers(settings, port) + workers, say).run(stop))
-        if await _answers(settings.address, port, stop):
+        running = asyncio.create_task(Supervisor(_servers(settings, port, counts) + workers, say).run(stop))
+        if await _answers(settings.url(port), stop):
             _welcome(settings, port, experiments)
         await running
     say("stopped")
 
 
-async def _supervise(children: list[Child], message: str) -> None:
-    say(message)
-    await Supervisor(children, say).run(stop_event())
+async def _serve_together(settings: Settings, port: int) -> None:
+    with _counts() as counts:
+        stop = stop_event()
+        running = asyncio.create_task(Supervisor(_servers(settings, port, counts), say).run(stop))
+        if await _answers(settings.url(port), stop):
+            say(f"listening on {settings.url(port)} with {settings.process_count} processes; Ctrl-C stops them")
+        await running
+
+
+def _counts() -> "TemporaryDirectory[str]":
+    """The folder through which server processes share what they counted."""
+    return TemporaryDirectory(prefix="abtest-")
 
 
 async def _serve(settings: Settings, port: int) -> None:
-    stop = stop_event()
+    stop = stop_event(LAST_SECONDS)
     quiet = supervised()
     await bootstrap.serve(settings, port, stop, (lambda message: None) if quiet else say)
 
 
 async def _work(settings: Settings) -> None:
-    stop = stop_event()
+    stop = stop_event(LAST_SECONDS)
     if not supervised():
         say(f"updating the statistics every {settings.stats_interval:g} s; Ctrl-C stops it")
     await bootstrap.work(settings, stop, say, create=not supervised())
@@ -143,20 +153,21 @@ async def _nothing(store: object) -> None:
     """Opening the store was all."""
 
 
-async def _answers(address: str, port: int, stop: asyncio.Event) -> bool:
-    """Whether the server came up before it was stopped."""
+async def _answers(url: str, stop: asyncio.Event) -> bool:
+    """Whether a server came up before it was stopped."""
+    place = urlsplit(url)
     while not stop.is_set():
         with suppress(OSError):
-            _, writer = await asyncio.open_connection(ANY_ADDRESS.get(address, address), port)
+            _, writer = await asyncio.open_connection(place.hostname, place.port)
             writer.close()
             return True
         await asyncio.sleep(0.05)
     return False
 
 
-def _servers(settings: Settings, port: int) -> list[Child]:
+def _servers(settings: Settings, port: int, counts: str) -> list[Child]:
     count = settings.process_count
-    environment = structs.replace(settings, port=port, processes=1).environment()
+    environment = structs.replace(settings, port=port, processes=1).environment() | {FOLDER: counts}
     return [
         Child("the server" if count == 1 else f"server {number + 1}", ("serve",), environment)
         for number in range(count)
@@ -172,17 +183,8 @@ def _settings(database: str, interval: float, options: dict[str, Any]) -> Settin
     return Settings(database=database, stats_interval=interval, **options)
 
 
-def _listening(settings: Settings, port: int) -> str:
-    return f"listening on {_url(settings, port)} with {settings.process_count} processes; Ctrl-C stops them"
-
-
-def _url(settings: Settings, port: int) -> str:
-    host = ANY_ADDRESS.get(settings.address, settings.address)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _welcome(settings: Settings, port: int, experiments: int) -> None:
-    url = _url(settings, port)
+    url = settings.url(port)
     program = "abtest" if shutil.which("abtest") else os.path.relpath(Path(sys.executable).with_name("abtest"))
     options = "" if settings.port == PORT.default else f" --url {url}"
     count = settings.process_count

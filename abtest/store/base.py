@@ -90,6 +90,22 @@ class SummaryStore(Protocol):
         ...
 
 
+class Condition(Struct, frozen=True):
+    """How the place where everything is kept is doing, in bytes."""
+
+    database_bytes: int
+    log_bytes: int
+    free_bytes: int
+
+
+class ConditionStore(Protocol):
+    """Where that is asked."""
+
+    def condition(self) -> Condition:
+        """Sizes now. Raises StorageError."""
+        ...
+
+
 class FoldingStore(Protocol):
     """Where the stats worker folds what is new into the summary."""
 

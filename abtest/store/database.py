@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from abtest.errors import StorageError, Unavailable
 from abtest.store import driver, migrations
+from abtest.store.base import Condition
 from abtest.store.driver import Connection, Raw
 
 P = ParamSpec("P")
@@ -93,6 +94,13 @@ class Database:
         with _in_words(self._failed):
             found = os.statvfs(self._folder)
         return found.f_bavail * found.f_frsize
+
+    def condition(self) -> Condition:
+        """See ConditionStore.condition. There is no log before the first write."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        with _in_words(self._failed):
+            log_bytes = log.stat().st_size if log.exists() else 0
+            return Condition(self.path.stat().st_size, log_bytes, self.free_disk())
 
     def try_lease(self) -> bool:
         """Whether this is the one process that folds. The kernel ends a lease with its process, so no clock does."""

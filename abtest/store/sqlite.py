@@ -6,7 +6,7 @@ from pathlib import Path
 from abtest.errors import Unavailable
 from abtest.models import Change, Experiment, NewExperiment
 from abtest.store import auditing, backup, cataloguing, enrolling, erasing, summarising
-from abtest.store.base import DeviceRecord, Enrolment, Ledger, Summary
+from abtest.store.base import Condition, DeviceRecord, Enrolment, Ledger, Summary
 from abtest.store.database import Database
 from abtest.store.driver import Raw
 
@@ -78,6 +78,10 @@ class SQLiteStore:
     async def enrolled_per_hour(self, experiment_id: int) -> list[tuple[int, int]]:
         """See SummaryStore.enrolled_per_hour."""
         return await self._database.read(summarising.per_hour, experiment_id)
+
+    def condition(self) -> Condition:
+        """See ConditionStore.condition."""
+        return self._database.condition()
 
     def try_lease(self) -> bool:
         """See FoldingStore.try_lease."""

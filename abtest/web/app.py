@@ -3,15 +3,17 @@
 from typing import Any
 
 from msgspec import Struct
-from tornado.web import Application
+from tornado.web import Application, RequestHandler
 
 from abtest.enrolment import EnrolmentService
 from abtest.reports import ReportService
 from abtest.settings import Settings
 from abtest.simulation import SimulationService
+from abtest.store.base import ConditionStore
 from abtest.web import api, ops, pages
 from abtest.web.base import NotFound
 from abtest.web.hot import PATH, HotServer
+from abtest.web.monitoring import Monitoring
 
 Route = tuple[str, type[Any], dict[str, Any]]
 
@@ -22,6 +24,8 @@ class Services(Struct, frozen=True):
     enrolment: EnrolmentService
     reports: ReportService
     simulation: SimulationService
+    store: ConditionStore
+    monitoring: Monitoring
     settings: Settings
 
 
@@ -34,7 +38,8 @@ def routes(services: Services) -> list[Route]:
         (PATH, api.Experiments, {}),
         ("/api/v1/stats", api.Stats, reports),
         ("/healthz", ops.Healthz, {}),
-        ("/readyz", ops.Readyz, {"enrolment": services.enrolment}),
+        ("/readyz", ops.Readyz, {"enrolment": services.enrolment, "store": services.store}),
+        ("/metrics", ops.Metrics, {"monitoring": services.monitoring, "store": services.store} | reports),
         ("/", pages.Dashboard, figures),
         ("/experiments/([^/]+)", pages.Experiment, figures),
         ("/simulate", pages.Simulate, simulation),
@@ -48,5 +53,9 @@ def routes(services: Services) -> list[Route]:
 def make_app(services: Services) -> HotServer:
     """The whole HTTP interface."""
     rules: list[Any] = list(routes(services))
-    application = Application(rules, default_handler_class=NotFound, log_function=lambda handler: None)
-    return HotServer(services.enrolment, application, services.settings)
+
+    def answered(handler: RequestHandler) -> None:
+        services.monitoring.answered(type(handler).__name__, handler.get_status(), handler.request.request_time())
+
+    application = Application(rules, default_handler_class=NotFound, log_function=answered)
+    return HotServer(services.enrolment, application, services.monitoring, services.settings)

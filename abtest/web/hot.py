@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from http import HTTPStatus
-from time import time
+from time import perf_counter, time
 from typing import cast
 
 from tornado.http1connection import HTTP1Connection as Connection
@@ -24,6 +24,7 @@ from abtest.errors import InvalidToken, TooLarge, UnknownDevice
 from abtest.limiting import Proxies
 from abtest.models import check_token
 from abtest.settings import Settings
+from abtest.web.monitoring import Monitoring
 from abtest.web.problems import CONTENT_TYPE, described
 
 PATH = "/api/v1/experiments"
@@ -41,10 +42,15 @@ class HotServer(HTTPServerConnectionDelegate):
     """In front of an application: takes the requests of apps for itself."""
 
     def __init__(
-        self, enrolment: EnrolmentService, application: HTTPServerConnectionDelegate, settings: Settings
+        self,
+        enrolment: EnrolmentService,
+        application: HTTPServerConnectionDelegate,
+        monitoring: Monitoring,
+        settings: Settings,
     ) -> None:
         self.enrolment = enrolment
         self.application = application
+        self.monitoring = monitoring
         self.body_limit = settings.body_limit
         self._most_connections = settings.connections
         self._tick_seconds = settings.idle_timeout / IDLE_TICKS
@@ -83,6 +89,10 @@ class HotServer(HTTPServerConnectionDelegate):
             return True
         self._connections += 1
         return False
+
+    def observe(self) -> None:
+        """Note what this process holds at the moment."""
+        self.monitoring.holds(self._connections, self.enrolment.waiting, self.enrolment.cached_devices)
 
     def source(self, connection: Connection, headers: HTTPHeaders) -> str | None:
         """Whom a request's new devices are counted under; None for this machine."""
@@ -150,6 +160,7 @@ class _Message(HTTPMessageDelegate):
         self._method = self._version = ""
         self._body_size = 0
         self._headers = HTTPHeaders()
+        self._began = 0.0
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -160,6 +171,7 @@ class _Message(HTTPMessageDelegate):
             start_line = start_line._replace(path=_origin_form(start_line.path))
         if start_line.method in {"GET", "HEAD"} and start_line.path.partition("?")[0] == PATH:
             self._method, self._version, self._headers = start_line.method, start_line.version, headers
+            self._began = perf_counter()
             return None
         self._method = start_line.method
         length = headers.get("Content-Length", "")
@@ -193,6 +205,7 @@ class _Message(HTTPMessageDelegate):
             answer = self._server.enrolment.cached(token)
             if answer is not None:
                 self._reply(answer)
+                self._server.monitoring.cached(perf_counter() - self._began)
                 return
             source = self._server.source(self._connection, self._headers)
             self._server.enrolment.ask(token, source).add_done_callback(self._answered)
@@ -207,6 +220,7 @@ class _Message(HTTPMessageDelegate):
             self._fail(UnknownDevice("this device has not asked for its experiments yet"))
         else:
             self._reply(answer)
+            self._server.monitoring.stored(perf_counter() - self._began)
 
     def _reply(self, answer: Answer) -> None:
         asked = self._headers.get("If-None-Match")
@@ -243,6 +257,7 @@ class _Message(HTTPMessageDelegate):
 
     def _fail(self, error: BaseException) -> None:
         problem, headers = described(error)
+        self._server.monitoring.refused(problem.code)
         if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("a request failed", exc_info=error)
         body = problem.json()

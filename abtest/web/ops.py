@@ -1,8 +1,13 @@
-"""Liveness and readiness."""
+"""Liveness, readiness and figures for Prometheus."""
 
 from abtest.enrolment import EnrolmentService
 from abtest.errors import Unavailable
+from abtest.reports import ReportService
+from abtest.store.base import ConditionStore
 from abtest.web.base import Handler
+from abtest.web.monitoring import CONTENT_TYPE, Monitoring
+
+LARGE_LOG = 64 * 1024 * 1024
 
 
 class Healthz(Handler):
@@ -17,8 +22,9 @@ class Healthz(Handler):
 class Readyz(Handler):
     """The process takes devices and reaches its database."""
 
-    def initialize(self, enrolment: EnrolmentService) -> None:
+    def initialize(self, enrolment: EnrolmentService, store: ConditionStore) -> None:
         self._enrolment = enrolment
+        self._store = store
 
     async def get(self) -> None:
         if self._enrolment.draining:
@@ -26,6 +32,27 @@ class Readyz(Handler):
         if self._enrolment.failure is not None:
             raise self._enrolment.failure
         await self._enrolment.refresh()
-        self.write({"status": "ready"})
+        size = self._store.condition().log_bytes
+        if size > LARGE_LOG:
+            detail = f"the write-ahead log has {size >> 20} MB: some program has been reading the database for long"
+            self.write({"status": "ready", "detail": detail})
+        else:
+            self.write({"status": "ready"})
+
+    head = get
+
+
+class Metrics(Handler):
+    """Counts, times and sizes for Prometheus."""
+
+    def initialize(self, monitoring: Monitoring, store: ConditionStore, reports: ReportService) -> None:
+        self._monitoring = monitoring
+        self._store = store
+        self._reports = reports
+
+    async def get(self) -> None:
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(self._monitoring.page(self._store.condition(), await self._reports.report()))
 
     head = get

@@ -1,0 +1,144 @@
+"""What Prometheus reads at /metrics: how much, how fast, what was refused, and how the database is.
+
+Server processes that share a port share their counts through files in the folder that PROMETHEUS_MULTIPROC_DIR
+names, so that a scrape sees all of them, whichever process answers it. The library looks at the variable when it is
+imported.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from abtest.reports import Report
+from abtest.store.base import Condition
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+DEVICES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class Monitoring:
+    """The counts of this process, and the page with those of all."""
+
+    def __init__(self) -> None:
+        self._shared = FOLDER in os.environ
+        self._registry = CollectorRegistry()
+        answers = Histogram(
+            "abtest_answer_seconds",
+            "Time to answer a device, by where the answer came from: the cache, or a transaction.",
+            ["source"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self.cached: Callable[[float], None] = answers.labels("cache").observe
+        self.stored: Callable[[float], None] = answers.labels("store").observe
+        self._refused = Counter(
+            "abtest_refused",
+            "Requests of devices that got a problem, by its code.",
+            ["code"],
+            registry=self._registry,
+        )
+        self._requests = Histogram(
+            "abtest_request_seconds",
+            "Time of every other request, by what answered it.",
+            ["handler", "status"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._batches = Histogram(
+            "abtest_batch_seconds",
+            "Time of a transaction of first requests, with its wait for other writers.",
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._sizes = Histogram(
+            "abtest_batch_devices",
+            "Devices that were decided in one transaction.",
+            buckets=DEVICES,
+            registry=self._registry,
+        )
+        self._enrolled = Counter(
+            "abtest_new_devices", "Devices that came for the first time.", registry=self._registry
+        )
+        self._connections = self._gauge("abtest_connections", "Open connections.")
+        self._waiting = self._gauge("abtest_waiting_devices", "Requests that wait for a transaction.")
+        self._kept = self._gauge("abtest_cached_devices", "Devices whose answer is kept in memory.")
+        if self._shared:
+            _forget_ended()
+
+    def refused(self, code: str) -> None:
+        """A device's request got this problem."""
+        self._refused.labels(code).inc()
+
+    def answered(self, handler: str, status: int, seconds: float) -> None:
+        """Another request was answered."""
+        self._requests.labels(handler, str(status)).observe(seconds)
+
+    def decided(self, asked: int, new: int, seconds: float) -> None:
+        """A batch was decided."""
+        self._sizes.observe(asked)
+        self._batches.observe(seconds)
+        self._enrolled.inc(new)
+
+    def holds(self, connections: int, waiting: int, cached: int) -> None:
+        """What this process holds at the moment."""
+        self._connections.set(connections)
+        self._waiting.set(waiting)
+        self._kept.set(cached)
+
+    def page(self, condition: Condition, report: Report) -> bytes:
+        """The whole page, in Prometheus' text format."""
+        registry = self._registry
+        if self._shared:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
+        figures = CollectorRegistry()
+        figures.register(_Database(condition, report))
+        return generate_latest(registry) + generate_latest(figures)
+
+    def _gauge(self, name: str, help: str) -> Gauge:
+        return Gauge(name, help, registry=self._registry, multiprocess_mode="livesum")
+
+
+class _Database(Collector):
+    """What is the same whichever process is asked."""
+
+    def __init__(self, condition: Condition, report: Report) -> None:
+        self._condition = condition
+        self._report = report
+
+    def collect(self) -> Iterable[Metric]:
+        """One gauge for each figure; none for a figure that there is not yet."""
+        for name, help, value in (
+            ("abtest_database_bytes", "Size of the database file.", self._condition.database_bytes),
+            ("abtest_log_bytes", "Size of its write-ahead log.", self._condition.log_bytes),
+            ("abtest_free_disk_bytes", "Room left where the database lies.", self._condition.free_bytes),
+            ("abtest_counted_devices", "Devices in the statistics.", self._report.devices),
+            ("abtest_statistics_age_seconds", "Time since the worker wrote them.", self._report.age_seconds),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(name, help, value=value)
+
+
+def _forget_ended() -> None:
+    """Take away what processes that ended said about the moment; what they counted stays."""
+    for path in Path(os.environ[FOLDER]).glob("gauge_live*_*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        with suppress(ProcessLookupError):
+            os.kill(pid, 0)
+            continue
+        path.unlink(missing_ok=True)
