@@ -13,6 +13,7 @@ from abtest.limiting import Rate
 from abtest.reports import ReportService
 from abtest.settings import Settings
 from abtest.simulation import SimulationService
+from abtest.store import migrations
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
@@ -52,6 +53,18 @@ async def opened(
         yield store
     finally:
         await store.close()
+
+
+async def migrate(database: str) -> int:
+    """Bring a database to the newest schema, or create it; which schema that is."""
+    async with opened(database, migrate=True):
+        return migrations.newest()
+
+
+async def check(database: str) -> None:
+    """Raises what `opened` would; creates a missing database."""
+    async with opened(database):
+        pass
 
 
 async def prepare(settings: Settings) -> int:

@@ -63,9 +63,9 @@ class ExperimentService:
                 return experiment
         raise UnknownExperiment(f"there is no experiment {key!r}")
 
-    async def add(self, new: Sequence[NewExperiment]) -> None:
+    async def add(self, new: Sequence[NewExperiment]) -> list[Experiment]:
         """Create all of these or none."""
-        await self._store.add([experiment.checked() for experiment in new], clock.now())
+        return await self._store.add([experiment.checked() for experiment in new], clock.now())
 
     async def start(self, key: str) -> Experiment:
         """Let a draft take devices."""
@@ -147,6 +147,8 @@ def parse_toml(text: str) -> list[NewExperiment]:
         wanted = msgspec.convert(table, _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InvalidExperiment(str(error)) from None
+    if not wanted.experiments:
+        raise InvalidExperiment("experiments: there is none in it; each begins with [[experiments]]")
     return [
         NewExperiment(
             key=experiment.key,

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from unicodedata import category
 
 from msgspec import Struct
 
@@ -55,6 +56,7 @@ class NewExperiment(Struct, frozen=True):
         check_variants(self.variants)
         if len(self.description) > LONGEST_DESCRIPTION:
             raise InvalidExperiment(f"description: at most {LONGEST_DESCRIPTION} characters")
+        _check_text(self.description, "description: a text")
         for metric in self.metrics:
             if not METRIC.fullmatch(metric):
                 raise InvalidExperiment("metric: conversion:EVENT or amount:EVENT, such as conversion:purchase")
@@ -128,13 +130,18 @@ def check_variants(variants: Sequence[Variant]) -> None:
     for place, variant in enumerate(variants, start=1):
         if not 1 <= len(variant.value) <= LONGEST_VALUE:
             raise InvalidExperiment(f"variant {place}: a value has 1 to {LONGEST_VALUE} characters")
-        if not variant.value.isprintable():
-            raise InvalidExperiment(f"variant {place}: a value has no control characters")
+        _check_text(variant.value, f"variant {place}: a value")
     repeated = [value for value, count in Counter(variant.value for variant in variants).items() if count > 1]
     if repeated:
         raise InvalidExperiment(f"variants: the value {repeated[0]!r} is given twice")
     if not any(variant.weight for variant in variants):
         raise InvalidExperiment("weights: at least one must be above 0")
+
+
+def _check_text(text: str, what: str) -> None:
+    """Control characters forge lines in a terminal, and surrogates, of bytes that are no UTF-8, can't be stored."""
+    if any(category(character) in {"Cc", "Cs"} for character in text):
+        raise InvalidExperiment(f"{what} has no control characters, and is UTF-8")
 
 
 def in_order(values: Sequence[str], weights: Mapping[str, Decimal]) -> tuple[Decimal, ...]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from abtest import clock
 from abtest.errors import StorageError
 from abtest.store import backup
+from abtest.store.base import Store
 from abtest.store.sqlite import SQLiteStore
 from abtest.verification import VerificationService
 
 Progress = Callable[[int, int], None]
 
 
-async def back_up(store: SQLiteStore, file: Path, progress: Progress) -> int:
+async def back_up(store: Store, file: Path, progress: Progress) -> int:
     """Write a checked copy of the database as it is now; how many devices it has. It appears whole or not at all.
 
     `progress` is told pages done and pages in all. Raises StorageError: it exists already, can't be written, or what

@@ -77,7 +77,12 @@ async def test_a_winner_is_one_of_the_values(tmp_path: Path) -> None:
         (NewExperiment("color", (Variant("a", Decimal(1)), Variant("a", Decimal(1)))), "'a' is given twice"),
         (NewExperiment("color", (Variant("", Decimal(1)), Variant("a", Decimal(1)))), "variant 1"),
         (NewExperiment("color", (Variant("a", Decimal(1)), Variant("a" * 257, Decimal(1)))), "variant 2"),
-        (NewExperiment("color", (Variant("a", Decimal(1)), Variant("a\n", Decimal(1)))), "control characters"),
+        (NewExperiment("color", (Variant("a", Decimal(1)), Variant("a\n", Decimal(1)))), "variant 2: .*control char"),
+        (NewExperiment("color", (Variant("\udcff", Decimal(1)), Variant("a", Decimal(1)))), "variant 1: .*UTF-8"),
+        (
+            NewExperiment("color", experiment("color", "1", "1").variants, description="a\x1b[2J"),
+            "description: .*control characters",
+        ),
         (NewExperiment("color", experiment("color", "1", "1").variants, metrics=("mood:good",)), "metric"),
     ],
 )
@@ -88,6 +93,19 @@ async def test_a_bad_experiment_is_refused_with_what_and_where(
         with pytest.raises(InvalidExperiment, match=words):
             await ExperimentService(store).add([experiment("good", "1", "1"), new])
         assert await store.experiments() == []
+
+
+async def test_a_value_may_be_any_text_that_people_write(tmp_path: Path) -> None:
+    values = ("👩‍🚀", "1\N{NO-BREAK SPACE}000 €", "עברית")
+    new = NewExperiment("greeting", tuple(Variant(value, Decimal(1)) for value in values))
+    async with opened(tmp_path / "abtest.db") as store:
+        (added,) = await ExperimentService(store).add([new])
+        assert added.values == values
+
+
+def test_a_file_without_an_experiment_is_refused() -> None:
+    with pytest.raises(InvalidExperiment, match="there is none in it"):
+        parse_toml("experiments = []")
 
 
 TOML = """

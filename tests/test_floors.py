@@ -58,7 +58,7 @@ def test_only_the_top_knows_the_concrete_store() -> None:
         if any(name.startswith("abtest.store.") and ".base." not in name for name in imported(module))
     }
     above = {module for module in knowing if not module.startswith("abtest/store/")}
-    assert {module.split("/")[1] for module in above} <= {"bootstrap", "recovery", "commands"}
+    assert {module.split("/")[1] for module in above} <= {"bootstrap", "recovery"}
 
 
 def test_the_ground_floor_stands_in_order() -> None:

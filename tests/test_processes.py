@@ -230,6 +230,18 @@ def test_seed_is_exact_and_the_same_devices_change_nothing(tmp_path: Path) -> No
     assert run(database, "verify").returncode == 0
 
 
+def test_seed_says_on_ctrl_c_what_it_did_even_when_the_server_is_silent(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with Abtest(tmp_path / "abtest.db", "seed", "1000", "--url", url) as seed:
+            accepted = pool.submit(silent.accept)
+            connection, _ = accepted.result(SECONDS)
+            assert seed.stop(signal.SIGINT) == 1
+            seed.wait_for("stopped before the other 1,000")
+            assert not any("Traceback" in line for line in seed.said)
+        connection.close()
+
+
 def test_seed_reports_what_failed(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]

@@ -1,11 +1,11 @@
 """db: the database file."""
 
+import asyncio
+
 import click
 
 from abtest import bootstrap
 from abtest.commands.options import as_json, print_json, with_store
-from abtest.store import migrations
-from abtest.store.sqlite import SQLiteStore
 
 
 @click.group()
@@ -14,15 +14,15 @@ def db() -> None:
 
 
 @db.command()
+@as_json
 @click.pass_obj
-def migrate(database: str) -> None:
+def migrate(database: str, as_json: bool) -> None:
     """Bring an older database to the schema of this program; create a missing one."""
-
-    async def opened(store: SQLiteStore) -> None:
-        """Opening it migrated it."""
-
-    with_store(database, opened, migrate=True)
-    click.echo(f"{bootstrap.database_path(database)} has schema {migrations.newest()}")
+    schema = asyncio.run(bootstrap.migrate(database))
+    if as_json:
+        print_json({"schema": schema})
+    else:
+        click.echo(f"{bootstrap.database_path(database)} has schema {schema}")
 
 
 @db.command()

@@ -37,9 +37,16 @@ def experiments() -> None:
     "--metric", "metrics", multiple=True, metavar="KIND:EVENT", help="conversion:EVENT or amount:EVENT. Repeat it."
 )
 @option("--draft", is_flag=True, help="Take no devices until it is started.")
+@as_json
 @click.pass_obj
 def add(
-    database: str, key: str, variants: tuple[str, ...], description: str, metrics: tuple[str, ...], draft: bool
+    database: str,
+    key: str,
+    variants: tuple[str, ...],
+    description: str,
+    metrics: tuple[str, ...],
+    draft: bool,
+    as_json: bool,
 ) -> None:
     """Add an experiment. It takes devices whose first request comes after it.
 
@@ -48,14 +55,20 @@ def add(
     abtest experiments add price --variant 10=75% --variant 20=25% --metric amount:purchase
     """
     new = NewExperiment(key, parse_variants(variants), description, metrics, draft)
-    with_store(database, lambda store: ExperimentService(store).add([new]))
-    click.echo(f"added {key}, {'a draft: start it with: abtest experiments start ' + key if draft else 'running'}")
+    (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
+    if as_json:
+        print_json(described(added))
+    else:
+        click.echo(
+            f"added {key}, {'a draft: start it with: abtest experiments start ' + key if draft else 'running'}"
+        )
 
 
 @experiments.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_json
 @click.pass_obj
-def load(database: str, file: Path) -> None:
+def load(database: str, file: Path, as_json: bool) -> None:
     """Add what a TOML file describes: all of it, or nothing when something is wrong.
 
     \b
@@ -73,9 +86,12 @@ def load(database: str, file: Path) -> None:
         new = parse_toml(text)
     except InvalidExperiment as error:
         raise InvalidExperiment(f"{file}: {error}") from None
-    with_store(database, lambda store: ExperimentService(store).add(new))
-    for experiment in new:
-        click.echo(f"added {experiment.key}")
+    added = with_store(database, lambda store: ExperimentService(store).add(new))
+    if as_json:
+        print_json([described(experiment) for experiment in added])
+        return
+    for experiment in added:
+        click.echo(f"added {experiment.key}, {experiment.status}")
 
 
 @experiments.command("list")

@@ -11,7 +11,7 @@ import msgspec
 from abtest import bootstrap
 from abtest.models import Variant, parse_weight
 from abtest.settings import LIMITS, Setting, Settings
-from abtest.store.sqlite import SQLiteStore
+from abtest.store.base import Store
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -47,9 +47,7 @@ variants = option(
 )
 
 
-def with_store(
-    database: str, work: Callable[[SQLiteStore], Awaitable[T]], migrate: bool = False, create: bool = True
-) -> T:
+def with_store(database: str, work: Callable[[Store], Awaitable[T]], migrate: bool = False, create: bool = True) -> T:
     """What the work gives for the opened store."""
 
     async def run() -> T:

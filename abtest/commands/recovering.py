@@ -8,25 +8,26 @@ from typing import TextIO
 import click
 
 from abtest import bootstrap, recovery
-from abtest.commands.options import option, say, with_store
+from abtest.commands.options import as_json, option, print_json, say, with_store
 from abtest.errors import InvalidToken
 from abtest.models import check_token
-from abtest.store.sqlite import SQLiteStore
+from abtest.store.base import Store
 
 BATCH = 500
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@as_json
 @click.pass_obj
-def backup(database: str, file: Path) -> None:
+def backup(database: str, file: Path, as_json: bool) -> None:
     """Write a consistent, checked copy of the database to FILE, while everything runs.
 
     \b
     abtest backup abtest-monday.db
     """
 
-    async def run(store: SQLiteStore) -> int:
+    async def run(store: Store) -> int:
         with click.progressbar(length=1, label="copying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
             def progress(done: int, total: int) -> None:
@@ -36,13 +37,17 @@ def backup(database: str, file: Path) -> None:
             return await recovery.back_up(store, file, progress)
 
     devices = with_store(database, run, create=False)
-    say(f"{file} has {devices:,} devices; it was checked and can be restored")
+    if as_json:
+        print_json({"file": str(file), "devices": devices})
+    else:
+        say(f"{file} has {devices:,} devices; it was checked and can be restored")
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@as_json
 @click.pass_obj
-def restore(database: str, file: Path) -> None:
+def restore(database: str, file: Path, as_json: bool) -> None:
     """Make the backup FILE the database. Stop every server and worker first; the old file is kept.
 
     Devices that came after the backup was made are drawn anew when they ask again: pages and `abtest stats` say so.
@@ -52,6 +57,9 @@ def restore(database: str, file: Path) -> None:
     """
     path = bootstrap.database_path(database)
     devices, kept = asyncio.run(recovery.restore(file, path))
+    if as_json:
+        print_json({"devices": devices, "kept": None if kept is None else str(kept)})
+        return
     say(f"{path} is the backup {file} now, with {devices:,} devices")
     if kept is not None:
         say(f"the old database is kept as {kept}")
@@ -60,8 +68,9 @@ def restore(database: str, file: Path) -> None:
 @click.command()
 @click.argument("token", required=False)
 @option("--from-file", "file", type=click.File(encoding="utf-8"), help="Forget every token in this file, one a line.")
+@as_json
 @click.pass_obj
-def forget(database: str, token: str | None, file: TextIO | None) -> None:
+def forget(database: str, token: str | None, file: TextIO | None, as_json: bool) -> None:
     """Erase a person's token. Counts and shares stay as they are; the device is a new one if it comes back.
 
     Backups keep the token until they expire.
@@ -79,11 +88,14 @@ def forget(database: str, token: str | None, file: TextIO | None) -> None:
         except InvalidToken as error:
             raise click.UsageError(f"line {number}: {error}" if file else str(error)) from None
 
-    async def run(store: SQLiteStore) -> int:
+    async def run(store: Store) -> int:
         return sum([await store.forget(tokens[i : i + BATCH]) for i in range(0, len(tokens), BATCH)])
 
     forgotten = with_store(database, run)
-    say(f"forgot {forgotten:,} of {len(tokens):,} token{'' if len(tokens) == 1 else 's'}")
+    if as_json:
+        print_json({"tokens": len(tokens), "forgotten": forgotten})
+    else:
+        say(f"forgot {forgotten:,} of {len(tokens):,} token{'' if len(tokens) == 1 else 's'}")
     if forgotten < len(tokens):
         raise click.exceptions.Exit(1)
 

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from abtest import bootstrap
 from abtest import worker as stats_worker
-from abtest.commands.options import limits, option, say, with_store
+from abtest.commands.options import as_json, limits, option, print_json, say, with_store
 from abtest.errors import InvalidSetting
 from abtest.limiting import Proxies
 from abtest.settings import ADDRESS, PORT, PROCESSES, STATS_INTERVAL, Settings
@@ -72,7 +72,7 @@ def serve(database: str, /, interval: float, **options: Any) -> None:
     if supervised():
         _run(_serve(settings, settings.port))
         return
-    with_store(database, _nothing)  # so that what is wrong with the database is said once, before anything starts
+    asyncio.run(bootstrap.check(database))  # what is wrong with it is said once, before anything starts
     held, port = reserve(settings.address, settings.port)
     with held:
         if settings.process_count == 1:
@@ -83,12 +83,13 @@ def serve(database: str, /, interval: float, **options: Any) -> None:
 
 @click.command()
 @interval
-@option("--once", is_flag=True, help="Bring the statistics up to date and end.")
+@option("--once", is_flag=True, help="Bring the statistics up to date and end, even while a worker runs.")
+@as_json
 @click.pass_obj
-def worker(database: str, interval: float, once: bool) -> None:
+def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
     """Start the stats worker alone: it keeps the summary that the pages show.
 
-    Several may run; one works, the others wait for its end.
+    Several may run; one works, the others wait for its end. --json is for --once.
 
     \b
     abtest worker --interval 5
@@ -96,6 +97,9 @@ def worker(database: str, interval: float, once: bool) -> None:
     """
     if once:
         folded = with_store(database, stats_worker.tick)
+        if as_json:
+            print_json({"folded": folded})
+            return
         say(f"folded {folded:,} new device{'' if folded == 1 else 's'} into the statistics")
         return
     asyncio.run(_work(Settings(database=database, stats_interval=interval)))
@@ -147,10 +151,6 @@ async def _work(settings: Settings) -> None:
 def _run(server: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(server)
-
-
-async def _nothing(store: object) -> None:
-    """Opening the store was all."""
 
 
 async def _answers(url: str, stop: asyncio.Event) -> bool:

@@ -6,7 +6,7 @@ import click
 
 from abtest.commands.options import as_json, print_json, print_table, with_store
 from abtest.models import check_token
-from abtest.store.sqlite import SQLiteStore
+from abtest.store.base import Store
 from abtest.verification import VerificationService, Verified
 
 CHECKS = (
@@ -24,7 +24,7 @@ CHECKS = (
 def verify(database: str, as_json: bool) -> None:
     """Recompute every promise from the raw rows; exit 1 and say what broke."""
 
-    async def run(store: SQLiteStore) -> Verified:
+    async def run(store: Store) -> Verified:
         with click.progressbar(length=1, label="verifying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
             def progress(done: int, total: int) -> None:

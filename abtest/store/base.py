@@ -1,6 +1,7 @@
 """What the services need of a store. Each service declares the narrowest of these; one store fulfils them all."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
@@ -50,7 +51,7 @@ class ExperimentStore(Protocol):
         """Every experiment, in the order of creation."""
         ...
 
-    async def add(self, experiments: Sequence[NewExperiment], now: int) -> None:
+    async def add(self, experiments: Sequence[NewExperiment], now: int) -> list[Experiment]:
         """Create all of these or none. Raises Conflict when a key is taken."""
         ...
 
@@ -210,4 +211,25 @@ class AuditStore(Protocol):
 
     async def device(self, token: str) -> DeviceRecord:
         """The device with this token. Raises UnknownDevice."""
+        ...
+
+
+class Store(
+    EnrolmentStore,
+    ExperimentStore,
+    SummaryStore,
+    ConditionStore,
+    FoldingStore,
+    ErasureStore,
+    AuditStore,
+    Protocol,
+):
+    """All of them, and what only commands ask."""
+
+    async def check(self) -> list[str]:
+        """What the store itself finds wrong with what it keeps; nothing when it is sound."""
+        ...
+
+    async def copy(self, target: Path, progress: Callable[[int, int], None]) -> None:
+        """Copy everything, as of one moment, into a new file; `progress` is told parts done and in all."""
         ...

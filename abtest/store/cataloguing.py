@@ -60,7 +60,7 @@ def experiment(connection: Raw, key: str) -> Experiment:
     return _experiment(connection, *row)
 
 
-def add(connection: Raw, new: Sequence[NewExperiment], now: int) -> None:
+def add(connection: Raw, new: Sequence[NewExperiment], now: int) -> list[Experiment]:
     """Create all of these. Raises Conflict when a key is taken."""
     (last_device,) = connection.execute(LAST_DEVICE).fetchone()
     for wanted in new:
@@ -87,6 +87,7 @@ def add(connection: Raw, new: Sequence[NewExperiment], now: int) -> None:
         _add_phase(connection, experiment_id, 1, tuple(variant.weight for variant in wanted.variants), now)
         connection.execute(ADD_STATUS_CHANGE, (experiment_id, status, None, now, last_device))
     connection.execute(RAISE_CONFIG_VERSION)
+    return [experiment(connection, wanted.key) for wanted in new]
 
 
 def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:

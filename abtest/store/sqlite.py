@@ -63,9 +63,9 @@ class SQLiteStore:
         """See ExperimentStore.experiments."""
         return await self._database.read(cataloguing.experiments)
 
-    async def add(self, experiments: Sequence[NewExperiment], now: int) -> None:
+    async def add(self, experiments: Sequence[NewExperiment], now: int) -> list[Experiment]:
         """See ExperimentStore.add."""
-        await self._database.write(cataloguing.add, experiments, now)
+        return await self._database.write(cataloguing.add, experiments, now)
 
     async def change(self, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:
         """See ExperimentStore.change."""
