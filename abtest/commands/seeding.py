@@ -97,10 +97,11 @@ class _Devices:
         """Let every thread end, even one whose server does not answer."""
         self._stop.set()
         with self._lock:
-            for connection in self._connections:
-                if connection.sock is not None:
-                    with suppress(OSError):
-                        connection.sock.shutdown(socket.SHUT_RDWR)
+            connections = list(self._connections)
+        for connection in connections:
+            if connection.sock is not None:
+                with suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
 
     def ask_all(self, tokens: Iterator[str], asked: Callable[[], None]) -> None:
         """Take tokens, which other threads take from as well, and ask for each."""
@@ -128,8 +129,7 @@ class _Devices:
                     self._count(msgspec.json.decode(body, type=dict[str, str]))
                     return
             except (OSError, http.client.HTTPException) as error:
-                self._connections.discard(self._local.connection)
-                self._local.connection = None
+                self._let_go()
                 failure, pause = f"{type(error).__name__}: {error}", 0.2 * 2**attempt
             except msgspec.DecodeError:
                 failure = "answered something that is not an object of texts"
@@ -181,6 +181,11 @@ class _Devices:
         connection.request("GET", self._parts.path.rstrip("/") + PATH, headers={"Device-Token": token})
         response = connection.getresponse()
         return response.status, response.getheader("Retry-After"), response.read()
+
+    def _let_go(self) -> None:
+        with self._lock:
+            self._connections.discard(self._local.connection)
+        self._local.connection = None
 
     def _count(self, values: dict[str, str]) -> None:
         with self._lock:
