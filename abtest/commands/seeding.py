@@ -52,10 +52,11 @@ def seed(count: int, url: str | None, prefix: str | None, concurrency: int, as_j
         click.progressbar(length=count, label="asking", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
         ThreadPoolExecutor(concurrency) as pool,
     ):
-        asking = [pool.submit(devices.ask_all, tokens, lambda: bar.update(1)) for _ in range(min(concurrency, count))]
         try:
-            for thread in asking:
-                thread.result()
+            for asking in [
+                pool.submit(devices.ask_all, tokens, lambda: bar.update(1)) for _ in range(min(concurrency, count))
+            ]:
+                asking.result()
         except KeyboardInterrupt:
             devices.stop()
     seconds = time.monotonic() - began
@@ -175,16 +176,20 @@ class _Devices:
         if connection is None:
             kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
             connection = kind(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT_SECONDS)
-            self._local.connection = connection
+            connection.connect()
             with self._lock:
+                if self.stopped:
+                    connection.close()
+                    raise ConnectionAbortedError("stopped")
                 self._connections.add(connection)
+            self._local.connection = connection
         connection.request("GET", self._parts.path.rstrip("/") + PATH, headers={"Device-Token": token})
         response = connection.getresponse()
         return response.status, response.getheader("Retry-After"), response.read()
 
     def _let_go(self) -> None:
         with self._lock:
-            self._connections.discard(self._local.connection)
+            self._connections.discard(getattr(self._local, "connection", None))
         self._local.connection = None
 
     def _count(self, values: dict[str, str]) -> None:
