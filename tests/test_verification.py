@@ -1,5 +1,6 @@
 """verify sees every kind of damage, each done by hand here."""
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from abtest import worker
 from abtest.models import Change, Status
 from abtest.store.driver import open_raw
 from abtest.store.sqlite import SQLiteStore
-from abtest.verification import VerificationService
+from abtest.verification import Audit, VerificationService
 from tests.scenes import answers, experiment, opened, tokens
 
 DAMAGES = {
@@ -25,10 +26,42 @@ DAMAGES = {
     "UPDATE assignment SET variant_id = 3 WHERE device_id = 9 AND experiment_id = 1": "its variant belongs to",
     "UPDATE phase SET next_position = 7 WHERE id = 1": "the next position is 7, 20 were given",
     "UPDATE phase SET block_counts = '[5, 5]' WHERE id = 1": "the counts before the block are",
-    "DELETE FROM device WHERE id = 9": "device ids: 8 is followed by 10",
+    "DELETE FROM device WHERE id = 9": "device 9: its row is missing",
     "UPDATE summary_variant SET devices = devices + 1 WHERE phase_id = 2": "summary: phase 1 of price",
     "UPDATE summary_hour SET devices = devices - 1 WHERE experiment_id = 2": "summary: price, hour of",
     "UPDATE experiment SET seed = randomblob(32) WHERE id = 1": "gives",
+    "UPDATE assignment SET position = 9000000000000000000 WHERE device_id = 9": "beyond the number of devices",
+    "UPDATE assignment SET position = -1 WHERE device_id = 9": "positions begin with 0",
+    "UPDATE assignment SET variant_id = 99 WHERE device_id = 9": "its variant belongs to another experiment",
+    "UPDATE assignment SET device_id = 0 WHERE device_id = 9": "2 rows of devices or assignments have a device id",
+    "UPDATE assignment SET device_id = 21 WHERE device_id = 9": "2 rows of devices or assignments have a device id",
+    "DELETE FROM device WHERE id = 20": "device 20: its row is missing",
+    "UPDATE device SET id = 40 WHERE id = 20": "1 rows of devices or assignments have a device id",
+    "UPDATE sqlite_sequence SET seq = 19 WHERE name = 'device'": "3 rows of devices or assignments",
+    "UPDATE experiment SET status = 'paused' WHERE id = 2": "price: its status is 'paused' with winner None",
+    "UPDATE experiment SET winner = 'color-1' WHERE id = 1": "color: its status is 'running' with winner 'color-1'",
+    "UPDATE experiment SET algorithm = 2 WHERE id = 1": "color: its allocation is version 2, this program knows 1",
+    "UPDATE experiment SET created_after_device = 99 WHERE id = 1": "color: created after device 99, which never was",
+    "UPDATE status_change SET status = 'resting' WHERE experiment_id = 1": "color: had the unknown status 'resting'",
+    "UPDATE status_change SET winner = 'pink' WHERE experiment_id = 1": "color: had the winner 'pink', which is not",
+    "UPDATE status_change SET after_device = 5 WHERE experiment_id = 1": "but its statuses begin after [5]",
+    "DELETE FROM status_change WHERE experiment_id = 1": "the last change says (None, None)",
+    "UPDATE phase SET created_after_device = 5 WHERE id = 1": "but its phases begin after [5]",
+    "UPDATE phase SET number = 2 WHERE id = 1": "color: its phases are numbered [2]",
+    "DELETE FROM phase WHERE id = 1": "color: its phases are numbered []",
+    "UPDATE phase SET weights = 'nonsense' WHERE id = 1": "color: the weights of phase 1 can't be read",
+    """UPDATE phase SET weights = '["1", "-1"]' WHERE id = 1""": "color: the weights of phase 1 can't be read",
+    """UPDATE phase SET weights = '["1", "NaN"]' WHERE id = 1""": "color: the weights of phase 1 can't be read",
+    """UPDATE phase SET weights = '["1"]' WHERE id = 1""": "color: the weights of phase 1 can't be read",
+    "UPDATE phase SET weights = '7' WHERE id = 1": "color: the weights of phase 1 can't be read",
+    "UPDATE phase SET block_counts = '{' WHERE id = 1": "the counts before the block are ()",
+    "UPDATE variant SET place = 7 WHERE id = 1": "color: the places of its variants are (1, 7)",
+    "DELETE FROM variant WHERE id = 1": "color: the places of its variants are (1,)",
+    "DELETE FROM experiment WHERE id = 1": "device 1 in an unknown experiment: its phase belongs to another",
+    "UPDATE summary SET device_watermark = 21": "summary: counts 21 devices, there were 20",
+    "UPDATE summary SET device_watermark = 19": "summary: phase 1 of color",
+    "DELETE FROM summary": "summary: its row is missing",
+    "UPDATE summary_hour SET hour = 4000000000000000": "hour 4000000000000000 since 1970",
 }
 
 
@@ -54,6 +87,51 @@ async def test_damage_is_seen(tmp_path: Path, statement: str) -> None:
         damage(path, statement)
         verified = await VerificationService(store).verify()
     assert any(DAMAGES[statement] in finding for finding in verified.findings), verified.findings
+
+
+@pytest.mark.parametrize("experiments", [0, 1])
+async def test_an_empty_database_verifies(tmp_path: Path, experiments: int) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment(f"color-{n}", "1", "1") for n in range(experiments)], 1)
+        assert (await VerificationService(store).verify()).broken == 0
+        await answers(store, tokens("a", 3 * (1 - experiments)))
+        assert (await VerificationService(store).verify()).broken == 0
+
+
+async def test_a_database_verifies_while_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("abtest.verification.CHUNK", 10)
+    changes = [Change(status=Status.PAUSED), Change(weights=(Decimal(3), Decimal(2))), Change(status=Status.RUNNING)]
+
+    async def use(store: SQLiteStore) -> None:
+        for number, change in enumerate(20 * changes):
+            await store.change("color", lambda _, change=change: change, 2)  # type: ignore[misc]
+            await answers(store, tokens(f"later-{number}", 7))
+            await worker.tick(store)
+
+    async with opened(tmp_path / "abtest.db") as store:
+        await make(store)
+        using = asyncio.create_task(use(store))
+        verified = []
+        while not using.done():
+            verified.append(await VerificationService(store).verify())
+        await using
+    assert {found.findings for found in verified} == {()}
+    assert len({found.devices for found in verified}) > 2
+
+
+async def test_a_chunk_as_it_must_be_is_not_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    explained: list[int] = []
+    whole = Audit._explain
+    monkeypatch.setattr(
+        Audit, "_explain", lambda self, chunk, taking: explained.append(chunk.after) or whole(self, chunk, taking)
+    )
+    async with opened(tmp_path / "abtest.db") as store:
+        await make(store)
+        await VerificationService(store).verify()
+        assert explained == []
+        damage(tmp_path / "abtest.db", "UPDATE assignment SET position = 30 WHERE device_id = 3")
+        await VerificationService(store).verify()
+        assert explained == [0]
 
 
 async def test_a_whole_life_verifies(tmp_path: Path) -> None:

@@ -1,17 +1,17 @@
-"""Reading back every decision from SQLite: functions on a raw connection, run inside one transaction each."""
+"""Reading back every decision from SQLite: functions on a raw connection, run inside one transaction each.
+
+Whoever audits must not stumble over what is damaged: what can't be read is given as empty.
+"""
 
 import json
-from collections.abc import Iterable
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
+from decimal import InvalidOperation
 
 from abtest import allocation
 from abtest.errors import UnknownDevice
-from abtest.models import Status
 from abtest.store import weights as weight_column
 from abtest.store.base import (
     AssignmentRecord,
+    Chunk,
     DeviceRecord,
     ExperimentRecord,
     Ledger,
@@ -19,8 +19,14 @@ from abtest.store.base import (
     StatusRecord,
 )
 from abtest.store.driver import Raw
+from abtest.store.enrolling import LAST_DEVICE
 
-DEVICES = "SELECT count(*), ifnull(max(id), 0) FROM device"
+DEVICE_ROWS = "SELECT count(*) FROM device"
+
+STRANGERS = """
+SELECT (SELECT count(*) FROM device WHERE id < 1) + (SELECT count(*) FROM device WHERE id > ?1)
+  + (SELECT count(*) FROM assignment WHERE device_id < 1) + (SELECT count(*) FROM assignment WHERE device_id > ?1)
+"""
 
 WATERMARK = "SELECT device_watermark FROM summary"
 
@@ -28,9 +34,9 @@ COUNTED = "SELECT phase_id, variant_id, devices FROM summary_variant"
 
 HOURLY = "SELECT experiment_id, hour, devices FROM summary_hour"
 
-EXPERIMENTS = "SELECT id, key, seed, created_after_device FROM experiment ORDER BY id"
+EXPERIMENTS = "SELECT id, key, status, winner, seed, algorithm, created_after_device FROM experiment ORDER BY id"
 
-VARIANTS = "SELECT id, value FROM variant WHERE experiment_id = ? ORDER BY place"
+VARIANTS = "SELECT id, value, place FROM variant WHERE experiment_id = ? ORDER BY place"
 
 PHASES = """
 SELECT id, number, weights, created_after_device, next_position, block_counts
@@ -39,28 +45,26 @@ FROM phase WHERE experiment_id = ? ORDER BY number
 
 STATUSES = "SELECT status, winner, after_device FROM status_change WHERE experiment_id = ? ORDER BY id"
 
-ENROLLED = """
-SELECT device.id, device.first_seen, assignment.experiment_id, phase_id, variant_id, position
-FROM device LEFT JOIN assignment ON assignment.device_id = device.id
-WHERE device.id > ? AND device.id <= ?
-ORDER BY device.id, assignment.experiment_id
+DEVICES = "SELECT id, first_seen FROM device WHERE id > ? AND id <= ? ORDER BY id"
+
+ASSIGNMENTS = """
+SELECT device_id, experiment_id, phase_id, variant_id, position
+FROM assignment WHERE device_id > ? AND device_id <= ? ORDER BY device_id, experiment_id
 """
 
-ENROLLED_BY_TOKEN = """
-SELECT device.id, device.first_seen, assignment.experiment_id, phase_id, variant_id, position
-FROM device LEFT JOIN assignment ON assignment.device_id = device.id
-WHERE device.token = ?
-ORDER BY assignment.experiment_id
-"""
+DEVICE = "SELECT id, first_seen FROM device WHERE token = ?"
 
 
 def ledger(connection: Raw) -> Ledger:
     """What the assignments must agree with."""
-    devices, last_device = connection.execute(DEVICES).fetchone()
-    (watermark,) = connection.execute(WATERMARK).fetchone()
+    (devices,) = connection.execute(DEVICE_ROWS).fetchone()
+    (last_device,) = connection.execute(LAST_DEVICE).fetchone()
+    (strangers,) = connection.execute(STRANGERS, (last_device,)).fetchone()
+    (watermark,) = connection.execute(WATERMARK).fetchone() or (None,)
     return Ledger(
         devices=devices,
         last_device=last_device,
+        strangers=strangers,
         experiments=tuple(_experiment(connection, *row) for row in connection.execute(EXPERIMENTS).fetchall()),
         watermark=watermark,
         counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
@@ -68,53 +72,67 @@ def ledger(connection: Raw) -> Ledger:
     )
 
 
-def devices(connection: Raw, after: int, upto: int) -> list[DeviceRecord]:
-    """The devices with after < id <= upto, ascending, with their assignments."""
-    return _devices(connection.execute(ENROLLED, (after, upto)))
+def chunk(connection: Raw, after: int, upto: int) -> Chunk:
+    """The devices with after < id <= upto, and their assignments."""
+    return Chunk(
+        after=after,
+        upto=upto,
+        devices=connection.execute(DEVICES, (after, upto)).fetchall(),
+        assignments=connection.execute(ASSIGNMENTS, (after, upto)).fetchall(),
+    )
 
 
 def device(connection: Raw, token: str) -> DeviceRecord:
     """The device with this token. Raises UnknownDevice."""
-    found = _devices(connection.execute(ENROLLED_BY_TOKEN, (token,)))
-    if not found:
+    found = connection.execute(DEVICE, (token,)).fetchone()
+    if found is None:
         raise UnknownDevice("no device has asked with this token")
-    return found[0]
+    id, first_seen = found
+    rows = connection.execute(ASSIGNMENTS, (id - 1, id))
+    return DeviceRecord(id, first_seen, tuple(AssignmentRecord(*row[1:]) for row in rows))
 
 
-def _devices(rows: Iterable[Any]) -> list[DeviceRecord]:
-    return [
-        DeviceRecord(
-            id=id,
-            first_seen=first_seen,
-            assignments=tuple(AssignmentRecord(*row[2:]) for row in group if row[2] is not None),
-        )
-        for (id, first_seen), group in groupby(rows, key=itemgetter(0, 1))
-    ]
-
-
-def _experiment(connection: Raw, id: int, key: str, seed: bytes, created_after_device: int) -> ExperimentRecord:
+def _experiment(
+    connection: Raw,
+    id: int,
+    key: str,
+    status: str,
+    winner: str | None,
+    seed: bytes,
+    algorithm: int,
+    created_after_device: int,
+) -> ExperimentRecord:
     variants = connection.execute(VARIANTS, (id,)).fetchall()
     phases = [
-        PhaseRecord(
-            id=phase,
-            number=number,
-            weights=allocation.lowest_terms(weight_column.load(weights)),
-            created_after_device=after,
-            next_position=next_position,
-            counts=tuple(json.loads(counts)),
-        )
+        PhaseRecord(phase, number, _weights(weights), after, next_position, _counts(counts))
         for phase, number, weights, after, next_position, counts in connection.execute(PHASES, (id,))
     ]
     return ExperimentRecord(
         id=id,
         key=key,
+        status=status,
+        winner=winner,
         seed=seed,
+        algorithm=algorithm,
         created_after_device=created_after_device,
-        values=tuple(value for _, value in variants),
-        variants=tuple(variant for variant, _ in variants),
+        values=tuple(value for _, value, _ in variants),
+        variants=tuple(variant for variant, _, _ in variants),
+        places=tuple(place for _, _, place in variants),
         phases=tuple(phases),
-        statuses=tuple(
-            StatusRecord(Status(status), winner, after)
-            for status, winner, after in connection.execute(STATUSES, (id,))
-        ),
+        statuses=tuple(StatusRecord(*row) for row in connection.execute(STATUSES, (id,))),
     )
+
+
+def _weights(text: str) -> allocation.Weights:
+    try:
+        return allocation.lowest_terms(weight_column.load(text))
+    except (ValueError, TypeError, OverflowError, InvalidOperation):
+        return ()
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    try:
+        counts = tuple(json.loads(text))
+    except (ValueError, TypeError):
+        return ()
+    return counts if all(type(count) is int for count in counts) else ()

@@ -7,7 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.allocation import Weights
-from abtest.models import Change, Experiment, NewExperiment, Status
+from abtest.models import Change, Experiment, NewExperiment
 
 
 class Enrolment(Struct, frozen=True):
@@ -135,7 +135,10 @@ class ErasureStore(Protocol):
 
 
 class PhaseRecord(Struct, frozen=True):
-    """A phase as it is stored. `counts`: per variant before the block in which `next_position` lies."""
+    """A phase as it is stored. `counts`: per variant before the block in which `next_position` lies.
+
+    `weights` and `counts` are empty when what is stored can't be read.
+    """
 
     id: int
     number: int
@@ -146,22 +149,26 @@ class PhaseRecord(Struct, frozen=True):
 
 
 class StatusRecord(Struct, frozen=True):
-    """A status that holds for the devices after `after_device`, until the next one."""
+    """A status that holds for the devices after `after_device`, until the next one. It is stored as a word."""
 
-    status: Status
+    status: str
     winner: str | None
     after_device: int
 
 
 class ExperimentRecord(Struct, frozen=True):
-    """All that decided an experiment's assignments. `variants`: ids in the order of the values."""
+    """All that decided an experiment's assignments. `variants`: ids in the order of the values and places."""
 
     id: int
     key: str
+    status: str
+    winner: str | None
     seed: bytes
+    algorithm: int
     created_after_device: int
     values: tuple[str, ...]
     variants: tuple[int, ...]
+    places: tuple[int, ...]
     phases: tuple[PhaseRecord, ...]
     statuses: tuple[StatusRecord, ...]
 
@@ -169,16 +176,34 @@ class ExperimentRecord(Struct, frozen=True):
 class Ledger(Struct, frozen=True):
     """What the assignments must agree with, from one snapshot.
 
-    `devices`: how many device rows there are; `last_device`: the highest id.
-    `watermark`, `counted`, `hourly`: the summary, by (phase id, variant id) and by (experiment id, hour).
+    `devices`: how many device rows there are; `last_device`: the highest id that was ever given; `strangers`: rows of
+    devices and of assignments with an id that never was. `watermark` (None when its row is missing), `counted`,
+    `hourly`: the summary, by (phase id, variant id) and by (experiment id, hour).
     """
 
     devices: int
     last_device: int
+    strangers: int
     experiments: tuple[ExperimentRecord, ...]
-    watermark: int
+    watermark: int | None
     counted: Mapping[tuple[int, int], int]
     hourly: Mapping[tuple[int, int], int]
+
+
+AssignmentRow = tuple[int, int, int, int, int | None]
+"""Ids of device, experiment, phase and variant, and the position: a tuple, since verify compares millions of them."""
+
+
+class Chunk(Struct, frozen=True):
+    """The devices with after < id <= upto as (id, first seen in milliseconds), ascending, and their assignments.
+
+    The assignments ascend by device and experiment; they are there even where a device's row is not.
+    """
+
+    after: int
+    upto: int
+    devices: list[tuple[int, int]]
+    assignments: list[AssignmentRow]
 
 
 class AssignmentRecord(Struct, frozen=True):
@@ -205,8 +230,8 @@ class AuditStore(Protocol):
         """What the assignments must agree with."""
         ...
 
-    async def devices(self, after: int, upto: int) -> list[DeviceRecord]:
-        """The devices with after < id <= upto, ascending. They never change, so chunks need no common snapshot."""
+    async def chunk(self, after: int, upto: int) -> Chunk:
+        """Some devices. What is stored of them never changes, so chunks need no common snapshot."""
         ...
 
     async def device(self, token: str) -> DeviceRecord:

@@ -6,7 +6,7 @@ from pathlib import Path
 from abtest.errors import Unavailable
 from abtest.models import Change, Experiment, NewExperiment
 from abtest.store import auditing, backup, cataloguing, enrolling, erasing, summarising
-from abtest.store.base import Condition, DeviceRecord, Enrolment, Ledger, Summary
+from abtest.store.base import Chunk, Condition, DeviceRecord, Enrolment, Ledger, Summary
 from abtest.store.database import Database
 from abtest.store.driver import Raw
 
@@ -95,9 +95,9 @@ class SQLiteStore:
         """See AuditStore.ledger."""
         return await self._database.read(auditing.ledger)
 
-    async def devices(self, after: int, upto: int) -> list[DeviceRecord]:
-        """See AuditStore.devices."""
-        return await self._database.read(auditing.devices, after, upto)
+    async def chunk(self, after: int, upto: int) -> Chunk:
+        """See AuditStore.chunk."""
+        return await self._database.read(auditing.chunk, after, upto)
 
     async def device(self, token: str) -> DeviceRecord:
         """See AuditStore.device."""
