@@ -29,12 +29,10 @@ QUERIES = {
     ),
     "enrolment over time": (summarising.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
     "one experiment": (cataloguing.EXPERIMENT, ("color",), ["experiment USING INDEX"]),
-    "devices to audit": (
-        auditing.ENROLLED,
-        (1, 2),
-        ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
-    ),
-    "one device": (auditing.ENROLLED_BY_TOKEN, ("a",), ["device USING INDEX", "assignment USING PRIMARY KEY"]),
+    "devices to audit": (auditing.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "assignments to audit": (auditing.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "one device": (auditing.DEVICE, ("a",), ["device USING INDEX"]),
+    "strangers": (auditing.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),
 }
 
 
