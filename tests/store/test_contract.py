@@ -10,6 +10,7 @@ from tornado.ioloop import IOLoop
 
 from abtest.errors import Conflict, UnknownExperiment
 from abtest.models import Change, Status
+from abtest.store.base import AssignmentRecord
 from abtest.store.sqlite import SQLiteStore
 from tests.scenes import answers, experiment, opened, tokens
 
@@ -125,7 +126,9 @@ async def test_a_device_is_found_with_all_its_assignments(store: SQLiteStore) ->
     ledger, device = await store.ledger(), await store.device("a-2")
     assert (ledger.devices, ledger.last_device, device.id) == (3, 3, 3)
     assert [assignment.position for assignment in device.assignments] == [2, 2]
-    assert await store.devices(after=2, upto=9) == [device]
+    chunk = await store.chunk(after=2, upto=9)
+    assert chunk.devices == [(3, device.first_seen)]
+    assert [AssignmentRecord(*row[1:]) for row in chunk.assignments] == list(device.assignments)
 
 
 async def test_one_store_at_a_time_holds_the_lease(store: SQLiteStore, tmp_path: Path) -> None:
