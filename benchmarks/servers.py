@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
@@ -35,6 +36,12 @@ class Server:
         """Resident bytes of the process, as the system counts them."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+    def metric(self, name: str) -> float:
+        """A line of /metrics."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
 
 def free_port() -> int:
@@ -104,10 +111,13 @@ def ask(server: Server, token: str) -> dict[str, str]:
 @contextmanager
 def _running(line: list[str], port: int, core: int | None, slow: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
     pinned = [] if core is None else ["taskset", "-c", str(core)]
-    environment = dict(os.environ)
-    if slow:
-        environment["LD_PRELOAD"] = str(slow_disk())
-    process = subprocess.Popen(pinned + line, cwd=HERE.parent, env=environment, stderr=subprocess.DEVNULL)
+    with TemporaryDirectory() as path:
+        environment = os.environ | ({"LD_PRELOAD": str(slow_disk(Path(path)))} if slow else {})
+        yield from _answering([*pinned, *line], port, environment)
+
+
+def _answering(line: list[str], port: int, environment: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    process = subprocess.Popen(line, cwd=HERE.parent, env=environment, stderr=subprocess.DEVNULL)
     try:
         while process.poll() is None:
             try:
@@ -123,11 +133,8 @@ def _running(line: list[str], port: int, core: int | None, slow: bool = False) -
         process.wait()
 
 
-def slow_disk() -> Path:
+def slow_disk(path: Path) -> Path:
     """The compiled shim. Raises CalledProcessError without a C compiler."""
-    library = Path(tempfile.gettempdir()) / "abtest-slow-disk.so"
-    source = HERE / "slow_disk.c"
-    if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
-        line = ["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"]
-        subprocess.run(line, check=True)
+    library = path / "slow_disk.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, HERE / "slow_disk.c", "-ldl"], check=True)
     return library
