@@ -25,16 +25,18 @@ def main(quick: bool, names: tuple[str, ...], json_file: Path | None, plot_file:
         if shutil.which(program) is None:
             raise click.ClickException(f"{program} is needed: apt-get install {package}")
     results: list[Result] = []
-    for case in CASES:
-        if names and case.__name__ not in names:
-            continue
-        for result in case(QUICK if quick else FULL, lambda text: click.echo(f"... {text}", err=True)):
-            results.append(result)
-            click.echo(line(result))
-    if json_file:
-        json_file.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n", encoding="utf-8")
-    if plot_file:
-        plot_file.write_text(plot(results), encoding="utf-8")
+    try:
+        for case in CASES:
+            if names and case.__name__ not in names:
+                continue
+            for result in case(QUICK if quick else FULL, lambda text: click.echo(f"... {text}", err=True)):
+                results.append(result)
+                click.echo(line(result))
+    finally:  # what was measured before a case failed is worth keeping
+        if json_file:
+            json_file.write_text(json.dumps([asdict(each) for each in results], indent=2) + "\n", encoding="utf-8")
+        if plot_file:
+            plot_file.write_text(plot(results), encoding="utf-8")
     missed = [result for result in results if result.met is False]
     click.echo(f"{len(results)} figures, {len(missed)} goals missed")
     sys.exit(bool(missed))

@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 
 from benchmarks.servers import HERE, Server
@@ -36,7 +37,7 @@ def start(
         "wrk",
         "-t1",
         f"-c{connections}",
-        f"-d{seconds:g}",
+        f"-d{ceil(seconds)}",
         "--latency",
         "-s",
         str(HERE / f"{script}.lua"),
