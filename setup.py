@@ -10,6 +10,7 @@ RUN_TIME = [
     "click>=8.2",
     "msgspec>=0.20",
     "prometheus_client>=0.26",
+    "scipy>=1.15",  # scipy.special alone: quantiles and tails of distributions
     "uvloop>=0.22",
 ]
 DEVELOPMENT = [
@@ -18,6 +19,9 @@ DEVELOPMENT = [
     "hypothesis>=6.150",
     "openapi-spec-validator>=0.8",
     "playwright>=1.60",
+    "statsmodels>=0.14",  # an oracle for the tests of abtest.inference
+    "numpy>=2",  # simulations in the tests of abtest.inference
+    "scipy-stubs>=1.15",
     "ruff>=0.15",
     "mypy>=2",
     "build>=1.3",
@@ -37,6 +41,7 @@ setup(
     packages=[
         "abtest",
         "abtest.commands",
+        "abtest.inference",
         "abtest.store",
         "abtest.templates",
         "abtest.web",

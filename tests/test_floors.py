@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "clock", "settings", "models", "allocation"},
+    {"errors", "clock", "settings", "models", "allocation", "inference"},
     {"store"},
     {"batching", "limiting", "enrolment", "experiments", "reports", "verification", "simulation"},
     {"web", "worker"},
