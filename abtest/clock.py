@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 HOUR = 3_600_000
+DAY = 24 * HOUR
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -16,6 +17,11 @@ def now() -> int:
 def moment(milliseconds: int) -> datetime:
     """The same as a datetime in UTC."""
     return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def milliseconds(moment: datetime) -> int:
+    """A datetime with a time zone in whole milliseconds, rounded down."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def iso(milliseconds: int) -> str:

@@ -1,22 +1,19 @@
 """Token -> answer. What a device was answered never changes, so it is decided once and cached."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from time import monotonic
-from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from abtest import clock
 from abtest.batching import Batches
-from abtest.errors import AbtestError, StorageError, TooManyDevices, Unavailable
+from abtest.errors import AbtestError, TooManyDevices, Unavailable
 from abtest.limiting import Limiter, Rate
 from abtest.models import check_token
 from abtest.store.base import Enrolment, EnrolmentStore
-
-T = TypeVar("T")
 
 
 class Answer(Struct, frozen=True):
@@ -58,7 +55,6 @@ class EnrolmentService:
         self._enrolling = Batches[str, str | None, Answer](self._enrol, limits.batch, limits.queue, limits.deadline)
         self._finding = Batches[str, None, Answer | None](self._find, limits.batch, limits.queue, limits.deadline)
         self.draining = False
-        self.failure: StorageError | None = None
 
     @property
     def waiting(self) -> int:
@@ -117,7 +113,7 @@ class EnrolmentService:
 
     async def refresh(self) -> None:
         """Drop what is cached if an experiment changed since it was read."""
-        self._notice(await self._trusted(self._store.config_version()))
+        self._notice(await self._store.config_version())
 
     async def _only_known(self, token: str, wait: int) -> Answer:
         answer = await self.find(token)
@@ -131,7 +127,7 @@ class EnrolmentService:
         new: Collection[str] = ()
         began = monotonic()
         try:
-            enrolment = await self._trusted(self._store.enrol(tokens, clock.now()))
+            enrolment = await self._store.enrol(tokens, clock.now())
             new = enrolment.new
             self._decided(len(tokens), len(new), monotonic() - began)
             return self._remember(enrolment)
@@ -148,17 +144,7 @@ class EnrolmentService:
         return {token: known.get(token) for token in tokens}
 
     async def _known(self, tokens: Sequence[str]) -> dict[str, Answer]:
-        return self._remember(await self._trusted(self._store.find(tokens)))
-
-    async def _trusted(self, asked: Awaitable[T]) -> T:
-        """What the store gives. Once it failed, nothing that it says is believed: this process must end."""
-        try:
-            given = await asked
-        except StorageError as error:
-            self.failure = self.failure or error
-        if self.failure is not None:
-            raise self.failure
-        return given
+        return self._remember(await self._store.find(tokens))
 
     def _remember(self, enrolment: Enrolment) -> dict[str, Answer]:
         """The answers of an enrolment, kept in the cache unless they are older than what is there."""

@@ -33,6 +33,24 @@ class InvalidExperiment(AbtestError):
     code = "invalid_experiment"
 
 
+class InvalidJson(AbtestError):
+    """A request's body is not JSON, or has a key twice."""
+
+    code = "invalid_json"
+
+
+class InvalidEvent(AbtestError):
+    """A field of an event can't be accepted; the message names it."""
+
+    code = "invalid_field"
+
+
+class UnsupportedType(AbtestError):
+    """A request's body is not said to be application/json."""
+
+    code = "unsupported_media_type"
+
+
 class TooLarge(AbtestError):
     """A request's body is over the limit."""
 

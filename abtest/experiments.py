@@ -16,7 +16,10 @@ from abtest.models import (
     NewExperiment,
     Status,
     Variant,
+    check_baseline,
+    check_planned,
     in_order,
+    parse_metrics,
     parse_weight,
 )
 from abtest.store.base import ExperimentStore
@@ -106,6 +109,28 @@ class ExperimentService:
 
         return await self._change(key, rule)
 
+    async def measure(
+        self, key: str, metrics: Sequence[str] = (), baseline: str | None = None, planned: int | None = None
+    ) -> Experiment:
+        """Judge an experiment by these metrics, the first of which is the primary one, against this baseline.
+
+        What is not given stays. `planned`, a number of devices, only before the first one is enrolled: a plan that is
+        made after looking protects from nothing.
+        """
+        wanted = parse_metrics(metrics) if metrics else None
+        check_planned(planned)
+
+        def rule(experiment: Experiment) -> Change:
+            check_baseline(baseline, experiment.values)
+            if planned is not None and experiment.enrolled:
+                raise Conflict(
+                    f"{key} has {experiment.enrolled:,} devices; a number can be planned only before the first one",
+                    code="impossible_transition",
+                )
+            return Change(metrics=wanted, baseline=baseline, planned=planned)
+
+        return await self._change(key, rule)
+
     async def _move(self, key: str, verb: str, allowed: set[Status], to: Status) -> Experiment:
         def rule(experiment: Experiment) -> Change:
             _require(experiment, verb, allowed)
@@ -133,6 +158,8 @@ class _Experiment(Struct, forbid_unknown_fields=True):
     description: str = ""
     metrics: list[str] = []
     draft: bool = False
+    baseline: str | None = None
+    planned: int | None = None
 
 
 class _File(Struct, forbid_unknown_fields=True):
@@ -161,6 +188,8 @@ def parse_toml(text: str) -> list[NewExperiment]:
             ),
             metrics=tuple(experiment.metrics),
             draft=experiment.draft,
+            baseline=experiment.baseline,
+            planned=experiment.planned,
         ).checked()
         for experiment in wanted.experiments
     ]

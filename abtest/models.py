@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 from unicodedata import category
 
 from msgspec import Struct
@@ -15,10 +16,13 @@ from abtest.errors import InvalidExperiment, InvalidToken
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
 WEIGHT = re.compile(r"(\d{1,7}(?:\.\d+)?|\.\d+)%?")
-METRIC = re.compile(r"(conversion|amount):[a-z0-9][a-z0-9_.-]{0,63}")
+METRIC = re.compile(r"(conversion|amount):([a-z0-9][a-z0-9_.-]{0,63})(?:/([1-9]\d{0,2})d)?")
+AMOUNT_UNITS = 10_000
+"""An amount of 1 in the whole numbers that are stored."""
 MOST_VARIANTS = 20
 LONGEST_VALUE = 256
 LONGEST_DESCRIPTION = 1000
+MOST_PLANNED = 10**12
 
 
 class Status(StrEnum):
@@ -38,6 +42,30 @@ class Variant(Struct, frozen=True):
     weight: Decimal
 
 
+class Event(Struct, frozen=True):
+    """Something that happened on a device. `amount` in units of 1/10000; `at` in milliseconds, as the device says."""
+
+    id: str
+    name: str
+    experiment: str | None = None
+    amount: int | None = None
+    at: int | None = None
+
+
+class Metric(Struct, frozen=True):
+    """What an experiment is judged by: whether an event happened, or the sum of its amounts.
+
+    `window_days`: only what happens in so many days from first seen counts; None is no limit.
+    """
+
+    kind: Literal["conversion", "amount"]
+    event: str
+    window_days: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.event}" + (f"/{self.window_days}d" if self.window_days else "")
+
+
 class NewExperiment(Struct, frozen=True):
     """An experiment as it was asked for, checked by `checked`."""
 
@@ -46,6 +74,8 @@ class NewExperiment(Struct, frozen=True):
     description: str = ""
     metrics: tuple[str, ...] = ()
     draft: bool = False
+    baseline: str | None = None
+    planned: int | None = None
 
     def checked(self) -> "NewExperiment":
         """Itself. Raises InvalidExperiment that says what can't be accepted, and where."""
@@ -57,9 +87,9 @@ class NewExperiment(Struct, frozen=True):
         if len(self.description) > LONGEST_DESCRIPTION:
             raise InvalidExperiment(f"description: at most {LONGEST_DESCRIPTION} characters")
         _check_text(self.description, "description: a text")
-        for metric in self.metrics:
-            if not METRIC.fullmatch(metric):
-                raise InvalidExperiment("metric: conversion:EVENT or amount:EVENT, such as conversion:purchase")
+        parse_metrics(self.metrics)
+        check_baseline(self.baseline, [variant.value for variant in self.variants])
+        check_planned(self.planned)
         return self
 
 
@@ -78,7 +108,12 @@ class Phase(Struct, frozen=True):
 
 
 class Experiment(Struct, frozen=True):
-    """An experiment as it stands. Times are milliseconds since 1970-01-01 UTC."""
+    """An experiment as it stands. Times are milliseconds since 1970-01-01 UTC.
+
+    `metrics`: the primary one first; `primary_changed_at`: when another became that after devices had been enrolled.
+    `baseline`: the value that the others are compared with, None for the first. `planned`: devices in all, if so many
+    were planned.
+    """
 
     id: int
     key: str
@@ -88,8 +123,21 @@ class Experiment(Struct, frozen=True):
     created_after_device: int
     values: tuple[str, ...]
     phases: tuple[Phase, ...]
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     winner: str | None = None
+    baseline: str | None = None
+    planned: int | None = None
+    primary_changed_at: int | None = None
+
+    @property
+    def baseline_place(self) -> int:
+        """Where the baseline stands among the values."""
+        return 0 if self.baseline is None else self.values.index(self.baseline)
+
+    @property
+    def enrolled(self) -> int:
+        """Devices that were enrolled in all phases."""
+        return sum(phase.enrolled for phase in self.phases)
 
     @property
     def phase(self) -> Phase:
@@ -103,6 +151,9 @@ class Change(Struct, frozen=True):
     status: Status | None = None
     winner: str | None = None
     weights: tuple[Decimal, ...] | None = None
+    metrics: tuple[Metric, ...] | None = None
+    baseline: str | None = None
+    planned: int | None = None
 
 
 def check_token(token: str) -> str:
@@ -121,6 +172,39 @@ def parse_weight(text: str, where: str = "weight") -> Decimal:
     if -int(weight.as_tuple().exponent) > 4:
         raise InvalidExperiment(f"{where}: at most 4 decimals")
     return weight
+
+
+def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
+    """Metrics from KIND:EVENT, or KIND:EVENT/DAYSd with a window; the first is the primary one.
+
+    Raises InvalidExperiment.
+    """
+    metrics = []
+    for place, text in enumerate(texts, start=1):
+        match = METRIC.fullmatch(text)
+        if not match or match[2] == "exposure":
+            raise InvalidExperiment(
+                f"metric {place}: conversion:EVENT or amount:EVENT, such as conversion:purchase; "
+                "with a window of 14 days conversion:purchase/14d"
+            )
+        metrics.append(
+            Metric("amount" if match[1] == "amount" else "conversion", match[2], int(match[3] or 0) or None)
+        )
+    if len(set(metrics)) < len(metrics):
+        raise InvalidExperiment("metrics: one is given twice")
+    return tuple(metrics)
+
+
+def check_baseline(baseline: str | None, values: Sequence[str]) -> None:
+    """Raises InvalidExperiment when the baseline is not one of the values."""
+    if baseline is not None and baseline not in values:
+        raise InvalidExperiment(f"baseline: {baseline!r} is not a value of this experiment")
+
+
+def check_planned(planned: int | None) -> None:
+    """Raises InvalidExperiment when this can't be a number of devices."""
+    if planned is not None and not 1 <= planned <= MOST_PLANNED:
+        raise InvalidExperiment(f"planned: a number of devices from 1 to {MOST_PLANNED:,}")
 
 
 def check_variants(variants: Sequence[Variant]) -> None:

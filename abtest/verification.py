@@ -1,13 +1,14 @@
 """Proves the promises from the database alone, and tells why a device has what it has."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, repeat
 
 from msgspec import Struct
 
 from abtest import allocation, clock
 from abtest.models import Status
+from abtest.recounting import differences, named_day, recount
 from abtest.store.base import (
     AssignmentRecord,
     AssignmentRow,
@@ -64,7 +65,7 @@ class VerificationService:
         for after, upto in _ranges(ledger):
             audit.chunk(await self._store.chunk(after, upto))
             progress(upto, ledger.last_device)
-        return audit.close()
+        return audit.close(await recount(self._store))
 
     async def why(self, token: str) -> Explanation:
         """Everything about one device. Raises UnknownDevice."""
@@ -99,6 +100,7 @@ class Audit:
         self._assignments = 0
         self._counted: Counter[tuple[int, int]] = Counter()
         self._hourly: Counter[tuple[int, int]] = Counter()
+        self._daily: Counter[tuple[int, int, int]] = Counter()
         self._findings: list[str] = []
         self._broken = 0
         for finding in _structure(ledger):
@@ -111,12 +113,14 @@ class Audit:
         if not self._as_it_must_be(chunk, taking):
             self._explain(chunk, taking)
 
-    def close(self) -> Verified:
-        """After the last device: what is left to compare, and the result."""
+    def close(self, others: Sequence[str] = ()) -> Verified:
+        """After the last device: what is left to compare, and the result, with what others found."""
         for phase in self._phases.values():
             for finding in phase.end():
                 self._report(finding)
         self._compare_summary()
+        for finding in others:
+            self._report(finding)
         return Verified(
             devices=self._ledger.devices,
             assignments=self._assignments,
@@ -137,14 +141,16 @@ class Audit:
             if step is None or chunk.assignments[place :: len(taking)] != _rows(ids, each, step):
                 return False
             drawn.append((each, phase, step))
-        counted = [first_seen // clock.HOUR for id, first_seen in chunk.devices if id <= self._watermark]
-        hours = Counter(counted)
+        counted = [first_seen for id, first_seen in chunk.devices if id <= self._watermark]
+        hours = Counter(first_seen // clock.HOUR for first_seen in counted)
+        days = [first_seen // clock.DAY for first_seen in counted]
         for each, phase, step in drawn:
             if each.winner is not None:
                 continue
             phase.go(step)
-            for variant, count in Counter(step.variants[: len(counted)]).items():
+            for (variant, day), count in Counter(zip(step.variants, days, strict=False)).items():
                 self._counted[each.phase_id, variant] += count
+                self._daily[each.phase_id, variant, day] += count
             for hour, count in hours.items():
                 self._hourly[each.experiment_id, hour] += count
         return True
@@ -184,6 +190,7 @@ class Audit:
             self._counted[phase_id, variant] += 1
             if first_seen is not None:
                 self._hourly[experiment_id, first_seen // clock.HOUR] += 1
+                self._daily[phase_id, variant, first_seen // clock.DAY] += 1
 
     def _decision(self, where: str, row: AssignmentRow, expected: "_Taking") -> None:
         _, _, phase_id, variant, position = row
@@ -199,13 +206,19 @@ class Audit:
             self._report("summary: its row is missing")
         elif self._watermark > self._ledger.last_device:
             self._report(f"summary: counts {self._watermark} devices, there were {self._ledger.last_device}")
-        for (phase_id, variant_id), counted, stored in _differences(self._counted, self._ledger.counted):
-            phase = self._phases.get(phase_id)
-            where = f"phase {phase.record.number} of {phase.experiment.key}" if phase else "an unknown phase"
-            self._report(f"summary: {where}, variant {variant_id}: {stored} devices, the rows say {counted}")
-        for (experiment_id, hour), counted, stored in _differences(self._hourly, self._ledger.hourly):
+        for (phase_id, variant_id), counted, stored in differences(self._counted, self._ledger.counted):
+            where = f"{self._phase(phase_id)}, variant {variant_id}"
+            self._report(f"summary: {where}: {stored} devices, the rows say {counted}")
+        for (phase_id, variant_id, day), counted, stored in differences(self._daily, self._ledger.daily):
+            where = f"{self._phase(phase_id)}, variant {variant_id}, {named_day(day)}"
+            self._report(f"summary: {where}: {stored} devices, the rows say {counted}")
+        for (experiment_id, hour), counted, stored in differences(self._hourly, self._ledger.hourly):
             where = f"{self._key(experiment_id)}, {_hour(hour)}"
             self._report(f"summary: {where}: {stored} devices, the rows say {counted}")
+
+    def _phase(self, phase_id: int) -> str:
+        phase = self._phases.get(phase_id)
+        return f"phase {phase.record.number} of {phase.experiment.key}" if phase else "an unknown phase"
 
     def _key(self, experiment_id: int) -> str:
         experiment = self._experiments.get(experiment_id)
@@ -421,12 +434,3 @@ def _hour(hour: int) -> str:
         return f"hour of {clock.iso(hour * clock.HOUR)}"
     except OverflowError:
         return f"hour {hour} since 1970"
-
-
-def _differences(
-    counted: Mapping[tuple[int, int], int], stored: Mapping[tuple[int, int], int]
-) -> Iterator[tuple[tuple[int, int], int, int]]:
-    """What is not the same in both, as (where, counted, stored)."""
-    for where in sorted(counted.keys() | stored.keys()):
-        if counted.get(where, 0) != stored.get(where, 0):
-            yield where, counted.get(where, 0), stored.get(where, 0)

@@ -10,10 +10,10 @@ from abtest.models import NewExperiment, Variant
 from abtest.store.sqlite import SQLiteStore
 
 
-def experiment(key: str, *weights: str, draft: bool = False) -> NewExperiment:
+def experiment(key: str, *weights: str, draft: bool = False, metrics: Sequence[str] = ()) -> NewExperiment:
     """An experiment whose values are key-0, key-1 and so on."""
     variants = tuple(Variant(f"{key}-{place}", Decimal(weight)) for place, weight in enumerate(weights))
-    return NewExperiment(key=key, variants=variants, draft=draft)
+    return NewExperiment(key=key, variants=variants, draft=draft, metrics=tuple(metrics))
 
 
 def tokens(prefix: str, number: int) -> list[str]:

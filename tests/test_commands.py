@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from abtest.commands import abtest, main
 from abtest.errors import AbtestError
+from abtest.store import migrations
 from abtest.store.driver import open_raw
 
 Run = Callable[..., Result]
@@ -119,7 +120,7 @@ def test_verify_tells_what_broke_and_exits_1(run: Run) -> None:
 
 
 def test_db_check_finds_damage_and_migrate_names_the_schema(run: Run, tmp_path: Path) -> None:
-    assert run("db", "migrate").stdout == "abtest.db has schema 1\n"
+    assert run("db", "migrate").stdout == f"abtest.db has schema {migrations.newest()}\n"
     assert run("db", "check").stdout == "the file is sound\n"
     run("experiments", "add", "color", *COLOR)
     connection = open_raw(Path("abtest.db"))

@@ -7,9 +7,20 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "clock", "settings", "models", "allocation", "inference"},
+    {"errors", "clock", "settings", "models", "metrics", "allocation", "inference"},
     {"store"},
-    {"batching", "limiting", "enrolment", "experiments", "reports", "verification", "simulation"},
+    {
+        "batching",
+        "limiting",
+        "enrolment",
+        "experiments",
+        "reports",
+        "results",
+        "tracking",
+        "recounting",
+        "verification",
+        "simulation",
+    },
     {"web", "worker"},
     {"bootstrap", "recovery", "supervisor", "commands", "__main__"},
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from abtest import worker
-from abtest.models import Change, Status
+from abtest.models import Change, Event, Status
 from abtest.store.driver import open_raw
 from abtest.store.sqlite import SQLiteStore
 from abtest.verification import Audit, VerificationService
@@ -61,13 +61,31 @@ DAMAGES = {
     "UPDATE summary SET device_watermark = 21": "summary: counts 21 devices, there were 20",
     "UPDATE summary SET device_watermark = 19": "summary: phase 1 of color",
     "DELETE FROM summary": "summary: its row is missing",
+    "UPDATE summary_day SET devices = devices + 1 WHERE phase_id = 1": "summary: phase 1 of color, variant 1, day",
+    "UPDATE summary_day SET exposed = 77 WHERE phase_id = 1": "77 exposed, the events say",
+    "UPDATE summary_metric SET converters = 9 WHERE metric_id = 1": "converters is 9, the events say",
+    "UPDATE summary_metric SET squares = '1' WHERE metric_id = 2": "squares is 1, the events say",
+    "UPDATE summary_metric SET total = 'x' WHERE metric_id = 2": "total is 0, the events say",
+    "UPDATE summary_metric SET first_at = 9": "its events lie outside of its first and last time",
+    "UPDATE summary_happened SET events = 7": "7 events happened, the events say",
+    "UPDATE metric_device SET total = 3 WHERE device_id = 10": "device 10, amount:purchase of color: its total is 3",
+    "DELETE FROM metric_device WHERE device_id = 10": "device 10, amount:purchase of color: its total is 0",
+    "DELETE FROM exposed WHERE device_id = 9": "device 9: its exposure to experiment 1 is not kept",
+    "INSERT INTO exposed VALUES (1, 8)": "device 8: its exposure to experiment 1 is kept, and no event tells it",
+    "DELETE FROM event WHERE device_id = 10": "device 10, conversion:purchase of color: its total is 1",
+    "UPDATE event SET amount = 5 WHERE device_id = 10": "amount:purchase of color: its total is",
+    "UPDATE metric SET watermark = 99 WHERE id = 1": "counts events up to 99, there were 20",
     "UPDATE summary_hour SET hour = 4000000000000000": "hour 4000000000000000 since 1970",
 }
 
 
 async def make(store: SQLiteStore) -> None:
-    await store.add([experiment("color", "1", "1"), experiment("price", "97", "3")], 1)
+    metrics = ("conversion:purchase", "amount:purchase")
+    await store.add([experiment("color", "1", "1", metrics=metrics), experiment("price", "97", "3")], 1)
     await answers(store, tokens("a", 20))
+    for place, token in enumerate(tokens("a", 20)):
+        sent = [Event("1", "purchase", amount=place)] if place % 2 else [Event("1", "exposure", "color")]
+        await store.track([(token, sent)], 1)
     await worker.tick(store)
 
 

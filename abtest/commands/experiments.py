@@ -22,6 +22,20 @@ from abtest.experiments import ExperimentService, parse_toml
 from abtest.models import Experiment, NewExperiment
 
 key_argument = click.argument("key")
+metrics_option = option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="KIND:EVENT",
+    help="conversion:EVENT or amount:EVENT, with a window of 14 days from first seen conversion:EVENT/14d. "
+    "The first is the primary metric, others are guardrails. Repeat it.",
+)
+baseline_option = option(
+    "--baseline", metavar="VALUE", help="What the others are compared with; else the first value."
+)
+planned_option = option(
+    "--planned", type=click.IntRange(1), help="Devices in all variants at which it is judged once; see `abtest plan`."
+)
 
 
 @click.group()
@@ -33,9 +47,9 @@ def experiments() -> None:
 @key_argument
 @variants
 @option("--description", default="", help="What is asked, for people.")
-@option(
-    "--metric", "metrics", multiple=True, metavar="KIND:EVENT", help="conversion:EVENT or amount:EVENT. Repeat it."
-)
+@metrics_option
+@baseline_option
+@planned_option
 @option("--draft", is_flag=True, help="Take no devices until it is started.")
 @as_json
 @click.pass_obj
@@ -45,6 +59,8 @@ def add(
     variants: tuple[str, ...],
     description: str,
     metrics: tuple[str, ...],
+    baseline: str | None,
+    planned: int | None,
     draft: bool,
     as_json: bool,
 ) -> None:
@@ -54,7 +70,7 @@ def add(
     abtest experiments add button_color --variant '#FF0000=50' --variant '#00FF00=50'
     abtest experiments add price --variant 10=75% --variant 20=25% --metric amount:purchase
     """
-    new = NewExperiment(key, parse_variants(variants), description, metrics, draft)
+    new = NewExperiment(key, parse_variants(variants), description, metrics, draft, baseline, planned)
     (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
     if as_json:
         print_json(described(added))
@@ -184,6 +200,29 @@ def weights(database: str, key: str, variants: tuple[str, ...], as_json: bool) -
     _change(database, as_json, lambda service: service.reweight(key, wanted))
 
 
+@experiments.command()
+@key_argument
+@metrics_option
+@baseline_option
+@planned_option
+@as_json
+@click.pass_obj
+def metrics(
+    database: str, key: str, metrics: tuple[str, ...], baseline: str | None, planned: int | None, as_json: bool
+) -> None:
+    """Set what an experiment is judged by. What is not given stays as it is.
+
+    Metrics count the events that came before as well. A number of devices can be planned before the first one came.
+
+    \b
+    abtest experiments metrics price --metric amount:purchase --metric conversion:refund/14d
+    abtest experiments metrics price --baseline 10
+    """
+    if not metrics and baseline is None and planned is None:
+        raise click.UsageError("give a --metric, a --baseline or a --planned number of devices")
+    _change(database, as_json, lambda service: service.measure(key, metrics, baseline, planned))
+
+
 COMMANDS = (experiments,)
 
 
@@ -195,7 +234,9 @@ def described(experiment: Experiment) -> dict[str, Any]:
         "description": experiment.description,
         "created_at": clock.iso(experiment.created_at),
         "created_after_device": experiment.created_after_device,
-        "metrics": experiment.metrics,
+        "metrics": [str(metric) for metric in experiment.metrics],
+        "baseline": experiment.values[experiment.baseline_place],
+        "planned": experiment.planned,
         "winner": experiment.winner,
         "variants": [
             {"value": value, "weight": plain(weight)}
@@ -225,7 +266,8 @@ def _print(experiment: Experiment, as_json: bool) -> None:
     for label, text in (
         ("", experiment.description),
         ("created ", clock.iso(experiment.created_at)),
-        ("judged by ", ", ".join(experiment.metrics)),
+        ("judged by ", ", ".join(map(str, experiment.metrics))),
+        ("planned for ", f"{experiment.planned:,} devices" if experiment.planned else ""),
         ("winner ", experiment.winner),
     ):
         if text:

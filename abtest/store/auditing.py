@@ -8,18 +8,25 @@ from decimal import InvalidOperation
 
 from abtest import allocation
 from abtest.errors import UnknownDevice
+from abtest.metrics import Sums
+from abtest.models import Metric
+from abtest.store import measuring
 from abtest.store import weights as weight_column
 from abtest.store.base import (
     AssignmentRecord,
     Chunk,
     DeviceRecord,
+    EventChunk,
+    EventLedger,
     ExperimentRecord,
     Ledger,
+    MetricRecord,
     PhaseRecord,
     StatusRecord,
 )
 from abtest.store.driver import Raw
 from abtest.store.enrolling import LAST_DEVICE
+from abtest.store.events import last_event
 
 DEVICE_ROWS = "SELECT count(*) FROM device"
 
@@ -33,6 +40,39 @@ WATERMARK = "SELECT device_watermark FROM summary"
 COUNTED = "SELECT phase_id, variant_id, devices FROM summary_variant"
 
 HOURLY = "SELECT experiment_id, hour, devices FROM summary_hour"
+
+DAILY = "SELECT phase_id, variant_id, day, devices FROM summary_day"
+
+METRICS = """
+SELECT metric.id, experiment.key, metric.kind, metric.event, metric.window_days, metric.watermark
+FROM metric LEFT JOIN experiment ON experiment.id = metric.experiment_id
+"""
+
+EXPOSURE_WATERMARK = "SELECT exposure_watermark FROM summary"
+
+CELLS = """
+SELECT metric_id, phase_id, variant_id, day,
+  converters, total, squares, events, without_amount, lag, first_at, last_at
+FROM summary_metric
+"""
+
+HAPPENED = "SELECT metric_id, day, events FROM summary_happened"
+
+EXPOSED_PER_DAY = "SELECT phase_id, variant_id, day, exposed FROM summary_day"
+
+ERASURES = "SELECT value FROM meta WHERE name = 'erasures'"
+
+TOTALS = """
+SELECT metric_device.metric_id, device_id, total
+FROM metric CROSS JOIN metric_device ON metric_device.metric_id = metric.id
+WHERE device_id > ? AND device_id <= ?
+"""
+
+EXPOSED = """
+SELECT exposed.experiment_id, device_id
+FROM experiment CROSS JOIN exposed ON exposed.experiment_id = experiment.id
+WHERE device_id > ? AND device_id <= ?
+"""
 
 EXPERIMENTS = "SELECT id, key, status, winner, seed, algorithm, created_after_device FROM experiment ORDER BY id"
 
@@ -69,6 +109,7 @@ def ledger(connection: Raw) -> Ledger:
         watermark=watermark,
         counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
         hourly={(experiment, hour): count for experiment, hour, count in connection.execute(HOURLY)},
+        daily={(phase, variant, day): count for phase, variant, day, count in connection.execute(DAILY)},
     )
 
 
@@ -79,6 +120,39 @@ def chunk(connection: Raw, after: int, upto: int) -> Chunk:
         upto=upto,
         devices=connection.execute(DEVICES, (after, upto)).fetchall(),
         assignments=connection.execute(ASSIGNMENTS, (after, upto)).fetchall(),
+    )
+
+
+def event_ledger(connection: Raw) -> EventLedger:
+    """What the events must agree with."""
+    (last_device,) = connection.execute(LAST_DEVICE).fetchone()
+    (exposure_watermark,) = connection.execute(EXPOSURE_WATERMARK).fetchone() or (0,)
+    return EventLedger(
+        last_event=last_event(connection),
+        last_device=last_device,
+        metrics={
+            id: MetricRecord(key or "an unknown experiment", Metric(kind, event, window), watermark)
+            for id, key, kind, event, window, watermark in connection.execute(METRICS)
+        },
+        exposure_watermark=exposure_watermark,
+        cells={tuple(row[:4]): _sums(*row[4:]) for row in connection.execute(CELLS)},
+        happened={(metric, day): events for metric, day, events in connection.execute(HAPPENED)},
+        exposed={
+            (phase, variant, day): exposed for phase, variant, day, exposed in connection.execute(EXPOSED_PER_DAY)
+        },
+        erasures=_erasures(connection),
+    )
+
+
+def event_chunk(connection: Raw, after: int, upto: int) -> EventChunk:
+    """What the devices with after < id <= upto did."""
+    return EventChunk(
+        metrics=measuring.metrics(connection),
+        events=list(measuring.folded_events(connection, after, upto)),
+        exposures=connection.execute(measuring.FOLDED_EXPOSURES, (after, upto)).fetchall(),
+        totals={(metric, device): int(total) for metric, device, total in connection.execute(TOTALS, (after, upto))},
+        exposed=frozenset(connection.execute(EXPOSED, (after, upto)).fetchall()),
+        erasures=_erasures(connection),
     )
 
 
@@ -121,6 +195,18 @@ def _experiment(
         phases=tuple(phases),
         statuses=tuple(StatusRecord(*row) for row in connection.execute(STATUSES, (id,))),
     )
+
+
+def _erasures(connection: Raw) -> int:
+    (erasures,) = connection.execute(ERASURES).fetchone() or (0,)
+    return int(erasures)
+
+
+def _sums(converters: int, total: str, squares: str, *others: int) -> Sums:
+    try:
+        return Sums(converters, int(total), int(squares), *others)
+    except ValueError:
+        return Sums()
 
 
 def _weights(text: str) -> allocation.Weights:

@@ -7,7 +7,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.allocation import Weights
-from abtest.models import Change, Experiment, NewExperiment
+from abtest.errors import StorageError
+from abtest.metrics import Cell, Occurrence, Sums
+from abtest.models import Change, Event, Experiment, Metric, NewExperiment
 
 
 class Enrolment(Struct, frozen=True):
@@ -102,8 +104,83 @@ class Condition(Struct, frozen=True):
 class ConditionStore(Protocol):
     """Where that is asked."""
 
+    @property
+    def failure(self) -> StorageError | None:
+        """The first StorageError; from then on every call raises it, and this process must end."""
+        ...
+
     def condition(self) -> Condition:
         """Sizes now. Raises StorageError."""
+        ...
+
+
+class EventStore(Protocol):
+    """Where events are kept."""
+
+    async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
+        """Store the events of each (token, events); how many of them were new, None for an unknown device.
+
+        One transaction; returns after it is durable. An event whose id the device had used is left out. Raises
+        Unavailable (nothing stored) or StorageError.
+        """
+        ...
+
+
+class DayFigures(Struct, frozen=True):
+    """What one day added to a variant in a phase: devices, and those that reported exposure."""
+
+    phase: int
+    place: int
+    day: int
+    devices: int
+    exposed: int
+
+
+class MetricFigures(Struct, frozen=True):
+    """What the events received on one day added to a metric of a variant in a phase."""
+
+    phase: int
+    place: int
+    day: int
+    sums: Sums
+
+
+class Measured(Struct, frozen=True):
+    """All that the worker counted of an experiment, days since 1970-01-01 UTC ascending.
+
+    `metrics`: the figures of each of its metrics; `happened`: of each, the days on which its events happened, as the
+    devices say, and how many. `duplicate_events`, `unknown_device_events`: of all experiments.
+    """
+
+    experiment: Experiment
+    days: tuple[DayFigures, ...]
+    metrics: tuple[tuple[MetricFigures, ...], ...]
+    happened: tuple[tuple[tuple[int, int], ...], ...]
+    duplicate_events: int
+    unknown_device_events: int
+
+
+class MeasureStore(Protocol):
+    """Where the figures of metrics are read, and what was concluded from them is kept."""
+
+    async def measured(self) -> list[Measured]:
+        """The figures of every experiment, in the order of creation, from one snapshot; no event is read."""
+        ...
+
+    async def conclude(self, documents: Sequence[tuple[int, str]]) -> None:
+        """Keep a JSON document for each (experiment id, document), in place of an earlier one."""
+        ...
+
+
+class ResultStore(Protocol):
+    """Where that is read."""
+
+    async def result(self, key: str) -> str | None:
+        """The document of an experiment; None before the worker concluded anything. Raises UnknownExperiment."""
+        ...
+
+    async def results(self) -> dict[int, str]:
+        """Every document, by the experiment's id."""
         ...
 
 
@@ -115,9 +192,9 @@ class FoldingStore(Protocol):
         ...
 
     async def fold(self, most: int, now: int) -> tuple[int, int]:
-        """Fold at most so many devices after the watermark, and move it, in one transaction.
+        """Fold at most so many devices and events after the watermarks, and move those, in one transaction.
 
-        How many there were, and how many are left.
+        How many devices there were, and how many devices and events are left.
         """
         ...
 
@@ -178,7 +255,8 @@ class Ledger(Struct, frozen=True):
 
     `devices`: how many device rows there are; `last_device`: the highest id that was ever given; `strangers`: rows of
     devices and of assignments with an id that never was. `watermark` (None when its row is missing), `counted`,
-    `hourly`: the summary, by (phase id, variant id) and by (experiment id, hour).
+    `hourly`, `daily`: the summary, by (phase id, variant id), by (experiment id, hour), and by phase id, variant id
+    and day.
     """
 
     devices: int
@@ -188,6 +266,7 @@ class Ledger(Struct, frozen=True):
     watermark: int | None
     counted: Mapping[tuple[int, int], int]
     hourly: Mapping[tuple[int, int], int]
+    daily: Mapping[tuple[int, int, int], int]
 
 
 AssignmentRow = tuple[int, int, int, int, int | None]
@@ -223,6 +302,47 @@ class DeviceRecord(Struct, frozen=True):
     assignments: tuple[AssignmentRecord, ...]
 
 
+class MetricRecord(Struct, frozen=True):
+    """A metric as it is stored, with the key of its experiment; `watermark`: the last event that is folded in."""
+
+    key: str
+    metric: Metric
+    watermark: int
+
+
+class EventLedger(Struct, frozen=True):
+    """What the events must agree with, from one snapshot.
+
+    `cells`, `happened`, `exposed`: the summary, by metric, phase, variant and day; by (metric, day); by phase,
+    variant and day. `erasures`: how often events were erased.
+    """
+
+    last_event: int
+    last_device: int
+    metrics: Mapping[int, MetricRecord]
+    exposure_watermark: int
+    cells: Mapping[Cell, Sums]
+    happened: Mapping[tuple[int, int], int]
+    exposed: Mapping[tuple[int, int, int], int]
+    erasures: int
+
+
+class EventChunk(Struct, frozen=True):
+    """The folded events of some devices, in the order in which they were stored, and what is kept of the devices.
+
+    `events`: (metric id, event id, what happened). `exposures`: the first of each device in each experiment, as
+    (event id, experiment id, device id, phase id, variant id, received at). `totals`: by (metric id, device id).
+    `exposed`: (experiment id, device id). `metrics`: as they are in this snapshot. `erasures` as in the ledger.
+    """
+
+    metrics: Mapping[int, Metric]
+    events: list[tuple[int, int, Occurrence]]
+    exposures: list[tuple[int, int, int, int, int, int]]
+    totals: Mapping[tuple[int, int], int]
+    exposed: frozenset[tuple[int, int]]
+    erasures: int
+
+
 class AuditStore(Protocol):
     """Where every promise can be checked."""
 
@@ -234,6 +354,14 @@ class AuditStore(Protocol):
         """Some devices. What is stored of them never changes, so chunks need no common snapshot."""
         ...
 
+    async def event_ledger(self) -> EventLedger:
+        """What the events must agree with."""
+        ...
+
+    async def event_chunk(self, after: int, upto: int) -> EventChunk:
+        """What some devices did."""
+        ...
+
     async def device(self, token: str) -> DeviceRecord:
         """The device with this token. Raises UnknownDevice."""
         ...
@@ -243,6 +371,9 @@ class Store(
     EnrolmentStore,
     ExperimentStore,
     SummaryStore,
+    EventStore,
+    MeasureStore,
+    ResultStore,
     ConditionStore,
     FoldingStore,
     ErasureStore,

@@ -7,18 +7,19 @@ from decimal import Decimal
 
 from abtest import allocation
 from abtest.errors import Conflict, UnknownExperiment
-from abtest.models import Change, Experiment, NewExperiment, Phase, Status
+from abtest.models import Change, Experiment, Metric, NewExperiment, Phase, Status, parse_metrics
 from abtest.store import weights as weight_column
 from abtest.store.driver import Raw
 from abtest.store.enrolling import LAST_DEVICE
+from abtest.store.events import last_event
 
 EXPERIMENTS = """
-SELECT id, key, description, metrics, status, winner, created_at, created_after_device
+SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, created_at, created_after_device
 FROM experiment ORDER BY id
 """
 
 EXPERIMENT = """
-SELECT id, key, description, metrics, status, winner, created_at, created_after_device
+SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, created_at, created_after_device
 FROM experiment WHERE key = ?
 """
 
@@ -27,8 +28,9 @@ VALUES = "SELECT value FROM variant WHERE experiment_id = ? ORDER BY place"
 PHASES = "SELECT number, weights, created_at, next_position FROM phase WHERE experiment_id = ? ORDER BY number"
 
 ADD_EXPERIMENT = """
-INSERT INTO experiment (key, description, metrics, status, seed, algorithm, created_at, created_after_device)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO experiment
+  (key, description, status, baseline, planned, seed, algorithm, created_at, created_after_device)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 ADD_VARIANT = "INSERT INTO variant (experiment_id, place, value) VALUES (?, ?, ?)"
@@ -39,8 +41,24 @@ VALUES (?, ?, ?, ?, ?, ?)
 """
 
 ADD_STATUS_CHANGE = """
-INSERT INTO status_change (experiment_id, status, winner, at, after_device) VALUES (?, ?, ?, ?, ?)
+INSERT INTO status_change (experiment_id, status, winner, at, after_device, after_event) VALUES (?, ?, ?, ?, ?, ?)
 """
+
+METRICS = "SELECT kind, event, window_days FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place"
+
+TAKE_METRICS_AWAY = "UPDATE metric SET place = NULL WHERE experiment_id = ?"
+
+PUT_METRIC_BACK = """
+UPDATE metric SET place = ? WHERE experiment_id = ? AND kind = ? AND event = ? AND window_days IS ?
+"""
+
+ADD_METRIC = "INSERT INTO metric (place, experiment_id, kind, event, window_days) VALUES (?, ?, ?, ?, ?)"
+
+SET_PRIMARY_CHANGED = "UPDATE experiment SET primary_changed_at = ? WHERE id = ?"
+
+SET_BASELINE = "UPDATE experiment SET baseline = ? WHERE id = ?"
+
+SET_PLANNED = "UPDATE experiment SET planned = ? WHERE id = ?"
 
 SET_STATUS = "UPDATE experiment SET status = ?, winner = ? WHERE id = ?"
 
@@ -72,8 +90,9 @@ def add(connection: Raw, new: Sequence[NewExperiment], now: int) -> list[Experim
             (
                 wanted.key,
                 wanted.description,
-                json.dumps(wanted.metrics),
                 status,
+                wanted.baseline,
+                wanted.planned,
                 secrets.token_bytes(allocation.SEED_BYTES),
                 allocation.VERSION,
                 now,
@@ -85,7 +104,8 @@ def add(connection: Raw, new: Sequence[NewExperiment], now: int) -> list[Experim
             [(experiment_id, place, variant.value) for place, variant in enumerate(wanted.variants)],
         )
         _add_phase(connection, experiment_id, 1, tuple(variant.weight for variant in wanted.variants), now)
-        connection.execute(ADD_STATUS_CHANGE, (experiment_id, status, None, now, last_device))
+        _set_metrics(connection, experiment_id, parse_metrics(wanted.metrics))
+        connection.execute(ADD_STATUS_CHANGE, (experiment_id, status, None, now, last_device, last_event(connection)))
     connection.execute(RAISE_CONFIG_VERSION)
     return [experiment(connection, wanted.key) for wanted in new]
 
@@ -98,9 +118,19 @@ def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now:
         (last_device,) = connection.execute(LAST_DEVICE).fetchone()
         winner = decided.winner or before.winner
         connection.execute(SET_STATUS, (decided.status, winner, before.id))
-        connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last_device))
+        connection.execute(
+            ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last_device, last_event(connection))
+        )
     if decided.weights is not None:
         _add_phase(connection, before.id, before.phase.number + 1, decided.weights, now)
+    if decided.metrics is not None:
+        _set_metrics(connection, before.id, decided.metrics)
+        if before.enrolled and decided.metrics[:1] != before.metrics[:1]:
+            connection.execute(SET_PRIMARY_CHANGED, (now, before.id))
+    if decided.baseline is not None:
+        connection.execute(SET_BASELINE, (decided.baseline, before.id))
+    if decided.planned is not None:
+        connection.execute(SET_PLANNED, (decided.planned, before.id))
     connection.execute(RAISE_CONFIG_VERSION)
     return experiment(connection, key)
 
@@ -112,14 +142,24 @@ def _add_phase(connection: Raw, experiment_id: int, number: int, weights: tuple[
     connection.execute(ADD_PHASE, (experiment_id, number, texts, now, last_device, counts))
 
 
+def _set_metrics(connection: Raw, experiment_id: int, metrics: Sequence[Metric]) -> None:
+    connection.execute(TAKE_METRICS_AWAY, (experiment_id,))
+    for place, metric in enumerate(metrics):
+        row = (place, experiment_id, metric.kind, metric.event, metric.window_days)
+        if not connection.execute(PUT_METRIC_BACK, row).rowcount:
+            connection.execute(ADD_METRIC, row)
+
+
 def _experiment(
     connection: Raw,
     id: int,
     key: str,
     description: str,
-    metrics: str,
     status: str,
     winner: str | None,
+    baseline: str | None,
+    planned: int | None,
+    primary_changed_at: int | None,
     created_at: int,
     created_after_device: int,
 ) -> Experiment:
@@ -136,6 +176,9 @@ def _experiment(
         created_after_device=created_after_device,
         values=tuple(value for (value,) in connection.execute(VALUES, (id,))),
         phases=tuple(phases),
-        metrics=tuple(json.loads(metrics)),
+        metrics=tuple(Metric(*row) for row in connection.execute(METRICS, (id,))),
         winner=winner,
+        baseline=baseline,
+        planned=planned,
+        primary_changed_at=primary_changed_at,
     )

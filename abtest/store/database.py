@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,7 @@ class Database:
         self._lease = -1
         self._identity = UNKNOWN
         self._connections: list[Connection] = []
+        self.failure: StorageError | None = None
 
     async def open(self, migrate: bool = False, create: bool = True) -> None:
         """Connect; create a missing database unless told otherwise. An older schema is migrated only when asked to.
@@ -118,16 +119,26 @@ class Database:
         Raises Unavailable (`busy`, `storage_full`) when nothing was stored and asking again makes sense,
         StorageError when the file can't be trusted any more, and whatever the function raises.
         """
-        return await self._writer.run(self._transaction, function, arguments, named)
+        return await self._trusted(self._writer.run(self._transaction, function, arguments, named))
 
     async def read(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns for one snapshot of the database; errors as in `write`."""
-        return await self._reader.run(self._snapshot, function, arguments, named)
+        return await self._trusted(self._reader.run(self._snapshot, function, arguments, named))
 
     async def outside(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns; it gets the reader's connection outside of any transaction. Errors as above."""
         with _in_words(self._failed):
             return await self._reader.run(partial(function, **named), *arguments)
+
+    async def _trusted(self, asked: Awaitable[T]) -> T:
+        """What the file gives. Once it failed, nothing that it says is believed: this process must end."""
+        try:
+            given = await asked
+        except StorageError as error:
+            self.failure = self.failure or error
+        if self.failure is not None:
+            raise self.failure
+        return given
 
     @property
     def _reader(self) -> Connection:

@@ -3,10 +3,15 @@
 import secrets
 from collections.abc import Sequence
 
+from abtest.store import measuring
 from abtest.store.cataloguing import RAISE_CONFIG_VERSION
 from abtest.store.driver import Raw
 
-FORGET = "UPDATE device SET token = ? WHERE token = ?"
+DEVICE = "SELECT id FROM device WHERE token = ?"
+
+FORGET = "UPDATE device SET token = ? WHERE id = ?"
+
+COUNT_ERASURE = "UPDATE meta SET value = value + 1 WHERE name = 'erasures'"
 
 
 def truncate_log(connection: Raw) -> None:
@@ -15,13 +20,17 @@ def truncate_log(connection: Raw) -> None:
 
 
 def forget(connection: Raw, tokens: Sequence[str]) -> int:
-    """Put a random tombstone in the place of each token; how many were there."""
-    rows = [(f"forgotten-{secrets.token_hex(16)}", token) for token in tokens]
-    connection.execute("PRAGMA secure_delete = ON")  # else the old token's bytes stay in the file's free space
+    """Put a random tombstone in the place of each token, and erase the device's events; how many were there."""
+    devices = [row[0] for token in tokens if (row := connection.execute(DEVICE, (token,)).fetchone())]
+    if not devices:
+        return 0
+    connection.execute("PRAGMA secure_delete = ON")  # else the erased bytes stay in the file's free space
     try:
-        forgotten = sum(int(connection.execute(FORGET, row).rowcount) for row in rows)
+        for device in devices:
+            measuring.forget(connection, device)
+            connection.execute(FORGET, (f"forgotten-{secrets.token_hex(16)}", device))
     finally:
         connection.execute("PRAGMA secure_delete = OFF")
-    if forgotten:
-        connection.execute(RAISE_CONFIG_VERSION)  # every process drops what it cached
-    return forgotten
+    connection.execute(COUNT_ERASURE)
+    connection.execute(RAISE_CONFIG_VERSION)  # every process drops what it cached
+    return len(devices)

@@ -3,10 +3,20 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from abtest.errors import Unavailable
-from abtest.models import Change, Experiment, NewExperiment
-from abtest.store import auditing, backup, cataloguing, enrolling, erasing, summarising
-from abtest.store.base import Chunk, Condition, DeviceRecord, Enrolment, Ledger, Summary
+from abtest.errors import StorageError, Unavailable
+from abtest.models import Change, Event, Experiment, NewExperiment
+from abtest.store import auditing, backup, cataloguing, enrolling, erasing, events, measuring, summarising
+from abtest.store.base import (
+    Chunk,
+    Condition,
+    DeviceRecord,
+    Enrolment,
+    EventChunk,
+    EventLedger,
+    Ledger,
+    Measured,
+    Summary,
+)
 from abtest.store.database import Database
 from abtest.store.driver import Raw
 
@@ -32,6 +42,11 @@ class SQLiteStore:
         """See Database.close."""
         await self._database.close()
 
+    @property
+    def failure(self) -> StorageError | None:
+        """See ConditionStore.failure."""
+        return self._database.failure
+
     async def boot(self) -> None:
         """Commit once before anything is answered.
 
@@ -46,8 +61,7 @@ class SQLiteStore:
 
     async def enrol(self, tokens: Sequence[str], now: int) -> Enrolment:
         """See EnrolmentStore.enrol."""
-        if self._free_disk and self._database.free_disk() < self._free_disk:
-            raise Unavailable("the disk is nearly full", code="storage_full")
+        self._require_room()
         self._catalogue, enrolment = await self._database.write(enrolling.enrol, self._catalogue, tokens, now)
         return enrolment
 
@@ -79,6 +93,27 @@ class SQLiteStore:
         """See SummaryStore.enrolled_per_hour."""
         return await self._database.read(summarising.per_hour, experiment_id)
 
+    async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
+        """See EventStore.track."""
+        self._require_room()
+        return await self._database.write(events.track, requests, now)
+
+    async def measured(self) -> list[Measured]:
+        """See MeasureStore.measured."""
+        return await self._database.read(measuring.all_measured)
+
+    async def conclude(self, documents: Sequence[tuple[int, str]]) -> None:
+        """See MeasureStore.conclude."""
+        await self._database.write(measuring.conclude, documents)
+
+    async def result(self, key: str) -> str | None:
+        """See ResultStore.result."""
+        return await self._database.read(summarising.result, key)
+
+    async def results(self) -> dict[int, str]:
+        """See ResultStore.results."""
+        return await self._database.read(summarising.results)
+
     def condition(self) -> Condition:
         """See ConditionStore.condition."""
         return self._database.condition()
@@ -98,6 +133,14 @@ class SQLiteStore:
     async def chunk(self, after: int, upto: int) -> Chunk:
         """See AuditStore.chunk."""
         return await self._database.read(auditing.chunk, after, upto)
+
+    async def event_ledger(self) -> EventLedger:
+        """See AuditStore.event_ledger."""
+        return await self._database.read(auditing.event_ledger)
+
+    async def event_chunk(self, after: int, upto: int) -> EventChunk:
+        """See AuditStore.event_chunk."""
+        return await self._database.read(auditing.event_chunk, after, upto)
 
     async def device(self, token: str) -> DeviceRecord:
         """See AuditStore.device."""
@@ -120,6 +163,10 @@ class SQLiteStore:
     async def check(self) -> list[str]:
         """What SQLite itself finds wrong with the file; nothing when it is sound."""
         return await self._database.read(_check)
+
+    def _require_room(self) -> None:
+        if self._free_disk and self._database.free_disk() < self._free_disk:
+            raise Unavailable("the disk is nearly full", code="storage_full")
 
 
 def _check(connection: Raw) -> list[str]:

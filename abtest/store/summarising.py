@@ -3,8 +3,8 @@
 from collections import defaultdict
 
 from abtest import clock
-from abtest.errors import StorageError
-from abtest.store import cataloguing
+from abtest.errors import StorageError, UnknownExperiment
+from abtest.store import cataloguing, measuring
 from abtest.store.base import Summary
 from abtest.store.driver import Raw
 from abtest.store.enrolling import LAST_DEVICE
@@ -30,6 +30,13 @@ GROUP BY phase_id << 32 | variant_id
 
 HOURS = "SELECT min(first_seen) / ?1, max(first_seen) / ?1 FROM device WHERE id > ?2 AND id <= ?3"
 
+NEW_COUNTS_PER_DAY = """
+SELECT assignment.phase_id, assignment.variant_id, device.first_seen / ?1, count(*)
+FROM device CROSS JOIN assignment ON assignment.device_id = device.id
+WHERE device.id > ?2 AND device.id <= ?3 AND assignment.position IS NOT NULL
+GROUP BY 1, 2, 3
+"""
+
 NEW_COUNTS_PER_HOUR = """
 SELECT assignment.experiment_id, device.first_seen / ?1, count(*)
 FROM device CROSS JOIN assignment ON assignment.device_id = device.id
@@ -47,15 +54,22 @@ INSERT INTO summary_hour (experiment_id, hour, devices) VALUES (?, ?, ?)
 ON CONFLICT (experiment_id, hour) DO UPDATE SET devices = devices + excluded.devices
 """
 
+RESULT = """
+SELECT document FROM experiment LEFT JOIN summary_result ON summary_result.experiment_id = experiment.id WHERE key = ?
+"""
+
+RESULTS = "SELECT experiment_id, document FROM summary_result"
+
 RESTORED = "SELECT name, value FROM meta WHERE name IN ('restored_at', 'restored_to')"
 
 MOVE = "UPDATE summary SET device_watermark = ?, as_of = ?"
 
 
 def fold(connection: Raw, most: int, now: int) -> tuple[int, int]:
-    """Fold at most so many devices after the watermark, and move it; how many there were, and how many are left.
+    """Fold at most so many devices after the watermark, and move it; then as many events, once no device is left.
 
-    Raises StorageError when more are counted than there ever were.
+    How many devices there were, and how many devices and events are left. Raises StorageError when more are counted
+    than there ever were.
     """
     watermark, _ = connection.execute(SUMMARY).fetchone()
     (newest,) = connection.execute(LAST_DEVICE).fetchone()
@@ -65,7 +79,9 @@ def fold(connection: Raw, most: int, now: int) -> tuple[int, int]:
     if last > watermark:
         _fold(connection, watermark, last)
     connection.execute(MOVE, (last, now))
-    return last - watermark, newest - last
+    # No event of a device that is not counted: else a variant could have more of them than devices.
+    left = newest - last or measuring.fold(connection, most)
+    return last - watermark, left
 
 
 def _fold(connection: Raw, after: int, upto: int) -> None:
@@ -73,10 +89,14 @@ def _fold(connection: Raw, after: int, upto: int) -> None:
     connection.executemany(ADD_TO_VARIANT, [(phase, variant, devices) for _, phase, variant, devices in counts])
     first, last = connection.execute(HOURS, (clock.HOUR, after, upto)).fetchone()
     if first == last:  # nearly always: then the devices need not be read once more beside their assignments
+        day = first * clock.HOUR // clock.DAY
         per_hour = [(experiment, first, devices) for experiment, _, _, devices in counts]
+        per_day = [(phase, variant, day, devices) for _, phase, variant, devices in counts]
     else:
         per_hour = connection.execute(NEW_COUNTS_PER_HOUR, (clock.HOUR, after, upto)).fetchall()
+        per_day = connection.execute(NEW_COUNTS_PER_DAY, (clock.DAY, after, upto)).fetchall()
     connection.executemany(ADD_TO_HOUR, per_hour)
+    connection.executemany(measuring.ADD_TO_DAY, [(*row, 0) for row in per_day])
 
 
 def summary(connection: Raw) -> Summary:
@@ -106,3 +126,17 @@ def summary(connection: Raw) -> Summary:
 def per_hour(connection: Raw, experiment_id: int) -> list[tuple[int, int]]:
     """Hours with the devices enrolled in them."""
     return [(hour, devices) for hour, devices in connection.execute(PER_HOUR, (experiment_id,))]
+
+
+def result(connection: Raw, key: str) -> str | None:
+    """What the worker concluded of an experiment. Raises UnknownExperiment."""
+    found = connection.execute(RESULT, (key,)).fetchone()
+    if found is None:
+        raise UnknownExperiment("there is no experiment with this key")
+    (document,) = found
+    return None if document is None else str(document)
+
+
+def results(connection: Raw) -> dict[int, str]:
+    """What the worker concluded of every experiment, by its id."""
+    return dict(connection.execute(RESULTS).fetchall())

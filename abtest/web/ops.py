@@ -29,8 +29,8 @@ class Readyz(Handler):
     async def get(self) -> None:
         if self._enrolment.draining:
             raise Unavailable("the server is stopping", code="draining")
-        if self._enrolment.failure is not None:
-            raise self._enrolment.failure
+        if self._store.failure is not None:
+            raise self._store.failure
         await self._enrolment.refresh()
         size = self._store.condition().log_bytes
         if size > LARGE_LOG:

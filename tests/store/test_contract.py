@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from tornado.ioloop import IOLoop
 
+from abtest import clock
 from abtest.errors import Conflict, UnknownExperiment
-from abtest.models import Change, Status
-from abtest.store.base import AssignmentRecord
+from abtest.models import Change, Event, Status, parse_metrics
+from abtest.store.base import AssignmentRecord, DayFigures, Measured
 from abtest.store.sqlite import SQLiteStore
 from tests.scenes import answers, experiment, opened, tokens
 
@@ -136,3 +137,109 @@ async def test_one_store_at_a_time_holds_the_lease(store: SQLiteStore, tmp_path:
         assert [store.try_lease(), store.try_lease(), other.try_lease()] == [True, True, False]
         await store.close()
         assert other.try_lease()
+
+
+def purchase(id: str, amount: int | None = None, at: int | None = None) -> Event:
+    return Event(id, "purchase", amount=amount, at=at)
+
+
+def exposure(id: str, key: str = "color") -> Event:
+    return Event(id, "exposure", key)
+
+
+async def folded(store: SQLiteStore, key: str = "color") -> Measured:
+    """The figures of an experiment, after all that there is was folded."""
+    while (await store.fold(most=3, now=5))[1]:
+        pass
+    return next(each for each in await store.measured() if each.experiment.key == key)
+
+
+async def test_an_event_is_stored_once(store: SQLiteStore) -> None:
+    await store.enrol(["a", "b"], 1)
+    twice = [purchase("1"), purchase("1"), purchase("2")]
+    assert await store.track([("a", twice), ("b", [purchase("1")]), ("c", [purchase("1")])], 2) == [2, 1, None]
+    assert await store.track([("a", twice)], 3) == [0]
+    await store.add([experiment("color", "1", "1")], 1)
+    found = await folded(store)
+    assert (found.duplicate_events, found.unknown_device_events) == (4, 1)
+
+
+async def test_metrics_are_folded_from_the_events_of_devices_that_were_drawn(store: SQLiteStore) -> None:
+    await store.enrol(["early"], 1)
+    await store.add([experiment("color", "1", "0", metrics=("conversion:purchase", "amount:purchase"))], 1)
+    await store.enrol(tokens("a", 10), clock.DAY)
+    asked = [("early", [purchase("1", 5)]), ("a-0", [purchase("1", 5), purchase("2", -7)]), ("a-1", [exposure("1")])]
+    await store.track(asked, 2 * clock.DAY)
+    await store.track([("a-0", [purchase("3", 10**16), exposure("4"), exposure("5")])], 3 * clock.DAY)
+    found = await folded(store)
+    assert found.days == (DayFigures(1, 0, 1, 10, 0), DayFigures(1, 0, 2, 0, 1), DayFigures(1, 0, 3, 0, 1))
+    (conversion, repeated), (amount, later) = found.metrics
+    assert (repeated.sums.converters, repeated.sums.events) == (0, 1)
+    assert (conversion.day, conversion.sums.converters, conversion.sums.total, conversion.sums.events) == (2, 1, 1, 2)
+    assert (amount.sums.total, amount.sums.squares) == (-2, 4)
+    assert (later.sums.total, later.sums.squares) == (10**16, (10**16 - 2) ** 2 - 4)
+    assert found.happened[0] == ((2, 2), (3, 1))
+
+
+async def test_events_after_the_end_do_not_count(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
+    await store.enrol(tokens("a", 4), 1)
+    await store.track([("a-0", [purchase("1")])], 2)
+    await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 3)
+    await store.enrol(["late"], 3)
+    await store.track([("a-1", [purchase("1"), exposure("2")]), ("late", [purchase("1"), exposure("2")])], 4)
+    found = await folded(store)
+    assert sum(figures.sums.converters for figures in found.metrics[0]) == 1
+    assert sum(figures.exposed for figures in found.days) == 0
+
+
+async def test_a_metric_that_is_added_later_counts_what_came_before(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
+    await store.enrol(tokens("a", 9), 1)
+    await store.track([(token, [purchase("1", 3)]) for token in tokens("a", 9)], 2)
+    await folded(store)
+    metrics = parse_metrics(["amount:purchase", "conversion:purchase"])
+    await store.change("color", lambda _: Change(metrics=metrics), 3)
+    await store.track([("a-0", [purchase("2", 4)])], 4)
+    amount, conversion = (await folded(store)).metrics
+    assert sum(figures.sums.total for figures in amount) == 31
+    assert sum(figures.sums.converters for figures in conversion) == 9
+
+
+async def test_a_metric_that_is_put_back_goes_on_where_it_was(store: SQLiteStore) -> None:
+    one, other = parse_metrics(["conversion:purchase"]), parse_metrics(["conversion:refund"])
+    await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
+    await store.enrol(tokens("a", 3), 1)
+    for number, metrics in enumerate((one, other, one)):
+        changed = await store.change("color", lambda _, metrics=metrics: Change(metrics=metrics), 7)  # type: ignore[misc]
+        assert changed.metrics == metrics
+        await store.track([(f"a-{number}", [purchase("1")])], 2)
+        await folded(store)
+    assert changed.primary_changed_at == 7
+    assert sum(figures.sums.converters for figures in (await folded(store)).metrics[0]) == 3
+
+
+async def test_forgetting_a_device_takes_its_events_back(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", metrics=("amount:purchase", "conversion:purchase"))], 1)
+    await store.enrol(tokens("a", 6), 1)
+    asked = [(token, [purchase("1", place), exposure("2")]) for place, token in enumerate(tokens("a", 6))]
+    await store.track(asked, 2)
+    await folded(store)
+    await store.track([("a-5", [purchase("3", 100)]), ("a-2", [purchase("3", 7)])], clock.DAY)
+    assert await store.forget(["a-5", "nobody", "a-2"]) == 2
+    found = await folded(store)
+    assert sum(figures.sums.total for figures in found.metrics[0]) == 0 + 1 + 3 + 4
+    assert sum(figures.sums.squares for figures in found.metrics[0]) == 0 + 1 + 9 + 16
+    assert sum(figures.sums.events for figures in found.metrics[1]) == 4
+    assert [sum(getattr(each, name) for each in found.days) for name in ("devices", "exposed")] == [6, 4]
+    assert await store.track([("a-5", [purchase("9")])], 3) == [None]
+
+
+async def test_what_was_concluded_is_kept(store: SQLiteStore) -> None:
+    (color,) = await store.add([experiment("color", "1", "1")], 1)
+    assert await store.result("color") is None
+    for document in ("{}", "[]"):
+        await store.conclude([(color.id, document)])
+    assert (await store.result("color"), await store.results()) == ("[]", {color.id: "[]"})
+    with pytest.raises(UnknownExperiment):
+        await store.result("nothing")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
-from abtest.store import auditing, cataloguing, enrolling, summarising
+from abtest.store import auditing, cataloguing, enrolling, events, measuring, summarising
 from abtest.store.driver import open_raw
 from tests.scenes import opened
 
@@ -32,6 +32,23 @@ QUERIES = {
     "devices to audit": (auditing.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "assignments to audit": (auditing.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
     "one device": (auditing.DEVICE, ("a",), ["device USING INDEX"]),
+    "devices of events": (events.DEVICES, (json.dumps(["a"]),), ["device USING COVERING INDEX"]),
+    "new events": (
+        measuring.NEW_EVENTS,
+        (1, 2),
+        ["event USING INTEGER PRIMARY KEY", "metric USING INDEX metric_event", "assignment USING PRIMARY KEY"],
+    ),
+    "new exposures": (measuring.NEW_EXPOSURES, (1, 2), ["event USING INTEGER PRIMARY KEY"]),
+    "folded events": (measuring.FOLDED_EVENTS, (1, 2), ["event USING INDEX sqlite_autoindex_event_1"]),
+    "folded exposures": (measuring.FOLDED_EXPOSURES, (1, 2), ["event USING INDEX sqlite_autoindex_event_1"]),
+    "events to forget": (measuring.FORGET_EVENTS, (1,), ["event USING COVERING INDEX sqlite_autoindex_event_1"]),
+    "exposures to forget": (measuring.FORGET_EXPOSED, (1,), ["exposed USING PRIMARY KEY"]),
+    "totals to forget": (measuring.FORGET_TOTALS, (1,), ["metric_device USING PRIMARY KEY"]),
+    "days of an experiment": (measuring.DAYS, (1,), ["summary_day USING PRIMARY KEY"]),
+    "days of a metric": (measuring.METRIC_DAYS, (1,), ["summary_metric USING PRIMARY KEY"]),
+    "new counts per day": (summarising.NEW_COUNTS_PER_DAY, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "totals to audit": (auditing.TOTALS, (1, 2), ["metric_device USING PRIMARY KEY"]),
+    "exposures to audit": (auditing.EXPOSED, (1, 2), ["exposed USING PRIMARY KEY"]),
     "strangers": (auditing.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),
 }
 
@@ -54,5 +71,5 @@ def test_a_query_uses_its_index(connection: Any, name: str) -> None:
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", arguments)]
     for words in expected:
         assert any(words in step for step in plan), plan
-    tables = ("device", "assignment")
+    tables = ("device", "assignment", "event", "metric_device", "exposed")
     assert not any(step.startswith(f"SCAN {table}") for step in plan for table in tables), plan
