@@ -15,6 +15,7 @@ from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store import migrations
 from abtest.store.sqlite import SQLiteStore
+from abtest.tracking import TrackingService
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
@@ -92,7 +93,7 @@ async def serve(
         server, port = listen(app, settings, port)
         say(f"listening on {settings.url(port)}; Ctrl-C stops it")
         try:
-            await _watch(app, stop)
+            await _watch(app, store, stop)
         finally:
             await stop_serving(server, app)
 
@@ -110,6 +111,7 @@ def wired(store: SQLiteStore, settings: Settings) -> Services:
     return Services(
         enrolment=EnrolmentService(store, limits, monitoring.decided),
         reports=ReportService(store),
+        tracking=TrackingService(store, settings.queue, settings.deadline),
         simulation=SimulationService(store, Path(f"{database_path(settings.database).resolve()}.simulation.lock")),
         store=store,
         monitoring=monitoring,
@@ -124,11 +126,11 @@ async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], Non
         await worker.work(store, settings.stats_interval, say, stop)
 
 
-async def _watch(app: HotServer, stop: asyncio.Event) -> None:
+async def _watch(app: HotServer, store: SQLiteStore, stop: asyncio.Event) -> None:
     """Notice changes of experiments, and a failure of the database, which is raised."""
     while not await clock.stopped(stop, REFRESH_SECONDS):
-        if app.enrolment.failure is not None:
-            raise app.enrolment.failure
+        if store.failure is not None:
+            raise store.failure
         app.observe()
         try:
             await app.enrolment.refresh()

@@ -1,9 +1,15 @@
 """JSON for programs, beside the hot path."""
 
-import msgspec
+from http import HTTPStatus
 
+import msgspec
+from tornado.httputil import HTTPHeaders
+
+from abtest.errors import UnsupportedType
 from abtest.reports import ReportService
+from abtest.tracking import TrackingService
 from abtest.web.base import Handler
+from abtest.web.hot import device_token
 
 
 class Experiments(Handler):
@@ -13,6 +19,22 @@ class Experiments(Handler):
         raise NotImplementedError
 
     head = get
+
+
+class Events(Handler):
+    """What happened on a device."""
+
+    def initialize(self, tracking: TrackingService) -> None:
+        self._tracking = tracking
+
+    async def post(self) -> None:
+        token = device_token(self.request.headers)
+        require_json(self.request.headers)
+        accepted = await self._tracking.track(token, self.request.body)
+        self.set_status(HTTPStatus.ACCEPTED)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(msgspec.json.encode(accepted))
 
 
 class Stats(Handler):
@@ -28,3 +50,10 @@ class Stats(Handler):
         self.finish(msgspec.json.encode(report.figures))
 
     head = get
+
+
+def require_json(headers: HTTPHeaders) -> None:
+    """Raises UnsupportedType unless the body is said to be JSON, in UTF-8 if anything is said about that."""
+    kind, _, parameters = headers.get("Content-Type", "").lower().partition(";")
+    if kind.strip() != "application/json" or parameters.strip().replace('"', "") not in {"", "charset=utf-8"}:
+        raise UnsupportedType("Content-Type must be application/json")

@@ -10,6 +10,7 @@ from abtest.reports import ReportService
 from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store.base import ConditionStore
+from abtest.tracking import TrackingService
 from abtest.web import api, ops, pages
 from abtest.web.base import NotFound
 from abtest.web.hot import PATH, HotServer
@@ -23,6 +24,7 @@ class Services(Struct, frozen=True):
 
     enrolment: EnrolmentService
     reports: ReportService
+    tracking: TrackingService
     simulation: SimulationService
     store: ConditionStore
     monitoring: Monitoring
@@ -36,6 +38,7 @@ def routes(services: Services) -> list[Route]:
     simulation = {"simulation": services.simulation}
     return [
         (PATH, api.Experiments, {}),
+        ("/api/v1/events", api.Events, {"tracking": services.tracking}),
         ("/api/v1/stats", api.Stats, reports),
         ("/healthz", ops.Healthz, {}),
         ("/readyz", ops.Readyz, {"enrolment": services.enrolment, "store": services.store}),

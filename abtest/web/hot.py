@@ -197,7 +197,7 @@ class _Message(HTTPMessageDelegate):
             self._other.finish()
             return
         try:
-            token = _token(self._headers)
+            token = device_token(self._headers)
             if self._method == "HEAD":
                 self._waiting = asyncio.ensure_future(self._server.enrolment.find(check_token(token)))
                 self._waiting.add_done_callback(self._answered)
@@ -301,8 +301,8 @@ def _origin_form(target: str) -> str:
     return "/" + rest.partition("/")[2]
 
 
-def _token(headers: HTTPHeaders) -> str:
-    """The value of the header. Raises InvalidToken unless there is exactly one."""
+def device_token(headers: HTTPHeaders) -> str:
+    """The value of Device-Token. Raises InvalidToken unless there is exactly one."""
     given = headers.get_list("Device-Token")
     if len(given) != 1:
         raise InvalidToken("exactly one Device-Token header is needed")

@@ -8,11 +8,14 @@ from abtest import errors
 
 STATUS: dict[type[errors.AbtestError], int] = {
     errors.InvalidToken: 400,
+    errors.InvalidJson: 400,
     errors.InvalidSetting: 422,
     errors.UnknownDevice: 404,
     errors.UnknownExperiment: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
+    errors.UnsupportedType: 415,
+    errors.InvalidEvent: 422,
     errors.InvalidExperiment: 422,
     errors.TooManyDevices: 429,
     errors.Unavailable: 503,
