@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from abtest.inference.moments import Moments, Stratum, summed
+from abtest.inference.moments import Stratum, summed
 from abtest.inference.testing import Table, chi_square, expected
 
 SUSPICIOUS = 0.001
@@ -37,7 +37,7 @@ def exposure(strata: Sequence[Stratum]) -> Exposure:
     """
     counts = [summed(strata, variant) for variant in range(len(strata[0]))] if strata else []
     missing = tuple(each.n - each.exposed for each in counts)
-    tables = [table for stratum in strata if (table := _tested([_row(each) for each in stratum]))]
+    tables = [_tested([(each.exposed, each.n - each.exposed) for each in stratum]) for stratum in strata]
     p = chi_square(*tables)
     if p is None or p >= SUSPICIOUS:
         return Exposure(missing, p)
@@ -47,20 +47,18 @@ def exposure(strata: Sequence[Stratum]) -> Exposure:
     return Exposure(missing, p, worst, missing[worst] / counts[worst].n, others_part)
 
 
-def _row(moments: Moments) -> tuple[int, int]:
-    return moments.exposed, moments.n - moments.exposed
-
-
 def _tested(table: Table) -> Table:
-    """The table if each variant has enough devices for the test, else an empty one."""
-    rows = [row for row in table if sum(row)]
-    if not rows or min(min(wants) for wants in expected(rows)) < FEWEST_EXPECTED:
-        return []
-    return table
+    """The table without the variants that have too few devices for the test."""
+    if not any(map(sum, table)):
+        return table
+    return [
+        row if min(wants) >= FEWEST_EXPECTED else (0, 0) for row, wants in zip(table, expected(table), strict=True)
+    ]
 
 
 def _excess(tables: Sequence[Table], place: int) -> float:
     """How many more devices than in all variants are missing, as a part of the variant's."""
-    devices = sum(sum(table[place]) for table in tables)
-    more = sum(table[place][1] - expected(table)[place][1] for table in tables)
+    told = [table for table in tables if sum(table[place])]
+    devices = sum(sum(table[place]) for table in told)
+    more = sum(table[place][1] - expected(table)[place][1] for table in told)
     return more / devices if devices else 0.0

@@ -41,6 +41,13 @@ def test_a_few_reports_are_not_tested() -> None:
     assert exposure([stratum((4, 990), (1, 10))]).p is None
 
 
+def test_a_variant_with_few_devices_does_not_keep_the_others_from_being_tested() -> None:
+    found = exposure([stratum((900, 1_000), (700, 1_000), (0, 2))])
+    table = [[900, 100], [700, 300]]
+    assert found.p == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue, rel=1e-9)
+    assert found.worst == 1
+
+
 @pytest.mark.parametrize("n", [10**6, 10**12])
 def test_huge_counts(n: int) -> None:
     found = exposure([stratum((n * 9 // 10, n), (n * 9 // 10 + 10, n))])
