@@ -1,12 +1,13 @@
 """What is known from figures of every kind, sane and odd."""
 
-from math import isfinite
+from math import isfinite, sqrt
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abtest.inference import sequence
 from abtest.inference.moments import Moments, Stratum
 from abtest.inference.question import Kind
 from abtest.inference.results import Comparison, Question, Results, is_due, judge, looks
@@ -139,6 +140,37 @@ def test_the_one_test_is_due_when_devices_and_days_are_there() -> None:
     assert not is_due(planned, 999)
     assert not is_due(Question("conversion", VALUES, days=6.9, planned=1_000), 2_000)
     assert not is_due(Question("conversion", VALUES, days=7.0), 2_000)
+
+
+def test_devices_that_are_all_alike_say_nothing() -> None:
+    alike = Moments(30, 0, 30, 30 * 70_000, 30 * 70_000**2)
+    found = judge(Question("amount", VALUES, days=30.0), [(alike, Moments(30, 0, 30, 900_000, 10**11))])
+    assert found.verdict.sentence == "Not enough data: the devices of a variant do not differ from one another"
+
+
+def test_variants_that_were_never_drawn_together_are_not_compared() -> None:
+    strata = [(rate(1_000, 50), Moments()), (Moments(), rate(1_000, 80))]
+    found = judge(Question("conversion", VALUES, days=30.0), strata)
+    assert found.verdict.sentence == "Not enough data: no phase has devices of both #00FF00 and #FF0000"
+    assert [each.mean for each in found.variants] == [None, None]
+
+
+def test_a_pairs_sequence_is_tuned_to_its_part_of_the_plan() -> None:
+    question = Question("conversion", (*VALUES, "#0000FF"), days=30.0, planned=30_000)
+    comparison, _ = judge(question, [(rate(4_000, 200), rate(4_000, 200), rate(4_000, 200))]).comparisons
+    assert comparison.safe is not None
+    quantile = sequence.quantile(8_000, 0.005, 20_000)
+    doubt = quantile**2 * 0.95 / 0.05 / 3_999
+    assert comparison.safe.high - comparison.safe.low == pytest.approx(2 * sqrt(doubt * (2 - doubt)) / (1 - doubt))
+
+
+def test_all_lifts_have_one_unit() -> None:
+    """The third variant shares with the baseline only a phase that does not tell it from zero."""
+    wide, narrow = Moments(1_000, 0, 30, 500_000, 10**11), Moments(100_000, 0, 3_000, 5 * 10**7, 10**13)
+    question = Question("amount", (*VALUES, "#0000FF"), days=30.0, dropped=(2,))
+    found = judge(question, [(wide, wide, wide), (narrow, narrow, Moments())]).comparisons
+    lifts = [each for comparison in found for each in (comparison.lift, comparison.safe)]
+    assert [each is not None and each.relative for each in lifts] == [False] * 4
 
 
 def test_refunds_make_the_comparison_absolute() -> None:
