@@ -1,6 +1,7 @@
 """Imports only go down the floors of the house."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,13 @@ def test_the_ground_floor_stands_in_order() -> None:
         for name in imported(f"abtest/{module}"):
             if name.startswith("abtest."):
                 assert name.split(".")[1] in GROUND[:number], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("abtest/inference/")])
+def test_inference_depends_on_nothing_but_numbers(module: str) -> None:
+    tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
+    imports = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imports += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    for name in imports:
+        own = name.startswith("abtest.inference") or name in {"msgspec", "scipy.special"}
+        assert own or name.split(".")[0] in sys.stdlib_module_names, f"{module} imports {name}"

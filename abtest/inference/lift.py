@@ -5,36 +5,61 @@ from math import sqrt
 from msgspec import Struct
 from scipy.special import ndtr
 
-from abtest.inference import testing
 from abtest.inference.moments import Estimate
+from abtest.inference.testing import Interval, normal_density
 
 
 class Lift(Struct, frozen=True):
-    """A difference of means and its interval: relative to the baseline's mean, or absolute where that is not above
-    zero."""
+    """A difference of means and its interval: relative to the baseline's mean, or absolute where that is not surely
+    above zero."""
 
     relative: bool
     value: float
     low: float
     high: float
 
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return not self.low <= 0 <= self.high
 
-def lift(mine: Estimate, baseline: Estimate, alpha: float) -> Lift:
-    """The lift with Welch's quantile; the variance of the ratio by the delta method (G. W. Oehlert, The American
-    Statistician 46, 1992)."""
-    quantile = testing.t_quantile(testing.freedom(mine, baseline), 1 - alpha / 2)
-    return scaled(mine, baseline, quantile * sqrt(mine.variance + baseline.variance), quantile)
+    @property
+    def farthest(self) -> float:
+        """The largest difference, up or down, that the interval does not exclude."""
+        return max(abs(self.low), abs(self.high))
 
 
-def scaled(mine: Estimate, baseline: Estimate, half: float, quantile: float) -> Lift:
-    """The lift whose difference has this half-width, and its ratio the delta method's with this quantile."""
-    difference = mine.mean - baseline.mean
-    if baseline.mean <= 0:
-        return Lift(False, difference, difference - half, difference + half)
-    value = difference / baseline.mean
-    ratio = mine.mean / baseline.mean
-    spread = quantile * sqrt(mine.variance + ratio**2 * baseline.variance) / baseline.mean
-    return Lift(True, value, value - spread, value + spread)
+def has_ratio(baseline: Estimate, quantile: float) -> bool:
+    """Whether the baseline's mean is above zero by more than its own error: else no ratio to it has an interval."""
+    return baseline.mean > 0 and _doubt(baseline, quantile) < 1
+
+
+def lift(mine: Estimate, baseline: Estimate, quantile: float, relative: bool) -> Lift:
+    """The lift with so many standard errors on either side; a relative one needs a baseline that `has_ratio`.
+
+    The relative interval is E. C. Fieller's (JRSS B 16, 1954): the ratios q for which mine - q * baseline is not told
+    from zero. So it leaves out zero exactly when the difference is told from zero, by a test or by a confidence
+    sequence. The delta method's is its first approximation, for a baseline that is known exactly.
+    """
+    if not relative:
+        difference = float(mine.mean - baseline.mean)
+        low, high = difference_interval(mine, baseline, quantile)
+        return Lift(False, difference, low, high)
+    doubt, value = _doubt(baseline, quantile), float(mine.mean / baseline.mean - 1)
+    half = sqrt(quantile**2 * mine.variance / float(baseline.mean) ** 2 * (1 - doubt) + (value + 1) ** 2 * doubt)
+    return Lift(True, value, (value + doubt - half) / (1 - doubt), (value + doubt + half) / (1 - doubt))
+
+
+def _doubt(baseline: Estimate, quantile: float) -> float:
+    """The square of the baseline's interval's half, as a part of its mean's."""
+    return quantile**2 * baseline.variance / float(baseline.mean) ** 2
+
+
+def difference_interval(mine: Estimate, baseline: Estimate, quantile: float) -> Interval:
+    """The difference of means with so many standard errors on either side."""
+    difference = float(mine.mean - baseline.mean)
+    half = quantile * sqrt(mine.variance + baseline.variance)
+    return difference - half, difference + half
 
 
 def chance_to_beat(mine: Estimate, baseline: Estimate) -> float | None:
@@ -43,7 +68,7 @@ def chance_to_beat(mine: Estimate, baseline: Estimate) -> float | None:
     Not safe for peeking: who stops when it is high is wrong more often than it says. None where nothing varies.
     """
     variance = mine.variance + baseline.variance
-    return float(ndtr((mine.mean - baseline.mean) / sqrt(variance))) if variance else None
+    return float(ndtr(float(mine.mean - baseline.mean) / sqrt(variance))) if variance else None
 
 
 def expected_loss(mine: Estimate, baseline: Estimate) -> float | None:
@@ -53,5 +78,5 @@ def expected_loss(mine: Estimate, baseline: Estimate) -> float | None:
     if not variance:
         return None
     spread = sqrt(variance)
-    gap = (baseline.mean - mine.mean) / spread
-    return spread * (testing.normal_density(gap) + gap * float(ndtr(gap)))
+    gap = float(baseline.mean - mine.mean) / spread
+    return max(0.0, spread * (normal_density(gap) + gap * float(ndtr(gap))))

@@ -1,9 +1,12 @@
 """What is known of the devices of a variant, and means with their variance, combined over phases.
 
-Phases are strata (W. G. Cochran, Sampling Techniques, 3rd ed. 1977, chapter 5): a mean is estimated in each and the
-estimates are added with the strata's parts of all devices as weights, as post-stratification does (Miratrix, Sekhon
-and Yu, Adjusting treatment effect estimates by post-stratification, JRSS B 75, 2013). Counts are never pooled:
-devices of different phases were drawn with different shares and came at different times.
+Phases are strata: a mean is estimated in each, and the estimates are added. Counts are never pooled: devices of
+different phases were drawn with different shares and came at different times.
+
+A stratum weighs 1 / (sum of 1 / n over the compared variants), which is n1 * n2 / (n1 + n2) for two (W. G. Cochran,
+Some methods for strengthening the common chi-square tests, Biometrics 10, 1954). The ratio of two means is then the
+one of N. Mantel and W. Haenszel (JNCI 22, 1959; S. Greenland and J. M. Robins, Biometrics 41, 1985). The weights see
+no outcome, and a phase weighs what it can tell: one that gave a variant 1 % of many devices does not drown the next.
 """
 
 from collections.abc import Sequence
@@ -45,12 +48,12 @@ Stratum = tuple[Moments, ...]
 
 
 class Estimate(Struct, frozen=True):
-    """A mean per device over strata: `variance` is that of the estimate, `freedom` its degrees of freedom.
+    """A mean per device over strata, exact; `variance` is that of the estimate, `freedom` its degrees of freedom.
 
     The degrees are Welch's and Satterthwaite's (B. L. Welch, Biometrika 34, 1947), over all strata.
     """
 
-    mean: float
+    mean: Fraction
     variance: float
     freedom: float
     n: int
@@ -67,25 +70,25 @@ def comparable(strata: Sequence[Stratum], variants: Sequence[int]) -> list[Strat
 
 
 def estimate(strata: Sequence[Stratum], variant: int, variants: Sequence[int], scale: int = 1) -> Estimate | None:
-    """The mean of a variant, weighed by the devices that all `variants` have in each stratum; None without any.
+    """The mean of a variant, in the weights that the comparison of all `variants` gives the strata; None without any.
 
     `scale`: units per 1, UNITS for amounts. Every stratum must be comparable in these variants.
     """
-    weights = [sum(stratum[each].n for each in variants) for stratum in strata]
-    whole = sum(weights)
-    if not whole:
+    if not strata:
         return None
+    weights = [1 / sum((Fraction(1, stratum[each].n) for each in variants), Fraction(0)) for stratum in strata]
+    whole = sum(weights, Fraction(0))
     mean = variance = Fraction(0)
     terms = 0.0
     for stratum, weight in zip(strata, weights, strict=True):
-        moments, part = stratum[variant], Fraction(weight, whole)
+        moments, part = stratum[variant], weight / whole
         own = part * part * moments.variance / moments.n
         mean += part * moments.mean
         variance += own
         terms += float(own / scale**2) ** 2 / (moments.n - 1)
     spread = float(variance / scale**2)
-    freedom = spread**2 / terms if terms else float(sum(stratum[variant].n - 1 for stratum in strata))
-    return Estimate(float(mean / scale), spread, freedom, sum(stratum[variant].n for stratum in strata))
+    n = sum(stratum[variant].n for stratum in strata)
+    return Estimate(mean / scale, spread, spread**2 / terms if terms else float(n - len(strata)), n)
 
 
 def summed(strata: Sequence[Stratum], variant: int) -> Moments:

@@ -1,60 +1,122 @@
-"""How many devices a test needs, and what can be found with those there are."""
+"""How many devices a test needs, what can be found with those there are, and how often.
 
-from math import asin, ceil, sin, sqrt
+Every formula is the normal one for two means (J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 2nd
+ed. 1988, chapters 2 and 6), rates on the arcsine scale, where their variance does not depend on them. `devices` are
+those of each of two arms; arms of unequal size count as equal ones of their harmonic mean (`per_arm`).
 
+The level is that of one test of two variants, 0.05. The rule of the results spends less on its test
+(`rule.plan_level`), for which it may be looked at on the way.
+"""
+
+from collections.abc import Sequence
+from math import asin, ceil, inf, sin, sqrt
+
+from scipy.special import ndtr
+
+from abtest.inference import rule
 from abtest.inference.testing import normal_quantile
 
-ALPHA, POWER = 0.05, 0.8
+POWER = 0.8
 
 
-def devices_for_rate(base: float, effect: float, power: float = POWER, alpha: float = ALPHA) -> int:
+def devices_for_rate(base: float, effect: float, power: float = POWER, alpha: float = rule.LEVEL) -> int:
     """Devices per variant so that a rate of base * (1 + effect) is told from base with this power, two-sided.
 
-    Cohen's effect size h of two proportions (J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 2nd
-    ed. 1988, chapter 6). Raises ValueError when a rate is not between 0 and 1, or there is no effect.
+    Raises ValueError when a rate is not between 0 and 1, or there is no effect.
     """
-    other = base * (1 + effect)
-    if not (0 < base < 1 and 0 <= other <= 1 and effect):
+    angle = abs(_angle(base, effect))
+    if not angle:
         raise ValueError("both rates must be between 0 and 1, and differ")
-    h = 2 * asin(sqrt(other)) - 2 * asin(sqrt(base))
-    return ceil(2 * (_z(power, alpha) / h) ** 2)
+    return ceil(2 * (_z(power, alpha) / angle) ** 2)
 
 
-def devices_for_mean(deviation: float, difference: float, power: float = POWER, alpha: float = ALPHA) -> int:
-    """Devices per variant so that a difference of means is found; `deviation` is that of the devices' totals.
+def devices_for_mean(deviation: float, difference: float, power: float = POWER, alpha: float = rule.LEVEL) -> int:
+    """Devices per variant so that a difference of means is found; `deviation` is that of the devices' totals, those
+    without an event counted as zero. For an effect relative to the mean, the difference is their product.
 
     Raises ValueError when one of them is 0.
     """
-    if not deviation > 0 or not difference:
-        raise ValueError("the deviation must be above 0, and so must the difference")
+    if not 0 < deviation < inf or not deviation * 1e-9 < abs(difference) < inf:
+        raise ValueError("the deviation must be above 0, and the difference must be large enough beside it")
     return ceil(2 * (_z(power, alpha) * deviation / difference) ** 2)
 
 
-def detectable_rate(base: float, devices: int, power: float = POWER, alpha: float = ALPHA) -> float | None:
+def detectable_rate(base: float, devices: float, power: float = POWER, alpha: float = rule.LEVEL) -> float | None:
     """The smallest increase, relative to the base rate, that is found with so many devices per variant; None when
     even a rate of 1 is not.
 
     Raises ValueError when the rate is not between 0 and 1, or there are no devices.
     """
-    if not 0 < base < 1 or devices < 1:
+    if not 0 < base < 1 or not devices > 0:
         raise ValueError("the rate must be between 0 and 1, and there must be devices")
     angle = asin(sqrt(base)) + _z(power, alpha) / sqrt(2 * devices)
     return None if angle > asin(1) else sin(angle) ** 2 / base - 1
 
 
-def detectable_mean(deviation: float, devices: int, power: float = POWER, alpha: float = ALPHA) -> float:
+def detectable_mean(deviation: float, devices: float, power: float = POWER, alpha: float = rule.LEVEL) -> float:
     """The smallest difference of means that is found with so many devices per variant."""
-    if devices < 1:
-        raise ValueError("there must be devices")
+    if not deviation > 0 or not devices > 0:
+        raise ValueError("the deviation must be above 0, and there must be devices")
     return _z(power, alpha) * deviation * sqrt(2 / devices)
 
 
+def power_for_rate(base: float, effect: float, devices: float, alpha: float = rule.LEVEL) -> float:
+    """How often a test finds a rate of base * (1 + effect) with so many devices per variant; `alpha` without effect.
+
+    Raises ValueError when a rate is not between 0 and 1, or there are no devices.
+    """
+    return _power(_angle(base, effect), devices, alpha)
+
+
+def power_for_mean(deviation: float, difference: float, devices: float, alpha: float = rule.LEVEL) -> float:
+    """How often a test finds a difference of means with so many devices per variant."""
+    if not deviation > 0:
+        raise ValueError("the deviation must be above 0")
+    return _power(difference / deviation, devices, alpha)
+
+
+def per_arm(devices: float, of_baseline: float) -> float:
+    """Two equal arms of so many devices tell as much as these two: the harmonic mean. 0 when one is empty."""
+    return 2 / (1 / devices + 1 / of_baseline) if devices > 0 and of_baseline > 0 else 0.0
+
+
+def in_all(devices: int, shares: Sequence[float], baseline: int = 0) -> int:
+    """Devices in all variants so that each, compared with the baseline, tells as much as two arms of `devices`.
+
+    The variant with the smallest share decides. `shares` are in any unit; raises ValueError when one is not above 0.
+    """
+    if not all(share > 0 for share in shares):
+        raise ValueError("every share must be above 0")
+    others = [share for place, share in enumerate(shares) if place != baseline]
+    needed = max(devices * sum(shares) / per_arm(share, shares[baseline]) for share in others)
+    return ceil(round(needed, 6))  # 3 x 8,143 in thirds is not one more for what a float loses
+
+
 def days(devices: int, per_day: float) -> int:
-    """Days until so many devices have come. Raises ValueError unless some come."""
+    """Days until so many devices have come, a week at least: no verdict comes before. Raises ValueError unless some
+    come."""
     if not per_day > 0:
         raise ValueError("the devices per day must be above 0")
-    return ceil(devices / per_day)
+    return max(ceil(devices / per_day), rule.FEWEST_DAYS)
 
 
 def _z(power: float, alpha: float) -> float:
+    if not (0 < alpha < 1 and alpha / 2 < power < 1):
+        raise ValueError("the level must be between 0 and 1, and the power between it and 1")
     return normal_quantile(1 - alpha / 2) + normal_quantile(power)
+
+
+def _angle(base: float, effect: float) -> float:
+    """Cohen's effect size h of two proportions."""
+    other = base * (1 + effect)
+    if not (0 < base < 1 and 0 <= other <= 1):
+        raise ValueError("both rates must be between 0 and 1, and differ")
+    return 2 * asin(sqrt(other)) - 2 * asin(sqrt(base))
+
+
+def _power(effect: float, devices: float, alpha: float) -> float:
+    """Of a two-sided test of two means `effect` deviations apart."""
+    if not devices > 0:
+        raise ValueError("there must be devices")
+    shift, quantile = abs(effect) * sqrt(devices / 2), normal_quantile(1 - alpha / 2)
+    return float(ndtr(shift - quantile) + ndtr(-shift - quantile))

@@ -23,7 +23,7 @@ def t_quantile(freedom: float, probability: float) -> float:
 def mean_interval(found: Estimate, alpha: float) -> Interval:
     """Student's interval of a mean (Welch's over strata)."""
     half = t_quantile(found.freedom, 1 - alpha / 2) * sqrt(found.variance)
-    return found.mean - half, found.mean + half
+    return float(found.mean) - half, float(found.mean) + half
 
 
 def wilson(rate: float, n: float, alpha: float) -> Interval:
@@ -32,6 +32,15 @@ def wilson(rate: float, n: float, alpha: float) -> Interval:
     centre = (rate + z2 / (2 * n)) / (1 + z2 / n)
     half = sqrt(z2 * (rate * (1 - rate) / n + z2 / (4 * n * n))) / (1 + z2 / n)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def score(found: Estimate, alpha: float) -> Interval:
+    """Wilson's interval of an estimate; over several phases with the number of devices that would give its variance
+    (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998), never more than there are."""
+    rate = min(max(float(found.mean), 0.0), 1.0)
+    # The estimate's variance is the unbiased one, of n - 1: one phase gives exactly its n back.
+    n = min(rate * (1 - rate) / found.variance + 1, found.n) if found.variance else found.n
+    return wilson(rate, n, alpha)
 
 
 def newcombe(rate: float, own: Interval, base: float, others: Interval) -> Interval:
@@ -48,7 +57,7 @@ def welch(one: Estimate, other: Estimate) -> float | None:
     variance = one.variance + other.variance
     if not variance:
         return None
-    statistic = (one.mean - other.mean) / sqrt(variance)
+    statistic = float(one.mean - other.mean) / sqrt(variance)
     return 2 * float(stdtr(freedom(one, other), -abs(statistic)))
 
 
@@ -58,20 +67,38 @@ def freedom(one: Estimate, other: Estimate) -> float:
     return (one.variance + other.variance) ** 2 / terms if terms else inf
 
 
-def chi_square(counts: Sequence[tuple[int, int]]) -> float | None:
-    """p-value of Pearson's test that (with, without) have one ratio in all rows; None where nothing varies."""
-    sums = [sum(row[column] for row in counts) for column in (0, 1)]
-    whole = sum(sums)
-    rows = [row for row in counts if sum(row)]
-    if not all(sums) or len(rows) < 2:
-        return None
-    expected = [[sum(row) * column / whole for column in sums] for row in rows]
-    statistic = sum(
+Table = Sequence[tuple[int, int]]
+"""A row per variant: devices with something, and devices without."""
+
+
+def chi_square(*tables: Table) -> float | None:
+    """p-value of Pearson's test that all rows of a table have one ratio; None where nothing varies.
+
+    Several tables are independent strata: their statistics and degrees of freedom add up.
+    """
+    told = [table for table in tables if len(_rows(table)) > 1 and all(map(sum, zip(*table, strict=True)))]
+    freedom = sum(len(_rows(table)) - 1 for table in told)
+    return float(chdtrc(freedom, sum(map(_pearson, told)))) if told else None
+
+
+def expected(table: Table) -> list[tuple[float, float]]:
+    """What each row would hold with the ratio of the whole table."""
+    whole = sum(map(sum, table))
+    columns = [sum(column) for column in zip(*table, strict=True)]
+    return [(sum(row) * columns[0] / whole, sum(row) * columns[1] / whole) for row in table]
+
+
+def _rows(table: Table) -> list[tuple[int, int]]:
+    return [row for row in table if sum(row)]
+
+
+def _pearson(table: Table) -> float:
+    rows = _rows(table)
+    return sum(
         (found - wanted) ** 2 / wanted
-        for row, wants in zip(rows, expected, strict=True)
+        for row, wants in zip(rows, expected(rows), strict=True)
         for found, wanted in zip(row, wants, strict=True)
     )
-    return float(chdtrc(len(rows) - 1, statistic))
 
 
 def welch_anova(groups: Sequence[Moments]) -> float | None:
@@ -79,7 +106,7 @@ def welch_anova(groups: Sequence[Moments]) -> float | None:
     if len(groups) < 2 or any(group.n < 2 or not group.variance for group in groups):
         return None
     weights = [float(group.n / group.variance) for group in groups]
-    means = [float(group.mean) for group in groups]
+    means = [float(group.mean - groups[0].mean) for group in groups]  # exact before it is a float
     whole, k = sum(weights), len(groups)
     centre = sum(weight * mean for weight, mean in zip(weights, means, strict=True)) / whole
     spread = sum(weight * (mean - centre) ** 2 for weight, mean in zip(weights, means, strict=True)) / (k - 1)
@@ -94,8 +121,9 @@ def wald(estimates: Sequence[Estimate]) -> float | None:
     if len(estimates) < 2 or not all(each.variance for each in estimates):
         return None
     weights = [1 / each.variance for each in estimates]
-    centre = sum(weight * each.mean for weight, each in zip(weights, estimates, strict=True)) / sum(weights)
-    spread = sum(weight * (each.mean - centre) ** 2 for weight, each in zip(weights, estimates, strict=True))
+    means = [float(each.mean - estimates[0].mean) for each in estimates]  # exact before it is a float
+    centre = sum(weight * mean for weight, mean in zip(weights, means, strict=True)) / sum(weights)
+    spread = sum(weight * (mean - centre) ** 2 for weight, mean in zip(weights, means, strict=True))
     return float(chdtrc(len(estimates) - 1, spread))
 
 

@@ -1,14 +1,16 @@
-"""What is said about figures of every kind, sane and odd."""
+"""What is known from figures of every kind, sane and odd."""
 
-from typing import Any
+from math import isfinite, sqrt
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abtest.inference import sequence
 from abtest.inference.moments import Moments, Stratum
-from abtest.inference.results import Question, judge, looks
+from abtest.inference.question import Kind
+from abtest.inference.results import Comparison, Question, Results, is_due, judge, looks
 
 VALUES = ("#FF0000", "#00FF00")
 
@@ -17,43 +19,8 @@ def rate(n: int, converters: int, exposed: int | None = None) -> Moments:
     return Moments(n, n if exposed is None else exposed, converters, converters, converters)
 
 
-def asked(*rates: tuple[int, int], **more: Any) -> str:
-    """The sentence for one phase of conversions."""
-    question = Question("conversion", VALUES[: len(rates)], **({"days": 14.0} | more))
-    return judge(question, [tuple(rate(n, converters) for n, converters in rates)]).verdict.sentence
-
-
-def test_too_few_conversions_say_how_many_devices_are_missing() -> None:
-    assert asked((500, 5), (500, 8)) == "Not enough data: about 4,000 more devices"
-    assert asked((500, 5), (500, 8), planned=20_000) == "Not enough data: about 19,000 more devices"
-    assert asked((500, 0), (500, 8)) == "Not enough data: no event of a device in #FF0000 yet"
-
-
-def test_too_few_days_say_so() -> None:
-    assert asked((9_000, 500), (9_000, 700), days=2.0) == "Not enough data: 5 more days"
-    assert asked((9_000, 500), (9_000, 700), days=6.5) == "Not enough data: 1 more day"
-
-
-def test_a_difference_is_told_with_its_size_and_interval() -> None:
-    sentence = asked((100_000, 5_000), (100_000, 6_000))
-    assert sentence.startswith("#00FF00 beats #FF0000 by 20 % (")
-    assert asked((100_000, 6_000), (100_000, 5_000)).startswith("#00FF00 loses to #FF0000 by 17 % (")
-
-
-def test_no_difference_says_what_is_not_excluded() -> None:
-    assert asked((100_000, 5_000), (100_000, 5_020)) == "No difference shown; smaller than ±6.9 % is not excluded"
-
-
-def test_a_variant_that_loses_its_exposures_is_not_trusted() -> None:
-    stratum = (rate(10_000, 500, 9_990), rate(10_000, 700, 9_100))
-    found = judge(Question("conversion", VALUES, days=30.0), [stratum])
-    assert found.verdict.code == "not_trusted"
-    assert found.verdict.sentence == "Don't trust this yet: 9 % of the devices in #00FF00 never report exposure"
-
-
-def test_counts_that_are_not_where_they_must_be_are_not_trusted() -> None:
-    found = judge(Question("conversion", VALUES, days=30.0), [(rate(100, 50), rate(100, 50))], exact=False)
-    assert found.verdict.code == "not_trusted"
+def amount(totals: list[int]) -> Moments:
+    return Moments(len(totals), 0, sum(total != 0 for total in totals), sum(totals), sum(each**2 for each in totals))
 
 
 def test_phases_are_never_pooled() -> None:
@@ -66,10 +33,18 @@ def test_phases_are_never_pooled() -> None:
     assert comparison.lift is not None
     assert pooled[1] / pooled[0] - 1 > 2
     assert comparison.lift.value == pytest.approx(0.2, abs=0.01)
-    turned = [(rate(1_000, 200), rate(99_000, 18_810)), (rate(50_000, 500), rate(50_000, 450))]
-    (comparison,) = judge(Question("conversion", VALUES, days=30.0), turned).comparisons
+
+
+def test_pooling_would_reverse_what_every_phase_says() -> None:
+    strata = [(rate(1_000, 200), rate(99_000, 18_810)), (rate(50_000, 500), rate(50_000, 450))]
+    found = judge(Question("conversion", VALUES, days=30.0), strata)
+    (comparison,) = found.comparisons
+    counts = [each.converters / each.devices for each in found.variants]
+    means = [each.mean for each in found.variants if each.mean is not None]
+    assert counts[1] > 5 * counts[0]
     assert comparison.lift is not None
-    assert comparison.lift.value < 0
+    assert comparison.lift.value == pytest.approx(means[1] / means[0] - 1)
+    assert -0.11 < comparison.lift.value < -0.05
 
 
 def test_a_phase_without_one_of_the_variants_says_nothing_about_them() -> None:
@@ -79,34 +54,123 @@ def test_a_phase_without_one_of_the_variants_says_nothing_about_them() -> None:
     assert one.comparisons == two.comparisons
 
 
-def test_at_the_planned_number_one_test_may_find_what_the_sequence_does_not() -> None:
-    figures: list[Stratum] = [(rate(6_000, 300), rate(6_000, 360))]
-    question = Question("conversion", VALUES, days=14.0, planned=12_000)
-    assert judge(question, figures).verdict.code == "no_difference"
-    found = judge(question, figures, at_plan=figures)
-    assert found.verdict.code == "difference"
-    assert found.verdict.sentence.startswith("#00FF00 beats #FF0000 by 20 % (")
+def numbers(found: object) -> list[float]:
+    """Every float in it, however deep."""
+    if isinstance(found, dict):
+        found = list(found.values())
+    if isinstance(found, list | tuple):
+        return [number for each in found for number in numbers(each)]
+    return [found] if isinstance(found, float) else []
+
+
+def assert_sane(found: Results) -> None:
+    assert all(isfinite(number) for number in numbers(msgspec.to_builtins(found)))
+    assert "nan" not in found.verdict.sentence
+    assert "inf" not in found.verdict.sentence
+    if found.verdict.code == "not_enough_data":
+        assert found.omnibus_p is None
+        assert all(each == Comparison(each.value) for each in found.comparisons)
+    if found.verdict.code == "difference":
+        assert any(each.shown for each in found.comparisons)
 
 
 @pytest.mark.parametrize(
     "stratum",
     [
         (Moments(), Moments()),
+        (rate(1, 1), Moments()),
         (rate(1, 1), rate(1, 0)),
         (rate(100, 100), rate(100, 100)),
+        (rate(1_000, 0), rate(1_000, 400)),
         (rate(10**12, 10**11), rate(10**12, 10**11)),
+        (rate(10**12, 10**11), rate(10**12, 10**11 + 10**7)),
         (Moments(100, 100, 100, -(10**6), 10**10), Moments(100, 100, 100, -(10**6), 10**10 + 1)),
         (Moments(10**6, 10**6, 30, 10**18, 10**36), Moments(10**6, 10**6, 30, 1, 31)),
         (Moments(40, 0, 30, 0, 0), Moments(40, 0, 30, 0, 0)),
+        (Moments(40, 0, 30, 1, 1), Moments(40, 0, 30, 10**16, 10**32)),
     ],
 )
 @pytest.mark.parametrize("kind", ["conversion", "amount"])
-def test_odd_figures_get_sane_answers(kind: Any, stratum: Stratum) -> None:
-    found = judge(Question(kind, VALUES, days=30.0), [stratum])
-    assert b"NaN" not in msgspec.json.encode(found)
-    assert "nan" not in found.verdict.sentence
-    if found.verdict.code == "not_enough_data":
-        assert all(each.lift is None and each.p is None for each in found.comparisons)
+@pytest.mark.parametrize("planned", [None, 1, 10**13])
+def test_odd_figures_get_sane_answers(kind: Kind, stratum: Stratum, planned: int | None) -> None:
+    assert_sane(judge(Question(kind, VALUES, days=30.0, planned=planned), [stratum], [stratum]))
+
+
+TOTALS = st.lists(st.integers(-(10**16), 10**16) | st.integers(-2, 2), max_size=60)
+
+
+@given(st.lists(st.tuples(TOTALS, TOTALS, TOTALS), max_size=3))
+def test_any_amounts_get_sane_answers(phases: list[tuple[list[int], ...]]) -> None:
+    strata = [tuple(amount(totals) for totals in arms) for arms in phases]
+    assert_sane(judge(Question("amount", (*VALUES, "#0000FF"), days=30.0), strata, strata))
+
+
+def test_identical_arms_differ_by_nothing() -> None:
+    found = judge(Question("conversion", VALUES, days=30.0), [(rate(10_000, 500), rate(10_000, 500))])
+    (comparison,) = found.comparisons
+    assert found.verdict.code == "no_difference"
+    assert (comparison.difference, comparison.p, comparison.chance_to_beat) == (0.0, 1.0, 0.5)
+
+
+def test_a_whale_is_no_difference() -> None:
+    """One device that spent as much as all others together."""
+    whale = Moments(10_000, 0, 500, 10_000_000, 10**14 // 2)
+    others = Moments(10_000, 0, 500, 5_000_000, 5 * 10**10)
+    found = judge(Question("amount", VALUES, days=30.0), [(others, whale)])
+    (comparison,) = found.comparisons
+    assert found.verdict.code == "no_difference"
+    assert comparison.p is not None
+    assert comparison.p > 0.2
+
+
+def test_amounts_that_never_came_are_no_certain_zero() -> None:
+    found = judge(Question("amount", VALUES, days=30.0), [(Moments(1_000), Moments(1_000))])
+    assert [(each.mean, each.low, each.high) for each in found.variants] == [(0.0, None, None)] * 2
+
+
+def test_a_variant_has_its_rate_before_the_others_have_devices() -> None:
+    found = judge(Question("conversion", VALUES, days=30.0), [(rate(1_000, 50), Moments())]).variants
+    assert found[0].mean == 0.05
+    assert found[1].mean is None
+
+
+def test_the_one_test_is_due_when_devices_and_days_are_there() -> None:
+    planned = Question("conversion", VALUES, days=7.0, planned=1_000)
+    assert is_due(planned, 1_000)
+    assert not is_due(planned, 999)
+    assert not is_due(Question("conversion", VALUES, days=6.9, planned=1_000), 2_000)
+    assert not is_due(Question("conversion", VALUES, days=7.0), 2_000)
+
+
+def test_devices_that_are_all_alike_say_nothing() -> None:
+    alike = Moments(30, 0, 30, 30 * 70_000, 30 * 70_000**2)
+    found = judge(Question("amount", VALUES, days=30.0), [(alike, Moments(30, 0, 30, 900_000, 10**11))])
+    assert found.verdict.sentence == "Not enough data: the devices of a variant do not differ from one another"
+
+
+def test_variants_that_were_never_drawn_together_are_not_compared() -> None:
+    strata = [(rate(1_000, 50), Moments()), (Moments(), rate(1_000, 80))]
+    found = judge(Question("conversion", VALUES, days=30.0), strata)
+    assert found.verdict.sentence == "Not enough data: no phase has devices of both #00FF00 and #FF0000"
+    assert [each.mean for each in found.variants] == [None, None]
+
+
+def test_a_pairs_sequence_is_tuned_to_its_part_of_the_plan() -> None:
+    question = Question("conversion", (*VALUES, "#0000FF"), days=30.0, planned=30_000)
+    comparison, _ = judge(question, [(rate(4_000, 200), rate(4_000, 200), rate(4_000, 200))]).comparisons
+    assert comparison.safe is not None
+    quantile = sequence.quantile(8_000, 0.005, 20_000)
+    doubt = quantile**2 * 0.95 / 0.05 / 3_999
+    assert comparison.safe.high - comparison.safe.low == pytest.approx(2 * sqrt(doubt * (2 - doubt)) / (1 - doubt))
+
+
+def test_all_lifts_have_one_unit() -> None:
+    """The third variant shares with the baseline only a phase that does not tell it from zero."""
+    wide, narrow = Moments(1_000, 0, 30, 500_000, 10**11), Moments(100_000, 0, 3_000, 5 * 10**7, 10**13)
+    question = Question("amount", (*VALUES, "#0000FF"), days=30.0, dropped=(2,))
+    found = judge(question, [(wide, wide, wide), (narrow, narrow, Moments())]).comparisons
+    lifts = [each for comparison in found for each in (comparison.lift, comparison.safe)]
+    assert [each is not None and each.relative for each in lifts] == [False] * 4
 
 
 def test_refunds_make_the_comparison_absolute() -> None:
@@ -141,3 +205,10 @@ def test_the_safe_interval_is_wider_and_narrows_over_the_days() -> None:
     (comparison,) = judge(question, days[-1]).comparisons
     assert comparison.lift is not None
     assert comparison.lift.high - comparison.lift.low < widths[-1]
+
+
+def test_looks_say_nothing_while_there_is_not_enough() -> None:
+    days: list[list[Stratum]] = [[], [(rate(100, 24), rate(100, 40))], [(rate(200, 48), rate(200, 80))]]
+    first, second, third = looks(Question("conversion", VALUES, days=30.0), days)
+    assert first == second == [None]
+    assert third[0] is not None

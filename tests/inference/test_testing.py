@@ -68,6 +68,31 @@ def test_pearsons_test(counts: list[tuple[int, int]]) -> None:
     assert testing.chi_square(counts) == exactly(stats.chi2_contingency(counts, correction=False).pvalue)
 
 
+def test_pearsons_test_over_phases_adds_the_statistics_up() -> None:
+    tables = [[(5, 95), (9, 91), (20, 180)], [(40, 60), (30, 70), (0, 0)], [(0, 50), (0, 20), (0, 10)]]
+    each = [stats.chi2_contingency(table, correction=False) for table in (tables[0], tables[1][:2])]
+    expected = stats.chi2.sf(sum(one.statistic for one in each), sum(one.dof for one in each))
+    assert testing.chi_square(*tables) == exactly(expected)
+
+
+@pytest.mark.parametrize(("count", "n"), [(1, 300), (150, 3_000), (0, 40), (40, 40)])
+def test_the_score_interval_of_one_phase_is_wilsons(count: int, n: int) -> None:
+    found = estimate([(Moments(n, 0, count, count, count),)], 0, [0])
+    assert found is not None
+    assert testing.score(found, 0.05) == exactly(proportion_confint(count, n, 0.05, "wilson"))
+
+
+def test_a_mean_is_not_lost_in_a_much_larger_one() -> None:
+    """What all groups have in common cancels exactly, however large it is."""
+    groups = [moments([10**15 + value for value in group]) for group in GROUPS]
+    assert testing.welch_anova(groups) == exactly(testing.welch_anova([moments(group) for group in GROUPS]))
+    strata = [(groups[0], groups[1])]
+    one, other = (estimate(strata, place, [0, 1], 10_000) for place in (0, 1))
+    assert one is not None
+    assert other is not None
+    assert testing.welch(one, other) == exactly(stats.ttest_ind(*GROUPS[:2], equal_var=False).pvalue)
+
+
 def test_where_nothing_varies_there_is_no_p_value() -> None:
     assert testing.chi_square([(0, 10), (0, 20)]) is None
     assert testing.chi_square([(1, 10), (0, 0)]) is None
@@ -87,5 +112,5 @@ def test_walds_test_of_two_groups_is_the_normal_one() -> None:
     strata = [(moments(GROUPS[0]), moments(GROUPS[1]))]
     found = [estimate(strata, place, [0, 1]) for place in (0, 1)]
     one, other = (each for each in found if each is not None)
-    z = (one.mean - other.mean) / sqrt(one.variance + other.variance)
+    z = float(one.mean - other.mean) / sqrt(one.variance + other.variance)
     assert testing.wald([one, other]) == exactly(2 * stats.norm.sf(abs(z)))
