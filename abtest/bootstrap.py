@@ -11,6 +11,7 @@ from abtest.errors import InvalidSetting, Unavailable
 from abtest.experiments import DEMO, ExperimentService
 from abtest.limiting import Rate
 from abtest.reports import ReportService
+from abtest.results import ResultService
 from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store import migrations
@@ -111,6 +112,7 @@ def wired(store: SQLiteStore, settings: Settings) -> Services:
     return Services(
         enrolment=EnrolmentService(store, limits, monitoring.decided),
         reports=ReportService(store),
+        results=ResultService(store),
         tracking=TrackingService(store, settings.queue, settings.deadline),
         simulation=SimulationService(store, Path(f"{database_path(settings.database).resolve()}.simulation.lock")),
         store=store,

@@ -17,6 +17,8 @@ FLOORS = [
         "experiments",
         "reports",
         "results",
+        "judging",
+        "planning",
         "tracking",
         "recounting",
         "verification",

@@ -2,40 +2,12 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct
-
 from abtest.inference import rule, testing
-from abtest.inference.lift import Lift, chance_to_beat, difference_interval, expected_loss, has_ratio, lift
+from abtest.inference.answers import Comparison, Lift
+from abtest.inference.lift import chance_to_beat, difference_interval, expected_loss, has_ratio, lift
 from abtest.inference.moments import Stratum
 from abtest.inference.pair import Pair, pairs
 from abtest.inference.question import Question
-
-
-class Comparison(Struct, frozen=True):
-    """A variant against the baseline. Everything is None while there is not enough data.
-
-    `lift`: at 95 %, with Welch's quantile. `safe`: the interval that may be looked at at any time, and `at_plan` the
-    one of the test at the planned number of devices, both at the levels that decide. `difference_low`,
-    `difference_high`: of the means; Newcombe's for a conversion. `p`: Welch's; `adjusted_p`: Holm's over the
-    variants. `lift`, the difference, both p, `chance_to_beat` and `expected_loss` are not safe for peeking.
-    """
-
-    value: str
-    lift: Lift | None = None
-    safe: Lift | None = None
-    difference: float | None = None
-    difference_low: float | None = None
-    difference_high: float | None = None
-    p: float | None = None
-    adjusted_p: float | None = None
-    chance_to_beat: float | None = None
-    expected_loss: float | None = None
-    at_plan: Lift | None = None
-
-    @property
-    def shown(self) -> Lift | None:
-        """The interval that shows a difference; None when none does."""
-        return next((each for each in (self.safe, self.at_plan) if each and each.shown), None)
 
 
 def compare(

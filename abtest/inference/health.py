@@ -5,8 +5,7 @@ Assigned counts are not tested: they are exact by construction, and checked agai
 
 from collections.abc import Sequence
 
-from msgspec import Struct
-
+from abtest.inference.answers import Exposure
 from abtest.inference.moments import Stratum, summed
 from abtest.inference.testing import Table, chi_square, expected
 
@@ -14,20 +13,6 @@ SUSPICIOUS = 0.001
 FEWEST_EXPECTED = 5
 """The smallest expected count with which Pearson's statistic is near enough to a chi-square (W. G. Cochran, Annals of
 Mathematical Statistics 23, 1952)."""
-
-
-class Exposure(Struct, frozen=True):
-    """Per variant the devices that never reported exposure; `p` of one ratio in all variants, None without reports.
-
-    `worst`: the variant with the most of them, when the ratios differ more than chance explains. `worst_part` and
-    `others_part`: what part of its devices is missing, and of all the others.
-    """
-
-    missing: tuple[int, ...]
-    p: float | None
-    worst: int | None = None
-    worst_part: float = 0.0
-    others_part: float = 0.0
 
 
 def exposure(strata: Sequence[Stratum]) -> Exposure:

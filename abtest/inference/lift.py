@@ -2,31 +2,11 @@
 
 from math import sqrt
 
-from msgspec import Struct
 from scipy.special import ndtr
 
+from abtest.inference.answers import Lift
 from abtest.inference.moments import Estimate
 from abtest.inference.testing import Interval, normal_density
-
-
-class Lift(Struct, frozen=True):
-    """A difference of means and its interval: relative to the baseline's mean, or absolute where that is not surely
-    above zero."""
-
-    relative: bool
-    value: float
-    low: float
-    high: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return not self.low <= 0 <= self.high
-
-    @property
-    def farthest(self) -> float:
-        """The largest difference, up or down, that the interval does not exclude."""
-        return max(abs(self.low), abs(self.high))
 
 
 def has_ratio(baseline: Estimate, quantile: float) -> bool:

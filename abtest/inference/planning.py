@@ -10,13 +10,13 @@ The level is that of one test of two variants, 0.05. The rule of the results spe
 
 from collections.abc import Sequence
 from math import asin, ceil, inf, sin, sqrt
-
-from scipy.special import ndtr
+from statistics import NormalDist
 
 from abtest.inference import rule
-from abtest.inference.testing import normal_quantile
 
 POWER = 0.8
+NORMAL = NormalDist()
+"""Not scipy's: a server plans as well, and the standard library's takes no memory to load."""
 
 
 def devices_for_rate(base: float, effect: float, power: float = POWER, alpha: float = rule.LEVEL) -> int:
@@ -103,7 +103,7 @@ def days(devices: int, per_day: float) -> int:
 def _z(power: float, alpha: float) -> float:
     if not (0 < alpha < 1 and alpha / 2 < power < 1):
         raise ValueError("the level must be between 0 and 1, and the power between it and 1")
-    return normal_quantile(1 - alpha / 2) + normal_quantile(power)
+    return NORMAL.inv_cdf(1 - alpha / 2) + NORMAL.inv_cdf(power)
 
 
 def _angle(base: float, effect: float) -> float:
@@ -118,5 +118,5 @@ def _power(effect: float, devices: float, alpha: float) -> float:
     """Of a two-sided test of two means `effect` deviations apart."""
     if not devices > 0:
         raise ValueError("there must be devices")
-    shift, quantile = abs(effect) * sqrt(devices / 2), normal_quantile(1 - alpha / 2)
-    return float(ndtr(shift - quantile) + ndtr(-shift - quantile))
+    shift, quantile = abs(effect) * sqrt(devices / 2), NORMAL.inv_cdf(1 - alpha / 2)
+    return NORMAL.cdf(shift - quantile) + NORMAL.cdf(-shift - quantile)

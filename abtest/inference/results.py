@@ -2,44 +2,13 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct
-
 from abtest.inference import rule, testing
-from abtest.inference.comparison import Comparison, compare, safe_lifts
-from abtest.inference.health import Exposure, exposure
-from abtest.inference.lift import Lift
+from abtest.inference.answers import Comparison, Lift, Results, VariantResult
+from abtest.inference.comparison import compare, safe_lifts
+from abtest.inference.health import exposure
 from abtest.inference.moments import Estimate, Stratum, comparable, estimate, summed
 from abtest.inference.question import Question
-from abtest.inference.verdict import Verdict, decide, distrust, not_enough
-
-__all__ = ["Comparison", "Question", "Results", "VariantResult", "Verdict", "is_due", "judge", "looks"]
-
-
-class VariantResult(Struct, frozen=True):
-    """A variant: devices assigned and exposed, those with an event, and the mean per device with its interval.
-
-    The mean is a rate for a conversion; the interval is Wilson's there and Student's for an amount, at 95 %. Over
-    several phases it is that of the phases in which all variants can be compared, combined as they are there.
-    """
-
-    value: str
-    devices: int
-    exposed: int
-    converters: int
-    mean: float | None
-    low: float | None
-    high: float | None
-
-
-class Results(Struct, frozen=True):
-    """All of it. `omnibus_p`: whether the variants differ at all, not safe for peeking."""
-
-    verdict: Verdict
-    baseline: str
-    variants: tuple[VariantResult, ...]
-    comparisons: tuple[Comparison, ...]
-    omnibus_p: float | None
-    exposure: Exposure
+from abtest.inference.verdict import decide, distrust, not_enough
 
 
 def judge(

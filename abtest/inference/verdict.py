@@ -2,27 +2,12 @@
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Literal
-
-from msgspec import Struct
 
 from abtest.inference import rule, wording
-from abtest.inference.comparison import Comparison
-from abtest.inference.health import Exposure
-from abtest.inference.lift import Lift
+from abtest.inference.answers import Comparison, Exposure, Lift, Verdict
 from abtest.inference.moments import Stratum
 from abtest.inference.pair import lack
 from abtest.inference.question import Question
-
-Code = Literal["not_enough_data", "no_difference", "difference", "not_trusted"]
-
-
-class Verdict(Struct, frozen=True):
-    """One sentence, and its stable name. `more_devices`: about how many are missing, where that can be said."""
-
-    code: Code
-    sentence: str
-    more_devices: int | None = None
 
 
 def distrust(question: Question, found: Exposure, exact: bool) -> Verdict | None:

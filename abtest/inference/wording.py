@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from abtest.inference.lift import Lift
+from abtest.inference.answers import Lift
 from abtest.inference.question import Kind
 
 

@@ -172,7 +172,7 @@ class MeasureStore(Protocol):
         ...
 
 
-class ResultStore(Protocol):
+class ResultStore(SummaryStore, Protocol):
     """Where that is read."""
 
     async def result(self, key: str) -> str | None:
@@ -184,18 +184,30 @@ class ResultStore(Protocol):
         ...
 
 
-class FoldingStore(Protocol):
+class Folded(Struct, frozen=True):
+    """How many devices and events were folded in, and how many of both are left."""
+
+    devices: int
+    events: int
+    left: int
+
+
+class FoldingStore(MeasureStore, Protocol):
     """Where the stats worker folds what is new into the summary."""
 
     def try_lease(self) -> bool:
         """Whether this store holds the worker's lease now. It ends with `close` or with the process."""
         ...
 
-    async def fold(self, most: int, now: int) -> tuple[int, int]:
-        """Fold at most so many devices and events after the watermarks, and move those, in one transaction.
+    async def fold(self, most: int, now: int) -> Folded:
+        """Fold at most so many devices after the watermark, and move it, in one transaction.
 
-        How many devices there were, and how many devices and events are left.
+        In the one that leaves no device, as many events after theirs: no event of a device that is not counted.
         """
+        ...
+
+    async def config_version(self) -> int:
+        """See EnrolmentStore.config_version."""
         ...
 
 
@@ -370,10 +382,8 @@ class AuditStore(Protocol):
 class Store(
     EnrolmentStore,
     ExperimentStore,
-    SummaryStore,
-    EventStore,
-    MeasureStore,
     ResultStore,
+    EventStore,
     ConditionStore,
     FoldingStore,
     ErasureStore,

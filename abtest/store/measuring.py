@@ -119,8 +119,8 @@ ON CONFLICT (experiment_id) DO UPDATE SET document = excluded.document
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
-def fold(connection: Raw, most: int) -> int:
-    """Fold at most so many events after the lowest watermark; how many are left after it.
+def fold(connection: Raw, most: int) -> tuple[int, int]:
+    """Fold at most so many events after the lowest watermark; how many there were, and how many are left after it.
 
     A metric that was added later begins with the first event; until it has caught up, only it moves.
     """
@@ -133,7 +133,7 @@ def fold(connection: Raw, most: int) -> int:
         _fold_metrics(connection, low, upto)
         connection.execute(MOVE_METRICS, (upto, low))
         connection.execute(MOVE_EXPOSURES, (upto, low))
-    return newest - upto
+    return upto - low, newest - upto
 
 
 def forget(connection: Raw, device: int) -> None:

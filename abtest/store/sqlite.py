@@ -13,6 +13,7 @@ from abtest.store.base import (
     Enrolment,
     EventChunk,
     EventLedger,
+    Folded,
     Ledger,
     Measured,
     Summary,
@@ -122,7 +123,7 @@ class SQLiteStore:
         """See FoldingStore.try_lease."""
         return self._database.try_lease()
 
-    async def fold(self, most: int, now: int) -> tuple[int, int]:
+    async def fold(self, most: int, now: int) -> Folded:
         """See FoldingStore.fold."""
         return await self._database.write(summarising.fold, most, now)
 

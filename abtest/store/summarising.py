@@ -5,7 +5,7 @@ from collections import defaultdict
 from abtest import clock
 from abtest.errors import StorageError, UnknownExperiment
 from abtest.store import cataloguing, measuring
-from abtest.store.base import Summary
+from abtest.store.base import Folded, Summary
 from abtest.store.driver import Raw
 from abtest.store.enrolling import LAST_DEVICE
 
@@ -65,11 +65,10 @@ RESTORED = "SELECT name, value FROM meta WHERE name IN ('restored_at', 'restored
 MOVE = "UPDATE summary SET device_watermark = ?, as_of = ?"
 
 
-def fold(connection: Raw, most: int, now: int) -> tuple[int, int]:
+def fold(connection: Raw, most: int, now: int) -> Folded:
     """Fold at most so many devices after the watermark, and move it; then as many events, once no device is left.
 
-    How many devices there were, and how many devices and events are left. Raises StorageError when more are counted
-    than there ever were.
+    Raises StorageError when more are counted than there ever were.
     """
     watermark, _ = connection.execute(SUMMARY).fetchone()
     (newest,) = connection.execute(LAST_DEVICE).fetchone()
@@ -79,9 +78,9 @@ def fold(connection: Raw, most: int, now: int) -> tuple[int, int]:
     if last > watermark:
         _fold(connection, watermark, last)
     connection.execute(MOVE, (last, now))
-    # No event of a device that is not counted: else a variant could have more of them than devices.
-    left = newest - last or measuring.fold(connection, most)
-    return last - watermark, left
+    if last < newest:
+        return Folded(last - watermark, 0, newest - last)
+    return Folded(last - watermark, *measuring.fold(connection, most))
 
 
 def _fold(connection: Raw, after: int, upto: int) -> None:

@@ -7,6 +7,7 @@ from tornado.httputil import HTTPHeaders
 
 from abtest.errors import UnsupportedType
 from abtest.reports import ReportService
+from abtest.results import ResultService, table
 from abtest.tracking import TrackingService
 from abtest.web.base import Handler
 from abtest.web.hot import device_token
@@ -48,6 +49,34 @@ class Stats(Handler):
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-cache")
         self.finish(msgspec.json.encode(report.figures))
+
+    head = get
+
+
+class Results(Handler):
+    """What the worker concluded of an experiment."""
+
+    def initialize(self, results: ResultService) -> None:
+        self._results = results
+
+    async def get(self, key: str) -> None:
+        results = await self._results.one(key)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(msgspec.json.encode(results))
+
+    head = get
+
+
+class ResultsTable(Results):
+    """The same as CSV."""
+
+    async def get(self, key: str) -> None:
+        results = await self._results.one(key)
+        self.set_header("Content-Type", "text/csv; charset=UTF-8")
+        self.set_header("Content-Disposition", f'attachment; filename="{results.key}.csv"')
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(table(results))
 
     head = get
 

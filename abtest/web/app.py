@@ -7,6 +7,7 @@ from tornado.web import Application, RequestHandler
 
 from abtest.enrolment import EnrolmentService
 from abtest.reports import ReportService
+from abtest.results import ResultService
 from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store.base import ConditionStore
@@ -24,6 +25,7 @@ class Services(Struct, frozen=True):
 
     enrolment: EnrolmentService
     reports: ReportService
+    results: ResultService
     tracking: TrackingService
     simulation: SimulationService
     store: ConditionStore
@@ -34,12 +36,15 @@ class Services(Struct, frozen=True):
 def routes(services: Services) -> list[Route]:
     """Path pattern, handler, and what the handler needs."""
     reports = {"reports": services.reports}
-    figures = reports | {"stats_interval": services.settings.stats_interval}
+    figures = reports | {"results": services.results, "stats_interval": services.settings.stats_interval}
+    results = {"results": services.results}
     simulation = {"simulation": services.simulation}
     return [
         (PATH, api.Experiments, {}),
         ("/api/v1/events", api.Events, {"tracking": services.tracking}),
         ("/api/v1/stats", api.Stats, reports),
+        ("/api/v1/experiments/([^/]+)/results", api.Results, results),
+        ("/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, results),
         ("/healthz", ops.Healthz, {}),
         ("/readyz", ops.Readyz, {"enrolment": services.enrolment, "store": services.store}),
         ("/metrics", ops.Metrics, {"monitoring": services.monitoring, "store": services.store} | reports),

@@ -13,6 +13,7 @@ from tornado.web import HTTPError, StaticFileHandler
 
 from abtest.errors import AbtestError, InvalidSetting
 from abtest.reports import Report, ReportService, find
+from abtest.results import ResultService
 from abtest.simulation import MOST_DEVICES, Simulated, SimulationService
 from abtest.web import rendering
 from abtest.web.base import Handler, PageHandler
@@ -28,8 +29,9 @@ CROSS_SITE = {"cross-site", "same-site"}
 class ReportPage(PageHandler):
     """A page of figures, which says how old they are."""
 
-    def initialize(self, reports: ReportService, stats_interval: float) -> None:
+    def initialize(self, reports: ReportService, results: ResultService, stats_interval: float) -> None:
         self._reports = reports
+        self._results = results
         self._old_seconds = max(15.0, 3 * stats_interval)
 
     def report_page(self, template: str, report: Report, **values: Any) -> None:
@@ -42,7 +44,8 @@ class Dashboard(ReportPage):
     """Every experiment with its distribution."""
 
     async def get(self) -> None:
-        self.report_page("dashboard.html", await self._reports.report(), page="dashboard")
+        report, verdicts = await self._reports.report(), await self._results.verdicts()
+        self.report_page("dashboard.html", report, page="dashboard", verdicts=verdicts)
 
     head = get
 
@@ -54,7 +57,8 @@ class Experiment(ReportPage):
         report = await self._reports.report()
         experiment = find(report, key)
         hours = await self._reports.per_hour(experiment.experiment)
-        self.report_page("experiment.html", report, page="", it=experiment, chart=chart(hours))
+        results = await self._results.one(key)
+        self.report_page("experiment.html", report, page="", it=experiment, chart=chart(hours), results=results)
 
     head = get
 

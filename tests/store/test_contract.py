@@ -11,7 +11,7 @@ from tornado.ioloop import IOLoop
 from abtest import clock
 from abtest.errors import Conflict, UnknownExperiment
 from abtest.models import Change, Event, Status, parse_metrics
-from abtest.store.base import AssignmentRecord, DayFigures, Measured
+from abtest.store.base import AssignmentRecord, DayFigures, Folded, Measured
 from abtest.store.sqlite import SQLiteStore
 from tests.scenes import answers, experiment, opened, tokens
 
@@ -105,7 +105,11 @@ async def test_the_summary_counts_each_device_once(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1")], 1)
     for batch in ("a", "b"):
         await answers(store, tokens(batch, 30))
-        assert [await store.fold(most=20, now=5) for _ in range(3)] == [(20, 10), (10, 0), (0, 0)]
+        assert [await store.fold(most=20, now=5) for _ in range(3)] == [
+            Folded(20, 0, 10),
+            Folded(10, 0, 0),
+            Folded(0, 0, 0),
+        ]
     summary = await store.summary()
     assert (summary.as_of, summary.devices) == (5, 60)
     assert summary.counts == {(summary.experiments[0].id, 1): (30, 30)}
@@ -149,7 +153,7 @@ def exposure(id: str, key: str = "color") -> Event:
 
 async def folded(store: SQLiteStore, key: str = "color") -> Measured:
     """The figures of an experiment, after all that there is was folded."""
-    while (await store.fold(most=3, now=5))[1]:
+    while (await store.fold(most=3, now=5)).left:
         pass
     return next(each for each in await store.measured() if each.experiment.key == key)
 

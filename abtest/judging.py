@@ -1,0 +1,152 @@
+"""From what the worker counted to what is known of each experiment."""
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+
+from abtest import allocation, clock
+from abtest.inference.health import exposure
+from abtest.inference.moments import Moments, Stratum
+from abtest.inference.question import Question
+from abtest.inference.results import is_due, judge, looks
+from abtest.models import Experiment, Metric, Phase
+from abtest.results import ExperimentResults, Health, Look, MetricResults
+from abtest.store.base import DayFigures, Measured, MetricFigures
+
+MOST_LOOKS = 60
+OUTERMOST = 0.01
+"""The part of the events, at either end of time, on which no day is counted: some devices' clocks are wrong."""
+
+
+def judged(measured: Measured, now: int) -> ExperimentResults:
+    """The results of an experiment. Days that are over before `now` (milliseconds) don't change any more."""
+    experiment, today = measured.experiment, now // clock.DAY
+    exact = all(_exact(phase, measured.days) for phase in experiment.phases)
+    metrics = tuple(_metric(measured, place, exact, today) for place in range(len(experiment.metrics)))
+    return ExperimentResults(
+        key=experiment.key,
+        status=experiment.status,
+        baseline=experiment.values[experiment.baseline_place],
+        planned=experiment.planned,
+        devices=sum(day.devices for day in measured.days),
+        days=observed_days(measured.happened[0]) if metrics else 0,
+        primary_changed_at=None
+        if experiment.primary_changed_at is None
+        else clock.iso(experiment.primary_changed_at),
+        verdict=metrics[0].verdict if metrics else None,
+        metrics=metrics,
+        health=Health(
+            exact, exposure(_strata(measured, ())), measured.duplicate_events, measured.unknown_device_events
+        ),
+    )
+
+
+def observed_days(happened: Sequence[tuple[int, int]]) -> int:
+    """How many days lie between the first and the last event, both included, without the outermost hundredths.
+
+    `happened`: days ascending, with the events that happened on them.
+    """
+    whole, passed, first = sum(events for _, events in happened), 0, None
+    for day, events in happened:
+        passed += events
+        if first is None and passed > OUTERMOST * whole:
+            first = day
+        if first is not None and passed >= (1 - OUTERMOST) * whole:
+            return day - first + 1
+    return 0
+
+
+def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricResults:
+    metric, figures = measured.experiment.metrics[place], measured.metrics[place]
+    question = _question(measured, metric, observed_days(measured.happened[place]))
+    found = judge(question, _strata(measured, figures), _at_plan(measured, place, question, today), exact)
+    days = _thinned(sorted({day.day for day in measured.days} | {each.day for each in figures}))
+    lifts = looks(question, [_strata(measured, figures, day) for day in days])
+    sums = [each.sums for each in figures if each.sums.events]
+    events = sum(each.events for each in sums)
+    return MetricResults(
+        metric=str(metric),
+        role="guardrail" if place else "primary",
+        kind=metric.kind,
+        event=metric.event,
+        window_days=metric.window_days,
+        verdict=found.verdict,
+        variants=found.variants,
+        comparisons=found.comparisons,
+        omnibus_p=found.omnibus_p,
+        over_time=tuple(
+            Look(f"{clock.moment(day * clock.DAY):%Y-%m-%d}", tuple(line))
+            for day, line in zip(days, lifts, strict=True)
+            if any(line)
+        ),
+        events=events,
+        without_amount=sum(each.without_amount for each in sums),
+        lag_seconds=round(sum(each.lag for each in sums) / events / 1000, 1) if events else None,
+        first_at=clock.iso(min(each.first_at for each in sums)) if sums else None,
+        last_at=clock.iso(max(each.last_at for each in sums)) if sums else None,
+    )
+
+
+def _question(measured: Measured, metric: Metric, days: int) -> Question:
+    experiment = measured.experiment
+    return Question(
+        kind=metric.kind,
+        values=experiment.values,
+        baseline=experiment.baseline_place,
+        days=days,
+        planned=experiment.planned,
+        dropped=tuple(place for place, weight in enumerate(experiment.phase.weights) if not weight),
+    )
+
+
+def _strata(measured: Measured, figures: Sequence[MetricFigures], upto: int | None = None) -> list[Stratum]:
+    """The phases' moments, as they were at the end of a day."""
+    experiment = measured.experiment
+    moments = {(phase.number, place): [0, 0, 0, 0, 0] for phase, place in _cells(experiment)}
+    for day in measured.days:
+        if upto is None or day.day <= upto:
+            found = moments[day.phase, day.place]
+            found[0] += day.devices
+            found[1] += day.exposed
+    for each in figures:
+        if upto is None or each.day <= upto:
+            found = moments[each.phase, each.place]
+            found[2] += each.sums.converters
+            found[3] += each.sums.total
+            found[4] += each.sums.squares
+    return [
+        tuple(Moments(*moments[phase.number, place]) for place in range(len(experiment.values)))
+        for phase in experiment.phases
+    ]
+
+
+def _cells(experiment: Experiment) -> Iterator[tuple[Phase, int]]:
+    return ((phase, place) for phase in experiment.phases for place in range(len(experiment.values)))
+
+
+def _at_plan(measured: Measured, place: int, question: Question, today: int) -> list[Stratum] | None:
+    """The figures at the end of the day on which the one test was due; None until that day is over."""
+    devices = 0
+    for day in sorted({each.day for each in measured.days}):
+        devices += sum(each.devices for each in measured.days if each.day == day)
+        happened = [each for each in measured.happened[place] if each[0] <= day]
+        asked = Question(question.kind, question.values, question.baseline, observed_days(happened), question.planned)
+        if day < today and is_due(asked, devices):
+            return _strata(measured, measured.metrics[place], day)
+    return None
+
+
+def _exact(phase: Phase, days: Sequence[DayFigures]) -> bool:
+    """Whether the counts of a phase are within their bound."""
+    weights = phase.integers
+    counts = [0] * len(weights)
+    for day in days:
+        if day.phase == phase.number:
+            counts[day.place] += day.devices
+    bound, devices = allocation.bound(weights), sum(counts)
+    return all(abs(count - devices * allocation.share(weights, place)) <= bound for place, count in enumerate(counts))
+
+
+def _thinned(days: Sequence[int]) -> list[int]:
+    """At most so many of them, evenly spread, the last one always."""
+    step = ceil(len(days) / MOST_LOOKS) or 1
+    return list(days[::-step][::-1])
