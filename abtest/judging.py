@@ -1,11 +1,15 @@
 """From what the worker counted to what is known of each experiment."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import ceil
+from math import ceil, sqrt
+
+from msgspec import structs
 
 from abtest import allocation, clock
+from abtest.inference import planning
 from abtest.inference.health import exposure
-from abtest.inference.moments import Moments, Stratum
+from abtest.inference.moments import Moments, Stratum, summed
 from abtest.inference.question import Question
 from abtest.inference.results import is_due, judge, looks
 from abtest.models import Experiment, Metric, Phase
@@ -13,6 +17,7 @@ from abtest.results import ExperimentResults, Health, Look, MetricResults
 from abtest.store.base import DayFigures, Measured, MetricFigures
 
 MOST_LOOKS = 60
+FEWEST_DEVICES = 2
 OUTERMOST = 0.01
 """The part of the events, at either end of time, on which no day is counted: some devices' clocks are wrong."""
 
@@ -73,6 +78,7 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricRe
         variants=found.variants,
         comparisons=found.comparisons,
         omnibus_p=found.omnibus_p,
+        detectable=_detectable(question, _strata(measured, figures)),
         over_time=tuple(
             Look(f"{clock.moment(day * clock.DAY):%Y-%m-%d}", tuple(line))
             for day, line in zip(days, lifts, strict=True)
@@ -124,15 +130,38 @@ def _cells(experiment: Experiment) -> Iterator[tuple[Phase, int]]:
 
 
 def _at_plan(measured: Measured, place: int, question: Question, today: int) -> list[Stratum] | None:
-    """The figures at the end of the day on which the one test was due; None until that day is over."""
+    """The figures at the end of the day on which the one test was due; None until that day is over.
+
+    Which day that is depends on the days on which devices came, and on nothing that they told: late events must not
+    move it, else one test would be several.
+    """
+    came: Counter[int] = Counter()
+    for each in measured.days:
+        came[each.day] += each.devices
+    first = min((day for day, devices in came.items() if devices), default=today)
     devices = 0
-    for day in sorted({each.day for each in measured.days}):
-        devices += sum(each.devices for each in measured.days if each.day == day)
-        happened = [each for each in measured.happened[place] if each[0] <= day]
-        asked = Question(question.kind, question.values, question.baseline, observed_days(happened), question.planned)
-        if day < today and is_due(asked, devices):
+    for day in range(first, today):
+        devices += came[day]
+        if is_due(structs.replace(question, days=float(day - first + 1)), devices):
             return _strata(measured, measured.metrics[place], day)
     return None
+
+
+def _detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
+    """The smallest relative lift that the planned devices can show in every variant, or those there are."""
+    sums = [summed(strata, place) for place in range(len(question.values))]
+    base, devices = sums[question.baseline], sum(each.n for each in sums)
+    growth = (question.planned or devices) / devices if devices else 0.0
+    arms = [
+        planning.per_arm(growth * sums[place].n, growth * base.n)
+        for place in question.others
+        if place not in question.dropped
+    ]
+    if not arms or not min(arms) or base.n < FEWEST_DEVICES or base.mean <= 0 or not base.variance:
+        return None
+    if question.kind == "conversion":
+        return planning.detectable_rate(float(base.mean), min(arms)) if base.mean < 1 else None
+    return planning.detectable_mean(sqrt(base.variance), min(arms)) / float(base.mean)
 
 
 def _exact(phase: Phase, days: Sequence[DayFigures]) -> bool:

@@ -53,6 +53,8 @@ class Look(Struct, frozen=True):
 class MetricResults(Struct, frozen=True):
     """What one metric says. `over_time`: the safe intervals as they were at the end of each day, at most 60 of them.
 
+    `detectable`: the smallest lift, as a part of the baseline's mean, that is found in four of five tests of the
+    planned number of devices, or without a plan of those there are; None where that can't be said.
     `events`, of which `without_amount` (of an amount); `lag_seconds`: from happening to receipt, on average;
     `first_at`, `last_at`: receipt of the first and of the last.
     """
@@ -66,6 +68,7 @@ class MetricResults(Struct, frozen=True):
     variants: tuple[VariantResult, ...]
     comparisons: tuple[Comparison, ...]
     omnibus_p: float | None
+    detectable: float | None
     over_time: tuple[Look, ...]
     events: int
     without_amount: int

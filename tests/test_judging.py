@@ -110,11 +110,11 @@ async def test_the_one_test_looks_at_the_day_on_which_the_plan_was_met(tmp_path:
         await store.add([NewExperiment(planned.key, planned.variants, metrics=planned.metrics, planned=8_000)], 1)
         await live(store, "a", 8_000, {"color-0": 10, "color-1": 12})
         today = await results(store)
-        tomorrow = await results(store, TODAY + clock.DAY)
+        a_week_later = await results(store, TODAY + clock.DAY)
         await live(store, "b", 20_000, {"color-0": 12, "color-1": 10})
-        same_day = await results(store)
-    assert [each.metrics[0].comparisons[0].at_plan for each in (today, same_day)] == [None, None]
-    at_plan = tomorrow.metrics[0].comparisons[0].at_plan
+        too_early = await results(store, TODAY + 6 * clock.DAY)
+    assert [each.metrics[0].comparisons[0].at_plan for each in (today, too_early)] == [None, None]
+    at_plan = a_week_later.metrics[0].comparisons[0].at_plan
     assert at_plan is not None
     assert at_plan.value == pytest.approx(0.2)
 
@@ -124,9 +124,10 @@ async def test_what_comes_after_the_plan_was_met_does_not_change_its_test(tmp_pa
         new = experiment("color", "1", "1", metrics=BOTH[:1])
         await store.add([NewExperiment(new.key, new.variants, metrics=new.metrics, planned=8_000)], 1)
         await live(store, "a", 8_000, {"color-0": 10, "color-1": 12})
-        before = await results(store, TODAY + clock.DAY)
-        await store.track([(token, [Event("late", "purchase")]) for token in tokens("a", 4_000)], TODAY + clock.DAY)
-        after = await results(store, TODAY + 2 * clock.DAY)
+        before = await results(store, TODAY + 7 * clock.DAY)
+        late = [(token, [Event("late", "purchase")]) for token in tokens("a", 4_000)]
+        await store.track(late, TODAY + 7 * clock.DAY)
+        after = await results(store, TODAY + 8 * clock.DAY)
     plans = [each.metrics[0].comparisons[0].at_plan for each in (before, after)]
     assert plans[0] == plans[1]
     assert before.metrics[0].comparisons[0].lift != after.metrics[0].comparisons[0].lift
