@@ -31,7 +31,7 @@ def percent(part: float) -> str:
 
 def figure(value: float) -> str:
     """Whole from ten on, below that two figures that count: 1,234, 12, 3.4, 0.056."""
-    if abs(value) >= 9.95:
+    if abs(value) >= 10:
         return f"{value:,.0f}"
     plain = f"{Decimal(f'{value:.1e}'):f}"
     return plain.rstrip("0").rstrip(".") if "." in plain else plain

@@ -115,6 +115,7 @@ def _judged(case: Case, claims: dict[int, float]) -> tuple[float, float]:
 
 
 def _holds(lift: Lift, truth: float) -> bool:
+    """Whether the interval holds the true lift. A difference is not held against a ratio."""
     return lift.low <= truth <= lift.high or (not lift.relative and truth != 0)
 
 

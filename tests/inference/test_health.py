@@ -22,6 +22,11 @@ def test_the_variant_that_misses_most_is_named() -> None:
     assert (found.worst, found.worst_part, found.others_part) == (1, 0.09, pytest.approx(0.0105))
 
 
+def test_a_phase_that_has_no_devices_yet_changes_nothing() -> None:
+    full, empty = stratum((9_900, 10_000), (9_100, 10_000)), stratum((0, 0), (0, 0))
+    assert exposure([full, empty]) == exposure([full])
+
+
 def test_an_app_that_never_reports_is_not_distrusted() -> None:
     assert exposure([stratum((0, 10_000), (0, 10_000))]).p is None
     assert exposure([stratum((0, 0), (0, 0))]).p is None

@@ -3,9 +3,12 @@
 from math import isfinite, sqrt
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.oneway import anova_oneway
 
 from abtest.inference import sequence
 from abtest.inference.moments import Moments, Stratum
@@ -171,6 +174,24 @@ def test_all_lifts_have_one_unit() -> None:
     found = judge(question, [(wide, wide, wide), (narrow, narrow, Moments())]).comparisons
     lifts = [each for comparison in found for each in (comparison.lift, comparison.safe)]
     assert [each is not None and each.relative for each in lifts] == [False] * 4
+
+
+def test_whether_variants_differ_at_all_is_asked_of_those_that_are_drawn() -> None:
+    values = (*VALUES, "#0000FF", "#FFFFFF")
+    stratum = (rate(1_000, 50), rate(1_000, 60), rate(500, 40), rate(500, 200))
+    found = judge(Question("conversion", values, days=30.0, dropped=(3,)), [stratum]).omnibus_p
+    table = [[50, 950], [60, 940], [40, 460]]
+    assert found == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue, rel=1e-9)
+    several = judge(Question("conversion", values, days=30.0, dropped=(3,)), [stratum, stratum]).omnibus_p
+    assert several is not None
+    assert several < found
+
+
+def test_whether_amounts_differ_at_all_is_welchs_analysis() -> None:
+    totals = [[10_000 * (each % size) for each in range(100)] for size in (7, 8, 9)]
+    found = judge(Question("amount", (*VALUES, "#0000FF"), days=30.0), [tuple(map(amount, totals))]).omnibus_p
+    expected = anova_oneway([np.array(each, dtype=float) for each in totals], use_var="unequal").pvalue
+    assert found == pytest.approx(expected, rel=1e-9)
 
 
 def test_refunds_make_the_comparison_absolute() -> None:

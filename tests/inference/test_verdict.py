@@ -68,6 +68,7 @@ def test_of_several_differences_the_largest_gain_is_told_first() -> None:
     below, base, above, most = (100_000, 4_000), (100_000, 5_000), (100_000, 5_900), (100_000, 6_500)
     assert said(base, above, most).startswith("#0000FF beats #FF0000 by 30 % (")
     assert said(base, above, most).endswith(" %); so does #00FF00")
+    assert said(base, below, above).startswith("#0000FF beats #FF0000 by 18 % (")
     assert said(base, below, above).endswith(" %); #00FF00 loses")
     assert said(most, base, below).startswith("#0000FF loses to #FF0000 by 38 % (")
     assert said(most, base, below).endswith(" %); so does #00FF00")
