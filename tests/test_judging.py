@@ -109,11 +109,9 @@ async def test_the_one_test_looks_at_the_day_on_which_the_plan_was_met(tmp_path:
         planned = experiment("color", "1", "1", metrics=BOTH[:1])
         await store.add([NewExperiment(planned.key, planned.variants, metrics=planned.metrics, planned=8_000)], 1)
         await live(store, "a", 8_000, {"color-0": 10, "color-1": 12})
-        today = await results(store)
-        a_week_later = await results(store, TODAY + clock.DAY)
-        await live(store, "b", 20_000, {"color-0": 12, "color-1": 10})
-        too_early = await results(store, TODAY + 6 * clock.DAY)
-    assert [each.metrics[0].comparisons[0].at_plan for each in (today, too_early)] == [None, None]
+        too_early = [await results(store, TODAY + days * clock.DAY) for days in (0, 6)]
+        a_week_later = await results(store, TODAY + 7 * clock.DAY)
+    assert [each.metrics[0].comparisons[0].at_plan for each in too_early] == [None, None]
     at_plan = a_week_later.metrics[0].comparisons[0].at_plan
     assert at_plan is not None
     assert at_plan.value == pytest.approx(0.2)

@@ -12,6 +12,7 @@ from abtest.results import MetricResults
 TICKS = 4
 ROOM = 0.05
 """The part of the plot that stays free at either end."""
+EDGE = 4.0
 EARLY_ROOM = 1.0
 """How much farther than the last intervals an earlier one is drawn, as a part of what they span."""
 
@@ -148,7 +149,8 @@ def _ticks(low: float, high: float, relative: bool) -> tuple[Tick, ...]:
     power = 10 ** floor(log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
     values = [step * number for number in range(ceil(low / step), floor(high / step) + 1)]
-    return tuple(Tick(_at(value, low, high), _label(value, relative)) for value in values)
+    ticks = [Tick(_at(value, low, high), _label(value, relative)) for value in values]
+    return tuple(tick for tick in ticks if EDGE < tick.at < 100 - EDGE)
 
 
 def _label(value: float, relative: bool) -> str:

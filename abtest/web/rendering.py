@@ -11,11 +11,15 @@ import jinja2
 from markupsafe import Markup
 
 from abtest import clock
+from abtest.inference.wording import figure
+from abtest.web.forest import forest, history
 
 COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
 AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
 JUST_NOW = 60
 RECENT = 7 * 86_400
+MINUS = "\N{MINUS SIGN}"
+SMALLEST_P = 0.0001
 
 
 def templates() -> Path:
@@ -44,6 +48,31 @@ def places(value: float | Fraction) -> str:
 def tenths(value: float | Fraction) -> str:
     """One place, so that a column of them is aligned: 388.5, 1,000.0."""
     return f"{float(value):,.1f}"
+
+
+def signed_percent(part: float) -> str:
+    """+12 % or -3.4 %, with a minus sign, of a part of 1."""
+    return f"{signed(100 * part)}\N{NO-BREAK SPACE}%"
+
+
+def signed(value: float) -> str:
+    """+12 or -3.4, with a minus sign, and with two figures that count below ten."""
+    return f"{'+' if value > 0 else ''}{figure(value)}".replace("-", MINUS)
+
+
+def rate(part: float) -> str:
+    """5.12 %, of a part of 1."""
+    return f"{100 * part:,.2f}\N{NO-BREAK SPACE}%".replace("-", MINUS)
+
+
+def amount(value: float) -> str:
+    """1,234.50, or with three figures that count when it is small."""
+    return (f"{value:,.2f}" if abs(value) >= 1 or not value else f"{value:.3g}").replace("-", MINUS)
+
+
+def small(p: float) -> str:
+    """A p-value: 0.031, or < 0.0001."""
+    return "< 0.0001" if p < SMALLEST_P else f"{p:.2g}"
 
 
 def age(seconds: float) -> str:
@@ -88,5 +117,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters.update(number=number, percent=percent, places=places, tenths=tenths, age=age, since=since)
+    made.filters.update(signed_percent=signed_percent, signed=signed, rate=rate, amount=amount, small=small)
+    made.filters.update(forest=forest, history=history)
     made.tests["colour"] = is_colour
     return made

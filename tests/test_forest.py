@@ -1,0 +1,77 @@
+"""Where the marks of lifts lie."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abtest.inference.answers import Comparison, Lift, Verdict
+from abtest.results import Look, MetricResults
+from abtest.web.forest import forest, history
+
+LIFTS = st.builds(
+    lambda relative, value, down, up: Lift(relative, value, value - down, value + up),
+    st.just(True),
+    st.floats(-2, 2),
+    st.floats(0.001, 3),
+    st.floats(0.001, 3),
+)
+
+
+def metric(*lifts: Lift | None, looks: int = 3, detectable: float | None = 0.1) -> MetricResults:
+    comparisons = tuple(Comparison(f"value-{place}", safe=lift) for place, lift in enumerate(lifts))
+    return MetricResults(
+        metric="conversion:purchase",
+        role="primary",
+        kind="conversion",
+        event="purchase",
+        window_days=None,
+        verdict=Verdict("no_difference", "No difference shown"),
+        variants=(),
+        comparisons=comparisons,
+        omnibus_p=None,
+        detectable=detectable,
+        over_time=tuple(Look(f"2026-11-{day + 1:02d}", lifts) for day in range(looks)),
+        events=0,
+        without_amount=0,
+        lag_seconds=None,
+        first_at=None,
+        last_at=None,
+    )
+
+
+def test_zero_and_the_lifts_share_an_axis() -> None:
+    found = forest(metric(Lift(True, 0.2, 0.1, 0.3), None, Lift(True, -0.1, -0.3, 0.1)))
+    assert found is not None
+    first, missing, last = found.marks
+    assert missing is None
+    assert first is not None
+    assert last is not None
+    assert last.low < last.at < found.zero < last.high == first.low < first.at < first.high
+    assert (first.shown, last.shown) == (True, False)
+    assert found.band is not None
+    assert (found.band[0] + found.band[1]) / 2 == found.zero
+    assert "0" in [tick.label for tick in found.ticks]
+
+
+def test_without_figures_there_is_nothing_to_draw() -> None:
+    assert forest(metric(None, None)) is None
+    assert history(metric(None)) is None
+    assert history(metric(Lift(True, 0, -1, 1), looks=0)) is None
+
+
+def test_a_single_look_is_drawn_over_the_whole_width() -> None:
+    found = history(metric(Lift(True, 0.1, 0.0, 0.2), looks=1))
+    assert found is not None
+    (course,) = found.courses
+    assert course.line.split()[0].startswith("0.0,")
+    assert course.line.split()[-1].startswith("100.0,")
+
+
+@given(st.lists(LIFTS, min_size=1, max_size=4), st.integers(1, 5))
+def test_nothing_lies_outside(lifts: list[Lift], looks: int) -> None:
+    plot, course = forest(metric(*lifts)), history(metric(*lifts, looks=looks))
+    assert plot is not None
+    assert course is not None
+    places = [place for mark in plot.marks if mark for place in (mark.low, mark.at, mark.high)]
+    points = [float(number) for each in course.courses for point in each.area.split() for number in point.split(",")]
+    assert all(0 <= place <= 100 for place in [*places, *points, plot.zero, course.zero])
+    assert len(plot.ticks) <= 7
