@@ -169,7 +169,7 @@ async def test_nothing_is_wider_than_the_window(browser: Browser, product: Produ
     await product.seed(600, "a-")
     page = await product.open(browser, viewport={"width": width, "height": 800})
     await expect(page.locator(".totals")).to_contain_text("600 devices")
-    for path in ("/", f"/experiments/{key}", "/experiments/price", "/simulate?devices=1000000", "/docs"):
+    for path in ("/", f"/experiments/{key}", "/experiments/price", "/simulate?devices=1000000", PLAN, "/docs"):
         await page.goto(path)
         await expect(page.locator(".opblock" if path == "/docs" else "main").first).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
@@ -177,4 +177,5 @@ async def test_nothing_is_wider_than_the_window(browser: Browser, product: Produ
             assert await page.locator(selector).evaluate_all(OVERFLOWING) == [], path
 
 
+PLAN = "/plan?base=0.0001&effect=5&weights=9+1+1&per_day=1"
 OVERFLOWING = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.outerHTML)"

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from abtest.commands import databases, experiments, figures, recovering, results, running, seeding, trust
+from abtest.commands import databases, experiments, figures, planning, recovering, results, running, seeding, trust
 from abtest.commands.options import option
 from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken
 from abtest.settings import DATABASE
@@ -28,7 +28,7 @@ def abtest(context: click.Context, database: str) -> None:
     context.obj = database
 
 
-for group in (running, experiments, seeding, figures, results, trust, recovering, databases):
+for group in (running, planning, experiments, seeding, figures, results, trust, recovering, databases):
     for command in group.COMMANDS:
         abtest.add_command(command)
 

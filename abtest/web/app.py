@@ -52,6 +52,7 @@ def routes(services: Services) -> list[Route]:
         ("/experiments/([^/]+)", pages.Experiment, figures),
         ("/simulate", pages.Simulate, simulation),
         ("/simulate/run", pages.SimulateRun, simulation),
+        ("/plan", pages.Plan, {}),
         ("/docs", pages.Docs, {}),
         ("/openapi.yaml", pages.Specification, {}),
         ("/static/(.+)", pages.Static, {"path": str(pages.STATIC)}),

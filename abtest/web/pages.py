@@ -15,7 +15,7 @@ from abtest.errors import AbtestError, InvalidSetting
 from abtest.reports import Report, ReportService, find
 from abtest.results import ResultService
 from abtest.simulation import MOST_DEVICES, Simulated, SimulationService
-from abtest.web import rendering
+from abtest.web import planning, rendering
 from abtest.web.base import Handler, PageHandler
 from abtest.web.chart import chart
 from abtest.web.problems import described
@@ -136,6 +136,27 @@ class SimulateRun(Simulation):
         lines = "".join(f"data: {line}\n" for line in text.splitlines())
         self.write(f"event: {event}\n{lines}\n")
         await self.flush()
+
+
+class Plan(PageHandler):
+    """The planner's form; with a query the answer as well."""
+
+    def get(self) -> None:
+        entered = {name: self.get_query_argument(name, default) for name, default in planning.FIELDS.items()}
+        if not self.request.query_arguments:
+            self.page("plan.html", page="plan", entered=entered, answer=None, message="", wrong="")
+            return
+        try:
+            answer, message = planning.answered(entered), ""
+        except AbtestError as error:
+            document, _ = described(error)
+            self.set_status(document.status)
+            answer, message = None, document.detail
+        wrong = planning.field_of(message)
+        message = f"{message[:1].upper()}{message[1:]}{'.' if message else ''}"
+        self.page("plan.html", page="plan", entered=entered, answer=answer, message=message, wrong=wrong)
+
+    head = get
 
 
 class Docs(PageHandler):

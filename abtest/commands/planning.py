@@ -1,0 +1,136 @@
+"""plan: how many devices and days a test needs, or what those there are can find."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import click
+from msgspec.structs import replace
+
+from abtest.commands.options import as_json, option, plain, print_json, print_table, with_store
+from abtest.errors import InvalidSetting
+from abtest.experiments import ExperimentService
+from abtest.models import Experiment, parse_weight
+from abtest.planning import Plan, PlanRequest, equal, next_step, parse_number, parse_part, plan
+from abtest.results import ExperimentResults, ResultService
+
+WIDTH = 96
+
+
+@click.command("plan")
+@option("--base", metavar="RATE", help="The rate of a conversion as it is, such as 5% or 0.05.")
+@option("--mean", metavar="NUMBER", help="Instead of a rate: an amount per device, those without one counted as 0.")
+@option("--deviation", metavar="NUMBER", help="The standard deviation of that amount.")
+@option("--effect", metavar="PERCENT", help="The smallest difference worth finding, of the base: +20% or -10%.")
+@option("--devices", type=click.IntRange(1), help="The other way round: what this many devices in all can find.")
+@option("--power", default="80%", metavar="PERCENT", help="Of how many tests with that difference it is found.")
+@option("--variants", type=int, help="How many variants with equal weights, with the baseline; 2 unless told.")
+@option("--weight", "weights", multiple=True, metavar="WEIGHT", help="A variant's weight, the baseline's first.")
+@option("--per-day", type=click.IntRange(1), help="New devices per day in all variants.")
+@option("--experiment", "key", metavar="KEY", help="Take weights, base rate and devices from this one.")
+@as_json
+@click.pass_obj
+def plan_(
+    database: str,
+    base: str | None,
+    mean: str | None,
+    deviation: str | None,
+    effect: str | None,
+    devices: int | None,
+    power: str,
+    variants: int | None,
+    weights: tuple[str, ...],
+    per_day: int | None,
+    key: str | None,
+    as_json: bool,
+) -> None:
+    """Say how many devices and days a test needs, or what the devices there are can find.
+
+    No database is needed but with --experiment, which reads it.
+
+    \b
+    abtest plan --base 5% --effect +20% --per-day 2000
+    abtest plan --base 5% --effect +20% --weight 75 --weight 10 --weight 5 --weight 10
+    abtest plan --mean 9.5 --deviation 30 --effect 10%
+    abtest plan --base 5% --devices 600 --variants 3
+    abtest plan --experiment button_color
+    """
+    if sum((variants is not None, bool(weights), key is not None)) > 1:
+        raise click.UsageError("--variants, --weight and --experiment exclude each other")
+    request = PlanRequest(
+        base=None if base is None else parse_part(base, "base"),
+        mean=None if mean is None else parse_number(mean, "mean"),
+        deviation=None if deviation is None else parse_number(deviation, "deviation"),
+        effect=None if effect is None else parse_part(effect, "effect"),
+        devices=devices,
+        power=parse_part(power, "power"),
+        weights=_weights(weights) if weights else equal(2 if variants is None else variants),
+        per_day=per_day,
+    )
+    experiment = None if key is None else with_store(database, lambda store: ExperimentService(store).one(key))
+    if experiment is not None:
+        request = _with_devices(_with_weights(request, experiment), experiment)
+        if request.base is None and request.mean is None:
+            results = with_store(database, lambda store: ResultService(store).one(experiment.key))
+            request = replace(request, base=_rate(results))
+    found = plan(request)
+    if as_json:
+        print_json(found)
+    else:
+        _print(request, found, experiment)
+
+
+COMMANDS = (plan_,)
+
+
+def _weights(texts: Sequence[str]) -> tuple[Decimal, ...]:
+    return tuple(parse_weight(text, f"weight {place}") for place, text in enumerate(texts, start=1))
+
+
+def _with_weights(request: PlanRequest, experiment: Experiment) -> PlanRequest:
+    """Those of the present phase, without the variants that enrol no more devices."""
+    weights, place = experiment.phase.weights, experiment.baseline_place
+    others = (weight for other, weight in enumerate(weights) if other != place and weight)
+    return replace(request, weights=(weights[place], *others))
+
+
+def _with_devices(request: PlanRequest, experiment: Experiment) -> PlanRequest:
+    """Those in the experiment, when no other question is asked."""
+    asked = request.effect is not None or request.devices is not None
+    return request if asked else replace(request, devices=experiment.enrolled)
+
+
+def _rate(results: ExperimentResults) -> float:
+    """The baseline's rate in the primary metric. Raises InvalidSetting when there is none."""
+    primary = results.primary
+    if primary is not None and primary.kind == "amount":
+        raise InvalidSetting("mean: give --mean and --deviation; the results of an amount don't have its deviation")
+    rates = [each.mean for each in primary.variants if each.value == results.baseline] if primary else []
+    if not rates or not rates[0]:
+        raise InvalidSetting(f"base: give --base; {results.key} has no conversions yet")
+    return rates[0]
+
+
+def _print(request: PlanRequest, found: Plan, experiment: Experiment | None) -> None:
+    click.echo(found.sentence)
+    if len(set(request.weights)) > 1:
+        names = ["baseline", *(f"variant {number}" for number in range(2, len(request.weights) + 1))]
+        rows = [
+            [name, plain(weight), f"{devices:,}"]
+            for name, weight, devices in zip(names, request.weights, found.per_variant, strict=True)
+        ]
+        click.echo()
+        print_table(["VARIANT", "WEIGHT", "DEVICES"], rows, frozenset({1, 2}))
+    if found.notes:
+        click.echo()
+    for note in found.notes:
+        click.echo(click.wrap_text(note, WIDTH))
+    if step := _next(request, found, experiment):
+        click.echo(f"\nTry next:\n\n  {step}")
+
+
+def _next(request: PlanRequest, found: Plan, experiment: Experiment | None) -> str:
+    if experiment is None:
+        return next_step(request, found)
+    if experiment.enrolled:
+        return ""
+    return f"abtest experiments metrics {experiment.key} --planned {found.planned}"
