@@ -20,7 +20,8 @@ QUERIES = {
     ),
     "last device": (enrolling.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
     "next position": (enrolling.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
-    "new counts": (summarising.NEW_COUNTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "new variants": (summarising.NEW_VARIANTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "phase of a variant": (summarising.PHASE, (1, 2), ["variant USING INTEGER PRIMARY KEY", "phase USING INDEX"]),
     "hours of a chunk": (summarising.HOURS, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "new counts per hour": (
         summarising.NEW_COUNTS_PER_HOUR,
