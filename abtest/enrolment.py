@@ -151,6 +151,8 @@ class EnrolmentService:
         self._notice(enrolment.config_version)
         current = enrolment.config_version == self._config_version
         rendered = self._rendered if current else {}
+        if len(rendered) > self._limits.cache:  # with many experiments nearly every device has its own
+            rendered.clear()
         answers = {}
         for token, variants in enrolment.variants.items():
             answer = rendered.get(variants)

@@ -51,6 +51,27 @@ async def test_what_waits_is_decided_in_batches_that_grow_with_the_load() -> Non
     assert deciding.batches == [["1", "2"], ["3", "4", "5"], ["6", "7"]]
 
 
+async def test_who_was_answered_and_comes_back_shares_a_batch_with_those_who_waited() -> None:
+    sizes: list[int] = []
+
+    async def slowly(batch: Mapping[str, int]) -> Mapping[str, int]:
+        sizes.append(len(batch))
+        await asyncio.sleep(0.03)
+        return batch
+
+    async def ask_again_and_again(name: str) -> None:
+        for n in range(6):
+            assert await batches.add(name, n) == n
+
+    batches = Batches(slowly, 100, 100, 60)
+    asking = [asyncio.create_task(ask_again_and_again(f"a{n}")) for n in range(4)]
+    await asyncio.sleep(0.01)
+    asking += [asyncio.create_task(ask_again_and_again(f"b{n}")) for n in range(4)]
+    await asyncio.gather(*asking)
+    assert max(sizes) == 8
+    assert len(sizes) < 12  # 7, or one more for each pause of the machine; 12 of 4 when nobody may come back
+
+
 async def test_one_bad_request_fails_alone() -> None:
     deciding = Deciding()
     deciding.may.set()

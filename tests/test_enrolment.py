@@ -11,6 +11,7 @@ from abtest.enrolment import EnrolmentService, Limits, render
 from abtest.errors import StorageError, Unavailable
 from abtest.models import Change, NewExperiment, Status, Variant
 from abtest.store.sqlite import SQLiteStore
+from tests.scenes import experiment
 
 COLOR = NewExperiment(key="color", variants=tuple(Variant(value, Decimal(1)) for value in ("red", "green", "blue")))
 
@@ -43,6 +44,14 @@ async def test_the_cache_stays_within_its_limit(store: SQLiteStore) -> None:
     for n in range(25):
         await service.answer(f"device-{n}")
     assert sum(service.cached(f"device-{n}") is not None for n in range(25)) == 10
+
+
+async def test_what_is_rendered_stays_within_the_limit_of_the_cache(store: SQLiteStore) -> None:
+    await store.add([experiment(f"e{n}", "1", "1", "1") for n in range(10)], 1)
+    service = EnrolmentService(store, Limits(cache=10, batch=5))
+    await asyncio.gather(*[service.answer(f"device-{n}") for n in range(200)])
+    assert service.cached_devices == 10
+    assert len(service._rendered) <= 15
 
 
 async def test_an_archived_experiment_leaves_the_cache(store: SQLiteStore) -> None:

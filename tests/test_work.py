@@ -1,14 +1,18 @@
 """How much work is done: these fail when somebody makes the path longer. Nothing here is timed."""
 
 import asyncio
+import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 from tornado.ioloop import IOLoop
 
+import abtest
 from abtest import worker
 from abtest.bootstrap import wired
 from abtest.enrolment import EnrolmentService, Limits
@@ -20,6 +24,8 @@ from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
 from tests.scenes import experiment, opened, tokens
+
+OURS = str(Path(abtest.__file__).parent)
 
 
 @pytest.fixture
@@ -131,6 +137,29 @@ async def test_a_known_device_costs_no_task_no_trip_and_no_statement(
             await ask()
     loop.set_task_factory(None)
     assert (tasks, made, ran) == ([], [], [])
+    writer.close()
+
+
+async def test_a_known_device_costs_few_calls_of_functions(client: Client, store: SQLiteStore) -> None:
+    request = b"GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: device\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
+    called: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(OURS):
+            called[frame.f_code.co_name] += 1
+
+    async def ask() -> None:
+        writer.write(request)
+        await reader.readuntil(b"}")
+
+    await ask()
+    await ask()  # renders the response
+    sys.setprofile(count)
+    for _ in range(10):
+        await ask()
+    sys.setprofile(None)
+    assert sum(times // 10 for times in called.values()) <= 13  # not the response, rendered when a second begins
     writer.close()
 
 

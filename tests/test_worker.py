@@ -1,8 +1,10 @@
 import asyncio
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 
 from abtest import clock, worker
+from abtest.models import Change
 from abtest.store.summarising import ADD_TO_VARIANT
 from abtest.verification import VerificationService
 from tests.scenes import answers, experiment, opened, tokens, until
@@ -15,6 +17,17 @@ async def test_a_tick_folds_all_that_is_new_and_only_that(tmp_path: Path) -> Non
         await answers(store, tokens("a", worker.CHUNK + 10))
         assert [await worker.tick(store), await worker.tick(store)] == [worker.CHUNK + 10, 0]
         assert (await store.summary()).counts == {(1, 1): (5005, 5005)}
+
+
+async def test_devices_before_and_after_new_weights_are_counted_in_their_own_phases(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1"), experiment("price", "1", "1")], 1)
+        await answers(store, tokens("a", 10))
+        await store.change("color", lambda _: Change(weights=(Decimal(0), Decimal(1))), 2)
+        await answers(store, tokens("b", 6))
+        assert await worker.tick(store) == 16
+        assert (await store.summary()).counts == {(1, 1): (5, 5), (1, 2): (0, 6), (2, 1): (8, 8)}
+        assert not (await VerificationService(store).verify()).broken
 
 
 async def test_a_worker_that_fails_inside_a_fold_counts_nothing_twice(tmp_path: Path) -> None:

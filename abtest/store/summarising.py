@@ -1,6 +1,6 @@
 """The summary in SQLite: functions on a raw connection, run inside one transaction each."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from abtest import clock
 from abtest.errors import StorageError, UnknownExperiment
@@ -20,12 +20,19 @@ JOIN variant ON variant.id = summary_variant.variant_id
 
 PER_HOUR = "SELECT hour, devices FROM summary_hour WHERE experiment_id = ? ORDER BY hour"
 
-# One number to group by, since sorting by two columns takes a fifth longer.
-NEW_COUNTS = """
-SELECT experiment_id, phase_id, variant_id, count(*)
+# One long text that is counted outside: GROUP BY would sort all these rows first, and take three times as long.
+NEW_VARIANTS = """
+SELECT group_concat(variant_id)
 FROM assignment
 WHERE device_id > ? AND device_id <= ? AND position IS NOT NULL
-GROUP BY phase_id << 32 | variant_id
+"""
+
+NEXT_PHASE = "SELECT min(created_after_device) FROM phase WHERE created_after_device > ? AND created_after_device < ?"
+
+PHASE = """
+SELECT phase.experiment_id, max(phase.id)
+FROM variant JOIN phase ON phase.experiment_id = variant.experiment_id
+WHERE variant.id = ? AND phase.created_after_device <= ?
 """
 
 HOURS = "SELECT min(first_seen) / ?1, max(first_seen) / ?1 FROM device WHERE id > ?2 AND id <= ?3"
@@ -75,6 +82,8 @@ def fold(connection: Raw, most: int, now: int) -> Folded:
     if watermark > newest:
         raise StorageError(f"{watermark} devices are counted and {newest} were seen; see what 'abtest verify' says")
     last = min(newest, watermark + most)
+    (phase_begins,) = connection.execute(NEXT_PHASE, (watermark, last)).fetchone()
+    last = phase_begins or last  # so that a chunk knows one phase of each experiment
     if last > watermark:
         _fold(connection, watermark, last)
     connection.execute(MOVE, (last, now))
@@ -84,7 +93,7 @@ def fold(connection: Raw, most: int, now: int) -> Folded:
 
 
 def _fold(connection: Raw, after: int, upto: int) -> None:
-    counts = connection.execute(NEW_COUNTS, (after, upto)).fetchall()
+    counts = _new_counts(connection, after, upto)
     connection.executemany(ADD_TO_VARIANT, [(phase, variant, devices) for _, phase, variant, devices in counts])
     first, last = connection.execute(HOURS, (clock.HOUR, after, upto)).fetchone()
     if first == last:  # nearly always: then the devices need not be read once more beside their assignments
@@ -96,6 +105,16 @@ def _fold(connection: Raw, after: int, upto: int) -> None:
         per_day = connection.execute(NEW_COUNTS_PER_DAY, (clock.DAY, after, upto)).fetchall()
     connection.executemany(ADD_TO_HOUR, per_hour)
     connection.executemany(measuring.ADD_TO_DAY, [(*row, 0) for row in per_day])
+
+
+def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, int, int]]:
+    """Experiment, phase, variant, and how many of these devices were drawn there. No phase begins among them."""
+    (variants,) = connection.execute(NEW_VARIANTS, (after, upto)).fetchone()
+    counts = Counter(variants.split(",")) if variants else {}
+    return [
+        (*connection.execute(PHASE, (int(variant), after)).fetchone(), int(variant), devices)
+        for variant, devices in counts.items()
+    ]
 
 
 def summary(connection: Raw) -> Summary:

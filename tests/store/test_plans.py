@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,9 +19,24 @@ QUERIES = {
         (json.dumps(["a"]),),
         ["device USING COVERING INDEX", "assignment USING PRIMARY KEY"],
     ),
+    "config version": (enrolling.CONFIG_VERSION, (), ["meta USING PRIMARY KEY"]),
+    "delivered variants": (enrolling.DELIVERED, (), ["variant USING COVERING INDEX"]),
+    "experiments that take devices": (enrolling.TAKING, (), ["phase USING INTEGER PRIMARY KEY"]),
+    "variants of an experiment": (enrolling.VARIANTS, (1,), ["variant USING INDEX"]),
     "last device": (enrolling.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
     "next position": (enrolling.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
-    "new counts": (summarising.NEW_COUNTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "advance": (enrolling.ADVANCE, (1, "[]", 1), ["phase USING INTEGER PRIMARY KEY"]),
+    "watermark": (summarising.SUMMARY, (), ["SCAN summary"]),
+    "move the watermark": (summarising.MOVE, (1, 1), ["SCAN summary"]),
+    "restored": (summarising.RESTORED, (), ["meta USING PRIMARY KEY"]),
+    "counts": (
+        summarising.COUNTS,
+        (),
+        ["phase USING INTEGER PRIMARY KEY", "variant USING INTEGER PRIMARY KEY"],
+    ),
+    "next phase": (summarising.NEXT_PHASE, (1, 2), ["phase"]),
+    "new variants": (summarising.NEW_VARIANTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "phase of a variant": (summarising.PHASE, (1, 2), ["variant USING INTEGER PRIMARY KEY", "phase USING INDEX"]),
     "hours of a chunk": (summarising.HOURS, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "new counts per hour": (
         summarising.NEW_COUNTS_PER_HOUR,
@@ -63,6 +79,13 @@ def connection(tmp_path: Path, io_loop: IOLoop) -> Iterator[Any]:
     raw = open_raw(tmp_path / "abtest.db")
     yield raw
     raw.close()
+
+
+@pytest.mark.parametrize("module", [enrolling, summarising])
+def test_no_query_is_left_out(module: ModuleType) -> None:
+    texts = {text for text in vars(module).values() if isinstance(text, str)}
+    queries = {text for text in texts if text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))}
+    assert queries <= {query for query, _, _ in QUERIES.values()}
 
 
 @pytest.mark.parametrize("name", QUERIES)
