@@ -1,0 +1,106 @@
+"""SIGTERM under load, again and again: no request that was accepted fails, and every end takes at most 10 seconds."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+from tests.faults.clients import Ledger, ask_all, connected, named
+from tests.faults.parts import Part
+from tests.faults.servers import create, free_port, serve, verify
+
+CLIENTS = 8
+LONGEST_END = 10
+
+
+class Failures:
+    """Requests that were sent and got no answer."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+def rolling_restarts(folder: Path, restarts: int, defect: str = "") -> tuple[dict[str, int], int]:
+    """Two processes share the port; one after the other is replaced. The figures, and how many requests failed."""
+    database, port, ledger = folder / f"{defect or 'sound'}.db", free_port(), Ledger()
+    create(database)
+    failed, slowest = asyncio.run(_roll(database, port, ledger, restarts, defect))
+    with serve(database, port):
+        asyncio.run(ask_all(port, ledger, list(ledger.answers)))
+    assert (ledger.lost, ledger.changed) == ([], [])
+    assert verify(database) == ""
+    refused = sum(ledger.refused.values())
+    assert all(b"draining" in body for body in ledger.refused)
+    assert slowest <= LONGEST_END
+    figures = {"restarts": restarts, "devices": len(ledger.answers), "refused_as_draining": refused}
+    return figures | {"slowest_end_ms": int(1000 * slowest)}, failed
+
+
+def sound(folder: Path, restarts: int) -> dict[str, int]:
+    """No request that reached a server fails."""
+    figures, failed = rolling_restarts(folder, restarts)
+    assert failed == 0
+    return figures
+
+
+def control(folder: Path) -> dict[str, int]:
+    """Servers that end at once must fail some."""
+    _, failed = rolling_restarts(folder, 3, defect="ends-connections")
+    assert failed
+    return {"control_failed": failed}
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    return sound(folder, part.of(100)) | control(folder)
+
+
+def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:
+    sound(tmp_path, 3)
+
+
+def test_servers_that_end_at_once_would(tmp_path: Path) -> None:
+    control(tmp_path)
+
+
+async def _roll(database: Path, port: int, ledger: Ledger, restarts: int, defect: str) -> tuple[int, float]:
+    stop = asyncio.Event()
+    running = [serve(database, port, defect=defect) for _ in range(2)]
+    clients = [asyncio.create_task(_client(port, ledger, f"{number}", stop)) for number in range(CLIENTS)]
+    slowest = 0.0
+    try:
+        for _ in range(restarts):
+            old = running.pop(0)
+            before = len(ledger.answers)
+            while len(ledger.answers) < before + 50:  # noqa: ASYNC110  # another process's work
+                await asyncio.sleep(0.005)
+            began = time.monotonic()
+            old.send(signal.SIGTERM)
+            await asyncio.to_thread(old.wait)
+            slowest = max(slowest, time.monotonic() - began)
+            old.__exit__(None, None, None)
+            running.append(await asyncio.to_thread(serve, database, port, defect=defect))
+    finally:
+        stop.set()
+        failed = sum(await asyncio.gather(*clients))
+        for each in running:
+            each.__exit__(None, None, None)
+    return failed, slowest
+
+
+async def _client(port: int, ledger: Ledger, name: str, stop: asyncio.Event) -> int:
+    """Asks until stopped, on a connection for a few requests each; how many got no answer."""
+    failed = 0
+    names = named(name)
+    while not stop.is_set():
+        try:
+            async with connected(port) as connection:
+                for _ in range(20):
+                    token = next(names)
+                    reply = await connection.ask(token)
+                    ledger.note(token, reply)
+                    if reply.header(b"Connection") == b"close":
+                        break
+        except (OSError, asyncio.IncompleteReadError):
+            failed += 1
+    return failed
