@@ -17,6 +17,7 @@ DEVELOPMENT = [
     "pytest-tornasync==0.6.0.post2",
     "hypothesis>=6.150",
     "openapi-spec-validator>=0.8",
+    "schemathesis>=4.32",
     "playwright>=1.60",
     "ruff>=0.15",
     "mypy>=2",
