@@ -15,6 +15,7 @@ from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store import migrations
 from abtest.store.sqlite import SQLiteStore
+from abtest.verification import VerificationService
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
@@ -111,6 +112,7 @@ def wired(store: SQLiteStore, settings: Settings) -> Services:
         enrolment=EnrolmentService(store, limits, monitoring.decided),
         reports=ReportService(store),
         simulation=SimulationService(store, Path(f"{database_path(settings.database).resolve()}.simulation.lock")),
+        verification=VerificationService(store),
         store=store,
         monitoring=monitoring,
         settings=settings,

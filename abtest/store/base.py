@@ -234,6 +234,10 @@ class AuditStore(Protocol):
         """Some devices. What is stored of them never changes, so chunks need no common snapshot."""
         ...
 
+    async def experiment_records(self) -> tuple[ExperimentRecord, ...]:
+        """Those of the ledger, without a look at any device."""
+        ...
+
     async def device(self, token: str) -> DeviceRecord:
         """The device with this token. Raises UnknownDevice."""
         ...

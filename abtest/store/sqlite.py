@@ -6,7 +6,7 @@ from pathlib import Path
 from abtest.errors import Unavailable
 from abtest.models import Change, Experiment, NewExperiment
 from abtest.store import auditing, backup, cataloguing, enrolling, erasing, summarising
-from abtest.store.base import Chunk, Condition, DeviceRecord, Enrolment, Ledger, Summary
+from abtest.store.base import Chunk, Condition, DeviceRecord, Enrolment, ExperimentRecord, Ledger, Summary
 from abtest.store.database import Database
 from abtest.store.driver import Raw
 
@@ -98,6 +98,10 @@ class SQLiteStore:
     async def chunk(self, after: int, upto: int) -> Chunk:
         """See AuditStore.chunk."""
         return await self._database.read(auditing.chunk, after, upto)
+
+    async def experiment_records(self) -> tuple[ExperimentRecord, ...]:
+        """See AuditStore.experiment_records."""
+        return await self._database.read(auditing.experiments)
 
     async def device(self, token: str) -> DeviceRecord:
         """See AuditStore.device."""

@@ -10,6 +10,7 @@ from abtest.reports import ReportService
 from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store.base import ConditionStore
+from abtest.verification import VerificationService
 from abtest.web import api, ops, pages
 from abtest.web.base import NotFound
 from abtest.web.hot import PATH, HotServer
@@ -24,6 +25,7 @@ class Services(Struct, frozen=True):
     enrolment: EnrolmentService
     reports: ReportService
     simulation: SimulationService
+    verification: VerificationService
     store: ConditionStore
     monitoring: Monitoring
     settings: Settings
@@ -44,6 +46,7 @@ def routes(services: Services) -> list[Route]:
         ("/experiments/([^/]+)", pages.Experiment, figures),
         ("/simulate", pages.Simulate, simulation),
         ("/simulate/run", pages.SimulateRun, simulation),
+        ("/why", pages.Why, {"verification": services.verification}),
         ("/docs", pages.Docs, {}),
         ("/openapi.yaml", pages.Specification, {}),
         ("/static/(.+)", pages.Static, {"path": str(pages.STATIC)}),
@@ -57,5 +60,10 @@ def make_app(services: Services) -> HotServer:
     def answered(handler: RequestHandler) -> None:
         services.monitoring.answered(type(handler).__name__, handler.get_status(), handler.request.request_time())
 
-    application = Application(rules, default_handler_class=NotFound, log_function=answered)
+    application = Application(
+        rules,
+        default_handler_class=NotFound,
+        log_function=answered,
+        xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict"},
+    )
     return HotServer(services.enrolment, application, services.monitoring, services.settings)

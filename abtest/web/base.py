@@ -71,9 +71,11 @@ class Handler(RequestHandler):
 class PageHandler(Handler):
     """What people read: errors are pages too."""
 
+    caching = "no-cache"
+
     def page(self, template: str, **values: Any) -> None:
         """Finish with this page."""
-        self.set_header("Cache-Control", "no-cache")
+        self.set_header("Cache-Control", self.caching)
         self.finish(rendering.render(template, **values))
 
     def write_problem(self, document: Problem) -> None:

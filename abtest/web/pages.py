@@ -11,9 +11,11 @@ import msgspec
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
-from abtest.errors import AbtestError, InvalidSetting
+from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
+from abtest.models import LONGEST_TOKEN, check_token
 from abtest.reports import Report, ReportService, find
 from abtest.simulation import MOST_DEVICES, Simulated, SimulationService
+from abtest.verification import Explanation, VerificationService
 from abtest.web import rendering
 from abtest.web.base import Handler, PageHandler
 from abtest.web.chart import chart
@@ -132,6 +134,41 @@ class SimulateRun(Simulation):
         lines = "".join(f"data: {line}\n" for line in text.splitlines())
         self.write(f"event: {event}\n{lines}\n")
         await self.flush()
+
+
+class Why(PageHandler):
+    """A form for a token, and what that device has. The token comes in a body, so that no address or log has it."""
+
+    caching = "no-store"
+
+    def initialize(self, verification: VerificationService) -> None:
+        self._verification = verification
+
+    def get(self) -> None:
+        self._show()
+
+    async def post(self) -> None:
+        self.check_xsrf_cookie()
+        try:
+            token = check_token(self.get_body_argument("token", "", strip=False))
+            explanation = await self._verification.why(token)
+        except (InvalidToken, UnknownDevice) as error:
+            document, _ = described(error)
+            self.set_status(document.status)
+            self._show(message=f"{document.detail[:1].upper()}{document.detail[1:]}.")
+        else:
+            self._show(explanation)
+
+    def _show(self, explanation: Explanation | None = None, message: str = "") -> None:
+        token = self.xsrf_token.decode()
+        self.page(
+            "why.html",
+            page="why",
+            longest=LONGEST_TOKEN,
+            xsrf_token=token,
+            explanation=explanation,
+            message=message,
+        )
 
 
 class Docs(PageHandler):
