@@ -1,5 +1,6 @@
 """Which SQLite is used, and the connection that runs a whole transaction in one trip to its thread."""
 
+import logging
 import sqlite3 as standard_library
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ try:
 except ImportError:  # no wheel for this platform: the standard library's may do
     bundled = None
 
+logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # below that it writes tokens and seeds
 T = TypeVar("T")
 Raw = Any
 """A connection of sqlite3 or of pysqlite3: the same interface, no common type."""

@@ -75,7 +75,8 @@ class PageHandler(Handler):
 
     def page(self, template: str, **values: Any) -> None:
         """Finish with this page."""
-        self.set_header("Cache-Control", self.caching)
+        failed = self.get_status() >= HTTPStatus.BAD_REQUEST
+        self.set_header("Cache-Control", "no-store" if failed else self.caching)
         self.finish(rendering.render(template, **values))
 
     def write_problem(self, document: Problem) -> None:

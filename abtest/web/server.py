@@ -14,7 +14,7 @@ from tornado.netutil import bind_sockets
 
 from abtest.errors import Unavailable
 from abtest.settings import Settings
-from abtest.web.hot import HotServer
+from abtest.web.hot import GUARDED, HotServer
 from abtest.web.problems import CONTENT_TYPE, described
 
 READ_CHUNK = 4 * 1024
@@ -23,9 +23,16 @@ SPARE_FILES = 100
 DRAIN_SECONDS = 7.0
 
 _full, _headers = described(Unavailable("too many connections; try again", code="too_many_connections"))
+_headers |= GUARDED | {
+    "Content-Type": CONTENT_TYPE,
+    "Cache-Control": "no-store",
+    "Content-Length": str(len(_full.json())),
+    "Connection": "close",
+}
 TOO_MANY_CONNECTIONS = (
-    f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: {CONTENT_TYPE}\r\nRetry-After: {_headers['Retry-After']}\r\n"
-    f"Content-Length: {len(_full.json())}\r\nConnection: close\r\n\r\n"
+    "HTTP/1.1 503 Service Unavailable\r\n"
+    + "".join(f"{name}: {value}\r\n" for name, value in _headers.items())
+    + "\r\n"
 ).encode() + _full.json()
 
 log = logging.getLogger("abtest.web")
