@@ -1,12 +1,15 @@
 """What holds for every answer, whoever asks and however wrongly."""
 
 import asyncio
+import fcntl
 import logging
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tornado.ioloop import IOLoop
 
@@ -17,6 +20,7 @@ from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
+from tests.scenes import until
 
 DEVICE = "GET /api/v1/experiments HTTP/1.1"
 PROXY = {"trusted_proxies": "127.0.0.1", "new_per_source": 0.01, "new_per_source_burst": 1}
@@ -54,12 +58,17 @@ every_answer = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def app(tmp_path: Path, io_loop: IOLoop, limits: dict[str, Any]) -> Iterator[HotServer]:
-    store = SQLiteStore(tmp_path / "abtest.db", limits.get("free_disk", 0))
+def settings(tmp_path: Path, limits: dict[str, Any]) -> Settings:
+    return Settings(database=f"sqlite:///{tmp_path}/abtest.db", **limits)
+
+
+@pytest.fixture
+def app(tmp_path: Path, io_loop: IOLoop, settings: Settings) -> Iterator[HotServer]:
+    store = SQLiteStore(tmp_path / "abtest.db", settings.free_disk)
     io_loop.run_sync(store.open)
     color = NewExperiment(key="color", variants=(Variant("red", Decimal(1)), Variant("blue", Decimal(1))))
     io_loop.run_sync(lambda: store.add([color], 1))
-    yield make_app(wired(store, Settings(database=f"sqlite:///{tmp_path}/abtest.db", **limits)))
+    yield make_app(wired(store, settings))
     io_loop.run_sync(store.close)
 
 
@@ -118,3 +127,45 @@ async def test_no_line_of_a_log_has_a_token(
     with caplog.at_level(logging.DEBUG):
         await last(client, request_text, status)
     assert MARK not in caplog.text
+
+
+async def problem(client: Client, token: str) -> tuple[int, str, bool]:
+    """Status, code, and whether it is said in whole seconds when to ask again."""
+    status, headers, body = await last(client, f"{DEVICE}\r\nDevice-Token: {token}", 0)
+    return status, str(msgspec.json.decode(body)["code"]), headers["retry-after"].isdecimal()
+
+
+@pytest.mark.parametrize("limits", [{"queue": 1, "deadline": 0.2}])
+async def test_a_held_database_and_a_full_queue_are_told_apart(
+    client: Client, app: HotServer, tmp_path: Path
+) -> None:
+    lock = os.open(tmp_path / "abtest.db.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    waiting = asyncio.create_task(problem(client, "first"))
+    await until(lambda: app.enrolment.waiting)
+    assert await problem(client, "second") == (503, "queue_full", True)
+    assert await waiting == (503, "busy", True)
+    os.close(lock)
+
+
+@pytest.mark.parametrize("limits", [{}])
+async def test_a_server_that_stops_says_so_to_new_devices_and_answers_known_ones(
+    client: Client, app: HotServer
+) -> None:
+    known = f"{DEVICE}\r\nDevice-Token: known"
+    first = await last(client, known, 0)
+    await app.drain()
+    assert await problem(client, "new") == (503, "draining", True)
+    assert (await last(client, known, 0))[2] == first[2]
+
+
+@pytest.mark.parametrize("limits", [{"body_timeout": 0.1}])
+async def test_a_body_that_does_not_come_ends_the_connection(client: Client) -> None:
+    assert await told(client, f"POST /{MARK} HTTP/1.1\r\nContent-Length: 100") == b""
+
+
+@pytest.mark.parametrize("limits", [{"header_limit": 2_048}])
+async def test_headers_over_the_limit_end_the_connection_and_store_nothing(client: Client, app: HotServer) -> None:
+    assert await told(client, f"{DEVICE}\r\nDevice-Token: a\r\nX-Long: {'a' * 2_048}") == b""
+    assert await app.enrolment.find("a") is None
+    assert (await last(client, f"{DEVICE}\r\nDevice-Token: a\r\nX-Long: {'a' * 1_024}", 0))[0] == 200
