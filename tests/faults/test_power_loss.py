@@ -71,7 +71,7 @@ def control(folder: Path, answers: int, points: int) -> dict[str, int]:
 def measure(folder: Path, part: Part) -> dict[str, int]:
     """The long form."""
     figures = sound(folder, part.of(10), answers=2_000, points=500, each=2, seed=part.seed)
-    return figures | control(folder, 2_000, part.of(300))
+    return figures | control(folder, 2_000, 300)
 
 
 def test_what_was_answered_survives_a_power_cut(tmp_path: Path) -> None:
