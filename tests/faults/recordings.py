@@ -61,6 +61,14 @@ def records(log: Path) -> list[Record]:
     return found
 
 
+def syncing(log: Path) -> bool:
+    """Whether the last thing that happened is that a sync began."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - HEADER.size))
+        last = file.read(HEADER.size)
+    return len(last) == HEADER.size and HEADER.unpack(last)[0] == SYNC_BEGINS
+
+
 class Disk:
     """The watched files as the changes come in, from how they were when the recording began."""
 

@@ -9,15 +9,17 @@ import pytest
 
 from tests.faults.clients import Ledger, connected, load, named
 from tests.faults.parts import Part
-from tests.faults.recordings import ACKNOWLEDGED, acknowledgements, records
-from tests.faults.servers import create, free_port, serve
+from tests.faults.recordings import ACKNOWLEDGED, acknowledgements, records, syncing
+from tests.faults.servers import Process, create, free_port, serve
 from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
 from tests.faults.states import Outcome, examine
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 
 SLOW_DISK = 20_000
-"""Microseconds of a sync: so a kill nearly always comes between the writes of a commit and their sync."""
+"""Microseconds of a sync: long enough to be seen and to kill in it."""
+EACH = 5
+"""States at every answer after the restart."""
 
 
 async def answers_again(port: int, ledger: Ledger) -> None:
@@ -50,13 +52,7 @@ def _kill_and_ask(database: Path, shim: Shim, ledger: Ledger, defect: str) -> in
     port = free_port()
     assert shim.log is not None
     with serve(database, port, shim=shim, defect=defect) as server:
-
-        def killed() -> bool:
-            if ledger.acknowledged >= 40 and server.code is None:
-                server.stop(signal.SIGKILL)
-            return server.code is not None
-
-        asyncio.run(load(port, ledger, named("a"), killed))
+        asyncio.run(_kill_in_a_sync(port, ledger, server, shim.log))
     at_the_kill = len(records(shim.log))
     shim.set("sync_microseconds", 0)
     with serve(database, port, shim=shim, defect=defect) as server:
@@ -65,12 +61,25 @@ def _kill_and_ask(database: Path, shim: Shim, ledger: Ledger, defect: str) -> in
     return at_the_kill
 
 
+async def _kill_in_a_sync(port: int, ledger: Ledger, server: Process, log: Path) -> None:
+    """Load until a commit is written and not yet synced; the kill comes then."""
+
+    async def kill() -> None:
+        while ledger.acknowledged < 40 or not syncing(log):  # noqa: ASYNC110  # another process's work
+            await asyncio.sleep(0.001)
+        server.stop(signal.SIGKILL)
+
+    killing = asyncio.create_task(kill())
+    await load(port, ledger, named("a"), killing.done, clients=16)
+    await killing
+
+
 def double_faults(folder: Path, kills: int, states: int, defect: str = "", seed: int = 1) -> Outcome:
     """So many kills with at least so many states in all."""
     whole = Outcome()
     number = 0
     while number < kills or whole.states < states:
-        outcome = double_fault(folder, 1_000 * seed + number, 2, defect)
+        outcome = double_fault(folder, 1_000 * seed + number, EACH, defect)
         for name in outcome.__struct_fields__:
             setattr(whole, name, getattr(whole, name) + getattr(outcome, name))
         number += 1
