@@ -5,12 +5,13 @@ import logging
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
-from tornado.netutil import bind_sockets
+from tornado.netutil import add_accept_handler, bind_sockets
 
 from abtest.errors import Unavailable
 from abtest.settings import Settings
@@ -52,15 +53,27 @@ class Server(HTTPServer):
     """Tornado's HTTP server on those streams; it tells the app when a connection ends."""
 
     app: HotServer
-    listening: list[socket.socket]
+    _listening: list[tuple[socket.socket, Callable[[], None]]]
 
-    def accept_rest(self) -> None:
-        """Take the connections that the kernel has accepted: closing the port would end them."""
-        for each in self.listening:
+    def take(self, sockets: list[socket.socket]) -> None:
+        """Begin to accept connections."""
+        self._listening = [(each, add_accept_handler(each, self._accepted)) for each in sockets]
+
+    def stop(self) -> None:
+        """Take no more connections than those that the kernel has accepted: closing a port would end them.
+
+        Nothing lies between the last of them and the close, since what comes there is lost.
+        """
+        for each, remove_handler in self._listening:
+            remove_handler()
             with suppress(BlockingIOError):
                 while True:
-                    connection, address = each.accept()
-                    self.handle_stream(IOStream(connection), address)
+                    self._accepted(*each.accept())
+            each.close()
+        self._listening = []
+
+    def _accepted(self, connection: socket.socket, address: Any) -> None:
+        self.handle_stream(IOStream(connection), address)
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         if self.app.full():
@@ -94,9 +107,8 @@ def listen(app: HotServer, settings: Settings, port: int) -> tuple[Server, int]:
         body_timeout=settings.body_timeout,
     )
     server.app = app
-    server.listening = sockets
     server.conn_params.header_timeout = None
-    server.add_sockets(sockets)
+    server.take(sockets)
     app.start()
     return server, int(sockets[0].getsockname()[1])
 
@@ -111,7 +123,6 @@ def _allow_files(number: int) -> None:
 
 async def stop_serving(server: Server, app: HotServer) -> None:
     """Take no more connections and no more devices, answer what was accepted, close."""
-    server.accept_rest()
     server.stop()
     try:
         await asyncio.wait_for(app.drain(), DRAIN_SECONDS)
