@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+from msgspec import Struct, field
+
 from tests.faults.clients import GONE, Ledger, ask_all, connected, named
 from tests.faults.parts import Part
 from tests.faults.servers import create, free_port, serve, verify
@@ -14,11 +16,21 @@ REQUESTS = 20
 LONGEST_END = 10
 
 
+class Failures(Struct):
+    """Requests that were sent and got no answer, and connections that were reset before anything was sent.
+
+    The kernel resets a connection whose handshake is under way when the process that it chose closes the port.
+    """
+
+    requests: list[str] = field(default_factory=list)
+    connecting: int = 0
+
+
 def rolling_restarts(folder: Path, restarts: int, defect: str = "") -> tuple[dict[str, int], list[str]]:
-    """Two processes share the port; one after the other is replaced. The figures, and what failed."""
+    """Two processes share the port; one after the other is replaced. The figures, and which requests failed."""
     database, port, ledger = folder / f"{defect or 'sound'}.db", free_port(), Ledger()
     create(database)
-    failed, slowest = asyncio.run(_roll(database, port, ledger, restarts, defect))
+    failures, slowest = asyncio.run(_roll(database, port, ledger, restarts, defect))
     with serve(database, port):
         asyncio.run(ask_all(port, ledger, list(ledger.answers)))
     assert (ledger.lost, ledger.changed) == ([], [])
@@ -27,7 +39,8 @@ def rolling_restarts(folder: Path, restarts: int, defect: str = "") -> tuple[dic
     assert all(b"draining" in body for body in ledger.refused)
     assert slowest <= LONGEST_END
     figures = {"restarts": restarts, "devices": len(ledger.answers), "refused_as_draining": refused}
-    return figures | {"slowest_end_ms": int(1000 * slowest)}, failed
+    figures |= {"reset_while_connecting": failures.connecting, "slowest_end_ms": int(1000 * slowest)}
+    return figures, failures.requests
 
 
 def sound(folder: Path, restarts: int) -> dict[str, int]:
@@ -57,10 +70,10 @@ def test_servers_that_end_at_once_would(tmp_path: Path) -> None:
     control(tmp_path)
 
 
-async def _roll(database: Path, port: int, ledger: Ledger, restarts: int, defect: str) -> tuple[list[str], float]:
-    stop = asyncio.Event()
+async def _roll(database: Path, port: int, ledger: Ledger, restarts: int, defect: str) -> tuple[Failures, float]:
+    stop, failures = asyncio.Event(), Failures()
     running = [serve(database, port, defect=defect) for _ in range(2)]
-    clients = [asyncio.create_task(_client(port, ledger, f"{number}", stop)) for number in range(CLIENTS)]
+    clients = [asyncio.create_task(_client(port, ledger, f"{number}", stop, failures)) for number in range(CLIENTS)]
     slowest = 0.0
     try:
         for _ in range(restarts):
@@ -76,15 +89,14 @@ async def _roll(database: Path, port: int, ledger: Ledger, restarts: int, defect
             running.append(await asyncio.to_thread(serve, database, port, defect=defect))
     finally:
         stop.set()
-        failed = [failure for failures in await asyncio.gather(*clients) for failure in failures]
+        await asyncio.gather(*clients)
         for each in running:
             each.__exit__(None, None, None)
-    return failed, slowest
+    return failures, slowest
 
 
-async def _client(port: int, ledger: Ledger, name: str, stop: asyncio.Event) -> list[str]:
-    """Asks until stopped, on a connection for a few requests each; what got no answer."""
-    failed = []
+async def _client(port: int, ledger: Ledger, name: str, stop: asyncio.Event, failures: Failures) -> None:
+    """Asks until stopped, on a connection for a few requests each."""
     names = named(name)
     while not stop.is_set():
         request = -1
@@ -97,5 +109,7 @@ async def _client(port: int, ledger: Ledger, name: str, stop: asyncio.Event) -> 
                     if reply.header(b"Connection") == b"close":
                         break
         except GONE as error:
-            failed.append(f"request {request} of a connection: {error!r}")
-    return failed
+            if request < 0:
+                failures.connecting += 1
+            else:
+                failures.requests.append(f"request {request} of a connection: {error!r}")
