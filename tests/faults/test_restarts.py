@@ -46,7 +46,7 @@ def rolling_restarts(folder: Path, restarts: int, defect: str = "") -> tuple[dic
 def sound(folder: Path, restarts: int) -> dict[str, int]:
     """No request that reached a server fails."""
     figures, failed = rolling_restarts(folder, restarts)
-    assert failed == []
+    assert failed == [], failed
     return figures
 
 

@@ -1,17 +1,15 @@
 """Connections that trickle their headers or bodies: they are closed, and others hardly notice them."""
 
 import asyncio
+import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from statistics import quantiles
 
-from tests.faults.clients import GONE, Ledger, connected, named
+from tests.faults.clients import Ledger, connected, named
 from tests.faults.parts import Part
-from tests.faults.servers import create, free_port, serve
-
-HEADERS = b"GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\n"
-BODY = b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n"
+from tests.faults.servers import ROOT, create, free_port, serve
+from tests.faults.trickling import trickle_all
 
 
 def slow_clients(folder: Path, number: int, requests: int, defect: str = "") -> dict[str, int]:
@@ -54,12 +52,14 @@ def test_slow_connections_are_closed(tmp_path: Path) -> None:
 async def _measure(port: int, number: int, requests: int) -> tuple[int, int]:
     await _p99(port, requests // 4, "warm")
     alone = await _p99(port, requests, "alone")
-    slow = [asyncio.create_task(_trickle(port, HEADERS if each % 2 else BODY, 0.5)) for each in range(number)]
-    await asyncio.sleep(1)
+    slow = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.faults.trickling", str(port), str(number), "0.5", cwd=ROOT
+    )
+    await asyncio.sleep(2)
     beside = await _p99(port, requests, "beside")
-    for each in slow:
-        each.cancel()
-    await asyncio.gather(*slow, return_exceptions=True)
+    assert slow.returncode is None
+    slow.kill()
+    await slow.wait()
     return alone, beside
 
 
@@ -75,18 +75,6 @@ async def _p99(port: int, requests: int, name: str) -> int:
     return int(1_000_000 * quantiles(took, n=100)[98])
 
 
-async def _trickle(port: int, begin: bytes, pause: float) -> None:
-    """One byte at a time, for ever or until the server closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    with suppress(*GONE):
-        writer.write(begin)
-        while not reader.at_eof():
-            await asyncio.sleep(pause)
-            writer.write(b"a")
-            await writer.drain()
-    writer.close()
-
-
 async def _wait_for_the_end(port: int, number: int) -> None:
     async with asyncio.timeout(30):
-        await asyncio.gather(*(_trickle(port, HEADERS if each % 2 else BODY, 0.1) for each in range(number)))
+        await trickle_all(port, number, 0.1)
