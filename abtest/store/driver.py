@@ -21,6 +21,9 @@ T = TypeVar("T")
 Raw = Any
 """A connection of sqlite3 or of pysqlite3: the same interface, no common type."""
 
+LOG_LIMIT = 16 * 1024 * 1024
+"""Bytes to which the log is cut when it begins anew: else it keeps the size that a long reader gave it."""
+
 PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,
@@ -28,6 +31,7 @@ PRAGMAS = {
     "trusted_schema": 0,
     "busy_timeout": 5000,
     "mmap_size": 0,
+    "journal_size_limit": LOG_LIMIT,
 }
 
 
