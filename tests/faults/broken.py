@@ -159,7 +159,7 @@ def reads_slowly() -> None:
 
     def read_from_fd(stream: server.Stream, buffer: Any) -> Any:
         streams.add(stream.fileno().fileno())
-        time.sleep(2e-6 * len(streams))
+        time.sleep(1e-7 * len(streams))
         return read(stream, buffer)
 
     server.Stream.read_from_fd = read_from_fd  # type: ignore[method-assign]  # the defect

@@ -16,7 +16,7 @@ def slow_clients(folder: Path, number: int, requests: int, defect: str = "") -> 
     """The p99 of normal clients alone and beside so many slow ones, in microseconds."""
     database, port = folder / f"{defect or 'sound'}.db", free_port()
     create(database)
-    with serve(database, port, "--idle-timeout", "30", "--body-timeout", "30", defect=defect):
+    with serve(database, port, "--idle-timeout", "90", "--body-timeout", "90", "--deadline", "60", defect=defect):
         alone, beside = asyncio.run(_measure(port, number, requests))
     return {"slow_clients": number, "p99_alone_us": alone, "p99_beside_us": beside}
 
@@ -42,7 +42,7 @@ def measure(folder: Path, part: Part) -> dict[str, int]:
     number = part.of(1_000)
     figures = slow_clients(folder, number, part.of(20_000))
     assert figures["p99_beside_us"] <= 2 * figures["p99_alone_us"], figures
-    return figures | closed(folder, number) | control(folder, number)
+    return figures | closed(folder, number) | control(folder, 1_000)
 
 
 def test_slow_connections_are_closed(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ async def _p99(port: int, requests: int, name: str) -> int:
             began = time.perf_counter()
             ledger.note(token, await connection.ask(token))
             took.append(time.perf_counter() - began)
-    assert not ledger.refused
+    assert not ledger.refused, ledger.refused
     return int(1_000_000 * quantiles(took, n=100)[98])
 
 
