@@ -52,7 +52,7 @@ def run(name: str, part: Part) -> int:
     with TemporaryDirectory(prefix="abtest-faults-") as folder:
         try:
             figures, failed = json.dumps(module.measure(Path(folder), part)), 0
-        except Exception:
+        except (Exception, BaseExceptionGroup):
             traceback.print_exc()
     print(f"{name:<16} {time.monotonic() - began:6.0f} s  {figures}", flush=True)
     return failed
