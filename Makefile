@@ -1,12 +1,13 @@
 # make run    make the virtual environment, install the project, start it
 # make test   install what the tests need, run them
 # make lint   ruff and mypy
+# make faults play every fault to it, at length (needs a C compiler; some need root); FAULTS="kills clocks" for some
 # make bench  measure it beside yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: run test lint bench browser clean
+.PHONY: run test lint faults bench browser clean
 
 run: .venv/.installed
 	@ABTEST_PORT="$${ABTEST_PORT:-$(PORT)}" $(BIN)/abtest up
@@ -18,6 +19,9 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+faults: .venv/.installed-dev
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks $(BENCH)

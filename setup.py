@@ -18,6 +18,7 @@ DEVELOPMENT = [
     "pytest-tornasync==0.6.0.post2",
     "hypothesis>=6.150",
     "openapi-spec-validator>=0.8",
+    "schemathesis>=4.32",
     "playwright>=1.60",
     "statsmodels>=0.14",  # an oracle for the tests of abtest.inference
     "numpy>=2",  # simulations in the tests of abtest.inference

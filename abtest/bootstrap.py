@@ -17,6 +17,7 @@ from abtest.simulation import SimulationService
 from abtest.store import migrations
 from abtest.store.sqlite import SQLiteStore
 from abtest.tracking import TrackingService
+from abtest.verification import VerificationService
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
@@ -115,6 +116,7 @@ def wired(store: SQLiteStore, settings: Settings) -> Services:
         results=ResultService(store),
         tracking=TrackingService(store, settings.queue, settings.deadline),
         simulation=SimulationService(store, Path(f"{database_path(settings.database).resolve()}.simulation.lock")),
+        verification=VerificationService(store),
         store=store,
         monitoring=monitoring,
         settings=settings,

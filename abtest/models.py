@@ -15,6 +15,7 @@ from abtest.errors import InvalidExperiment, InvalidToken
 
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
+LONGEST_TOKEN = 128
 WEIGHT = re.compile(r"(\d{1,7}(?:\.\d+)?|\.\d+)%?")
 METRIC = re.compile(r"(conversion|amount):([a-z0-9][a-z0-9_.-]{0,63})(?:/([1-9]\d{0,2})d)?")
 AMOUNT_UNITS = 10_000

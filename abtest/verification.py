@@ -70,13 +70,13 @@ class VerificationService:
     async def why(self, token: str) -> Explanation:
         """Everything about one device. Raises UnknownDevice."""
         device = await self._store.device(token)
-        ledger = await self._store.ledger()
         assigned = {assignment.experiment_id: assignment for assignment in device.assignments}
         return Explanation(
             number=device.id,
             first_seen=clock.iso(device.first_seen),
             experiments=tuple(
-                _reason(experiment, device.id, assigned.get(experiment.id)) for experiment in ledger.experiments
+                _reason(experiment, device.id, assigned.get(experiment.id))
+                for experiment in await self._store.experiment_records()
             ),
         )
 

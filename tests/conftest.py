@@ -49,11 +49,17 @@ class Client:
 
 
 @pytest.fixture
-def client(io_loop: IOLoop, app: HotServer) -> Iterator[Client]:
+def settings() -> Settings:
+    """What the server behind `client` listens with."""
+    return Settings()
+
+
+@pytest.fixture
+def client(io_loop: IOLoop, app: HotServer, settings: Settings) -> Iterator[Client]:
     """A client of the `app` fixture behind a real port. Everything is made inside the test's own loop."""
 
     async def start() -> tuple[Any, Client]:
-        server, port = listen(app, Settings(), 0)
+        server, port = listen(app, settings, 0)
         return server, Client(f"http://127.0.0.1:{port}")
 
     server, client = io_loop.run_sync(start)

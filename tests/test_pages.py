@@ -24,7 +24,7 @@ from tests.scenes import answers, experiment, tokens
 
 ELSEWHERE = re.compile(r'<a href="https://arxiv[.]org/abs/[0-9.]+">')
 """What a person may follow, and no page loads."""
-PAGES = ["/", "/experiments/price", "/simulate", "/plan?base=5", "/docs", "/nothing", "/experiments/nothing"]
+PAGES = ["/", "/experiments/price", "/simulate", "/plan?base=5", "/why", "/docs", "/nothing", "/experiments/nothing"]
 SPACE = "\N{NO-BREAK SPACE}"
 VOID = {"meta", "link", "input", "br"}
 
@@ -115,6 +115,14 @@ async def test_old_figures_say_how_old_they_are(client: Client, store: SQLiteSto
     assert f"figures 2{SPACE}h old".replace(SPACE, " ") in old
     assert "the stats worker is not running" in old
     assert "600 devices" in old
+
+
+async def test_pages_of_a_restored_database_say_so(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    assert "Restored" not in await page(client)
+    await store.mark_restored(clock.now())
+    for path in ("/", "/experiments/price"):
+        assert "Restored from a backup just now : it knew devices up to" in words(await page(client, path))
 
 
 async def test_the_dashboard_shows_the_exact_distribution(client: Client, store: SQLiteStore) -> None:

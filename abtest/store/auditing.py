@@ -105,12 +105,17 @@ def ledger(connection: Raw) -> Ledger:
         devices=devices,
         last_device=last_device,
         strangers=strangers,
-        experiments=tuple(_experiment(connection, *row) for row in connection.execute(EXPERIMENTS).fetchall()),
+        experiments=experiments(connection),
         watermark=watermark,
         counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
         hourly={(experiment, hour): count for experiment, hour, count in connection.execute(HOURLY)},
         daily={(phase, variant, day): count for phase, variant, day, count in connection.execute(DAILY)},
     )
+
+
+def experiments(connection: Raw) -> tuple[ExperimentRecord, ...]:
+    """Every experiment with all that ever decided for a device; no device is looked at."""
+    return tuple(_experiment(connection, *row) for row in connection.execute(EXPERIMENTS).fetchall())
 
 
 def chunk(connection: Raw, after: int, upto: int) -> Chunk:

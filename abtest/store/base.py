@@ -374,6 +374,10 @@ class AuditStore(Protocol):
         """What some devices did."""
         ...
 
+    async def experiment_records(self) -> tuple[ExperimentRecord, ...]:
+        """Those of the ledger, without a look at any device."""
+        ...
+
     async def device(self, token: str) -> DeviceRecord:
         """The device with this token. Raises UnknownDevice."""
         ...

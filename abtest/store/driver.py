@@ -1,5 +1,6 @@
 """Which SQLite is used, and the connection that runs a whole transaction in one trip to its thread."""
 
+import logging
 import sqlite3 as standard_library
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,13 @@ try:
 except ImportError:  # no wheel for this platform: the standard library's may do
     bundled = None
 
+logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # below that it writes tokens and seeds
 T = TypeVar("T")
 Raw = Any
 """A connection of sqlite3 or of pysqlite3: the same interface, no common type."""
+
+LOG_LIMIT = 16 * 1024 * 1024
+"""Bytes to which the log is cut when it begins anew: else it keeps the size that a long reader gave it."""
 
 PRAGMAS = {
     "journal_mode": "wal",
@@ -26,6 +31,7 @@ PRAGMAS = {
     "trusted_schema": 0,
     "busy_timeout": 5000,
     "mmap_size": 0,
+    "journal_size_limit": LOG_LIMIT,
 }
 
 

@@ -13,6 +13,7 @@ from abtest.store.base import (
     Enrolment,
     EventChunk,
     EventLedger,
+    ExperimentRecord,
     Folded,
     Ledger,
     Measured,
@@ -142,6 +143,10 @@ class SQLiteStore:
     async def event_chunk(self, after: int, upto: int) -> EventChunk:
         """See AuditStore.event_chunk."""
         return await self._database.read(auditing.event_chunk, after, upto)
+
+    async def experiment_records(self) -> tuple[ExperimentRecord, ...]:
+        """See AuditStore.experiment_records."""
+        return await self._database.read(auditing.experiments)
 
     async def device(self, token: str) -> DeviceRecord:
         """See AuditStore.device."""

@@ -12,6 +12,7 @@ from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store.base import ConditionStore
 from abtest.tracking import TrackingService
+from abtest.verification import VerificationService
 from abtest.web import api, ops, pages
 from abtest.web.base import NotFound
 from abtest.web.hot import PATH, HotServer
@@ -28,6 +29,7 @@ class Services(Struct, frozen=True):
     results: ResultService
     tracking: TrackingService
     simulation: SimulationService
+    verification: VerificationService
     store: ConditionStore
     monitoring: Monitoring
     settings: Settings
@@ -53,6 +55,7 @@ def routes(services: Services) -> list[Route]:
         ("/simulate", pages.Simulate, simulation),
         ("/simulate/run", pages.SimulateRun, simulation),
         ("/plan", pages.Plan, {}),
+        ("/why", pages.Why, {"verification": services.verification}),
         ("/docs", pages.Docs, {}),
         ("/openapi.yaml", pages.Specification, {}),
         ("/static/(.+)", pages.Static, {"path": str(pages.STATIC)}),
@@ -66,5 +69,10 @@ def make_app(services: Services) -> HotServer:
     def answered(handler: RequestHandler) -> None:
         services.monitoring.answered(type(handler).__name__, handler.get_status(), handler.request.request_time())
 
-    application = Application(rules, default_handler_class=NotFound, log_function=answered)
+    application = Application(
+        rules,
+        default_handler_class=NotFound,
+        log_function=answered,
+        xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict"},
+    )
     return HotServer(services.enrolment, application, services.monitoring, services.settings)

@@ -71,9 +71,12 @@ class Handler(RequestHandler):
 class PageHandler(Handler):
     """What people read: errors are pages too."""
 
+    caching = "no-cache"
+
     def page(self, template: str, **values: Any) -> None:
         """Finish with this page."""
-        self.set_header("Cache-Control", "no-cache")
+        failed = self.get_status() >= HTTPStatus.BAD_REQUEST
+        self.set_header("Cache-Control", "no-store" if failed else self.caching)
         self.finish(rendering.render(template, **values))
 
     def write_problem(self, document: Problem) -> None:

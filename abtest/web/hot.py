@@ -28,7 +28,12 @@ from abtest.web.monitoring import Monitoring
 from abtest.web.problems import CONTENT_TYPE, described
 
 PATH = "/api/v1/experiments"
-EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Vary": "Device-Token"}
+GUARDED = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+EVERY_ANSWER = GUARDED | {"Vary": "Device-Token"}
 CACHING = {"Cache-Control": "private, no-cache"}
 MOST_READY = 10_000
 IDLE_TICKS = 16

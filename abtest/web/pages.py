@@ -11,10 +11,12 @@ import msgspec
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
-from abtest.errors import AbtestError, InvalidSetting
+from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
+from abtest.models import LONGEST_TOKEN, check_token
 from abtest.reports import Report, ReportService, find
 from abtest.results import ResultService
 from abtest.simulation import MOST_DEVICES, Simulated, SimulationService
+from abtest.verification import Explanation, VerificationService
 from abtest.web import planning, rendering
 from abtest.web.base import Handler, PageHandler
 from abtest.web.chart import chart
@@ -159,6 +161,41 @@ class Plan(PageHandler):
     head = get
 
 
+class Why(PageHandler):
+    """A form for a token, and what that device has. The token comes in a body, so that no address or log has it."""
+
+    caching = "no-store"
+
+    def initialize(self, verification: VerificationService) -> None:
+        self._verification = verification
+
+    def get(self) -> None:
+        self._show()
+
+    async def post(self) -> None:
+        self.check_xsrf_cookie()
+        try:
+            token = check_token(self.get_body_argument("token", "", strip=False))
+            explanation = await self._verification.why(token)
+        except (InvalidToken, UnknownDevice) as error:
+            document, _ = described(error)
+            self.set_status(document.status)
+            self._show(message=f"{document.detail[:1].upper()}{document.detail[1:]}.")
+        else:
+            self._show(explanation)
+
+    def _show(self, explanation: Explanation | None = None, message: str = "") -> None:
+        token = self.xsrf_token.decode()
+        self.page(
+            "why.html",
+            page="why",
+            longest=LONGEST_TOKEN,
+            xsrf_token=token,
+            explanation=explanation,
+            message=message,
+        )
+
+
 class Docs(PageHandler):
     """The API reference."""
 
@@ -191,6 +228,6 @@ def asked_devices(handler: Handler) -> int:
     if handler.request.headers.get("Sec-Fetch-Site") in CROSS_SITE:
         raise HTTPError(HTTPStatus.FORBIDDEN)
     text = handler.get_query_argument("devices")
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST_DEVICES):
         raise InvalidSetting(f"devices: a whole number from 1 to {MOST_DEVICES:,}")
     return int(text)

@@ -5,16 +5,17 @@ import logging
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
-from tornado.netutil import bind_sockets
+from tornado.netutil import add_accept_handler, bind_sockets
 
 from abtest.errors import Unavailable
 from abtest.settings import Settings
-from abtest.web.hot import HotServer
+from abtest.web.hot import GUARDED, HotServer
 from abtest.web.problems import CONTENT_TYPE, described
 
 READ_CHUNK = 4 * 1024
@@ -23,9 +24,16 @@ SPARE_FILES = 100
 DRAIN_SECONDS = 7.0
 
 _full, _headers = described(Unavailable("too many connections; try again", code="too_many_connections"))
+_headers |= GUARDED | {
+    "Content-Type": CONTENT_TYPE,
+    "Cache-Control": "no-store",
+    "Content-Length": str(len(_full.json())),
+    "Connection": "close",
+}
 TOO_MANY_CONNECTIONS = (
-    f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: {CONTENT_TYPE}\r\nRetry-After: {_headers['Retry-After']}\r\n"
-    f"Content-Length: {len(_full.json())}\r\nConnection: close\r\n\r\n"
+    "HTTP/1.1 503 Service Unavailable\r\n"
+    + "".join(f"{name}: {value}\r\n" for name, value in _headers.items())
+    + "\r\n"
 ).encode() + _full.json()
 
 log = logging.getLogger("abtest.web")
@@ -45,15 +53,27 @@ class Server(HTTPServer):
     """Tornado's HTTP server on those streams; it tells the app when a connection ends."""
 
     app: HotServer
-    listening: list[socket.socket]
+    _listening: list[tuple[socket.socket, Callable[[], None]]]
 
-    def accept_rest(self) -> None:
-        """Take the connections that the kernel has accepted: closing the port would end them."""
-        for each in self.listening:
+    def take(self, sockets: list[socket.socket]) -> None:
+        """Begin to accept connections."""
+        self._listening = [(each, add_accept_handler(each, self._accepted)) for each in sockets]
+
+    def stop(self) -> None:
+        """Take no more connections than those that the kernel has accepted: closing a port would end them.
+
+        Nothing lies between the last of them and the close, since what comes there is lost.
+        """
+        for each, remove_handler in self._listening:
+            remove_handler()
             with suppress(BlockingIOError):
                 while True:
-                    connection, address = each.accept()
-                    self.handle_stream(IOStream(connection), address)
+                    self._accepted(*each.accept())
+            each.close()
+        self._listening = []
+
+    def _accepted(self, connection: socket.socket, address: Any) -> None:
+        self.handle_stream(IOStream(connection), address)
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         if self.app.full():
@@ -87,9 +107,8 @@ def listen(app: HotServer, settings: Settings, port: int) -> tuple[Server, int]:
         body_timeout=settings.body_timeout,
     )
     server.app = app
-    server.listening = sockets
     server.conn_params.header_timeout = None
-    server.add_sockets(sockets)
+    server.take(sockets)
     app.start()
     return server, int(sockets[0].getsockname()[1])
 
@@ -104,7 +123,6 @@ def _allow_files(number: int) -> None:
 
 async def stop_serving(server: Server, app: HotServer) -> None:
     """Take no more connections and no more devices, answer what was accepted, close."""
-    server.accept_rest()
     server.stop()
     try:
         await asyncio.wait_for(app.drain(), DRAIN_SECONDS)

@@ -1,0 +1,68 @@
+"""`python -m tests.faults`: the long form of every fault, with its figures. Exit 1 when a promise did not hold."""
+
+import argparse
+import importlib
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.faults.parts import Part
+
+FAULTS = (
+    "kills",
+    "power_loss",
+    "double_fault",
+    "first_requests",
+    "changes",
+    "clocks",
+    "full_disk",
+    "io_errors",
+    "databases",
+    "restarts",
+    "slow_clients",
+    "model",
+    "schema",
+    "bytes",
+)
+
+
+def main() -> int:
+    """Run those that are named, or all; how many failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"all of them unless named: {', '.join(FAULTS)}")
+    parser.add_argument("--part", type=float, default=1.0, help="a fraction of the long form, such as 0.1")
+    parser.add_argument("--seed", type=int, default=1, help="another seed makes another part")
+    asked = parser.parse_args()
+    if unknown := set(asked.faults) - set(FAULTS):
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}")
+    return sum(run(name, Part(asked.part, asked.seed)) for name in asked.faults or FAULTS)
+
+
+def run(name: str, part: Part) -> int:
+    """Run one and print its figures; how many failed."""
+    module = importlib.import_module(f"tests.faults.test_{name}")
+    if reason := skipped(module):
+        print(f"{name:<16} skipped: {reason}", flush=True)
+        return 0
+    began = time.monotonic()
+    figures, failed = "FAILED", 1
+    with TemporaryDirectory(prefix="abtest-faults-") as folder:
+        try:
+            figures, failed = json.dumps(module.measure(Path(folder), part)), 0
+        except (Exception, BaseExceptionGroup):
+            traceback.print_exc()
+    print(f"{name:<16} {time.monotonic() - began:6.0f} s  {figures}", flush=True)
+    return failed
+
+
+def skipped(module: object) -> str:
+    """Why a whole module can't run here; empty when it can."""
+    mark = getattr(module, "pytestmark", None)
+    return str(mark.kwargs["reason"]) if mark is not None and mark.args[0] else ""
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(), 1))

@@ -1,0 +1,201 @@
+"""`python -m tests.faults.broken DEFECT ...`: the product with one defect, which the test of a fault must notice."""
+
+import os
+import random
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from abtest import bootstrap, models
+from abtest.commands import main
+from abtest.store import database, driver, enrolling, migrations
+from abtest.store.base import Enrolment
+from abtest.store.sqlite import SQLiteStore
+from abtest.web import api, server
+
+COMMIT_EVERY = 40
+
+
+def syncs_seldom() -> None:
+    """synchronous=NORMAL: a commit is not synced, only a checkpoint is."""
+    driver.PRAGMAS["synchronous"] = 1
+
+
+def syncs_never() -> None:
+    """synchronous=OFF."""
+    driver.PRAGMAS["synchronous"] = 0
+
+
+def boots_without_commit() -> None:
+    """What is read back after a kill -9 is answered without a sync."""
+
+    async def boot(store: SQLiteStore) -> None:
+        """Nothing."""
+
+    SQLiteStore.boot = boot  # type: ignore[method-assign]  # the defect
+
+
+def commits_late() -> None:
+    """Answers leave before their transaction is committed."""
+    transactions = 0
+    whole = database._in_transaction
+
+    def in_transaction(
+        connection: Any, begin: str, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
+        nonlocal transactions
+        if begin == "BEGIN":
+            return whole(connection, begin, function, arguments, named)
+        if not connection.in_transaction:
+            connection.execute(begin)
+        result = function(connection, *arguments, **named)
+        transactions += 1
+        if transactions % COMMIT_EVERY == 0:
+            connection.execute("COMMIT")
+        return result
+
+    database._in_transaction = in_transaction
+
+
+def draws_anew() -> None:
+    """Every process draws for itself and stores something else."""
+    stored = enrolling.enrol
+
+    def enrol(connection: Any, catalogue: Any, tokens: Sequence[str], now: int) -> Any:
+        catalogue, enrolment = stored(connection, catalogue, tokens, now)
+        variants = {token: tuple(sorted(random.sample(sorted(enrolment.values), 2))) for token in tokens}
+        return catalogue, Enrolment(enrolment.config_version, enrolment.values, variants, enrolment.new)
+
+    enrolling.enrol = enrol
+
+
+def knows_no_change() -> None:
+    """The experiments are read once and never again."""
+    fresh = enrolling.current
+
+    def current(connection: Any, catalogue: enrolling.Catalogue) -> enrolling.Catalogue:
+        return catalogue if catalogue.config_version else fresh(connection, catalogue)
+
+    enrolling.current = current
+
+
+def compares_clocks() -> None:
+    """A device is enrolled in what was created before its own clock's time."""
+    enrolling.TAKING = enrolling.TAKING.replace(
+        "WHERE experiment.status", "WHERE experiment.created_at <= unixepoch() * 1000 AND experiment.status"
+    )
+
+
+def migrates_in_parts() -> None:
+    """A migration is not one transaction."""
+    add_a_migration()
+
+    def apply(connection: Any, number: int, sql: str) -> None:
+        connection.executescript(
+            f"{sql}\nPRAGMA application_id = {migrations.APPLICATION_ID};\nPRAGMA user_version = {number};"
+        )
+
+    migrations._apply = apply
+
+
+def add_a_migration() -> None:
+    """A program that is one version newer: no defect."""
+    before = migrations.files()
+    sql = "".join(
+        f"CREATE TABLE later_{number} (id INTEGER PRIMARY KEY, token TEXT) STRICT;\n"
+        f"INSERT INTO later_{number} (token) SELECT token FROM device;\n"
+        for number in range(4)
+    )
+    migrations.files = lambda: [*before, (before[-1][0] + 1, sql)]
+
+
+def answers_otherwise() -> None:
+    """The statistics have a field that the specification does not know."""
+
+    async def get(handler: Any) -> None:
+        handler.write({"surprise": 1})
+
+    api.Stats.get = get  # type: ignore[method-assign]  # the defect
+
+
+def takes_any_token() -> None:
+    """A token is whatever comes."""
+    models.TOKEN = re.compile(r"[\s\S]*")
+
+
+def ignores_failed_commits() -> None:
+    """A transaction that could not be committed is answered as if it were."""
+
+    def in_transaction(
+        connection: Any, begin: str, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
+        connection.execute(begin)
+        try:
+            result = function(connection, *arguments, **named)
+        except BaseException:
+            database._roll_back(connection)
+            raise
+        try:
+            connection.execute("COMMIT")
+        except driver.fixed_driver().Error:
+            database._roll_back(connection)
+        return result
+
+    database._in_transaction = in_transaction
+
+
+def never_checkpoints() -> None:
+    """The log is never written back into the database."""
+    driver.PRAGMAS["wal_autocheckpoint"] = 0
+
+
+def reads_slowly() -> None:
+    """Reading from a connection takes longer, the more connections there are."""
+    read = server.Stream.read_from_fd
+    streams: set[int] = set()
+
+    def read_from_fd(stream: server.Stream, buffer: Any) -> Any:
+        streams.add(stream.fileno().fileno())
+        time.sleep(1e-7 * len(streams))
+        return read(stream, buffer)
+
+    server.Stream.read_from_fd = read_from_fd  # type: ignore[method-assign]  # the defect
+
+
+def ends_connections() -> None:
+    """SIGTERM ends the process without answering what it accepted."""
+
+    async def stop(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    bootstrap.stop_serving = stop
+
+
+DEFECTS = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        syncs_seldom,
+        syncs_never,
+        boots_without_commit,
+        commits_late,
+        draws_anew,
+        knows_no_change,
+        compares_clocks,
+        migrates_in_parts,
+        add_a_migration,
+        answers_otherwise,
+        takes_any_token,
+        ignores_failed_commits,
+        never_checkpoints,
+        reads_slowly,
+        ends_connections,
+    )
+}
+
+if __name__ == "__main__":
+    DEFECTS[sys.argv.pop(1)]()
+    sys.argv[0] = "abtest"
+    main()

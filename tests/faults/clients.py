@@ -1,0 +1,139 @@
+"""Devices over HTTP, many at once, and the ledger of what they were answered."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+
+from msgspec import Struct
+
+GONE = (OSError, asyncio.IncompleteReadError)
+NOT_FOUND = 404
+
+
+class Reply(Struct, frozen=True):
+    """What a server answered."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+    def header(self, name: bytes) -> bytes:
+        """The value of a header; empty when it is not there."""
+        return self.head.lower().partition(b"\r\n" + name.lower() + b":")[2].partition(b"\r\n")[0].strip()
+
+
+class Connection:
+    """One connection that asks one thing after the other."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def ask(self, token: str, method: str = "GET") -> Reply:
+        """What this device gets. Raises what is in GONE when the server goes away meanwhile."""
+        self._writer.write(
+            f"{method} /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: {token}\r\n\r\n".encode()
+        )
+        return await self.read(body=method != "HEAD")
+
+    async def read(self, body: bool = True) -> Reply:
+        """The next reply."""
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        reply = Reply(int(head[9:12]), head[:-2], b"")
+        length = int(reply.header(b"Content-Length") or 0) if body else 0
+        return Reply(reply.status, reply.head, await self._reader.readexactly(length))
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[Connection]:
+    """A connection for the time of a block."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Connection(reader, writer)
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+class Ledger:
+    """Every answer that was acknowledged; what was lost of them, and what is not what it had been before."""
+
+    def __init__(self, noticed: Callable[[str, bytes], None] = lambda token, body: None) -> None:
+        self.answers: dict[str, bytes] = {}
+        self.acknowledged = 0
+        self.changed: list[tuple[str, bytes, bytes]] = []
+        self.lost: list[str] = []
+        self.refused: dict[bytes, int] = {}
+        self.asked: list[str] = []
+        self._noticed = noticed
+
+    def note(self, token: str, reply: Reply) -> None:
+        """Write down an answer; a refusal is counted by what it says."""
+        if reply.status != 200:
+            self.refused[reply.body] = self.refused.get(reply.body, 0) + 1
+            return
+        self.acknowledged += 1
+        before = self.answers.setdefault(token, reply.body)
+        if before is reply.body:
+            self._noticed(token, reply.body)
+        elif before != reply.body:
+            self.changed.append((token, before, reply.body))
+
+
+Act = Callable[[Connection, Ledger, str], Awaitable[None]]
+"""What a client does for one device, and writes into the ledger."""
+
+
+async def ask(connection: Connection, ledger: Ledger, token: str) -> None:
+    """A first request, or a later one."""
+    ledger.asked.append(token)
+    ledger.note(token, await connection.ask(token))
+
+
+async def ask_again(connection: Connection, ledger: Ledger, token: str) -> None:
+    """What was answered must still be known, before a request that would draw it anew."""
+    if token in ledger.answers and (await connection.ask(token, "HEAD")).status == NOT_FOUND:
+        ledger.lost.append(token)
+    ledger.note(token, await connection.ask(token))
+
+
+async def load(
+    port: int, ledger: Ledger, names: Iterator[str], stop: Callable[[], bool], clients: int = 8, act: Act = ask
+) -> None:
+    """So many clients, each with one device after the other until `stop`; who loses its connection comes back."""
+
+    async def client() -> None:
+        while not stop():
+            try:
+                async with connected(port) as connection:
+                    while not stop():
+                        await act(connection, ledger, next(names))
+            except GONE:
+                await asyncio.sleep(0.02)
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+
+
+async def ask_all(port: int, ledger: Ledger, tokens: Iterable[str], clients: int = 8, act: Act = ask_again) -> None:
+    """Every one of these devices once."""
+    left = iter(list(tokens))
+
+    async def client() -> None:
+        async with connected(port) as connection:
+            for token in left:
+                await act(connection, ledger, token)
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+
+
+def more(ledger: Ledger, devices: int) -> Callable[[], bool]:
+    """Whether so many more devices have been answered than at this moment."""
+    enough = len(ledger.answers) + devices
+    return lambda: len(ledger.answers) >= enough
+
+
+def named(prefix: str) -> Iterator[str]:
+    """prefix-0, prefix-1 and so on."""
+    return (f"{prefix}-{number}" for number in itertools.count())

@@ -1,0 +1,176 @@
+"""Processes of the product, as a supervisor starts them: with a shim or with a defect when that is wanted."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from tests.faults.shims import Shim
+
+ROOT = Path(__file__).parent.parent.parent
+SECONDS = 30
+
+COLOR = ("color", "red=1", "green=1", "blue=1")
+PRICE = ("price", "10=75", "20=10", "50=5", "5=10")
+
+
+class Process:
+    """A running `abtest` command. `defect` is one of broken.py; a supervised one starts nothing on its own."""
+
+    def __init__(
+        self, database: Path, *arguments: str, shim: Shim | None = None, defect: str = "", supervised: bool = True
+    ) -> None:
+        self.said = database.with_name(f"said-{time.monotonic_ns()}")
+        environment = {"ABTEST_SUPERVISED": "1"} if supervised else {}
+        with self.said.open("wb") as said:
+            self._process = subprocess.Popen(
+                [*program(defect), "--database", f"sqlite:///{database}", *arguments],
+                stdin=subprocess.PIPE,
+                stderr=said,
+                cwd=ROOT,
+                env=os.environ | environment | (shim.environment if shim else {}),
+            )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self.stop(signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    @property
+    def code(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._process.poll()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal and do not wait."""
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal; the exit code."""
+        self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
+        return self._process.wait(SECONDS)
+
+    def messages(self) -> str:
+        """All that it said until now."""
+        return self.said.read_text(encoding="utf-8")
+
+    def wait_for(self, pattern: str) -> None:
+        """Return once it said that."""
+        until = time.monotonic() + SECONDS
+        while not re.search(pattern, self.messages()):
+            assert self.code is None, f"ended before it said {pattern!r}: {self.messages()}"
+            assert time.monotonic() < until, f"did not say {pattern!r}: {self.messages()}"
+            time.sleep(0.02)
+
+    def listens(self, port: int, processes: int = 1) -> "Process":
+        """Itself, once so many of its processes listen there: others may share the port."""
+        until = time.monotonic() + SECONDS
+        while sum(_listens(pid, port) for pid in self.everybody()) < processes:
+            assert self.code is None, f"ended with {self.code}: {self.messages()}"
+            assert time.monotonic() < until, "nobody listens"
+            time.sleep(0.02)
+        return self
+
+    def everybody(self) -> list[int]:
+        """Itself and its children."""
+        return [self.pid, *(pid for pids in self.children().values() for pid in pids)]
+
+    def children(self) -> dict[str, list[int]]:
+        """The processes that it started and that run, by command: serve or worker."""
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+        )
+        found: dict[str, list[int]] = {"serve": [], "worker": []}
+        for line in listed.stdout.splitlines():
+            pid, parent, state, arguments = line.split(maxsplit=3)
+            if int(parent) == self.pid and not state.startswith("Z"):
+                found["serve" if arguments.split()[-1] == "serve" else "worker"].append(int(pid))
+        return found
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether this process has a socket that listens on the port (proc_pid_fd(5), proc_net_tcp(5))."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()]
+    listening = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"}
+    with suppress(FileNotFoundError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if str(entry.readlink()) in listening:
+                    return True
+    return False
+
+
+def ended(processes: list[int]) -> None:
+    """Return once none of these runs; one that ended and was not waited for does not."""
+    for pid in processes:
+        while Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
+            time.sleep(0.01)
+
+
+def serve(database: Path, port: int, *options: str, shim: Shim | None = None, defect: str = "") -> Process:
+    """A server process that listens."""
+    arguments = ("serve", "--port", str(port), "--processes", "1", *options)
+    return Process(database, *arguments, shim=shim, defect=defect).listens(port)
+
+
+def up(database: Path, port: int, *options: str) -> Process:
+    """Two server processes, a worker and their supervisor; returns once they answer."""
+    arguments = ("up", "--port", str(port), "--processes", "2", "--interval", "0.2", *options)
+    return Process(database, *arguments, supervised=False).listens(port, processes=2)
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as probe:
+        return int(probe.getsockname()[1])
+
+
+def program(defect: str = "") -> list[str]:
+    """The beginning of the command line."""
+    return [sys.executable, "-m", *(("tests.faults.broken", defect) if defect else ("abtest",))]
+
+
+def run(
+    database: Path, *arguments: str, shim: Shim | None = None, defect: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """A command that ends by itself."""
+    return subprocess.run(
+        [*program(defect), "--database", f"sqlite:///{database}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | (shim.environment if shim else {}),
+    )
+
+
+def create(database: Path, *experiments: tuple[str, ...]) -> None:
+    """A database with these experiments, else with color and price."""
+    for key, *variants in experiments or (COLOR, PRICE):
+        options = [word for variant in variants for word in ("--variant", variant)]
+        added = run(database, "experiments", "add", key, *options)
+        assert added.returncode == 0, added.stderr
+
+
+def verify(database: Path) -> str:
+    """Nothing when every promise holds, else what is broken."""
+    done = run(database, "verify")
+    return "" if done.returncode == 0 else done.stdout + done.stderr

@@ -1,0 +1,95 @@
+"""Experiments are created, paused, reweighted and finished under load: nobody is enrolled wrongly."""
+
+import asyncio
+import random
+from pathlib import Path
+
+from abtest.errors import Conflict
+from abtest.experiments import ExperimentService
+from abtest.models import NewExperiment, Variant, parse_weight
+from abtest.store.sqlite import SQLiteStore
+from tests.faults.clients import Ledger, load, named
+from tests.faults.parts import Part
+from tests.faults.servers import create, free_port, serve, verify
+
+
+def changes(folder: Path, number: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
+    """So many changes while devices come; the figures, and what verify says."""
+    database, port, ledger = folder / f"{defect or 'sound'}.db", free_port(), Ledger()
+    create(database)
+    with serve(database, port, defect=defect), serve(database, port, defect=defect):
+        done = asyncio.run(_under_load(database, port, ledger, number, seed))
+    assert (ledger.lost, ledger.changed) == ([], [])
+    return {"changes": done, "devices": len(ledger.answers)}, verify(database)
+
+
+def sound(folder: Path, number: int, seed: int = 1) -> dict[str, int]:
+    """Every enrolment is the one that was right at that moment."""
+    figures, broken = changes(folder, number, seed=seed)
+    assert broken == ""
+    return figures
+
+
+def control(folder: Path, number: int) -> dict[str, int]:
+    """Where processes don't notice changes, verify must say so."""
+    figures, broken = changes(folder, number, defect="knows-no-change")
+    assert "broken" in broken
+    return {f"control_{name}": figure for name, figure in figures.items()}
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    return sound(folder, part.of(200), part.seed) | control(folder, 20)
+
+
+def test_changes_under_load_enrol_nobody_wrongly(tmp_path: Path) -> None:
+    sound(tmp_path, 20)
+
+
+def test_processes_that_notice_no_change_would(tmp_path: Path) -> None:
+    control(tmp_path, 6)
+
+
+async def _under_load(database: Path, port: int, ledger: Ledger, number: int, seed: int) -> int:
+    finished = asyncio.Event()
+    loading = asyncio.create_task(load(port, ledger, named("a"), finished.is_set))
+    store = SQLiteStore(database, patience=10)
+    await store.open()
+    try:
+        done = await _change(ExperimentService(store), ledger, number, seed)
+    finally:
+        await store.close()
+        finished.set()
+        await loading
+    return done
+
+
+async def _change(service: ExperimentService, ledger: Ledger, number: int, seed: int) -> int:
+    """Random changes of random experiments, each after some more devices have come."""
+    chance = random.Random(seed)
+    done = 0
+    while done < number:
+        before = len(ledger.answers)
+        while len(ledger.answers) < before + 5:  # noqa: ASYNC110  # what is waited for is another process's work
+            await asyncio.sleep(0.001)
+        key = f"experiment-{chance.randrange(8)}"
+        known = {experiment.key: experiment for experiment in await service.all()}
+        if key not in known:
+            variants = tuple(Variant(value, parse_weight(str(chance.randint(1, 9)))) for value in ("a", "b", "c"))
+            await service.add([NewExperiment(key, variants, draft=chance.random() < 0.3)])
+            done += 1
+            continue
+        weights = [Variant(value, parse_weight(str(chance.randint(1, 90)))) for value in known[key].values]
+        rules = [service.start(key), service.pause(key), service.resume(key), service.reweight(key, weights)]
+        if chance.random() < 0.1:
+            rules.append(service.finish(key, chance.choice([None, "b"])))
+        chosen = chance.choice(rules)
+        for rule in rules:
+            if rule is not chosen:
+                rule.close()
+        try:
+            await chosen
+        except Conflict:
+            continue
+        done += 1
+    return done

@@ -1,0 +1,70 @@
+"""Clocks that are wrong by more than a year, or step: the order of first requests is in the database, not in time."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults.clients import Ledger, ask_all, load, more, named
+from tests.faults.parts import Part
+from tests.faults.servers import create, free_port, run, serve, verify
+from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
+
+DAYS = 24 * 3600
+
+
+def clocks(folder: Path, steps: int, devices: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
+    """Two processes with clocks of their own that step, and experiments that are created by others still."""
+    folder = folder / (defect or "sound")
+    folder.mkdir()
+    database, port, ledger = folder / "abtest.db", free_port(), Ledger()
+    create(database)
+    shims = [Shim(folder, database) for _ in range(3)]
+    for shim, days in zip(shims, (400, -400, 0), strict=True):
+        shim.set("clock_seconds", days * DAYS)
+    chance = random.Random(seed)
+    with (
+        serve(database, port, shim=shims[0], defect=defect),
+        serve(database, port, shim=shims[1], defect=defect),
+    ):
+        for step in range(steps):
+            asyncio.run(load(port, ledger, named(str(step)), more(ledger, devices)))
+            shims[2].set("clock_seconds", chance.randint(-400, 400) * DAYS)
+            arguments = ("experiments", "add", f"step-{step}", "--variant", "a=1", "--variant", "b=1")
+            assert run(database, *arguments, shim=shims[2]).returncode == 0
+            for shim in shims[:2]:
+                shim.set("clock_seconds", chance.randint(-400, 400) * DAYS)
+        asyncio.run(ask_all(port, ledger, list(ledger.answers)))
+    assert (ledger.lost, ledger.changed) == ([], [])
+    assert run(database, "worker", "--once", shim=shims[2]).returncode == 0
+    return {"steps": steps, "devices": len(ledger.answers)}, verify(database)
+
+
+def sound(folder: Path, steps: int, devices: int, seed: int = 1) -> dict[str, int]:
+    """No promise depends on a clock."""
+    figures, broken = clocks(folder, steps, devices, seed=seed)
+    assert broken == ""
+    return figures
+
+
+def control(folder: Path, steps: int) -> dict[str, int]:
+    """Where clocks are compared, verify must say so."""
+    _, broken = clocks(folder, steps, 40, defect="compares-clocks")
+    assert "broken" in broken
+    return {"control_steps": steps}
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    return sound(folder, part.of(40), 500, part.seed) | control(folder, 6)
+
+
+def test_wrong_clocks_change_nothing(tmp_path: Path) -> None:
+    sound(tmp_path, 3, 40)
+
+
+def test_comparing_clocks_would(tmp_path: Path) -> None:
+    control(tmp_path, 3)

@@ -1,0 +1,115 @@
+"""Killed, started again, and then the power goes: what was answered after the kill counts as well."""
+
+import asyncio
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.clients import Ledger, connected, load, named
+from tests.faults.parts import Part
+from tests.faults.recordings import ACKNOWLEDGED, acknowledgements, records, syncing
+from tests.faults.servers import Process, create, free_port, serve
+from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
+from tests.faults.states import Outcome, examine
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
+
+SLOW_DISK = 20_000
+"""Microseconds of a sync: long enough to be seen and to kill in it."""
+EACH = 5
+"""States at every answer after the restart."""
+
+
+async def answers_again(port: int, ledger: Ledger) -> None:
+    """Ask for those devices that the server has, and enrol nobody: HEAD never does."""
+    async with connected(port) as connection:
+        for token in ledger.asked[-200:]:
+            if (await connection.ask(token, "HEAD")).status == 200:
+                ledger.note(token, await connection.ask(token))
+
+
+def double_fault(folder: Path, number: int, each: int, defect: str) -> Outcome:
+    """One kill and one restart; then `each` states at every answer that came after it."""
+    folder = folder / f"{defect or 'sound'}-{number}"
+    folder.mkdir()
+    database = folder / "abtest.db"
+    create(database)
+    before = database.read_bytes()
+    shim = Shim(folder, database, log=folder / "log")
+    assert shim.log is not None
+    shim.set("sync_microseconds", SLOW_DISK)
+    with acknowledgements(shim.log) as note:
+        at_the_kill = _kill_and_ask(database, shim, Ledger(note), defect)
+    log = records(shim.log)
+    answers = [place + 1 for place in range(at_the_kill, len(log)) if log[place].kind == ACKNOWLEDGED]
+    return examine(folder, before, log, answers, each, random.Random(number))
+
+
+def _kill_and_ask(database: Path, shim: Shim, ledger: Ledger, defect: str) -> int:
+    """How many records there were at the kill."""
+    port = free_port()
+    assert shim.log is not None
+    with serve(database, port, shim=shim, defect=defect) as server:
+        asyncio.run(_kill_in_a_sync(port, ledger, server, shim.log))
+    at_the_kill = len(records(shim.log))
+    shim.set("sync_microseconds", 0)
+    with serve(database, port, shim=shim, defect=defect) as server:
+        asyncio.run(answers_again(port, ledger))
+        server.stop(signal.SIGKILL)
+    return at_the_kill
+
+
+async def _kill_in_a_sync(port: int, ledger: Ledger, server: Process, log: Path) -> None:
+    """Load until a commit is written and not yet synced; the kill comes then."""
+
+    async def kill() -> None:
+        while ledger.acknowledged < 40 or not syncing(log):  # noqa: ASYNC110  # another process's work
+            await asyncio.sleep(0.001)
+        server.stop(signal.SIGKILL)
+
+    killing = asyncio.create_task(kill())
+    await load(port, ledger, named("a"), killing.done, clients=16)
+    await killing
+
+
+def double_faults(folder: Path, kills: int, states: int, defect: str = "", seed: int = 1) -> Outcome:
+    """So many kills with at least so many states in all."""
+    whole = Outcome()
+    number = 0
+    while number < kills or whole.states < states:
+        outcome = double_fault(folder, 1_000 * seed + number, EACH, defect)
+        for name in outcome.__struct_fields__:
+            setattr(whole, name, getattr(whole, name) + getattr(outcome, name))
+        number += 1
+        assert number <= 5 * kills, "no kill came between a commit's writes and their sync"
+    return whole
+
+
+def sound(folder: Path, kills: int, states: int, seed: int = 1) -> dict[str, int]:
+    """No answer may be lost."""
+    outcome = double_faults(folder, kills, states, seed=seed)
+    assert outcome.bad == 0, outcome
+    return {"kills": kills} | outcome.figures()
+
+
+def control(folder: Path, kills: int, states: int) -> dict[str, int]:
+    """Without the commit at the start, answers must be lost."""
+    outcome = double_faults(folder, kills, states, defect="boots-without-commit")
+    assert outcome.lost, outcome
+    return outcome.figures("control_")
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    figures = sound(folder, part.of(20), part.of(500), part.seed)
+    return figures | control(folder, part.of(5), part.of(50))
+
+
+def test_what_a_restarted_server_answers_survives_a_power_cut(tmp_path: Path) -> None:
+    sound(tmp_path, kills=2, states=4)
+
+
+def test_without_the_commit_at_the_start_it_would_not(tmp_path: Path) -> None:
+    control(tmp_path, kills=1, states=2)

@@ -1,0 +1,71 @@
+"""Many first requests of a device at once, over two processes: one row and one value each, and exact shares."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+
+from tests.faults.clients import Ledger, connected, named
+from tests.faults.parts import Part
+from tests.faults.servers import create, free_port, serve, verify
+
+AT_ONCE = 8
+GROUPS = 6
+
+
+def first_requests(folder: Path, devices: int, defect: str = "") -> Ledger:
+    """Each token 8 times at once, on connections that two processes share."""
+    database, port, ledger = folder / f"{defect or 'sound'}.db", free_port(), Ledger()
+    create(database)
+    with serve(database, port, defect=defect), serve(database, port, defect=defect):
+        asyncio.run(_ask(port, ledger, devices))
+    assert len(ledger.answers) == devices, ledger.refused
+    return ledger
+
+
+def sound(folder: Path, devices: int) -> dict[str, int]:
+    """`devices` a multiple of 60."""
+    ledger = first_requests(folder, devices)
+    assert (ledger.lost, ledger.changed) == ([], [])
+    answers = [msgspec.json.decode(body, type=dict[str, str]) for body in ledger.answers.values()]
+    assert set(Counter(answer["color"] for answer in answers).values()) == {devices // 3}
+    prices = Counter(answer["price"] for answer in answers)
+    assert [prices[price] * 20 // devices for price in ("10", "20", "50", "5")] == [15, 2, 1, 2]
+    assert verify(folder / "sound.db") == ""
+    return {"devices": devices, "requests": ledger.acknowledged}
+
+
+def control(folder: Path, devices: int) -> dict[str, int]:
+    """Where every process draws for itself, devices must be answered more than one value."""
+    ledger = first_requests(folder, devices, defect="draws-anew")
+    assert ledger.changed
+    return {"control_changed": len(ledger.changed)}
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    return sound(folder, 60 * part.of(167)) | control(folder, 120)
+
+
+def test_a_device_that_asks_8_times_at_once_gets_one_value(tmp_path: Path) -> None:
+    sound(tmp_path, 600)
+
+
+def test_processes_that_draw_for_themselves_would_differ(tmp_path: Path) -> None:
+    control(tmp_path, 60)
+
+
+async def _ask(port: int, ledger: Ledger, devices: int) -> None:
+    tokens = (token for token, _ in zip(named("a"), range(devices), strict=False))
+    await asyncio.gather(*(_group(port, ledger, tokens) for _ in range(GROUPS)))
+
+
+async def _group(port: int, ledger: Ledger, tokens: Iterator[str]) -> None:
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(connected(port)) for _ in range(AT_ONCE)]
+        for token in tokens:
+            for reply in await asyncio.gather(*(connection.ask(token) for connection in connections)):
+                ledger.note(token, reply)

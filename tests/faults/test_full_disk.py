@@ -1,0 +1,128 @@
+"""The disk is full: known devices are answered, new ones are refused, and it goes on without a restart."""
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.faults.clients import Ledger, ask_all, connected, load, more, named
+from tests.faults.parts import Part
+from tests.faults.servers import create, free_port, serve, verify
+
+MEGABYTES = 8
+BACK_SECONDS = 5
+
+
+def unmountable() -> str:
+    """Why no small file system can be mounted here; empty when it can."""
+    if os.geteuid() != 0:
+        return "mounting a small file system needs root"
+    probe = Path("/tmp/abtest-mount-probe")
+    probe.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", probe], capture_output=True, check=False)
+    if done.returncode == 0:
+        subprocess.run(["umount", probe], check=True)
+    return "" if done.returncode == 0 else f"mounting is not permitted: {done.stderr.decode().strip()}"
+
+
+WITHOUT_MOUNT = unmountable()
+pytestmark = pytest.mark.skipif(bool(WITHOUT_MOUNT), reason=WITHOUT_MOUNT)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    path = folder / "small"
+    path.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+def full_disks(folder: Path, cycles: int, defect: str = "") -> tuple[dict[str, int], Ledger]:
+    """Filled and freed so many times; the figures, and what was answered."""
+    ledger = Ledger()
+    with small_disk(folder) as disk:
+        database, port = disk / "abtest.db", free_port()
+        create(database)
+        # SQLite itself meets the full disk: the limit on free room is off.
+        with serve(database, port, "--free-disk", "0", "--cache", "50", defect=defect) as server:
+            slowest = max(asyncio.run(_cycle(disk, port, ledger, cycle)) for cycle in range(cycles))
+            assert server.code is None, server.messages()
+            asyncio.run(ask_all(port, ledger, list(ledger.answers)))
+        assert verify(database) == ""
+    assert slowest <= BACK_SECONDS
+    figures = {"cycles": cycles, "devices": len(ledger.answers), "refused": sum(ledger.refused.values())}
+    return figures | {"back_after_ms": int(1000 * slowest)}, ledger
+
+
+def sound(folder: Path, cycles: int) -> dict[str, int]:
+    """New devices are refused and nothing is lost."""
+    figures, ledger = full_disks(folder, cycles)
+    assert (ledger.lost, ledger.changed) == ([], [])
+    assert set(map(_code, ledger.refused)) == {"storage_full"}
+    return figures
+
+
+def control(folder: Path) -> dict[str, int]:
+    """Where a commit that failed is answered all the same, answers must be lost."""
+    _, ledger = full_disks(folder, 1, defect="ignores-failed-commits")
+    assert ledger.lost
+    return {"control_lost": len(ledger.lost)}
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    return sound(folder, part.of(100)) | control(folder)
+
+
+def test_a_full_disk_refuses_new_devices_only_and_passes(tmp_path: Path) -> None:
+    sound(tmp_path, 3)
+
+
+def test_answers_of_commits_that_failed_would_be_lost(tmp_path: Path) -> None:
+    control(tmp_path)
+
+
+async def _cycle(disk: Path, port: int, ledger: Ledger, cycle: int) -> float:
+    """Fill, see new devices refused and known ones answered, free; seconds until new ones are answered again."""
+    await load(port, ledger, named(f"{cycle}-before"), more(ledger, 30))
+    filling = disk / "filling"
+    _fill(filling)
+    refused = len(ledger.asked)
+    await load(port, ledger, named(f"{cycle}-full"), lambda: len(ledger.asked) >= refused + 100)
+    known = list(ledger.answers)[-100:]
+    acknowledged = ledger.acknowledged
+    await ask_all(port, ledger, known)
+    assert ledger.acknowledged == acknowledged + len(known), "a known device was refused"
+    filling.unlink()
+    freed = time.monotonic()
+    async with connected(port) as connection:
+        for token in named(f"{cycle}-after"):
+            reply = await connection.ask(token)
+            ledger.note(token, reply)
+            if reply.status == 200:
+                break
+    return time.monotonic() - freed
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        for size in (65536, 4096, 512, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+
+
+def _code(body: bytes) -> str:
+    return str(msgspec.json.decode(body)["code"])

@@ -1,0 +1,69 @@
+"""A sync that fails: nothing is acknowledged any more, the process ends, and nothing answered differs afterwards."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.faults.clients import Ledger, ask_all, load, more, named
+from tests.faults.parts import Part
+from tests.faults.servers import Process, create, free_port, serve, verify
+from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
+
+
+def failing_syncs(folder: Path, cycles: int, defect: str = "") -> dict[str, int]:
+    """So many times under load; then every device asks again."""
+    folder = folder / (defect or "sound")
+    folder.mkdir()
+    database, port, ledger = folder / "abtest.db", free_port(), Ledger()
+    create(database)
+    late = 0
+    for cycle in range(cycles):
+        shim = Shim(folder, database)
+        with serve(database, port, shim=shim, defect=defect) as server:
+            late += asyncio.run(_cycle(port, ledger, shim, server, str(cycle)))
+            assert server.wait() == 1
+            assert "disk I/O error" in server.messages()
+    with serve(database, port):
+        asyncio.run(ask_all(port, ledger, list(ledger.answers)))
+    assert (ledger.lost, ledger.changed, late) == ([], [], 0)
+    assert verify(database) == ""
+    return {"cycles": cycles, "devices": len(ledger.answers)}
+
+
+def control(folder: Path) -> dict[str, int]:
+    """A process that never syncs notices nothing and answers on."""
+    with pytest.raises(AssertionError, match="answered after a sync had failed"):
+        failing_syncs(folder, 1, defect="syncs-never")
+    return {"control_noticed": 1}
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    return failing_syncs(folder, part.of(50)) | control(folder)
+
+
+def test_a_failed_sync_ends_the_process_and_changes_nothing(tmp_path: Path) -> None:
+    failing_syncs(tmp_path, 2)
+
+
+def test_a_process_that_never_syncs_would_answer_on(tmp_path: Path) -> None:
+    control(tmp_path)
+
+
+async def _cycle(port: int, ledger: Ledger, shim: Shim, server: Process, name: str) -> int:
+    """Break the disk under load; how many new devices were answered 100 answers later at the latest."""
+    await load(port, ledger, named(name), more(ledger, 50))
+    shim.set("sync_fails", 1)
+    broken = len(ledger.answers)
+    # What was synced in the moment before may still arrive: one batch of what 8 clients ask.
+    await load(
+        port,
+        ledger,
+        named(f"{name}-late"),
+        lambda: server.code is not None or len(ledger.answers) > broken + 100,
+    )
+    assert len(ledger.answers) <= broken + 100, "answered after a sync had failed"
+    return max(0, len(ledger.answers) - broken - 16)

@@ -1,0 +1,85 @@
+"""kill -9 under load, of a server, the worker, the supervisor or all: no answer is lost or changed."""
+
+import asyncio
+import os
+import random
+import signal
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.faults.clients import Ledger, ask_all, load, more, named
+from tests.faults.parts import Part
+from tests.faults.servers import Process, create, ended, free_port, serve, up, verify
+
+VICTIMS = ("server", "worker", "supervisor", "all")
+
+
+def kills(folder: Path, cycles: int, acknowledgements: int, seed: int = 1) -> dict[str, int]:
+    """So many cycles of start, load, kill, load, kill all; then every device asks again."""
+    database, port, ledger = folder / "abtest.db", free_port(), Ledger()
+    create(database)
+    chance, killed = random.Random(seed), Counter[str]()
+    for cycle in range(cycles):
+        names = named(str(cycle))
+        with up(database, port) as running:
+            everybody = running.everybody()
+            asyncio.run(load(port, ledger, names, more(ledger, acknowledgements // 2)))
+            victim = chance.choice(VICTIMS)
+            killed[victim] += 1
+            _kill(running, victim)
+            if running.code is None:
+                asyncio.run(load(port, ledger, names, more(ledger, acknowledgements // 2)))
+            everybody += running.everybody()
+            _end(everybody)
+        ended(everybody)
+    with serve(database, port):
+        asyncio.run(ask_all(port, ledger, list(ledger.answers)))
+    assert (ledger.lost, ledger.changed) == ([], [])
+    assert verify(database) == ""
+    figures = {"cycles": cycles, "acknowledged": ledger.acknowledged, "devices": len(ledger.answers)}
+    return figures | {f"killed_{victim}": killed[victim] for victim in VICTIMS}
+
+
+def control(folder: Path, cycles: int) -> dict[str, int]:
+    """Answers that leave before their commit must be lost."""
+    database, port, ledger = folder / "control.db", free_port(), Ledger()
+    create(database)
+    for cycle in range(cycles):
+        with serve(database, port, defect="commits-late") as server:
+            asyncio.run(load(port, ledger, named(str(cycle)), more(ledger, 100)))
+            server.stop(signal.SIGKILL)
+    with serve(database, port):
+        asyncio.run(ask_all(port, ledger, list(ledger.answers)))
+    assert ledger.lost
+    return {"control_cycles": cycles, "control_lost": len(ledger.lost)}
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    return kills(folder, part.of(2_000), 600, part.seed) | control(folder, 5)
+
+
+@pytest.mark.parametrize("cycles", [4])
+def test_what_was_answered_survives_kill_9(tmp_path: Path, cycles: int) -> None:
+    kills(tmp_path, cycles, acknowledgements=200)
+
+
+def test_answers_before_their_commit_would_not(tmp_path: Path) -> None:
+    control(tmp_path, 2)
+
+
+def _kill(running: Process, victim: str) -> None:
+    children = running.children()
+    victims = {"server": children["serve"][:1], "worker": children["worker"], "supervisor": [running.pid]}
+    _end(victims.get(victim, running.everybody()))
+    if victim in ("supervisor", "all"):
+        running.wait()
+
+
+def _end(processes: list[int]) -> None:
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

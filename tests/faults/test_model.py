@@ -1,0 +1,250 @@
+"""Any order of first requests, changes, erasures and restarts: the service answers what a simple model says."""
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from msgspec import Struct, field
+
+from abtest import allocation, worker
+from abtest.enrolment import EnrolmentService, Limits
+from abtest.errors import Conflict
+from abtest.experiments import ExperimentService
+from abtest.models import NewExperiment, Status, Variant
+from abtest.reports import ReportService
+from abtest.store.sqlite import SQLiteStore
+from abtest.verification import VerificationService
+from tests.faults.parts import Part
+
+MEMORY = Path("/dev/shm")
+KEYS = tuple("abcdefgh")
+WEIGHTS = st.lists(st.sampled_from(["0", "1", "2", "33.3", "97"]), min_size=3, max_size=3).filter(
+    lambda weights: any(Decimal(weight) for weight in weights)
+)
+ALLOWED = {
+    "start": {Status.DRAFT: Status.RUNNING},
+    "pause": {Status.RUNNING: Status.PAUSED},
+    "resume": {Status.PAUSED: Status.RUNNING},
+    "finish": {Status.RUNNING: Status.FINISHED, Status.PAUSED: Status.FINISHED},
+    "archive": dict.fromkeys(set(Status) - {Status.ARCHIVED}, Status.ARCHIVED),
+}
+
+
+class Modelled(Struct):
+    """What the model knows of an experiment: weights and counts of each phase."""
+
+    status: Status
+    values: tuple[str, ...]
+    phases: list[tuple[Decimal, ...]]
+    counts: list[Counter[str]]
+    winner: str | None = None
+
+
+class Model(Struct):
+    """Devices with all they were ever given, and the experiments."""
+
+    devices: dict[str, dict[str, str]] = field(default_factory=dict)
+    experiments: dict[str, Modelled] = field(default_factory=dict)
+    came: int = 0
+
+    def delivered(self, token: str) -> dict[str, str]:
+        """What a known device must be answered."""
+        hidden = {Status.ARCHIVED, Status.DRAFT}
+        return {
+            key: value for key, value in self.devices[token].items() if self.experiments[key].status not in hidden
+        }
+
+    def takes(self) -> set[str]:
+        """The experiments in which a new device must be."""
+        return {
+            key
+            for key, each in self.experiments.items()
+            if each.status == Status.RUNNING or (each.status == Status.FINISHED and each.winner)
+        }
+
+
+class Life(RuleBasedStateMachine):
+    """One database through its life. `asked` decides how a device is answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+        self.runner = asyncio.Runner()
+        self.model = Model()
+        self.open()
+
+    def open(self) -> None:
+        self.store = SQLiteStore(Path(self.folder.name) / "abtest.db")
+        self.run(self.store.open())
+        self.enrolment = EnrolmentService(self.store, Limits(cache=5))
+        self.experiments = ExperimentService(self.store)
+
+    def run(self, work: Any) -> Any:
+        return self.runner.run(work)
+
+    def ask(self, tokens: list[str]) -> list[dict[str, str]]:
+        async def asking() -> list[dict[str, str]]:
+            return [
+                answer.values for answer in await asyncio.gather(*(self.enrolment.answer(each) for each in tokens))
+            ]
+
+        answers: list[dict[str, str]] = self.run(asking())
+        return answers
+
+    @rule(number=st.integers(1, 12))
+    def devices_come(self, number: int) -> None:
+        tokens = [f"device-{self.model.came + each}" for each in range(number)]
+        self.model.came += number
+        for token, answer in zip(tokens, self.ask(tokens), strict=True):
+            assert answer.keys() == self.model.takes()
+            self.model.devices[token] = dict(answer)
+            for key, value in answer.items():
+                it = self.model.experiments[key]
+                if it.status == Status.FINISHED:
+                    assert value == it.winner
+                else:
+                    it.counts[-1][value] += 1
+
+    @rule(data=st.data())
+    def devices_come_again(self, data: st.DataObject) -> None:
+        if self.model.devices:
+            tokens = data.draw(st.lists(st.sampled_from(sorted(self.model.devices)), max_size=5, unique=True))
+            assert self.ask(tokens) == [self.model.delivered(token) for token in tokens]
+
+    @rule(key=st.sampled_from(KEYS), weights=WEIGHTS, draft=st.booleans())
+    def an_experiment_is_added(self, key: str, weights: list[str], draft: bool) -> None:
+        values = tuple(f"{key}{place}" for place in range(len(weights)))
+        exact = tuple(map(Decimal, weights))
+        new = NewExperiment(key, tuple(map(Variant, values, exact)), draft=draft)
+        if key in self.model.experiments:
+            with pytest.raises(Conflict):
+                self.run(self.experiments.add([new]))
+            return
+        self.run(self.experiments.add([new]))
+        status = Status.DRAFT if draft else Status.RUNNING
+        self.model.experiments[key] = Modelled(status, values, [exact], [Counter()])
+        self.run(self.enrolment.refresh())
+
+    @rule(data=st.data(), action=st.sampled_from(sorted(ALLOWED)))
+    def an_experiment_changes(self, data: st.DataObject, action: str) -> None:
+        if not self.model.experiments:
+            return
+        key = data.draw(st.sampled_from(sorted(self.model.experiments)))
+        it = self.model.experiments[key]
+        winner = data.draw(st.sampled_from([None, *it.values])) if action == "finish" else None
+        arguments = (key, winner) if action == "finish" else (key,)
+        change = getattr(self.experiments, action)(*arguments)
+        if it.status not in ALLOWED[action]:
+            with pytest.raises(Conflict):
+                self.run(change)
+            return
+        self.run(change)
+        it.status, it.winner = ALLOWED[action][it.status], winner or it.winner
+        self.run(self.enrolment.refresh())
+
+    @rule(data=st.data(), weights=WEIGHTS)
+    def an_experiment_is_weighed_anew(self, data: st.DataObject, weights: list[str]) -> None:
+        if not self.model.experiments:
+            return
+        key = data.draw(st.sampled_from(sorted(self.model.experiments)))
+        it = self.model.experiments[key]
+        exact = tuple(map(Decimal, weights))
+        change = self.experiments.reweight(key, list(map(Variant, it.values, exact)))
+        if it.status in {Status.FINISHED, Status.ARCHIVED}:
+            with pytest.raises(Conflict):
+                self.run(change)
+            return
+        self.run(change)
+        it.phases.append(exact)
+        it.counts.append(Counter())
+        self.run(self.enrolment.refresh())
+
+    @rule(data=st.data())
+    def a_device_is_forgotten(self, data: st.DataObject) -> None:
+        if self.model.devices:
+            token = data.draw(st.sampled_from(sorted(self.model.devices)))
+            assert self.run(self.store.forget([token, "nobody"])) == 1
+            del self.model.devices[token]
+            self.run(self.enrolment.refresh())
+            assert self.run(self.enrolment.find(token)) is None
+
+    @rule()
+    def the_process_starts_again(self) -> None:
+        self.run(self.store.close())
+        self.open()
+
+    @rule()
+    def the_worker_counts(self) -> None:
+        self.run(worker.tick(self.store))
+        report = self.run(ReportService(self.store).report())
+        assert report.devices == self.model.came
+        for each in report.experiments:
+            it = self.model.experiments[each.experiment.key]
+            assert [list(phase.counts) for phase in each.phases] == [
+                [counts[value] for value in it.values] for counts in it.counts
+            ]
+
+    def teardown(self) -> None:
+        try:
+            self.the_worker_counts()
+            self.every_count_is_within_its_bound()
+            assert self.run(VerificationService(self.store).verify()).findings == ()
+            tokens = sorted(self.model.devices)
+            assert self.ask(tokens) == [self.model.delivered(token) for token in tokens]
+        finally:
+            self.run(self.store.close())
+            self.runner.close()
+            self.folder.cleanup()
+
+    def every_count_is_within_its_bound(self) -> None:
+        for it in self.model.experiments.values():
+            for weights, counts in zip(it.phases, it.counts, strict=True):
+                exact = allocation.lowest_terms(weights)
+                for place, value in enumerate(it.values):
+                    expected = counts.total() * allocation.share(exact, place)
+                    assert abs(counts[value] - expected) <= allocation.bound(exact)
+
+
+class ForgetfulLife(Life):
+    """The control: a restart forgets the assignments of one experiment, which the model must notice."""
+
+    @rule()
+    def assignments_are_lost(self) -> None:
+        self.run(self.store._database.write(lambda connection: connection.execute("DELETE FROM assignment")))
+
+
+def lives(runs: int, steps: int, machine: type[Life] = Life, chance: int = 1) -> dict[str, int]:
+    """So many databases with so many steps each."""
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # it has no types
+        seed(chance)(machine),
+        settings=settings(
+            max_examples=runs,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    return {"runs": runs, "steps": steps}
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    return lives(part.of(2_000), 50, chance=part.seed)
+
+
+def test_the_service_does_what_the_model_says() -> None:
+    lives(15, 25)
+
+
+def test_the_model_notices_what_is_lost() -> None:
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        lives(20, 20, ForgetfulLife)

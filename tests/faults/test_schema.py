@@ -1,0 +1,101 @@
+"""Requests made from openapi.yaml, right ones and wrong ones: no answer is 5xx, every answer is as specified."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import FailureGroup
+from schemathesis.specs.openapi.checks import response_schema_conformance
+
+from abtest.web.pages import SPECIFICATION
+from tests.faults.parts import Part
+from tests.faults.servers import create, free_port, run, serve, verify
+
+MOST_SIMULATED = 5_000
+FREE = {"If-None-Match"}
+"""Parameters that may have any value."""
+
+
+def described(folder: Path, cases: int, defect: str = "", chance: int = 1) -> dict[str, int]:
+    """At least so many cases, over all that can be asked differently; every answer is held against the document."""
+    database, port, answered = folder / f"{defect or 'sound'}.db", free_port(), dict[str, int]()
+    create(database)
+    assert run(database, "worker", "--once").returncode == 0
+    operations = [each.ok() for each in schemathesis.openapi.from_path(SPECIFICATION).get_all_operations()]
+    planned = [(operation, mode) for operation in operations for mode in _modes(operation)]
+    with serve(database, port, defect=defect) as server, requests.Session() as session:
+        for operation, mode in planned:
+            number = -(-cases // sum(_varies(each) for each, _ in planned))
+            _ask(operation, mode, number, f"http://127.0.0.1:{port}", session, answered, chance)
+        assert server.code is None
+        assert "Traceback" not in server.messages(), server.messages()
+    assert verify(database) == ""
+    return {"operations": len(operations), "cases": sum(answered.values())} | dict(sorted(answered.items()))
+
+
+def control(folder: Path, cases: int) -> dict[str, int]:
+    """An answer that the specification does not have must be noticed."""
+    with pytest.raises((FailureGroup, ExceptionGroup)):
+        described(folder, cases, defect="answers-otherwise")
+    return {"control_noticed": 1}
+
+
+def measure(folder: Path, part: Part) -> dict[str, int]:
+    """The long form."""
+    return described(folder, part.of(5_000), chance=part.seed) | control(folder, 100)
+
+
+def test_every_answer_is_as_specified(tmp_path: Path) -> None:
+    described(tmp_path, 200)
+
+
+def test_an_answer_that_is_not_would_be_noticed(tmp_path: Path) -> None:
+    control(tmp_path, 100)
+
+
+def _varies(operation: Any) -> bool:
+    """Whether it can be asked in more than one way."""
+    return bool(operation.body) or any(True for _ in operation.iter_parameters())
+
+
+def _modes(operation: Any) -> list[GenerationMode]:
+    """Right requests, and wrong ones where something can be wrong."""
+    names = {parameter.name for parameter in operation.iter_parameters()}
+    can_be_wrong = operation.body or names - FREE
+    return [GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if can_be_wrong else [])]
+
+
+def _ask(
+    operation: Any,
+    mode: GenerationMode,
+    cases: int,
+    url: str,
+    session: requests.Session,
+    answered: dict[str, int],
+    chance: int,
+) -> None:
+    @seed(chance)
+    @settings(
+        max_examples=cases,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Case) -> None:
+        devices = case.query.get("devices") if isinstance(case.query, dict) else None
+        if isinstance(devices, int) and devices > MOST_SIMULATED:
+            case.query["devices"] = devices % MOST_SIMULATED + 1
+        response = case.call(base_url=url, session=session)
+        name = f"answered_{response.status_code}"
+        answered[name] = answered.get(name, 0) + 1
+        stream = response.headers.get("content-type", [""])[0].startswith("text/event-stream")
+        # OpenAPI 3.1 describes a stream as one text; that check takes the description for one of each event.
+        case.validate_response(response, excluded_checks=[response_schema_conformance] if stream else [])
+
+    ask()
