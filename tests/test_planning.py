@@ -69,6 +69,8 @@ def test_the_baseline_is_the_first_weight() -> None:
     small_baseline = PlanRequest(base=0.05, effect=0.2, weights=(WEIGHTS[2], WEIGHTS[0], *WEIGHTS[1::2]))
     expected = formulas.in_all(8_143, [75, 10, 5, 10], baseline=2)
     assert plan(small_baseline).devices == expected
+    for weights, devices in ((small_baseline.weights, expected), (WEIGHTS, 86_859)):
+        assert plan(PlanRequest(base=0.05, devices=devices, weights=weights)).effect == pytest.approx(0.2, abs=1e-4)
 
 
 def test_the_rule_of_the_verdict_costs_something_and_more_with_more_variants() -> None:

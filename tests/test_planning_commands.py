@@ -74,8 +74,17 @@ def test_json_is_the_plan_and_nothing_else_and_no_database_is_made(run: Run, tmp
 def test_an_experiment_brings_its_weights_and_is_planned_while_it_is_empty(run: Run) -> None:
     run("experiments", "add", "color", *TWO, "--baseline", "green", "--metric", "conversion:buy")
     planned = run("plan", "--experiment", "color", "--base", "5%", "--effect", "20%").stdout
-    assert "baseline       25" in planned
+    assert "baseline       25 " in planned
+    assert "variant 2      75 " in planned
+    assert "variant 3" not in planned
     assert "abtest experiments metrics color --planned " in planned
+
+
+def test_without_a_conversion_the_rate_must_be_given(run: Run) -> None:
+    run("experiments", "add", "color", *TWO, "--metric", "conversion:buy")
+    asyncio.run(sell(400, buyers=0))
+    run("worker", "--once")
+    assert "color has no conversions yet" in str(run("plan", "--experiment", "color").exception)
 
 
 def test_an_experiment_brings_its_rate_and_its_devices(run: Run) -> None:
