@@ -5,7 +5,7 @@ Algorithm version 1, pinned by golden vectors in the tests:
 - The weights, in lowest terms, are integers a_i with sum D.
 - D <= 64: every block has D positions and holds variant i exactly a_i times.
 - D > 64: blocks have 20 positions; their contents follow Tijdeman's chairman assignment, which keeps every count
-  within 1 of n times its share at each block end, and exactly on it at every multiple of D.
+  within 1 of n times its share at each block end, and exactly on it where that is a multiple of D.
 - Within a block the order is a Fisher-Yates shuffle whose random bytes are BLAKE2b, keyed with the experiment's
   256-bit seed, over (version, phase, block, counter), with rejection sampling.
 """

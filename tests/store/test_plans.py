@@ -60,6 +60,8 @@ QUERIES = {
     "events to forget": (measuring.FORGET_EVENTS, (1,), ["event USING COVERING INDEX sqlite_autoindex_event_1"]),
     "exposures to forget": (measuring.FORGET_EXPOSED, (1,), ["exposed USING PRIMARY KEY"]),
     "totals to forget": (measuring.FORGET_TOTALS, (1,), ["metric_device USING PRIMARY KEY"]),
+    "what was concluded": (summarising.RESULT, ("color",), ["experiment USING COVERING INDEX"]),
+    "all that was concluded": (summarising.RESULTS, (), ["SCAN summary_result"]),
     "days of an experiment": (measuring.DAYS, (1,), ["summary_day USING PRIMARY KEY"]),
     "days of a metric": (measuring.METRIC_DAYS, (1,), ["summary_metric USING PRIMARY KEY"]),
     "new counts per day": (summarising.NEW_COUNTS_PER_DAY, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
