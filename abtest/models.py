@@ -16,8 +16,8 @@ from abtest.errors import InvalidExperiment, InvalidToken
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
 LONGEST_TOKEN = 128
-WEIGHT = re.compile(r"(\d{1,7}(?:\.\d+)?|\.\d+)%?")
-METRIC = re.compile(r"(conversion|amount):([a-z0-9][a-z0-9_.-]{0,63})(?:/([1-9]\d{0,2})d)?")
+WEIGHT = re.compile(r"([0-9]{1,7}(?:[.][0-9]+)?|[.][0-9]+)%?")
+METRIC = re.compile(r"(conversion|amount):([a-z0-9][a-z0-9_.-]{0,63})(?:/([1-9][0-9]{0,2})d)?")
 AMOUNT_UNITS = 10_000
 """An amount of 1 in the whole numbers that are stored."""
 MOST_VARIANTS = 20
@@ -82,7 +82,7 @@ class NewExperiment(Struct, frozen=True):
         """Itself. Raises InvalidExperiment that says what can't be accepted, and where."""
         if not KEY.fullmatch(self.key):
             raise InvalidExperiment(
-                "key: 1 to 64 of a-z, 0-9, '_' and '-', beginning with a letter or a digit, is what a key looks like"
+                "key: must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit"
             )
         check_variants(self.variants)
         if len(self.description) > LONGEST_DESCRIPTION:
@@ -166,7 +166,7 @@ def check_token(token: str) -> str:
 
 def parse_weight(text: str, where: str = "weight") -> Decimal:
     """A weight from decimal text with at most 4 places; a trailing % is allowed. Raises InvalidExperiment."""
-    match = WEIGHT.fullmatch(text.strip())
+    match = WEIGHT.fullmatch(text)
     if not match:
         raise InvalidExperiment(f"{where}: must be a decimal number from 0 to 9999999, such as 33.3")
     weight = Decimal(match[1])

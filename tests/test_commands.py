@@ -61,7 +61,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("experiments", "add", "Color", *COLOR), 2, "abtest: key: 1 to 64 of a-z"),
+        (("experiments", "add", "Color", *COLOR), 2, "abtest: key: must be 1 to 64 of a-z"),
         (("experiments", "add", "color", "--variant", "red"), 2, "must look like VALUE=WEIGHT"),
         (("experiments", "add", "color", "--variant", "red=-1"), 2, "weight of variant 1: must be a decimal"),
         (("experiments", "add", "color", "--variant", "red=0.00001"), 2, "weight of variant 1: at most 4 decimals"),

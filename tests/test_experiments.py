@@ -5,7 +5,7 @@ import pytest
 
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.experiments import DEMO, ExperimentService, parse_toml
-from abtest.models import NewExperiment, Status, Variant
+from abtest.models import NewExperiment, Status, Variant, parse_weight
 from tests.scenes import experiment, opened
 
 ACTIONS = ("start", "pause", "resume", "finish", "archive")
@@ -149,3 +149,15 @@ def test_a_bad_file_says_what_is_wrong(text: str, words: str) -> None:
 
 def test_the_demo_experiments_are_sound() -> None:
     assert [new.checked().key for new in DEMO] == ["button_color", "price"]
+
+
+def test_a_key_that_a_file_has_twice_is_the_fault_of_the_file() -> None:
+    one = '[[experiments]]\nkey = "a"\nvariants = [{ value = "x", weight = 1 }, { value = "y", weight = 1 }]\n'
+    with pytest.raises(InvalidExperiment, match="the key 'a' is given twice"):
+        parse_toml(one + one)
+
+
+@pytest.mark.parametrize("text", ["\u0663", " 1", "1 ", "1\n", "\uff11"])
+def test_a_weight_is_plain_digits(text: str) -> None:
+    with pytest.raises(InvalidExperiment, match="must be a decimal number"):
+        parse_weight(text)

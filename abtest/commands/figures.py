@@ -32,9 +32,9 @@ def _print(report: Report) -> None:
     if figures.as_of is None:
         say("no figures yet: the stats worker has not run; try: abtest worker --once")
         return
-    click.echo(f"{figures.devices:,} devices, as of {figures.as_of} ({figures.age_seconds:g} s ago)")
+    click.echo(f"{devices(figures.devices)}, as of {figures.as_of} ({figures.age_seconds:g} s ago)")
     for experiment in figures.experiments:
-        click.echo(f"\n{experiment.key}: {experiment.status}, {experiment.devices:,} devices")
+        click.echo(f"\n{experiment.key}: {experiment.status}, {devices(experiment.devices)}")
         rows = [
             [
                 variant.value,
@@ -46,3 +46,8 @@ def _print(report: Report) -> None:
             for variant in experiment.variants
         ]
         print_table(["VARIANT", "DEVICES", "PERCENT", "SHARE", "EXPECTED"], rows, frozenset({1, 2, 3, 4}))
+
+
+def devices(count: int) -> str:
+    """1 device, 2 devices."""
+    return f"{count:,} device{'' if count == 1 else 's'}"

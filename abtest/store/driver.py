@@ -27,6 +27,8 @@ LOG_LIMIT = 16 * 1024 * 1024
 PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,
+    "fullfsync": 1,
+    "checkpoint_fullfsync": 1,
     "foreign_keys": 1,
     "trusted_schema": 0,
     "busy_timeout": 5000,
