@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from msgspec import Struct
 
 GONE = (OSError, asyncio.IncompleteReadError)
-NOT_FOUND = 404
+ACCEPTED, NOT_FOUND = 202, 404
 
 
 class Reply(Struct, frozen=True):
@@ -36,6 +36,17 @@ class Connection:
             f"{method} /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: {token}\r\n\r\n".encode()
         )
         return await self.read(body=method != "HEAD")
+
+    async def tell(self, token: str, id: str) -> Reply:
+        """What a purchase and an exposure of this device are answered. Raises the same."""
+        purchase = f'{{"id":"{id}-p","name":"purchase","amount":"9.99"}}'
+        exposure = f'{{"id":"{id}-e","name":"exposure","experiment":"color"}}'
+        body = f'{{"events":[{purchase},{exposure}]}}'
+        self._writer.write(
+            f"POST /api/v1/events HTTP/1.1\r\nHost: a\r\nDevice-Token: {token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        return await self.read()
 
     async def read(self, body: bool = True) -> Reply:
         """The next reply."""
@@ -67,6 +78,7 @@ class Ledger:
         self.lost: list[str] = []
         self.refused: dict[bytes, int] = {}
         self.asked: list[str] = []
+        self.told: set[str] = set()
         self._noticed = noticed
 
     def note(self, token: str, reply: Reply) -> None:
@@ -97,6 +109,21 @@ async def ask_again(connection: Connection, ledger: Ledger, token: str) -> None:
     if token in ledger.answers and (await connection.ask(token, "HEAD")).status == NOT_FOUND:
         ledger.lost.append(token)
     ledger.note(token, await connection.ask(token))
+
+
+async def ask_and_tell(connection: Connection, ledger: Ledger, token: str) -> None:
+    """A first request, then what happened on the device."""
+    await ask(connection, ledger, token)
+    if (await connection.tell(token, "once")).status == ACCEPTED:
+        ledger.told.add(token)
+
+
+async def ask_and_tell_again(connection: Connection, ledger: Ledger, token: str) -> None:
+    """The same once more: of events that were accepted, every one must be there already."""
+    await ask_again(connection, ledger, token)
+    reply = await connection.tell(token, "once")
+    if token in ledger.told and reply.body != b'{"accepted":0,"duplicates":2}':
+        ledger.lost.append(f"events of {token}: {reply.body!r}")
 
 
 async def load(

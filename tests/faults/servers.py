@@ -166,7 +166,8 @@ def create(database: Path, *experiments: tuple[str, ...]) -> None:
     """A database with these experiments, else with color and price."""
     for key, *variants in experiments or (COLOR, PRICE):
         options = [word for variant in variants for word in ("--variant", variant)]
-        added = run(database, "experiments", "add", key, *options)
+        metrics = ("--metric", "conversion:purchase", "--metric", "amount:purchase")
+        added = run(database, "experiments", "add", key, *options, *metrics)
         assert added.returncode == 0, added.stderr
 
 

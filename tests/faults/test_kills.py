@@ -1,4 +1,4 @@
-"""kill -9 under load, of a server, the worker, the supervisor or all: no answer is lost or changed."""
+"""kill -9 under load, of a server, the worker, the supervisor or all: no answer and no event is lost or changed."""
 
 import asyncio
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.clients import Ledger, ask_all, load, more, named
+from tests.faults.clients import Ledger, ask_all, ask_and_tell, ask_and_tell_again, load, more, named
 from tests.faults.parts import Part
-from tests.faults.servers import Process, create, ended, free_port, serve, up, verify
+from tests.faults.servers import Process, create, ended, free_port, run, serve, up, verify
 
 VICTIMS = ("server", "worker", "supervisor", "all")
 
@@ -26,20 +26,22 @@ def kills(folder: Path, cycles: int, acknowledgements: int, seed: int = 1) -> di
         names = named(str(cycle))
         with up(database, port) as running:
             everybody = running.everybody()
-            asyncio.run(load(port, ledger, names, more(ledger, acknowledgements // 2)))
+            asyncio.run(load(port, ledger, names, more(ledger, acknowledgements // 2), act=ask_and_tell))
             victim = chance.choice(VICTIMS)
             killed[victim] += 1
             _kill(running, victim)
             if running.code is None:
-                asyncio.run(load(port, ledger, names, more(ledger, acknowledgements // 2)))
+                asyncio.run(load(port, ledger, names, more(ledger, acknowledgements // 2), act=ask_and_tell))
             everybody += running.everybody()
             _end(everybody)
         ended(everybody)
     with serve(database, port):
-        asyncio.run(ask_all(port, ledger, list(ledger.answers)))
+        asyncio.run(ask_all(port, ledger, list(ledger.answers), act=ask_and_tell_again))
+    assert run(database, "worker", "--once").returncode == 0
     assert (ledger.lost, ledger.changed) == ([], [])
     assert verify(database) == ""
     figures = {"cycles": cycles, "acknowledged": ledger.acknowledged, "devices": len(ledger.answers)}
+    figures["events"] = 2 * len(ledger.told)
     return figures | {f"killed_{victim}": killed[victim] for victim in VICTIMS}
 
 
