@@ -156,4 +156,5 @@ def _ticks(low: float, high: float, relative: bool) -> tuple[Tick, ...]:
 def _label(value: float, relative: bool) -> str:
     if not round(value, 12):
         return "0"
-    return f"{100 * value:+,.4g}\N{NO-BREAK SPACE}%" if relative else f"{value:+,.4g}"
+    figures = f"{100 * value:+,.4g}\N{NO-BREAK SPACE}%" if relative else f"{value:+,.4g}"
+    return figures.replace("-", "\N{MINUS SIGN}")
