@@ -2,11 +2,12 @@
 # make test   install what the tests need, run them
 # make lint   ruff and mypy
 # make bench  measure it beside yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
+# make report the same, into docs/performance.md and what stands beside it
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: run test lint bench browser clean
+.PHONY: run test lint bench report browser clean
 
 run: .venv/.installed
 	@ABTEST_PORT="$${ABTEST_PORT:-$(PORT)}" $(BIN)/abtest up
@@ -21,6 +22,10 @@ lint: .venv/.installed-dev
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks $(BENCH)
+
+report: .venv/.installed
+	$(BIN)/python -m benchmarks --json docs/performance.json --plot docs/images/latency.svg \
+	  --report docs/performance.md $(BENCH)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
