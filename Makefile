@@ -3,11 +3,12 @@
 # make lint   ruff and mypy
 # make faults play every fault to it, at length (needs a C compiler; some need root); FAULTS="kills clocks" for some
 # make bench  measure it beside yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
+# make report the same, into docs/performance.md and what stands beside it
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: run test lint faults bench browser clean
+.PHONY: run test lint faults bench report browser clean
 
 run: .venv/.installed
 	@ABTEST_PORT="$${ABTEST_PORT:-$(PORT)}" exec $(BIN)/abtest up
@@ -25,6 +26,10 @@ faults: .venv/.installed-dev
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks $(BENCH)
+
+report: .venv/.installed
+	$(BIN)/python -m benchmarks --json docs/performance.json --plot docs/images/latency.svg \
+	  --report docs/performance.md $(BENCH)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

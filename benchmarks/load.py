@@ -11,6 +11,7 @@ from statistics import median
 from benchmarks.servers import HERE, Server
 
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+ENROLLING = 16
 RUNS = itertools.count(int(time.time()) % 1_000_000)
 
 
@@ -22,10 +23,16 @@ class Figures:
     p99: float
 
 
-def load(server: Server, script: str, connections: int, seconds: float, core: int | None = 1) -> Figures:
-    """Run wrk against a server. Raises AssertionError when any answer was not 200."""
-    process = start(server, script, connections, seconds, core)
-    return finish(process)
+def load(server: Server, case: str, connections: int, seconds: float, core: int | None = 1) -> Figures:
+    """Run wrk against a server: a script, or `mixed`. Raises AssertionError when any answer was not 200.
+
+    In `mixed`, 16 more connections enrol beside those of known devices: the rate is of both, p99 of the known.
+    """
+    if case != "mixed":
+        return finish(start(server, case, connections, seconds, core))
+    enrolling = start(server, "new", ENROLLING, seconds, core)
+    known = finish(start(server, "known", connections, seconds, core))
+    return Figures(known.rate + finish(enrolling).rate, known.p99)
 
 
 def start(
@@ -78,8 +85,12 @@ class Compared:
     @property
     def spread(self) -> float:
         """How far the yardstick's own rates lie apart, relative to their median."""
-        rates = [figures.rate for figures in self.yardstick]
-        return (max(rates) - min(rates)) / median(rates)
+        return _spread([figures.rate for figures in self.yardstick])
+
+    @property
+    def p99_spread(self) -> float:
+        """The same for its p99."""
+        return _spread([figures.p99 for figures in self.yardstick])
 
     @property
     def rate(self) -> float:
@@ -90,3 +101,7 @@ class Compared:
     def p99(self) -> float:
         """The product's median p99 in milliseconds."""
         return median(figures.p99 for figures in self.product)
+
+
+def _spread(figures: list[float]) -> float:
+    return (max(figures) - min(figures)) / median(figures)

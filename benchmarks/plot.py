@@ -1,23 +1,22 @@
-"""Latency against load as an SVG: p99 in milliseconds over requests per second, one line per kind of device."""
+"""Latency against load as an SVG: p99 in milliseconds over requests per second, one line per load."""
 
 import re
 from collections import defaultdict
 
-from benchmarks.cases import Result
+from benchmarks.cases import LOADS
+from benchmarks.report import Run
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 360, 60, 40
-COLOURS = {"known": "#2457c5", "new": "#b3541e", "mixed": "#3f7d3a"}
+COLOURS = dict(zip(LOADS.values(), ("#2457c5", "#b3541e", "#3f7d3a"), strict=True))
+NAME = re.compile(rf"({'|'.join(LOADS.values())}), (\d+) connections?: ")
 
 
-def plot(results: list[Result]) -> str:
-    """The figure; empty axes when the case was not run."""
+def plot(run: Run) -> str:
+    """The figure of one process; empty axes when that case was not run."""
     lines: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for result in results:
-        named = re.match(r"(known|new|mixed) devices, (\d+) connections: (requests/s|p99)$", result.name)
-        if named:
-            absolute = re.match(r"[\d.,]+", result.note)
-            assert absolute
-            lines[named[1]][int(named[2])].append(float(absolute[0].replace(",", "")))
+    for result in run.cases["one_process"].results if "one_process" in run.cases else ():
+        if (named := NAME.match(result.name)) and result.absolute is not None:
+            lines[named[1]][int(named[2])].append(result.absolute)
     points = {
         case: [(rate, p99, connections) for connections, (rate, p99) in sorted(by.items())]
         for case, by in lines.items()
@@ -38,7 +37,7 @@ def plot(results: list[Result]) -> str:
         for (x, y), (_, _, connections) in zip(places, each, strict=True):
             drawn.append(f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"/>')
             drawn.append(f'<text x="{x + 7}" y="{y - 5}" fill="{colour}">{connections}</text>')
-        drawn.append(f'<text x="{LEFT + 15}" y="{30 + 18 * row}" fill="{colour}">{case} devices</text>')
+        drawn.append(f'<text x="{LEFT + 15}" y="{30 + 18 * row}" fill="{colour}">{case}</text>')
     right, base = place(most_rate, 0)
     _, top = place(0, most_p99)
     return (

@@ -1,4 +1,4 @@
-"""The servers under load, each pinned to a core, and what they use."""
+"""The servers under load, each pinned to a core, what they use, and whether they answer what they must."""
 
 import json
 import os
@@ -17,6 +17,9 @@ from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
 VARIANTS = (("#FF0000=33.3", "#00FF00=33.3", "#0000FF=33.3"), ("10=75", "20=10", "50=5", "5=10"))
+
+MOST_OFF = 4
+"""More than the bound of every experiment below: 0.67 for thirds, 3.75 for 75/10/5/10."""
 
 
 class Server:
@@ -76,9 +79,15 @@ def folder() -> Iterator[Path]:
 @contextmanager
 def bare(core: int | None = 0) -> Iterator[Server]:
     """Yardstick (a)."""
-    port = free_port()
-    with _running([sys.executable, "-m", "benchmarks.yardsticks.bare", str(port)], port, core) as process:
-        yield Server(process, port)
+    with _constant("bare", core) as server:
+        yield server
+
+
+@contextmanager
+def limit() -> Iterator[Server]:
+    """Yardstick (c)."""
+    with _constant("limit", 0) as server:
+        yield server
 
 
 @contextmanager
@@ -101,11 +110,51 @@ def product(database: Path, core: int | None = 0, processes: int = 1, slow: bool
         yield Server(process, port, database)
 
 
+@contextmanager
+def counting(database: Path) -> Iterator[None]:
+    """The stats worker beside whatever runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", "worker"], stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+@contextmanager
+def checked(server: Server) -> Iterator[None]:
+    """Around a load: devices that asked before it get the same after it, shares are exact, `abtest verify` passes.
+
+    Raises AssertionError. That every answer under load was 200 is checked by what reads wrk's output.
+    """
+    asked = [f"checked-{server.port}-{number}" for number in range(50)]
+    before = [ask(server, token) for token in asked]
+    yield
+    assert before == [ask(server, token) for token in asked], "an answer changed"
+    assert server.database is not None
+    abtest(server.database, "worker", "--once")
+    for experiment in json.loads(abtest(server.database, "stats", "--json"))["experiments"]:
+        for variant in experiment["variants"]:
+            off = abs(variant["devices"] - variant["expected"])
+            assert off < MOST_OFF, f"{variant['value']} of {experiment['key']} is {off} devices off its share"
+    verified = json.loads(abtest(server.database, "verify", "--json"))
+    assert verified["broken"] == 0, verified["findings"]
+
+
 def ask(server: Server, token: str) -> dict[str, str]:
     """What a device gets."""
     with urlopen(Request(server.url, headers={"Device-Token": token})) as answer:
         got: dict[str, str] = json.load(answer)
     return got
+
+
+@contextmanager
+def _constant(name: str, core: int | None) -> Iterator[Server]:
+    port = free_port()
+    with _running([sys.executable, "-m", f"benchmarks.yardsticks.{name}", str(port)], port, core) as process:
+        yield Server(process, port)
 
 
 @contextmanager
