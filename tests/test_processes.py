@@ -230,6 +230,28 @@ def test_seed_is_exact_and_the_same_devices_change_nothing(tmp_path: Path) -> No
     assert run(database, "verify").returncode == 0
 
 
+def test_seeded_devices_behave_once_and_their_results_are_told(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    with Abtest(database, "up", "--port", "0", "--processes", "2", "--interval", "0.2") as up:
+        url = f"http://127.0.0.1:{up.port()}"
+        seed = ("seed", "600", "--url", url, "--prefix", "a-", "--events", "--rate", "40%")
+        seed += ("--effect", "button_color:#00FF00=+90%", "--effect", "price:50=-100%", "--effect", "price:7=+1%")
+        first = run(database, *seed, "--json")
+        assert "no device got price:7, so its effect changed nothing" in first.stderr
+        counts = json.loads(first.stdout)["events"]
+        assert counts == {"accepted": 1200 + counts["purchases"], "duplicates": 0, "purchases": counts["purchases"]}
+        again = run(database, *seed)
+        assert f"0 events accepted, {counts['accepted']:,} duplicates; {counts['purchases']:,} devices bought" in (
+            again.stdout
+        )
+        assert "true effects: button_color:#00FF00 +90 %, price:50 -100 %\n" in again.stdout
+    assert run(database, "worker", "--once").returncode == 0
+    results = json.loads(run(database, "results", "button_color", "--json").stdout)
+    assert sum(variant["converters"] for variant in results["metrics"][0]["variants"]) == counts["purchases"]
+    assert results["verdict"]["sentence"].startswith("#00FF00 beats #FF0000 by")
+    assert run(database, "verify").returncode == 0
+
+
 def test_seed_says_on_ctrl_c_what_it_did_even_when_the_server_is_silent(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

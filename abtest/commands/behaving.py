@@ -1,0 +1,121 @@
+"""How fake devices behave: what they report and buy. The same for a token and its values each time."""
+
+import re
+from collections.abc import Mapping, Sequence
+from random import Random
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+
+from abtest import clock
+from abtest.errors import InvalidSetting
+from abtest.models import KEY
+from abtest.planning import parse_part
+
+Effects = Mapping[tuple[str, str], float]
+"""By key and value: how much more often a device with that value buys; 0.5 is half as often again."""
+
+DEFAULT_RATE = "20%"
+DEFAULT_DAYS, MOST_DAYS = 14, 90
+DEFAULT_EFFECTS: Effects = {
+    ("button_color", "#00FF00"): 0.3,
+    ("price", "20"): -0.25,
+    ("price", "50"): -0.75,
+    ("price", "5"): 0.4,
+}
+"""With these and the rate above, 20,000 devices are enough for the right verdict on both demo experiments."""
+
+PRICE_KEY = "price"
+PRICE = re.compile(r"\d{1,9}(\.\d{1,4})?")
+USUAL_AMOUNT = 9.99
+LONGEST_DELAY = clock.HOUR
+IDS = UUID("5f0d8a52-3b1e-4c5e-9a57-0a4d1f6f2c11")
+
+
+class FakeEvent(Struct, frozen=True, omit_defaults=True):
+    """An event as a device sends it."""
+
+    id: str
+    name: str
+    at: str
+    experiment: str | None = None
+    amount: str | None = None
+
+
+class Sending(Struct, frozen=True):
+    """The body of a request."""
+
+    events: tuple[FakeEvent, ...]
+
+
+class Behaviour(Struct, frozen=True):
+    """What devices do: the part of them that buys, and how their values change it.
+
+    What they did is spread over the last `days` before `until`, in milliseconds.
+    """
+
+    rate: float
+    effects: Effects
+    days: int
+    until: int
+
+    def buying(self, values: Mapping[str, str]) -> float:
+        """The probability that a device with these values buys."""
+        rate = self.rate
+        for pair in values.items():
+            rate *= 1 + self.effects.get(pair, 0.0)
+        return min(rate, 1.0)
+
+    def sending(self, token: str, values: Mapping[str, str]) -> Sending:
+        """All that this device has to report: an exposure for each experiment, and its purchase if it bought."""
+        chance = Random(token)
+        when, keenness, spread, delay = (chance.random() for _ in range(4))
+        shown = round(self.until - when * self.days * clock.DAY)
+        events = [
+            FakeEvent(_id(token, f"exposure {key}"), "exposure", clock.iso(shown), experiment=key) for key in values
+        ]
+        if keenness < self.buying(values):
+            bought = clock.iso(round(min(shown + delay * LONGEST_DELAY, self.until)))
+            events.append(FakeEvent(_id(token, "purchase"), "purchase", bought, amount=_amount(values, spread)))
+        return Sending(tuple(events))
+
+
+def parse_rate(text: str) -> float:
+    """The part of the devices that buys. Raises InvalidSetting."""
+    rate = parse_part(text, "rate")
+    if not 0 <= rate <= 1:
+        raise InvalidSetting("rate: from 0% to 100%, such as 10%")
+    return rate
+
+
+def parse_effects(texts: Sequence[str]) -> Effects:
+    """Effects from KEY:VALUE=PERCENT. Raises InvalidSetting that says what can't be understood, and where."""
+    found: dict[tuple[str, str], float] = {}
+    for place, text in enumerate(texts, start=1):
+        pair, effect = _effect(text, f"effect {place}")
+        if pair in found:
+            raise InvalidSetting(f"effect {place}: {':'.join(pair)} has an effect already")
+        found[pair] = effect
+    return found
+
+
+def _effect(text: str, where: str) -> tuple[tuple[str, str], float]:
+    key, _, rest = text.partition(":")
+    value, _, percent = rest.rpartition("=")
+    if not KEY.fullmatch(key) or not value or not percent.endswith("%"):
+        raise InvalidSetting(f"{where}: must look like KEY:VALUE=PERCENT, such as 'button_color:#00FF00=+50%'")
+    effect = parse_part(percent, where)
+    if effect < -1:
+        raise InvalidSetting(f"{where}: from -100% on, which is never")
+    return (key, value), effect
+
+
+def _id(token: str, what: str) -> str:
+    """The same each time, so that a device that reports again sends duplicates."""
+    return str(uuid5(IDS, f"{token} {what}"))
+
+
+def _amount(values: Mapping[str, str], spread: float) -> str:
+    """The price that the device was shown, else something about the usual amount."""
+    price = values.get(PRICE_KEY, "")
+    return price if PRICE.fullmatch(price) else f"{USUAL_AMOUNT * (0.5 + spread):.2f}"

@@ -1,0 +1,191 @@
+"""Fake devices that a server can't tell from real ones."""
+
+import http.client
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+
+from abtest.commands.behaving import Behaviour, Sending
+from abtest.commands.options import print_table, say
+from abtest.errors import InvalidSetting
+from abtest.planning import signed
+from abtest.tracking import Accepted
+
+ATTEMPTS = 5
+TIMEOUT_SECONDS = 30.0
+LONGEST_PAUSE = 5.0
+EXPERIMENTS, EVENTS = "/api/v1/experiments", "/api/v1/events"
+
+T = TypeVar("T")
+
+
+class Devices:
+    """Fake devices: each thread keeps one connection open, as apps behind a proxy do."""
+
+    def __init__(self, url: str, behaviour: Behaviour | None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidSetting("url: must look like http://127.0.0.1:8080")
+        self._parts = parts
+        self._behaviour = behaviour
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._connections: set[http.client.HTTPConnection] = set()
+        self._stop = threading.Event()
+        self.asked = 0
+        self.answers: dict[str, Counter[str]] = {}
+        self.failures: Counter[str] = Counter()
+        self.events = Counter(accepted=0, duplicates=0, purchases=0)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Let every thread end, even one whose server does not answer."""
+        self._stop.set()
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            if connection.sock is not None:
+                with suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def ask_all(self, tokens: Iterator[str], asked: Callable[[], None]) -> None:
+        """Take tokens, which other threads take from as well, and ask for each."""
+        while True:
+            with self._lock:
+                token = next(tokens, None)
+            if token is None or self.stopped:
+                return
+            self._live(token)
+            if self.stopped:
+                return
+            with self._lock:
+                self.asked += 1
+                asked()
+
+    def _live(self, token: str) -> None:
+        """One device: it asks for its experiments, and reports what it did with them."""
+        values = self._answer(dict[str, str], token, "GET", EXPERIMENTS)
+        if values is None:
+            return
+        self._count(values)
+        if self._behaviour is None:
+            return
+        sending = self._behaviour.sending(token, values)
+        if sending.events:
+            accepted = self._answer(Accepted, token, "POST", EVENTS, msgspec.json.encode(sending))
+            if accepted is not None:
+                self._count_events(accepted, sending)
+
+    def _answer(self, kind: type[T], token: str, method: str, path: str, body: bytes | None = None) -> T | None:
+        """What the server answers; asks again after a pause when it is busy or gone. None when it failed."""
+        failure = ""
+        for attempt in range(ATTEMPTS):
+            if self.stopped:
+                return None
+            try:
+                status, retry_after, answer = self._request(token, method, path, body)
+                if status in {http.HTTPStatus.OK, http.HTTPStatus.ACCEPTED}:
+                    return msgspec.json.decode(answer, type=kind)
+            except (OSError, http.client.HTTPException) as error:
+                self._let_go()
+                failure, pause = f"{type(error).__name__}: {error}", 0.2 * 2**attempt
+            except msgspec.DecodeError:
+                failure = f"answered something to {method} {path} that can't be read"
+                break
+            else:
+                wait = float(retry_after) if retry_after and retry_after.isdigit() else 1.0
+                failure, pause = f"{method} {path} answered {status}", min(wait, LONGEST_PAUSE)
+                if status < http.HTTPStatus.INTERNAL_SERVER_ERROR and status != http.HTTPStatus.TOO_MANY_REQUESTS:
+                    break
+            if attempt < ATTEMPTS - 1:
+                self._stop.wait(pause)
+        with self._lock:
+            self.failures[failure] += 1
+        return None
+
+    def result(self, seconds: float) -> dict[str, Any]:
+        """What happened, as JSON."""
+        events = {} if self._behaviour is None else {"events": dict(self.events)}
+        return {
+            "devices": self.asked,
+            "failed": self.failures.total(),
+            "failures": dict(self.failures),
+            "seconds": round(seconds, 3),
+            "per_second": round(self.asked / seconds),
+            **events,
+            "experiments": {key: dict(sorted(counts.items())) for key, counts in sorted(self.answers.items())},
+        }
+
+    def print(self, seconds: float) -> None:
+        """What happened, as text."""
+        click.echo(f"{self.asked:,} devices asked in {seconds:.1f} s, {self.asked / seconds:,.0f} per second")
+        if self._behaviour is not None:
+            self._print_events(self._behaviour)
+        for key, counts in sorted(self.answers.items()):
+            click.echo(f"\n{key}")
+            rows = [
+                [value, f"{devices:,}", f"{100 * devices / counts.total():.2f} %"]
+                for value, devices in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+            ]
+            print_table(["VALUE", "DEVICES", "PERCENT"], rows, frozenset({1, 2}))
+        if not self.answers and not self.failures:
+            click.echo("no device is in an experiment")
+        for failure, times in self.failures.most_common(5):
+            say(f"{times:,} failed: {failure}")
+
+    def _print_events(self, behaviour: Behaviour) -> None:
+        counts = self.events
+        click.echo(
+            f"{counts['accepted']:,} events accepted, {counts['duplicates']:,} duplicates; "
+            f"{counts['purchases']:,} devices bought"
+        )
+        effects = [
+            f"{key}:{value} {signed(effect)}"
+            for (key, value), effect in behaviour.effects.items()
+            if effect and self.answers.get(key, Counter())[value]
+        ]
+        click.echo(f"true effects: {', '.join(effects) or 'none'}")
+
+    def _request(self, token: str, method: str, path: str, body: bytes | None) -> tuple[int, str | None, bytes]:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+            connection = kind(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT_SECONDS)
+            connection.connect()
+            with self._lock:
+                if self.stopped:
+                    connection.close()
+                    raise ConnectionAbortedError("stopped")
+                self._connections.add(connection)
+            self._local.connection = connection
+        headers = {"Device-Token": token} | ({} if body is None else {"Content-Type": "application/json"})
+        connection.request(method, self._parts.path.rstrip("/") + path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.getheader("Retry-After"), response.read()
+
+    def _let_go(self) -> None:
+        with self._lock:
+            self._connections.discard(getattr(self._local, "connection", None))
+        self._local.connection = None
+
+    def _count(self, values: dict[str, str]) -> None:
+        with self._lock:
+            for key, value in values.items():
+                self.answers.setdefault(key, Counter())[value] += 1
+
+    def _count_events(self, accepted: Accepted, sending: Sending) -> None:
+        with self._lock:
+            self.events["accepted"] += accepted.accepted
+            self.events["duplicates"] += accepted.duplicates
+            self.events["purchases"] += sum(event.name == "purchase" for event in sending.events)
