@@ -9,7 +9,7 @@ BIN := .venv/bin
 .PHONY: run test lint bench browser clean
 
 run: .venv/.installed
-	@ABTEST_PORT="$${ABTEST_PORT:-$(PORT)}" $(BIN)/abtest up
+	@ABTEST_PORT="$${ABTEST_PORT:-$(PORT)}" exec $(BIN)/abtest up
 
 test: .venv/.installed-dev browser
 	$(BIN)/python -m pytest
