@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ import pytest
 
 from tests.processes import GONE, SECONDS, Abtest, Device, run, runs, wait_until_answering
 
+ROOT = Path(__file__).parent.parent
 ADD_COLOR = ("experiments", "add", "color", "--variant", "red=1", "--variant", "green=1", "--variant", "blue=1")
 
 
@@ -125,6 +128,24 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         up.stop(signal.SIGKILL)
         while any(map(runs, children)):
             time.sleep(0.02)
+
+
+def test_a_signal_to_make_run_reaches_what_it_started(tmp_path: Path) -> None:
+    settings = {"ABTEST_DATABASE": f"sqlite:///{tmp_path}/abtest.db", "ABTEST_PORT": "0", "ABTEST_PROCESSES": "1"}
+    make = ["make", "--old-file=.venv/.installed", f"BIN={Path(sys.executable).parent}", "run"]
+    with subprocess.Popen(
+        make, cwd=ROOT, env=os.environ | settings, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as making:
+        assert making.stderr is not None
+        while "server" not in making.stderr.readline():
+            assert making.poll() is None
+        making.terminate()
+        try:
+            _, said = making.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(making.pid, signal.SIGKILL)
+            raise
+    assert said.endswith("stopped\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
