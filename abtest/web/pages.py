@@ -196,6 +196,17 @@ class Why(PageHandler):
         )
 
 
+class Demo(PageHandler):
+    """An app to play with, where it is on."""
+
+    def get(self) -> None:
+        if not self.demo:
+            raise HTTPError(HTTPStatus.NOT_FOUND)
+        self.page("demo.html", page="demo")
+
+    head = get
+
+
 class Docs(PageHandler):
     """The API reference."""
 
