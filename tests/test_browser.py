@@ -215,6 +215,21 @@ async def test_the_demo_keeps_what_it_could_not_send(browser: Browser, product: 
     product.complaints.clear()  # the browser logs the 503
 
 
+async def test_the_simulator_says_how_often_an_effect_would_be_found(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/simulate")
+    await page.get_by_label("Rate there is").fill("5")
+    await page.get_by_label("Effect to find").fill("2000")
+    await page.get_by_role("button", name="Simulate").click()
+    await expect(page.get_by_role("alert")).to_have_text(
+        re.compile("^Effect: .2,?000 % makes 105 % of a rate of 5 %")
+    )
+    product.complaints.clear()  # the browser logs the 422
+    await page.get_by_label("Effect to find").fill("20")
+    await page.get_by_role("button", name="Simulate").click()
+    await expect(page.locator(".outlook").first).to_contain_text("would be found in 7.2 % of such tests")
+    await expect(page.get_by_role("alert")).to_be_hidden()
+
+
 async def test_a_simulation_can_be_cancelled(browser: Browser, product: Product) -> None:
     page = await product.open(browser, "/simulate")
     await page.get_by_label("Devices").first.fill("1000000")
@@ -259,7 +274,7 @@ async def test_nothing_is_wider_than_the_window(browser: Browser, product: Produ
         "/",
         f"/experiments/{key}",
         "/experiments/price",
-        "/simulate?devices=1000000",
+        SIMULATE,
         PLAN,
         "/demo",
         "/docs",
@@ -272,5 +287,6 @@ async def test_nothing_is_wider_than_the_window(browser: Browser, product: Produ
 
 
 BUTTON, PRICE = re.compile("^button_color#.{6}shown$"), re.compile("^price[0-9]+shown$")
+SIMULATE = "/simulate?devices=1000000&base=5&effect=20"
 PLAN = "/plan?base=0.0001&effect=5&weights=9+1+1&per_day=1"
 OVERFLOWING = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.outerHTML)"
