@@ -1,17 +1,21 @@
 """The one place that wires settings -> store -> services -> server or worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from msgspec import structs
 
 from abtest import clock, worker
 from abtest.enrolment import EnrolmentService, Limits
 from abtest.errors import InvalidSetting, Unavailable
 from abtest.experiments import DEMO, ExperimentService
 from abtest.limiting import Rate
+from abtest.models import Experiment, Status
 from abtest.reports import ReportService
 from abtest.results import ResultService
+from abtest.settings import DEMO as DEMO_PAGE
 from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store import migrations
@@ -70,15 +74,22 @@ async def check(database: str) -> None:
         pass
 
 
-async def prepare(settings: Settings) -> int:
-    """Create or migrate the database; a new one gets the demo experiments. How many experiments there are."""
+async def prepare(settings: Settings) -> list[Experiment]:
+    """Create or migrate the database; a new one gets the demo experiments. The experiments that are there."""
     async with opened(settings.database, migrate=True) as store:
         experiments = ExperimentService(store)
         there = await experiments.all()
         if there or await store.boots():
-            return len(there)
-        await experiments.add(DEMO)
-        return len(DEMO)
+            return there
+        return await experiments.add(DEMO)
+
+
+def with_demo(settings: Settings, experiments: Sequence[Experiment]) -> Settings:
+    """The settings with `auto` decided: the demo page is on while its experiments are there and not archived."""
+    if settings.demo != DEMO_PAGE.default:
+        return settings
+    delivered = {each.key for each in experiments if each.status != Status.ARCHIVED}
+    return structs.replace(settings, demo="on" if delivered >= {each.key for each in DEMO} else "off")
 
 
 async def serve(

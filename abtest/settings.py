@@ -6,12 +6,13 @@ from msgspec import Struct
 
 
 class Setting(Struct, frozen=True):
-    """One row of the table of settings; a number is not below `least`."""
+    """One row of the table of settings; numbers are not below `least`, words are of `choices` if there are any."""
 
     name: str
     default: str | int | float
     help: str
     least: float = 0
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -24,6 +25,12 @@ ADDRESS = Setting("address", "127.0.0.1", "The address to listen on; 0.0.0.0 or 
 PORT = Setting("port", 8080, "The port to listen on; 0 takes a free one.")
 PROCESSES = Setting("processes", 0, "Server processes that share the port; 0 is one per core.")
 STATS_INTERVAL = Setting("stats_interval", 5.0, "Seconds from one update of the statistics to the next.")
+DEMO = Setting(
+    "demo",
+    "auto",
+    "The page /demo, which plays an app: on, off, or auto, on with the demo experiments of `abtest up`.",
+    choices=("auto", "on", "off"),
+)
 
 TRUSTED_PROXIES = Setting(
     "trusted_proxies", "", "Addresses or networks, between commas, whose X-Forwarded-For names the real client."
@@ -41,7 +48,7 @@ HEADER_LIMIT = Setting("header_limit", 16_384, "Bytes of a request's header.", 1
 BODY_LIMIT = Setting("body_limit", 65_536, "Bytes of a request's body.", 1_024)
 FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which no new device is taken.")
 
-SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL)
+SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL, DEMO)
 LIMITS = (
     TRUSTED_PROXIES,
     NEW_PER_SOURCE,
@@ -67,6 +74,7 @@ class Settings(Struct, frozen=True):
     port: int = int(PORT.default)
     processes: int = int(PROCESSES.default)
     stats_interval: float = float(STATS_INTERVAL.default)
+    demo: str = str(DEMO.default)
     trusted_proxies: str = str(TRUSTED_PROXIES.default)
     new_per_source: float = float(NEW_PER_SOURCE.default)
     new_per_source_burst: float = float(NEW_PER_SOURCE_BURST.default)

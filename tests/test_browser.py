@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tornado.ioloop import IOLoop
@@ -81,6 +83,18 @@ def product(tmp_path: Path) -> Iterator[Product]:
     assert product.complaints == []
 
 
+async def figures(page: Page, key: str, arrived: Callable[[Any], bool]) -> Any:
+    """The results of an experiment, once they are as they should be."""
+    path = f"/api/v1/experiments/{key}/results"
+    while not arrived(results := await (await page.request.get(path)).json()):  # noqa: ASYNC110  # of other processes
+        await asyncio.sleep(0.1)
+    return results
+
+
+def converters(results: Any) -> int:
+    return sum(variant["converters"] for variant in results["metrics"][0]["variants"])
+
+
 def devices(page: Page, within: str) -> Locator:
     return page.locator(f"{within} td[data-devices]")
 
@@ -129,6 +143,93 @@ async def test_the_simulator_shows_its_tables(browser: Browser, product: Product
     await expect(page.locator(".totals")).to_contain_text("0 devices")
 
 
+async def test_twenty_devices_played_on_the_demo_page_are_in_the_results(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/demo")
+    log, purchases = page.locator("#log li"), 0
+    for number in range(20):
+        if number:
+            await page.get_by_role("button", name="New device").click()
+        await expect(page.locator("#values tr")).to_have_text([BUTTON, PRICE])
+        if number % 2:
+            await page.get_by_role("button", name="Buy for").click()
+            purchases += 1
+        await expect(log).to_have_count(2 * (number + 1) + purchases)
+        await expect(log.filter(has_text="reports exposure").first).to_contain_text('{"accepted":2,"duplicates":0}')
+    await page.goto("/")
+    await expect(page.locator(".totals")).to_contain_text("20 devices")
+    results = await figures(page, "button_color", lambda found: converters(found) == purchases)
+    assert sum(variant["exposed"] for variant in results["metrics"][0]["variants"]) == 20
+
+
+async def test_the_demo_shows_what_the_device_got_and_asks_again_as_an_app_does(
+    browser: Browser, product: Product
+) -> None:
+    page = await product.open(browser, "/demo")
+    values = page.locator("#values tr")
+    await expect(values).to_have_text([BUTTON, PRICE])
+    color, price = [await values.nth(place).locator("td").first.text_content() for place in range(2)]
+    button = page.get_by_role("button", name=f"Buy for {price}")
+    wanted = {"#FF0000": "rgb(255, 0, 0)", "#00FF00": "rgb(0, 255, 0)", "#0000FF": "rgb(0, 0, 255)"}[color or ""]
+    await expect(button).to_have_css("background-color", wanted)
+    await button.click()
+    await expect(page.locator("#log")).to_contain_text(f'"name":"purchase","amount":"{price}"')
+    token = await page.locator("#token").text_content()
+    await page.reload()
+    await expect(page.locator("#log li").last).to_contain_text("304 Not Modified")
+    await expect(page.locator("#token")).to_have_text(token or "")
+    await expect(values.first).to_contain_text(color or "")
+
+
+async def test_the_demo_falls_back_and_runs_nothing_that_a_value_says(browser: Browser, product: Product) -> None:
+    for key in ("button_color", "price"):
+        await product.command("experiments", "archive", key)
+    hostile = "<img src=x onerror=alert(1)>"
+    await product.command("experiments", "add", "greeting", "--variant", f"{hostile}=1", "--variant", f"{hostile}!=0")
+    page = await product.open(browser, "/demo")
+    await page.get_by_role("button", name="New device").click()
+    rows = page.locator("#values tr")
+    await expect(rows).to_have_text(
+        [
+            "button_colornot in itshows its own, #5A6270",
+            f"greeting{hostile}this app does not show it",
+            "pricenot in itshows its own, 9.99",
+        ]
+    )
+    await page.get_by_role("button", name="Buy for 9.99").click()
+    await expect(page.locator("#log")).to_contain_text("202 Accepted")
+    await expect(page.locator("#log")).not_to_contain_text("exposure")
+    assert await page.locator("#demo img").count() == 0
+
+
+async def test_the_demo_keeps_what_it_could_not_send(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/demo")
+    await expect(page.locator("#log li")).to_have_count(2)
+    await page.route("**/api/v1/events", lambda route: route.fulfill(status=503, headers={"Retry-After": "1"}))
+    await page.get_by_role("button", name="Buy for").click()
+    await expect(page.locator("#message")).to_contain_text("tries again in 1 s with the same ids")
+    await page.unroute("**/api/v1/events")
+    await expect(page.locator("#log li").first).to_contain_text('{"accepted":1,"duplicates":0}')
+    await expect(page.locator("#message")).to_be_hidden()
+    first, again = [await page.locator("#log li pre:first-of-type").nth(place).text_content() for place in (1, 0)]
+    assert first == again
+    product.complaints.clear()  # the browser logs the 503
+
+
+async def test_the_simulator_says_how_often_an_effect_would_be_found(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/simulate")
+    await page.get_by_label("Rate there is").fill("5")
+    await page.get_by_label("Effect to find").fill("2000")
+    await page.get_by_role("button", name="Simulate").click()
+    await expect(page.get_by_role("alert")).to_have_text(
+        re.compile("^Effect: .2,?000 % makes 105 % of a rate of 5 %")
+    )
+    product.complaints.clear()  # the browser logs the 422
+    await page.get_by_label("Effect to find").fill("20")
+    await page.get_by_role("button", name="Simulate").click()
+    await expect(page.locator(".outlook").first).to_contain_text("would be found in 7.2 % of such tests")
+    await expect(page.get_by_role("alert")).to_be_hidden()
+
+
 async def test_a_simulation_can_be_cancelled(browser: Browser, product: Product) -> None:
     page = await product.open(browser, "/simulate")
     await page.get_by_label("Devices").first.fill("1000000")
@@ -169,7 +270,15 @@ async def test_nothing_is_wider_than_the_window(browser: Browser, product: Produ
     await product.seed(600, "a-")
     page = await product.open(browser, viewport={"width": width, "height": 800})
     await expect(page.locator(".totals")).to_contain_text("600 devices")
-    for path in ("/", f"/experiments/{key}", "/experiments/price", "/simulate?devices=1000000", PLAN, "/docs"):
+    for path in (
+        "/",
+        f"/experiments/{key}",
+        "/experiments/price",
+        SIMULATE,
+        PLAN,
+        "/demo",
+        "/docs",
+    ):
         await page.goto(path)
         await expect(page.locator(".opblock" if path == "/docs" else "main").first).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
@@ -177,5 +286,7 @@ async def test_nothing_is_wider_than_the_window(browser: Browser, product: Produ
             assert await page.locator(selector).evaluate_all(OVERFLOWING) == [], path
 
 
+BUTTON, PRICE = re.compile("^button_color#.{6}shown$"), re.compile("^price[0-9]+shown$")
+SIMULATE = "/simulate?devices=1000000&base=5&effect=20"
 PLAN = "/plan?base=0.0001&effect=5&weights=9+1+1&per_day=1"
 OVERFLOWING = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.outerHTML)"

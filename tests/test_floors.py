@@ -19,6 +19,7 @@ FLOORS = [
         "results",
         "judging",
         "planning",
+        "outlook",
         "tracking",
         "recounting",
         "verification",

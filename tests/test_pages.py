@@ -24,7 +24,17 @@ from tests.scenes import answers, experiment, tokens
 
 ELSEWHERE = re.compile(r'<a href="https://arxiv[.]org/abs/[0-9.]+">')
 """What a person may follow, and no page loads."""
-PAGES = ["/", "/experiments/price", "/simulate", "/plan?base=5", "/why", "/docs", "/nothing", "/experiments/nothing"]
+PAGES = [
+    "/",
+    "/experiments/price",
+    "/simulate",
+    "/plan?base=5",
+    "/why",
+    "/demo",
+    "/docs",
+    "/nothing",
+    "/experiments/nothing",
+]
 SPACE = "\N{NO-BREAK SPACE}"
 VOID = {"meta", "link", "input", "br"}
 
@@ -39,7 +49,7 @@ def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
 
 @pytest.fixture
 def app(store: SQLiteStore, tmp_path: Path) -> HotServer:
-    return make_app(wired(store, Settings(database=f"sqlite:///{tmp_path}/abtest.db")))
+    return make_app(wired(store, Settings(database=f"sqlite:///{tmp_path}/abtest.db", demo="on")))
 
 
 async def demo(store: SQLiteStore, devices: int = 600) -> None:
@@ -252,7 +262,9 @@ async def test_every_page_is_guarded_and_well_formed(client: Client, store: SQLi
     assert re.findall(r"<script(?! src=)", html) == []
 
 
-@pytest.mark.parametrize("path", ["/", "/experiments/price", "/plan", "/docs", "/openapi.yaml", "/static/abtest.css"])
+@pytest.mark.parametrize(
+    "path", ["/", "/experiments/price", "/plan", "/demo", "/docs", "/openapi.yaml", "/static/abtest.css"]
+)
 async def test_head_answers_as_get_without_the_body(client: Client, store: SQLiteStore, path: str) -> None:
     await demo(store)
     head, got = await client.fetch(path, method="HEAD"), await client.fetch(path)

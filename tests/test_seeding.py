@@ -62,6 +62,12 @@ def test_values_change_how_many_buy_and_effects_multiply() -> None:
     assert bought(behaviour(effects={}), RED) == bought(behaviour(effects={}), GREEN)
 
 
+def test_without_effects_the_price_does_not_tell_what_is_paid() -> None:
+    same = Behaviour(1, {}, 14, NOW, by_price=False)
+    first, second = (same.sending("phone", {"price": price}).events[-1] for price in ("5", "50"))
+    assert first == second
+
+
 def test_no_rate_leaves_its_bounds() -> None:
     assert behaviour(effects={("price", "10"): 30.0}).buying(RED) == 1
     assert behaviour(effects={("price", "10"): -1.0}).buying(RED) == 0

@@ -161,6 +161,45 @@ async def test_the_stream_ends_with_the_tables(client: Client) -> None:
     assert events[-1][2].count(b'data-devices="200"') == 3
 
 
+@pytest.mark.parametrize("path", ["/simulate", "/simulate/run"])
+async def test_a_planned_effect_is_judged_with_the_devices_of_the_simulation(client: Client, path: str) -> None:
+    answer = await client.fetch(f"{path}?devices=600&base=5&effect=20")
+    shown = answer.body.decode()
+    assert "+20 % on a base rate of 5 % would be found in 7.2 % of such tests; 80 % needs about 24,429" in shown
+    assert "for every variant" in shown
+    assert "Found in" in shown
+    plain = await client.fetch(f"{path}?devices=600&base=&effect=")
+    assert (plain.code, b"would be found" in plain.body) == (200, False)
+
+
+@pytest.mark.parametrize("path", ["/simulate", "/simulate/run"])
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("base=5&effect=", "ffect: must be a number of percent, such as 20"),
+        ("base=&effect=20", "ase: must be a number of percent, such as 5"),
+        ("base=x&effect=20", "ase: must be a number of percent"),
+        ("base=0&effect=20", "ase: must be a rate between 0 and 100 %"),
+        ("base=50&effect=200", "ffect: +200 % makes 150 % of a rate of 50 %"),
+        ("base=5&effect=1e999", "ffect: must be a number of percent"),
+        ("base=" + "9" * 500 + "&effect=1", "ase: must be a number of percent"),
+    ],
+)
+async def test_an_effect_that_can_not_be_planned_is_422_before_anything_is_drawn(
+    client: Client, path: str, query: str, message: str
+) -> None:
+    answer = await client.fetch(f"{path}?devices=600&{query}")
+    assert (answer.code, message in answer.body.decode()) == (422, True)
+    assert b"data-devices" not in answer.body
+    assert not simulating()
+
+
+async def test_what_was_entered_stays_in_the_form(client: Client) -> None:
+    answer = await client.fetch("/simulate?devices=600&base=%22%3E%3Cb%3E&effect=7")
+    assert b'value="&#34;&gt;&lt;b&gt;"' in answer.body
+    assert b'value="7"' in answer.body
+
+
 @pytest.mark.parametrize("devices", ["0", "1000001", "-5", "x", "", "1e3", "%D9%A3", "9" * 5000])
 async def test_what_is_not_a_number_in_range_is_422(client: Client, devices: str) -> None:
     page = await client.fetch(f"/simulate?devices={devices}")

@@ -20,7 +20,7 @@ DEFAULT_DAYS, MOST_DAYS = 14, 90
 DEFAULT_EFFECTS: Effects = {
     ("button_color", "#00FF00"): 0.3,
     ("price", "20"): -0.25,
-    ("price", "50"): -0.75,
+    ("price", "50"): -0.8,
     ("price", "5"): 0.4,
 }
 """With these and the rate above, 20,000 devices are enough for the right verdict on both demo experiments."""
@@ -51,13 +51,15 @@ class Sending(Struct, frozen=True):
 class Behaviour(Struct, frozen=True):
     """What devices do: the part of them that buys, and how their values change it.
 
-    What they did is spread over the last `days` before `until`, in milliseconds.
+    What they did is spread over the last `days` before `until`, in milliseconds. `by_price`: they pay the price that
+    they were shown.
     """
 
     rate: float
     effects: Effects
     days: int
     until: int
+    by_price: bool = True
 
     def buying(self, values: Mapping[str, str]) -> float:
         """The probability that a device with these values buys."""
@@ -76,8 +78,13 @@ class Behaviour(Struct, frozen=True):
         ]
         if keenness < self.buying(values):
             bought = clock.iso(round(min(shown + delay * LONGEST_DELAY, self.until)))
-            events.append(FakeEvent(_id(token, "purchase"), "purchase", bought, amount=_amount(values, spread)))
+            amount = self._amount(values, spread)
+            events.append(FakeEvent(_id(token, "purchase"), "purchase", bought, amount=amount))
         return Sending(tuple(events))
+
+    def _amount(self, values: Mapping[str, str], spread: float) -> str:
+        price = values.get(PRICE_KEY, "")
+        return price if self.by_price and PRICE.fullmatch(price) else f"{USUAL_AMOUNT * (0.5 + spread):.2f}"
 
 
 def parse_rate(text: str) -> float:
@@ -113,9 +120,3 @@ def _effect(text: str, where: str) -> tuple[tuple[str, str], float]:
 def _id(token: str, what: str) -> str:
     """The same each time, so that a device that reports again sends duplicates."""
     return str(uuid5(IDS, f"{token} {what}"))
-
-
-def _amount(values: Mapping[str, str], spread: float) -> str:
-    """The price that the device was shown, else something about the usual amount."""
-    price = values.get(PRICE_KEY, "")
-    return price if PRICE.fullmatch(price) else f"{USUAL_AMOUNT * (0.5 + spread):.2f}"

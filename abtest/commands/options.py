@@ -87,6 +87,8 @@ def say(message: str) -> None:
 
 
 def _type(setting: Setting) -> click.ParamType[Any] | type[str]:
+    if setting.choices:
+        return click.Choice(setting.choices)
     kind = get_type_hints(Settings)[setting.name]
     if kind is str:
         return str

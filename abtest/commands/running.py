@@ -20,7 +20,7 @@ from abtest import worker as stats_worker
 from abtest.commands.options import as_json, limits, option, print_json, say, with_store
 from abtest.errors import InvalidSetting
 from abtest.limiting import Proxies
-from abtest.settings import ADDRESS, PORT, PROCESSES, STATS_INTERVAL, Settings
+from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
 from abtest.supervisor import LAST_SECONDS, Child, Supervisor, reserve, stop_event, supervised
 from abtest.web.monitoring import FOLDER
 
@@ -34,12 +34,15 @@ port_option = option("--port", setting=PORT, type=click.IntRange(0, 65535))
 processes_option = option("--processes", setting=PROCESSES, type=click.IntRange(0, 64))
 interval = option("--interval", setting=STATS_INTERVAL, type=click.FloatRange(0.1, 86_400), metavar="SECONDS")
 
+demo = option("--demo", setting=DEMO)
+
 
 @click.command()
 @address_option
 @port_option
 @processes_option
 @interval
+@demo
 @limits
 @click.pass_obj
 def up(database: str, /, interval: float, **options: Any) -> None:
@@ -60,6 +63,7 @@ def up(database: str, /, interval: float, **options: Any) -> None:
 @port_option
 @processes_option
 @interval
+@demo
 @limits
 @click.pass_obj
 def serve(database: str, /, interval: float, **options: Any) -> None:
@@ -112,13 +116,14 @@ COMMANDS = (up, serve, worker)
 
 async def _up(settings: Settings) -> None:
     experiments = await bootstrap.prepare(settings)
+    settings = bootstrap.with_demo(settings, experiments)
     held, port = reserve(settings.address, settings.port)
     workers = [Child("the stats worker", ("worker",), settings.environment())]
     with held, _counts() as counts:
         stop = stop_event()
         running = asyncio.create_task(Supervisor(_servers(settings, port, counts) + workers, say).run(stop))
         if await _answers(settings.url(port), stop):
-            _welcome(settings, port, experiments)
+            _welcome(settings, port, len(experiments))
         await running
     say("stopped")
 
@@ -190,6 +195,7 @@ def _welcome(settings: Settings, port: int, experiments: int) -> None:
     program = "abtest" if shutil.which("abtest") else os.path.relpath(Path(sys.executable).with_name("abtest"))
     options = "" if settings.port == PORT.default else f" --url {url}"
     count = settings.process_count
+    demo = f", and {url}/demo to be a device" if settings.demo == "on" else ""
     say(f"""abtest {version("abtest")} is running; Ctrl-C stops it
 
   server     {url}, {count} process{"" if count == 1 else "es"}
@@ -200,5 +206,5 @@ Try next:
 
   curl -H 'Device-Token: my-phone' {url}/api/v1/experiments
   {program} seed 600{options}
-  open {url}/ in a browser
+  open {url}/ in a browser{demo}
 """)

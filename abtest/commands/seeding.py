@@ -47,7 +47,7 @@ BEHAVING = {"rate": "--rate", "effects": "--effect", "no_effect": "--no-effect",
     metavar="KEY:VALUE=PERCENT",
     help="Devices with this value buy so much more or less often; replaces the usual effects. Repeat it.",
 )
-@option("--no-effect", is_flag=True, help="Whatever they got, they behave the same: an A/A test.")
+@option("--no-effect", is_flag=True, help="Whatever they got, they buy as often and pay about 9.99: an A/A test.")
 @option(
     "--days",
     default=DEFAULT_DAYS,
@@ -71,7 +71,7 @@ def seed(
     With --events they behave as people with phones do. Each reports an exposure for every experiment it is in, and
     some buy, in one request: how many is --rate, and more or less of those whose values have an effect. They pay the
     price that they were shown, without one about 9.99. For the demo experiments the usual effects are
-    button_color:#00FF00=+30%, price:20=-25%, price:50=-75% and price:5=+40%.
+    button_color:#00FF00=+30%, price:20=-25%, price:50=-80% and price:5=+40%.
 
     A verdict needs events on seven different days. So that nobody has to wait for them, the events claim to have
     happened during the last 14 days, as if all these phones had been offline: only the times are made up, not the way
@@ -129,7 +129,7 @@ def _behaviour(
     if effects and no_effect:
         raise click.UsageError("--no-effect is without any --effect")
     chosen = parse_effects(effects) or ({} if no_effect else DEFAULT_EFFECTS)
-    return Behaviour(parse_rate(rate), chosen, days, clock.now())
+    return Behaviour(parse_rate(rate), chosen, days, clock.now(), by_price=not no_effect)
 
 
 def _own_server() -> str:

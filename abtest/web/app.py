@@ -56,6 +56,7 @@ def routes(services: Services) -> list[Route]:
         ("/simulate/run", pages.SimulateRun, simulation),
         ("/plan", pages.Plan, {}),
         ("/why", pages.Why, {"verification": services.verification}),
+        ("/demo", pages.Demo, {}),
         ("/docs", pages.Docs, {}),
         ("/openapi.yaml", pages.Specification, {}),
         ("/static/(.+)", pages.Static, {"path": str(pages.STATIC)}),
@@ -73,6 +74,7 @@ def make_app(services: Services) -> HotServer:
         rules,
         default_handler_class=NotFound,
         log_function=answered,
+        demo=services.settings.demo == "on",
         xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict"},
     )
     return HotServer(services.enrolment, application, services.monitoring, services.settings)

@@ -73,15 +73,20 @@ class PageHandler(Handler):
 
     caching = "no-cache"
 
+    @property
+    def demo(self) -> bool:
+        """Whether the demo page is on."""
+        return bool(self.settings["demo"])
+
     def page(self, template: str, **values: Any) -> None:
         """Finish with this page."""
         failed = self.get_status() >= HTTPStatus.BAD_REQUEST
         self.set_header("Cache-Control", "no-store" if failed else self.caching)
-        self.finish(rendering.render(template, **values))
+        self.finish(rendering.render(template, demo=self.demo, **values))
 
     def write_problem(self, document: Problem) -> None:
         self.set_header("Content-Type", "text/html; charset=UTF-8")
-        self.finish(rendering.render("error.html", problem=document, page=""))
+        self.finish(rendering.render("error.html", problem=document, page="", demo=self.demo))
 
 
 class NotFound(PageHandler):

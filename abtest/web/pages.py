@@ -13,6 +13,7 @@ from tornado.web import HTTPError, StaticFileHandler
 
 from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
 from abtest.models import LONGEST_TOKEN, check_token
+from abtest.outlook import Outlook, PlannedEffect, outlook
 from abtest.reports import Report, ReportService, find
 from abtest.results import ResultService
 from abtest.simulation import MOST_DEVICES, Simulated, SimulationService
@@ -95,7 +96,7 @@ class Simulate(Simulation, PageHandler):
     async def _run(self) -> None:
         last: Simulated | None = None
         try:
-            devices = asked_devices(self)
+            devices, planned = asked_devices(self), asked_effect(self)
             async with aclosing(self._simulation.run(devices)) as steps:
                 async for step in steps:
                     last = step
@@ -104,11 +105,19 @@ class Simulate(Simulation, PageHandler):
             self.set_status(document.status)
             self._show(devices=DEFAULT_DEVICES, message=f"{document.detail[:1].upper()}{document.detail[1:]}.")
         else:
-            self._show(devices=devices, result=last)
+            self._show(devices=devices, result=last, outlooks=_outlooks(planned, last))
 
-    def _show(self, devices: int, result: Simulated | None = None, message: str = "") -> None:
+    def _show(self, devices: int, message: str = "", **result: Any) -> None:
+        entered = {name: self.get_query_argument(name, "") for name in ("base", "effect")}
+        shown = {"result": None, "outlooks": {}} | result
         self.page(
-            "simulate.html", page="simulate", most=MOST_DEVICES, devices=devices, result=result, message=message
+            "simulate.html",
+            page="simulate",
+            most=MOST_DEVICES,
+            devices=devices,
+            message=message,
+            entered=entered,
+            **shown,
         )
 
 
@@ -116,12 +125,12 @@ class SimulateRun(Simulation):
     """The same as server-sent events: `progress`, then `result` with the tables, or `failed` with the problem."""
 
     async def get(self) -> None:
-        devices = asked_devices(self)
+        devices, planned = asked_devices(self), asked_effect(self)
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
-        await self.while_connected(self._run(devices))
+        await self.while_connected(self._run(devices, planned))
 
-    async def _run(self, devices: int) -> None:
+    async def _run(self, devices: int, planned: PlannedEffect | None) -> None:
         try:
             async with aclosing(self._simulation.run(devices)) as steps:
                 async for step in steps:
@@ -132,7 +141,8 @@ class SimulateRun(Simulation):
         except AbtestError as error:
             await self._send("failed", described(error)[0].json().decode())
         else:
-            await self._send("result", rendering.render("_simulated.html", result=step))
+            tables = rendering.render("_simulated.html", result=step, outlooks=_outlooks(planned, step))
+            await self._send("result", tables)
 
     async def _send(self, event: str, text: str) -> None:
         lines = "".join(f"data: {line}\n" for line in text.splitlines())
@@ -196,6 +206,17 @@ class Why(PageHandler):
         )
 
 
+class Demo(PageHandler):
+    """An app to play with, where it is on."""
+
+    def get(self) -> None:
+        if not self.demo:
+            raise HTTPError(HTTPStatus.NOT_FOUND)
+        self.page("demo.html", page="demo")
+
+    head = get
+
+
 class Docs(PageHandler):
     """The API reference."""
 
@@ -231,3 +252,19 @@ def asked_devices(handler: Handler) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST_DEVICES):
         raise InvalidSetting(f"devices: a whole number from 1 to {MOST_DEVICES:,}")
     return int(text)
+
+
+def asked_effect(handler: Handler) -> PlannedEffect | None:
+    """The planned effect in the query, in percent; None when nothing is entered. Raises InvalidSetting."""
+    entered = {name: handler.get_query_argument(name, "") for name in ("base", "effect")}
+    if not any(entered.values()):
+        return None
+    base, effect = (planning.percent(entered, name) for name in entered)
+    return PlannedEffect(base, effect).checked()
+
+
+def _outlooks(planned: PlannedEffect | None, result: Simulated | None) -> dict[str, Outlook]:
+    """By the keys of the experiments."""
+    if planned is None or result is None:
+        return {}
+    return {each.experiment.key: outlook(planned, each) for each in result.experiments}

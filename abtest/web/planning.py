@@ -76,6 +76,14 @@ def field_of(message: str) -> str:
     return "weights" if words[:1] == ["weight"] else "_".join(words)
 
 
+def percent(entered: Mapping[str, str], name: str) -> float:
+    """What was entered in a field, as a part of 1. Raises InvalidSetting."""
+    try:
+        return parse_part(f"{entered[name].removesuffix('%').rstrip()}%", name)
+    except InvalidSetting:
+        raise InvalidSetting(f"{name}: must be a number of percent, such as {FIELDS[name]}") from None
+
+
 def _row(request: PlanRequest, needed: Plan) -> Row:
     effect = needed.effect or 0.0
     found = None if request.devices is None else found_with(request, effect, request.devices)
@@ -89,20 +97,13 @@ def _request(entered: Mapping[str, str]) -> PlanRequest:
     amount, reverse = entered["metric"] == "amount", entered["find"] == "effect"
     weights = [text for text in BETWEEN_WEIGHTS.split(entered["weights"]) if text]
     return PlanRequest(
-        base=None if amount else _percent(entered, "base"),
+        base=None if amount else percent(entered, "base"),
         mean=parse_number(entered["mean"], "mean") if amount else None,
         deviation=parse_number(entered["deviation"], "deviation") if amount else None,
-        effect=None if reverse else _percent(entered, "effect"),
+        effect=None if reverse else percent(entered, "effect"),
         devices=parse_whole(entered["devices"], "devices") if reverse else None,
-        power=_percent(entered, "power"),
+        power=percent(entered, "power"),
         weights=tuple(parse_weight(text, f"weight {place}") for place, text in enumerate(weights, start=1))
         or equal(parse_whole(entered["variants"], "variants")),
         per_day=parse_whole(entered["per_day"], "per day") if entered["per_day"] else None,
     )
-
-
-def _percent(entered: Mapping[str, str], name: str) -> float:
-    try:
-        return parse_part(f"{entered[name].removesuffix('%').rstrip()}%", name)
-    except InvalidSetting:
-        raise InvalidSetting(f"{name}: must be a number of percent, such as {FIELDS[name]}") from None

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from abtest import clock
 from abtest.inference.wording import figure
+from abtest.outlook import often
 from abtest.web.forest import forest, history
 
 COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
@@ -116,7 +117,9 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(number=number, percent=percent, places=places, tenths=tenths, age=age, since=since)
+    made.filters.update(
+        number=number, percent=percent, places=places, tenths=tenths, age=age, since=since, often=often
+    )
     made.filters.update(signed_percent=signed_percent, signed=signed, rate=rate, amount=amount, small=small)
     made.filters.update(forest=forest, history=history)
     made.tests["colour"] = is_colour

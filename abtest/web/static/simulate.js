@@ -9,6 +9,7 @@ const rate = document.getElementById("rate");
 const message = document.getElementById("message");
 const result = document.getElementById("result");
 const number = (value) => value.toLocaleString("en");
+const GONE = "The simulation did not end; the server may be busy or gone. Try again.";
 let source = null;
 let done = 0;
 
@@ -19,7 +20,8 @@ function begin(devices) {
   bar.removeAttribute("value");
   rate.textContent = "starting";
   done = 0;
-  source = new EventSource(`/simulate/run?devices=${devices}`);
+  const url = `/simulate/run?${new URLSearchParams(new FormData(form))}`;
+  source = new EventSource(url);
   source.addEventListener("progress", (step) => {
     const { done: sofar, rate: pace } = JSON.parse(step.data);
     done = sofar;
@@ -31,7 +33,17 @@ function begin(devices) {
     end("");
   });
   source.addEventListener("failed", (problem) => end(JSON.parse(problem.data).detail));
-  source.onerror = () => end("The simulation did not end; the server may be busy or gone. Try again.");
+  source.onerror = () => (source.readyState === EventSource.CLOSED ? refused(url) : end(GONE));
+}
+
+// A request that was refused has a problem for an answer, which an EventSource does not tell.
+async function refused(url) {
+  try {
+    const { detail } = await (await fetch(url)).json();
+    end(`${detail[0].toUpperCase()}${detail.slice(1)}.`);
+  } catch {
+    end(GONE);
+  }
 }
 
 function end(text) {
