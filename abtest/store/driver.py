@@ -22,6 +22,8 @@ Raw = Any
 PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,
+    "fullfsync": 1,  # macOS: fsync alone leaves what was written in the drive's cache
+    "checkpoint_fullfsync": 1,
     "foreign_keys": 1,
     "trusted_schema": 0,
     "busy_timeout": 5000,
