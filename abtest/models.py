@@ -15,8 +15,8 @@ from abtest.errors import InvalidExperiment, InvalidToken
 
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
-WEIGHT = re.compile(r"(\d{1,7}(?:\.\d+)?|\.\d+)%?")
-METRIC = re.compile(r"(conversion|amount):([a-z0-9][a-z0-9_.-]{0,63})(?:/([1-9]\d{0,2})d)?")
+WEIGHT = re.compile(r"([0-9]{1,7}(?:\.[0-9]+)?|\.[0-9]+)%?")
+METRIC = re.compile(r"(conversion|amount):([a-z0-9][a-z0-9_.-]{0,63})(?:/([1-9][0-9]{0,2})d)?")
 AMOUNT_UNITS = 10_000
 """An amount of 1 in the whole numbers that are stored."""
 MOST_VARIANTS = 20
@@ -165,7 +165,7 @@ def check_token(token: str) -> str:
 
 def parse_weight(text: str, where: str = "weight") -> Decimal:
     """A weight from decimal text with at most 4 places; a trailing % is allowed. Raises InvalidExperiment."""
-    match = WEIGHT.fullmatch(text.strip())
+    match = WEIGHT.fullmatch(text)
     if not match:
         raise InvalidExperiment(f"{where}: must be a decimal number from 0 to 9999999, such as 33.3")
     weight = Decimal(match[1])

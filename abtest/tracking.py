@@ -20,7 +20,7 @@ from abtest.store.base import EventStore
 MOST_EVENTS = 500
 AMOUNT_DIGITS, AMOUNT_DECIMALS = 12, 4
 LONGEST_PROBLEM = 200
-AMOUNT = re.compile(r"-?\d{1,12}(\.\d{1,4})?")
+AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,4})?")
 EXPOSURE = "exposure"
 REQUESTS_AT_ONCE = 64
 TWICE, NOT_FINITE, TOO_LONG = "a key is given twice", "NaN and Infinity are not JSON", "a number is too long"

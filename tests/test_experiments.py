@@ -5,7 +5,7 @@ import pytest
 
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.experiments import DEMO, ExperimentService, parse_toml
-from abtest.models import NewExperiment, Status, Variant
+from abtest.models import NewExperiment, Status, Variant, parse_weight
 from tests.scenes import experiment, opened
 
 ACTIONS = ("start", "pause", "resume", "finish", "archive")
@@ -101,6 +101,17 @@ async def test_a_value_may_be_any_text_that_people_write(tmp_path: Path) -> None
     async with opened(tmp_path / "abtest.db") as store:
         (added,) = await ExperimentService(store).add([new])
         assert added.values == values
+
+
+@pytest.mark.parametrize("text", ["1", "33.3333", ".5", "1%", "0"])
+def test_a_weight_is_a_decimal_number(text: str) -> None:
+    assert parse_weight(text) == Decimal(text.rstrip("%"))
+
+
+@pytest.mark.parametrize("text", ["", " 1", "1 ", "1\n", "+1", "1e1", "1,5", "1%%", "1.", "12345678", "\u0661"])
+def test_anything_else_is_no_weight(text: str) -> None:
+    with pytest.raises(InvalidExperiment, match="weight: must be a decimal number"):
+        parse_weight(text)
 
 
 def test_a_file_without_an_experiment_is_refused() -> None:
