@@ -79,6 +79,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("serve", "--port", "70000"), 2, "70000"),
         (("seed", "1", "--url", "localhost"), 2, "url: must look like"),
         (("seed", "1", "--prefix", "a b"), 2, "Device-Token must be"),
+        (("worker", "--json"), 2, "--json needs --once"),
         (("nothing",), 2, "No such command 'nothing'"),
     ],
 )
