@@ -1,6 +1,7 @@
 """The life of an experiment: which change is allowed when."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -176,6 +177,10 @@ def parse_toml(text: str) -> list[NewExperiment]:
         raise InvalidExperiment(str(error)) from None
     if not wanted.experiments:
         raise InvalidExperiment("experiments: there is none in it; each begins with [[experiments]]")
+    keys = Counter(experiment.key for experiment in wanted.experiments)
+    repeated = [key for key, count in keys.items() if count > 1]
+    if repeated:
+        raise InvalidExperiment(f"key: {repeated[0]!r} is given to {keys[repeated[0]]} experiments")
     return [
         NewExperiment(
             key=experiment.key,

@@ -146,6 +146,7 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         ("[[experiments]]\nkey = 'a'\nvariants = []\ncolour = 1", "colour"),
         ("[[experiments]]\nvariants = []", "key"),
         ("[[experiments", "end of an array declaration"),
+        (TOML.replace('"price"', '"color"'), "key: 'color' is given to 2 experiments"),
         (TOML.replace("33.3333", "nan"), "weight of variant 1"),
         (TOML.replace("33.3333", "inf"), "weight of variant 1"),
         (TOML.replace("33.3333", "-1"), "weight of variant 1"),
