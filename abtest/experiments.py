@@ -180,6 +180,10 @@ def parse_toml(text: str) -> list[NewExperiment]:
         raise InvalidExperiment(f"experiments: the key {repeated[0]!r} is given twice")
     if not wanted.experiments:
         raise InvalidExperiment("experiments: there is none in it; each begins with [[experiments]]")
+    keys = Counter(experiment.key for experiment in wanted.experiments)
+    repeated = [key for key, count in keys.items() if count > 1]
+    if repeated:
+        raise InvalidExperiment(f"key: {repeated[0]!r} is given to {keys[repeated[0]]} experiments")
     return [
         NewExperiment(
             key=experiment.key,

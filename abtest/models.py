@@ -16,7 +16,8 @@ from abtest.errors import InvalidExperiment, InvalidToken
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
 LONGEST_TOKEN = 128
-WEIGHT = re.compile(r"([0-9]{1,7}(?:[.][0-9]+)?|[.][0-9]+)%?")
+TOKEN_RULE = "Device-Token must be 1 to 128 visible ASCII characters (0x21-0x7E)"
+WEIGHT = re.compile(r"([0-9]{1,7}(?:\.[0-9]+)?|\.[0-9]+)%?")
 METRIC = re.compile(r"(conversion|amount):([a-z0-9][a-z0-9_.-]{0,63})(?:/([1-9][0-9]{0,2})d)?")
 AMOUNT_UNITS = 10_000
 """An amount of 1 in the whole numbers that are stored."""
@@ -160,7 +161,7 @@ class Change(Struct, frozen=True):
 def check_token(token: str) -> str:
     """The token. Raises InvalidToken."""
     if not TOKEN.fullmatch(token):
-        raise InvalidToken("Device-Token must be 1 to 128 visible ASCII characters (0x21-0x7E)")
+        raise InvalidToken(TOKEN_RULE)
     return token
 
 

@@ -66,10 +66,15 @@ class PhaseReport(Struct, frozen=True):
 
 
 class ExperimentReport(Struct, frozen=True):
-    """All of an experiment that a page shows."""
+    """All of an experiment that a page shows.
+
+    `excluded`: devices in the figures that have no value of it, not even its winner: they were first seen before it
+    was created, while it was a draft or paused, or after its end.
+    """
 
     experiment: Experiment
     phases: tuple[PhaseReport, ...]
+    excluded: int = 0
 
     @property
     def devices(self) -> int:
@@ -160,10 +165,10 @@ def find(report: Report, key: str) -> ExperimentReport:
 
 
 def _report(summary: Summary, experiment: Experiment) -> ExperimentReport:
+    phases = tuple(
+        PhaseReport(phase=phase, counts=summary.counts[experiment.id, phase.number]) for phase in experiment.phases
+    )
+    enrolled = sum(phase.devices for phase in phases)
     return ExperimentReport(
-        experiment=experiment,
-        phases=tuple(
-            PhaseReport(phase=phase, counts=summary.counts[experiment.id, phase.number])
-            for phase in experiment.phases
-        ),
+        experiment, phases, excluded=summary.devices - enrolled - summary.winners.get(experiment.id, 0)
     )

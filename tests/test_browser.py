@@ -286,6 +286,20 @@ async def test_nothing_is_wider_than_the_window(browser: Browser, product: Produ
             assert await page.locator(selector).evaluate_all(OVERFLOWING) == [], path
 
 
+@pytest.mark.parametrize("width", [360, 1440])
+async def test_no_word_of_a_table_is_broken(browser: Browser, product: Product, width: int) -> None:
+    page = await product.open(browser, viewport={"width": width, "height": 800})
+    for path in ("/experiments/price", "/docs"):
+        await page.goto(path)
+        await expect(page.locator(".opblock" if path == "/docs" else "main").first).to_be_visible()
+        assert await page.locator("th, td, td code").evaluate_all(BROKEN) == []
+
+
+BROKEN = """cells => cells.filter(cell => !cell.children.length && /^\\w+$/.test(cell.textContent)).filter(cell => {
+    const word = document.createRange();
+    word.selectNodeContents(cell);
+    return word.getClientRects().length > 1;
+}).map(cell => cell.outerHTML)"""
 BUTTON, PRICE = re.compile("^button_color#.{6}shown$"), re.compile("^price[0-9]+shown$")
 SIMULATE = "/simulate?devices=1000000&base=5&effect=20"
 PLAN = "/plan?base=0.0001&effect=5&weights=9+1+1&per_day=1"

@@ -65,6 +65,10 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("experiments", "add", "color", "--variant", "red"), 2, "must look like VALUE=WEIGHT"),
         (("experiments", "add", "color", "--variant", "red=-1"), 2, "weight of variant 1: must be a decimal"),
         (("experiments", "add", "color", "--variant", "red=0.00001"), 2, "weight of variant 1: at most 4 decimals"),
+        (("experiments", "add", "color", "--variant", "red= 1"), 2, "weight of variant 1: must be a decimal"),
+        (("experiments", "add", "color", *COLOR, "--metric", "conversion:exposure"), 2, "metric 1: conversion:EVENT"),
+        (("experiments", "add", "color", *COLOR, *2 * ("--metric", "amount:buy")), 2, "metrics: one is given twice"),
+        (("experiments", "metrics", "color", *2 * ("--metric", "amount:buy")), 2, "metrics: one is given twice"),
         (("experiments", "add", "color", "--variant", "red=1"), 2, "an experiment has 2 to 20, not 1"),
         (("experiments", "pause", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("why", "nobody"), 1, "abtest: no device has asked with this token"),
@@ -75,6 +79,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("serve", "--port", "70000"), 2, "70000"),
         (("seed", "1", "--url", "localhost"), 2, "url: must look like"),
         (("seed", "1", "--prefix", "a b"), 2, "Device-Token must be"),
+        (("worker", "--json"), 2, "--json needs --once"),
         (("nothing",), 2, "No such command 'nothing'"),
     ],
 )

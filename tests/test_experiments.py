@@ -103,6 +103,17 @@ async def test_a_value_may_be_any_text_that_people_write(tmp_path: Path) -> None
         assert added.values == values
 
 
+@pytest.mark.parametrize("text", ["1", "33.3333", ".5", "1%", "0"])
+def test_a_weight_is_a_decimal_number(text: str) -> None:
+    assert parse_weight(text) == Decimal(text.rstrip("%"))
+
+
+@pytest.mark.parametrize("text", ["", " 1", "1 ", "1\n", "+1", "1e1", "1,5", "1%%", "1.", "12345678", "\u0661"])
+def test_anything_else_is_no_weight(text: str) -> None:
+    with pytest.raises(InvalidExperiment, match="weight: must be a decimal number"):
+        parse_weight(text)
+
+
 def test_a_file_without_an_experiment_is_refused() -> None:
     with pytest.raises(InvalidExperiment, match="there is none in it"):
         parse_toml("experiments = []")
@@ -135,6 +146,7 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         ("[[experiments]]\nkey = 'a'\nvariants = []\ncolour = 1", "colour"),
         ("[[experiments]]\nvariants = []", "key"),
         ("[[experiments", "end of an array declaration"),
+        (TOML.replace('"price"', '"color"'), "key: 'color' is given to 2 experiments"),
         (TOML.replace("33.3333", "nan"), "weight of variant 1"),
         (TOML.replace("33.3333", "inf"), "weight of variant 1"),
         (TOML.replace("33.3333", "-1"), "weight of variant 1"),

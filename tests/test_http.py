@@ -107,6 +107,27 @@ async def test_a_token_given_twice_is_refused_and_not_stored(client: Client) -> 
         assert (await ask(client, token, method="HEAD")).code == 404
 
 
+@pytest.mark.parametrize("token", [b"a\x7fb", b"a\x00b", b"a\x1bb", b"a\rb"])
+async def test_a_token_with_a_control_character_is_refused(client: Client, token: bytes) -> None:
+    answer = await raw(client, b"GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-token: " + token + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"X-Content-Type-Options: nosniff\r\n" in answer
+    assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["code"] == "invalid_token"
+
+
+@pytest.mark.parametrize("line", [b"hello", b"GET / HTTP/1.1\r\nno colon", b"GET / HTTP/1.1\r\nHost: a\r\n b"])
+async def test_what_is_no_request_is_refused_with_a_problem(client: Client, line: bytes) -> None:
+    answer = await raw(client, line + b"\r\nDevice-Token: a\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["code"] == "bad_request"
+
+
+async def test_headers_over_the_limit_are_431(client: Client) -> None:
+    answer = await raw(client, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + 17_000 * b"a" + b"\r\n" + LAST)
+    assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["code"] == "headers_too_large"
+
+
 async def test_a_body_over_the_limit_is_413(client: Client) -> None:
     declared = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"
     chunk = b"8000\r\n" + b"a" * 0x8000 + b"\r\n"

@@ -174,7 +174,7 @@ async def test_an_experiment_says_how_many_devices_it_excludes(client: Client, s
     await demo(store, 600)
     shown = words(await page(client, "/experiments/price"))
     assert "Devices in it 600" in shown
-    assert "Excluded 1,234 seen before it was created" in shown
+    assert "Excluded 1,234 first seen before it was created" in shown
     assert "Judged by amount of purchase" in shown
 
 
@@ -198,10 +198,11 @@ async def test_enrolment_over_time_is_drawn_and_tabled(client: Client, store: SQ
     await store.add([experiment("color", "1", "1")], clock.now())
     for hour in (10, 12):
         await store.enrol(tokens(f"at-{hour}", hour), hour * clock.HOUR)
-    await worker.tick(store)
+    await store.fold(22, 13 * clock.HOUR)
     shown = await page(client, "/experiments/color")
     assert "<title>1 Jan, 10:00: 10 devices</title>" in shown
     assert "1 Jan, 10:00 10 1 Jan, 12:00 12" in words(shown)
+    assert "<span>1 Jan, 13:00</span></div>" in shown
 
 
 async def test_hostile_words_are_shown_and_not_run(client: Client, store: SQLiteStore) -> None:

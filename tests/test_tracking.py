@@ -157,6 +157,7 @@ async def test_what_is_not_json_is_400(client: Client, body: bytes) -> None:
         ({"events": [event("a", name="x\n")]}, "events[0].name"),
         ({"events": [event("a", amount="1e3")]}, "events[0].amount"),
         ({"events": [event("a", amount="")]}, "events[0].amount"),
+        ({"events": [event("a", amount="\u0661")]}, "events[0].amount"),
         ({"events": [event("a", amount=True)]}, "events[0].amount"),
         ({"events": [event("a", amount=10**12)]}, "events[0].amount"),
         ({"events": [event("a", amount=1e300)]}, "events[0].amount"),

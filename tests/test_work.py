@@ -169,6 +169,11 @@ async def test_a_cached_answer_is_given_without_waiting(store: SQLiteStore) -> N
     assert service.cached("device") is answer
 
 
+async def _ten_times(ask: Callable[[], Awaitable[Any]]) -> None:
+    for _ in range(10):
+        await ask()
+
+
 async def test_a_tick_and_a_page_read_no_more_when_the_database_is_larger(tmp_path: Path) -> None:
     ticks, reports = [], []
     async with opened(tmp_path / "other.db") as store:
@@ -178,6 +183,6 @@ async def test_a_tick_and_a_page_read_no_more_when_the_database_is_larger(tmp_pa
             await worker.tick(store)
             await store.enrol(tokens(f"after-{size}", 1_000), 1)
             ticks.append(await steps(store, lambda: worker.tick(store)))  # run at once
-            reports.append(await steps(store, ReportService(store).report))
+            reports.append(await steps(store, lambda: _ten_times(ReportService(store).report)))
     assert ticks[1] <= 1.02 * ticks[0] + 2
-    assert reports[1] <= reports[0] + 2
+    assert reports[1] <= 1.02 * reports[0] + 5  # a statement of less than a hundred steps is seen every few times

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 from msgspec import structs
 
 from abtest import bootstrap
@@ -108,6 +109,9 @@ def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
             return
         say(f"folded {folded:,} new device{'' if folded == 1 else 's'} into the statistics")
         return
+    # ABTEST_JSON is for commands that print: `up` hands its environment to the worker.
+    if click.get_current_context().get_parameter_source("as_json") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--json needs --once: a worker that goes on prints nothing")
     asyncio.run(_work(Settings(database=database, stats_interval=interval)))
 
 

@@ -71,12 +71,14 @@ class Summary(Struct, frozen=True):
     `as_of`: when, in milliseconds; None before its first tick. `devices`: how many devices are in the figures.
     `restored_at`: when the database was restored from a backup, and `restored_to`: until when that knew devices.
     `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
+    `winners`: experiment id -> devices in the figures that got its winner; missing where none was named.
     """
 
     as_of: int | None
     devices: int
     experiments: tuple[Experiment, ...]
     counts: Mapping[tuple[int, int], tuple[int, ...]]
+    winners: Mapping[int, int]
     restored_at: int | None = None
     restored_to: int | None = None
 

@@ -27,7 +27,7 @@ LOG_LIMIT = 16 * 1024 * 1024
 PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,
-    "fullfsync": 1,
+    "fullfsync": 1,  # macOS: fsync alone leaves what was written in the drive's cache
     "checkpoint_fullfsync": 1,
     "foreign_keys": 1,
     "trusted_schema": 0,

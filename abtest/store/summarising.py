@@ -18,6 +18,17 @@ JOIN phase ON phase.id = summary_variant.phase_id
 JOIN variant ON variant.id = summary_variant.variant_id
 """
 
+# Every device that came while a winner was given got it, so none need be read.
+WINNERS = """
+SELECT experiment_id, min(ended_after, ?1) - min(after_device, ?1)
+FROM (
+  SELECT experiment_id, status, winner, after_device,
+    lead(after_device, 1, ?1) OVER (PARTITION BY experiment_id ORDER BY id) AS ended_after
+  FROM status_change
+)
+WHERE status = 'finished' AND winner IS NOT NULL
+"""
+
 PER_HOUR = "SELECT hour, devices FROM summary_hour WHERE experiment_id = ? ORDER BY hour"
 
 # One long text that is counted outside: GROUP BY would sort all these rows first, and take three times as long.
@@ -138,6 +149,7 @@ def summary(connection: Raw) -> Summary:
             for experiment in experiments
             for phase in experiment.phases
         },
+        winners=dict(connection.execute(WINNERS, (watermark,)).fetchall()),
     )
 
 

@@ -37,20 +37,22 @@ class Chart(Struct, frozen=True):
     bars: tuple[Bar, ...]
 
 
-def chart(per_hour: Sequence[tuple[int, int]]) -> Chart | None:
-    """The bars of these hours (since 1970, ascending) with their devices; None when there are none.
+def chart(per_hour: Sequence[tuple[int, int]], now: int) -> Chart | None:
+    """The bars of these hours (since 1970, ascending) with their devices, up to the hour `now`; None without any.
 
-    A short history leaves room at the right, so that its few bars are not as wide as the page.
+    A short history leaves room at the left, so that its few bars are not as wide as the page. An end of the
+    enrolment shows as room at the right.
     """
     if not per_hour:
         return None
-    begin, end = per_hour[0][0], per_hour[-1][0]
+    begin, end = per_hour[0][0], max(per_hour[-1][0], now)
     hours = next((hours for hours in NAMES if _bucket(end, hours) - _bucket(begin, hours) < MOST_BARS), 52 * WEEK)
     buckets: Counter[int] = Counter()
     for hour, devices in per_hour:
         buckets[_bucket(hour, hours)] += devices
-    first = _bucket(begin, hours)
-    places = max(_bucket(end, hours) - first + 1, FEWEST_PLACES)
+    last = _bucket(end, hours)
+    first = min(_bucket(begin, hours), last - FEWEST_PLACES + 1)
+    places = last - first + 1
     top = nice(max(buckets.values()))
     bars = tuple(
         Bar(
@@ -63,7 +65,7 @@ def chart(per_hour: Sequence[tuple[int, int]]) -> Chart | None:
         )
         for bucket, devices in buckets.items()
     )
-    return Chart(NAMES[hours], top, bars[0].start, _start(first + places - 1, hours), bars)
+    return Chart(NAMES[hours], top, _start(first, hours), _start(last, hours), bars)
 
 
 def nice(value: int) -> int:

@@ -18,6 +18,7 @@ from tornado.httputil import (
     ResponseStartLine,
     format_timestamp,
 )
+from tornado.iostream import IOStream
 
 from abtest.enrolment import Answer, EnrolmentService
 from abtest.errors import InvalidToken, TooLarge, UnknownDevice
@@ -250,7 +251,7 @@ class _Message(HTTPMessageDelegate):
         stream = self._connection.stream
         if stream.closed():
             return
-        written = stream.write(response)
+        written = IOStream.write(stream, response)  # past Stream.write, which minds what Tornado says on its own
         if written.done():
             self._connection.finish()
         else:

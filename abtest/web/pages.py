@@ -11,6 +11,7 @@ import msgspec
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
+from abtest import clock
 from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
 from abtest.models import LONGEST_TOKEN, check_token
 from abtest.outlook import Outlook, PlannedEffect, outlook
@@ -61,7 +62,8 @@ class Experiment(ReportPage):
         experiment = find(report, key)
         hours = await self._reports.per_hour(experiment.experiment)
         results = await self._results.one(key)
-        self.report_page("experiment.html", report, page="", it=experiment, chart=chart(hours), results=results)
+        drawn = chart(hours, now=(report.as_of or 0) // clock.HOUR)
+        self.report_page("experiment.html", report, page="", it=experiment, chart=drawn, results=results)
 
     head = get
 

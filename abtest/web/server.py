@@ -5,48 +5,80 @@ import logging
 import resource
 import socket
 import sys
+from asyncio import Future
 from collections.abc import Callable
 from contextlib import suppress
+from time import time
+from traceback import walk_tb
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
+from tornado.httputil import format_timestamp
+from tornado.iostream import IOStream, UnsatisfiableReadError
 from tornado.netutil import add_accept_handler, bind_sockets
 
-from abtest.errors import Unavailable
+from abtest.errors import InvalidToken, Unavailable
+from abtest.models import TOKEN_RULE
 from abtest.settings import Settings
 from abtest.web.hot import GUARDED, HotServer
-from abtest.web.problems import CONTENT_TYPE, described
+from abtest.web.problems import CONTENT_TYPE, Problem, described, problem
 
 READ_CHUNK = 4 * 1024
+MOST_LEFT = 1024 * 1024
 BACKLOG = 1024
 SPARE_FILES = 100
 DRAIN_SECONDS = 7.0
 
-_full, _headers = described(Unavailable("too many connections; try again", code="too_many_connections"))
-_headers |= GUARDED | {
-    "Content-Type": CONTENT_TYPE,
-    "Cache-Control": "no-store",
-    "Content-Length": str(len(_full.json())),
-    "Connection": "close",
-}
-TOO_MANY_CONNECTIONS = (
-    "HTTP/1.1 503 Service Unavailable\r\n"
-    + "".join(f"{name}: {value}\r\n" for name, value in _headers.items())
-    + "\r\n"
-).encode() + _full.json()
+TORNADOS_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+FULL = Unavailable("too many connections; try again", code="too_many_connections")
 
 log = logging.getLogger("abtest.web")
 
 
 class Stream(IOStream):
-    """A connection with Nagle's algorithm off for good: it inherits that from the listening socket.
+    """A connection that answers, where Tornado would only hang up, what can't be read as a request.
 
-    Tornado turns it off and on around every answer, which costs two system calls.
+    Nagle's algorithm is off for good: a connection inherits that from the listening socket. Tornado turns it off and
+    on around every answer, which costs two system calls.
     """
 
     def set_nodelay(self, value: bool) -> None:
         """Nothing to do."""
+
+    def write(self, data: bytes | memoryview) -> "Future[None]":
+        if data == TORNADOS_BAD_REQUEST:
+            data = parting(_unreadable(sys.exception()))
+        return super().write(data)
+
+    def close(self, exc_info: Any = False) -> None:
+        if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
+            self.write(parting(problem(431, "headers_too_large", "the headers are larger than the server takes")))
+            with suppress(OSError):
+                self.socket.recv(MOST_LEFT)  # what is left unread would make the kernel take the answer back
+        super().close(exc_info)
+
+
+def parting(document: Problem, headers: dict[str, str] | None = None) -> bytes:
+    """The whole answer with a problem after which the connection is closed."""
+    body = document.json()
+    sent = GUARDED | {
+        "Date": format_timestamp(time()),
+        "Content-Type": CONTENT_TYPE,
+        "Cache-Control": "no-store",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
+    sent |= headers or {}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+    return f"HTTP/1.1 {document.status} {document.title}\r\n{lines}\r\n".encode() + body
+
+
+def _unreadable(error: BaseException | None) -> Problem:
+    """Tornado's error does not name the header; the place that raised it knows the name."""
+    raised_in = [frame for frame, _ in walk_tb(error.__traceback__)] if error else []
+    if raised_in and str(raised_in[-1].f_locals.get("name")).lower() == "device-token":
+        return described(InvalidToken(TOKEN_RULE))[0]
+    return problem(400, "bad_request", "this request can't be understood")
 
 
 class Server(HTTPServer):
@@ -78,7 +110,7 @@ class Server(HTTPServer):
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         if self.app.full():
             # Written at once or not at all: there is nothing to wait for.
-            stream.write(TOO_MANY_CONNECTIONS)
+            stream.write(parting(*described(FULL)))
             stream.close()
             return
         super().handle_stream(Stream(stream.socket, self.max_buffer_size, self.read_chunk_size), address)

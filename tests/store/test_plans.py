@@ -44,6 +44,7 @@ QUERIES = {
         ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),
     "enrolment over time": (summarising.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
+    "winners": (summarising.WINNERS, (1,), ["status_change USING INDEX"]),
     "one experiment": (cataloguing.EXPERIMENT, ("color",), ["experiment USING INDEX"]),
     "devices to audit": (auditing.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "assignments to audit": (auditing.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
