@@ -93,6 +93,7 @@ FULL = Plan(
     full=True,
 )
 SOAK_SECONDS = 600
+EVENTS, EVENTS_GOAL = 20, 10
 MILLION = 1_000_000
 
 RATE_GOALS = {("known", 32): 1.9, ("new", 32): 1.35, ("new", 64): 1.45, ("mixed", 32): 1.65}
@@ -222,6 +223,26 @@ def memory(plan: Plan, say: Say) -> Iterator[Result]:
             yield Result("memory after a million known devices", resident, "MB", "<= 150", resident <= 150)
 
 
+def events(plan: Plan, say: Say) -> Iterator[Result]:
+    """Thousands of events per second, 20 in each request, alone and while 16 more connections enrol; one process."""
+    with folder() as path, ExitStack() as running:
+        database = path / "abtest.db"
+        create(database, metrics=("conversion:purchase", "amount:purchase"))
+        server = running.enter_context(product(database))
+        running.enter_context(checked(server))
+        load(server, "known", 32, 2)
+        for enrolling in (False, True):
+            name = "events in requests of 20, 32 connections" + (f", while {ENROLLING} enrol" if enrolling else "")
+            say(name)
+            beside = [start(server, "new", ENROLLING, plan.seconds)] if enrolling else []
+            told = finish(start(server, "events", 32, plan.seconds))
+            enrolled = sum(finish(each).rate for each in beside)
+            rate, note = EVENTS * told.rate / 1000, f"p99 {told.p99:.1f} ms"
+            note += f"; beside them {enrolled:,.0f} new devices/s" if enrolling else ""
+            goal = (f">= {EVENTS_GOAL}", rate >= EVENTS_GOAL) if enrolling else (None, None)
+            yield Result(name, rate, "k/s", *goal, note)
+
+
 def soak(plan: Plan, say: Say) -> Iterator[Result]:
     """Ten minutes of known and new devices, 16 connections each, with the worker: memory and log stay bounded."""
     if not plan.full:
@@ -258,6 +279,7 @@ CASES = (
     sizes,
     ten_million,
     memory,
+    events,
     soak,
 )
 

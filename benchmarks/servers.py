@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,10 +59,11 @@ def abtest(database: Path, *arguments: str) -> str:
     return subprocess.run(line, check=True, capture_output=True, text=True).stdout
 
 
-def create(database: Path, experiments: int = 2) -> None:
-    """A database with so many experiments, alternately like the two demo ones."""
+def create(database: Path, experiments: int = 2, metrics: Sequence[str] = ()) -> None:
+    """A database with so many experiments, alternately like the two demo ones, each judged by these metrics."""
     for number in range(experiments):
         options = [word for variant in VARIANTS[number % 2] for word in ("--variant", variant)]
+        options += [word for metric in metrics for word in ("--metric", metric)]
         abtest(database, "experiments", "add", f"experiment-{number}", *options)
 
 
