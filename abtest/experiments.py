@@ -175,9 +175,6 @@ def parse_toml(text: str) -> list[NewExperiment]:
         wanted = msgspec.convert(table, _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InvalidExperiment(str(error)) from None
-    repeated = [key for key, count in Counter(each.key for each in wanted.experiments).items() if count > 1]
-    if repeated:
-        raise InvalidExperiment(f"experiments: the key {repeated[0]!r} is given twice")
     if not wanted.experiments:
         raise InvalidExperiment("experiments: there is none in it; each begins with [[experiments]]")
     keys = Counter(experiment.key for experiment in wanted.experiments)

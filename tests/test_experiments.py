@@ -163,12 +163,6 @@ def test_the_demo_experiments_are_sound() -> None:
     assert [new.checked().key for new in DEMO] == ["button_color", "price"]
 
 
-def test_a_key_that_a_file_has_twice_is_the_fault_of_the_file() -> None:
-    one = '[[experiments]]\nkey = "a"\nvariants = [{ value = "x", weight = 1 }, { value = "y", weight = 1 }]\n'
-    with pytest.raises(InvalidExperiment, match="the key 'a' is given twice"):
-        parse_toml(one + one)
-
-
 @pytest.mark.parametrize("text", ["\u0663", " 1", "1 ", "1\n", "\uff11"])
 def test_a_weight_is_plain_digits(text: str) -> None:
     with pytest.raises(InvalidExperiment, match="must be a decimal number"):
