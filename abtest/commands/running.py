@@ -100,8 +100,6 @@ def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
     abtest worker --interval 5
     abtest worker --once
     """
-    if as_json and not once:
-        raise click.UsageError("--json is for --once: a worker that goes on prints nothing")
     if once:
         folded = with_store(database, stats_worker.tick)
         if as_json:
