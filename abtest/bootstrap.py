@@ -38,6 +38,8 @@ def database_path(database: str) -> Path:
         raise InvalidSetting("database: this version keeps everything in SQLite; use sqlite:///PATH")
     if scheme != "sqlite" or not separator or not name or name == ":memory:":
         raise InvalidSetting("database: must look like sqlite:///abtest.db, or sqlite:////var/lib/abtest.db")
+    if Path(name).is_dir():
+        raise InvalidSetting(f"database: {name} is a folder; name a file in it")
     return Path(name)
 
 
