@@ -17,7 +17,10 @@ def db() -> None:
 @as_json
 @click.pass_obj
 def migrate(database: str, as_json: bool) -> None:
-    """Bring an older database to the schema of this program; create a missing one."""
+    """Bring an older database to the schema of this program.
+
+    A missing one is created.
+    """
     schema = asyncio.run(bootstrap.migrate(database))
     if as_json:
         print_json({"schema": schema})

@@ -85,7 +85,9 @@ def add(
 @as_json
 @click.pass_obj
 def load(database: str, file: Path, as_json: bool) -> None:
-    """Add what a TOML file describes: all of it, or nothing when something is wrong.
+    """Add what a TOML file describes.
+
+    All of it, or nothing when something is wrong.
 
     \b
     [[experiments]]
@@ -131,7 +133,7 @@ def list_(database: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def show(database: str, key: str, as_json: bool) -> None:
-    """Show one experiment: its variants, phases and what it is judged by."""
+    """Show the variants and phases of one experiment."""
     _print(with_store(database, lambda store: ExperimentService(store).one(key)), as_json)
 
 

@@ -11,7 +11,10 @@ from abtest.reports import Report, ReportService
 @as_json
 @click.pass_obj
 def stats(database: str, as_json: bool) -> None:
-    """Show how the devices are distributed, as the stats worker counted them last."""
+    """Show how the devices are distributed.
+
+    As the stats worker counted them last.
+    """
     report = with_store(database, lambda store: ReportService(store).report())
     if as_json:
         print_json(report.figures)

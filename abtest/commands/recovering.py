@@ -21,7 +21,7 @@ BATCH = 500
 @as_json
 @click.pass_obj
 def backup(database: str, file: Path, as_json: bool) -> None:
-    """Write a consistent, checked copy of the database to FILE, while everything runs.
+    """Write a checked copy of the database while everything runs.
 
     \b
     abtest backup abtest-monday.db

@@ -15,8 +15,9 @@ NOT_SAFE = "lift, p and chance to beat are for somebody who looks exactly once; 
 @as_json
 @click.pass_obj
 def results(database: str, key: str, as_json: bool) -> None:
-    """Tell whether an experiment works: the verdict, each metric, and whether the figures can be trusted.
+    """Tell whether an experiment works, and what that rests on.
 
+    The verdict, each metric, and whether the figures can be trusted.
     As of the stats worker's last tick; bring it up to date with `abtest worker --once`.
 
     \b

@@ -68,7 +68,9 @@ def up(database: str, /, interval: float, **options: Any) -> None:
 @limits
 @click.pass_obj
 def serve(database: str, /, interval: float, **options: Any) -> None:
-    """Start the server alone; the statistics need `abtest worker` beside it.
+    """Start the server alone.
+
+    The statistics need `abtest worker` beside it.
 
     \b
     abtest serve --port 9000 --processes 2
@@ -92,9 +94,10 @@ def serve(database: str, /, interval: float, **options: Any) -> None:
 @as_json
 @click.pass_obj
 def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
-    """Start the stats worker alone: it keeps the summary that the pages show.
+    """Start the stats worker alone.
 
-    Several may run; one works, the others wait for its end. --json is for --once.
+    It keeps the summary that the pages show. Several may run; one works, the others wait for its end. --json is for
+    --once.
 
     \b
     abtest worker --interval 5

@@ -22,7 +22,10 @@ CHECKS = (
 @as_json
 @click.pass_obj
 def verify(database: str, as_json: bool) -> None:
-    """Recompute every promise from the raw rows; exit 1 and say what broke."""
+    """Recompute every promise from the raw rows.
+
+    Exit code 1 when one is broken; what broke is said.
+    """
 
     async def run(store: Store) -> Verified:
         with click.progressbar(length=1, label="verifying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
@@ -47,7 +50,9 @@ def verify(database: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def why(database: str, token: str, as_json: bool) -> None:
-    """Tell what a device has, and why: where it was drawn, or what kept it out.
+    """Tell what a device has, and why.
+
+    Where it was drawn, or what kept it out.
 
     \b
     abtest why my-phone
