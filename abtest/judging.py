@@ -19,7 +19,7 @@ from abtest.store.base import DayFigures, Measured, MetricFigures
 MOST_LOOKS = 60
 FEWEST_DEVICES = 2
 OUTERMOST = 0.01
-"""The part of the events, at either end of time, on which no day is counted: some devices' clocks are wrong."""
+"""The part of the devices, at either end of time, on which no day is counted: some devices' clocks are wrong."""
 
 
 def judged(measured: Measured, now: int) -> ExperimentResults:
@@ -46,13 +46,15 @@ def judged(measured: Measured, now: int) -> ExperimentResults:
 
 
 def observed_days(happened: Sequence[tuple[int, int]]) -> int:
-    """How many days lie between the first and the last event, both included, without the outermost hundredths.
+    """How many days lie between the first and the last device with an event, both included, without the outermost
+    hundredths.
 
-    `happened`: days ascending, with the events that happened on them.
+    `happened`: days ascending, with the devices whose first event happened on them: however much one device tells, it
+    counts once.
     """
-    whole, passed, first = sum(events for _, events in happened), 0, None
-    for day, events in happened:
-        passed += events
+    whole, passed, first = sum(devices for _, devices in happened), 0, None
+    for day, devices in happened:
+        passed += devices
         if first is None and passed > OUTERMOST * whole:
             first = day
         if first is not None and passed >= (1 - OUTERMOST) * whole:

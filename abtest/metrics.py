@@ -59,8 +59,8 @@ Cell = tuple[int, int, int, int]
 class Tally:
     """Adds up events, which come in the order in which they were stored.
 
-    `cells`: what they add. `happened`: (metric, day) -> events that happened on it. `totals`: (metric, device) -> the
-    device's total after them.
+    `cells`: what they add. `happened`: (metric, day) -> devices whose first event happened on it. `totals`: (metric,
+    device) -> the device's total after them.
     """
 
     def __init__(self, metrics: Mapping[int, Metric]) -> None:
@@ -76,8 +76,9 @@ class Tally:
             return
         received = event.received_at
         sums = self.cells[metric_id, event.phase, event.variant, received // clock.DAY]
-        self.happened[metric_id, happened // clock.DAY] += 1
         old = self.totals.get((metric_id, event.device), before)
+        if old is None:
+            self.happened[metric_id, happened // clock.DAY] += 1
         new = (old or 0) + (event.amount or 0) if metric.kind == "amount" else 1
         self.totals[metric_id, event.device] = new
         sums.converters += old is None

@@ -79,9 +79,9 @@ class Recount:
                     yield f"{where}: {name} is {getattr(stored, name)}, the events say {getattr(counted, name)}"
             if counted.events and not stored.first_at <= counted.first_at <= counted.last_at <= stored.last_at:
                 yield f"{where}: its events lie outside of its first and last time"
-        for (metric, day), events, kept in differences(self._tally.happened, self._ledger.happened):
+        for (metric, day), devices, kept in differences(self._tally.happened, self._ledger.happened):
             where = f"summary: {self._metric(metric)}, {named_day(day)}"
-            yield f"{where}: {kept} events happened, the events say {events}"
+            yield f"{where}: {kept} devices had their first event, the events say {devices}"
         for (phase, variant, day), exposed, kept in differences(self._exposed, self._ledger.exposed):
             where = f"summary: phase {phase}, variant {variant}, {named_day(day)}"
             yield f"{where}: {kept} exposed, the events say {exposed}"

@@ -92,8 +92,8 @@ class Health(Struct, frozen=True):
 class ExperimentResults(Struct, frozen=True):
     """`GET /api/v1/experiments/{key}/results`. `verdict` is that of the primary metric, None without a metric.
 
-    `days`: those on which the events of the primary metric happened, from the first to the last but for the outermost
-    hundredths. `as_of`, `age_seconds`: when the worker wrote it; None before it did.
+    `days`: those on which devices had their first event of the primary metric, from the first to the last but for the
+    outermost hundredths. `as_of`, `age_seconds`: when the worker wrote it; None before it did.
     """
 
     key: str

@@ -67,7 +67,7 @@ DAMAGES = {
     "UPDATE summary_metric SET squares = '1' WHERE metric_id = 2": "squares is 1, the events say",
     "UPDATE summary_metric SET total = 'x' WHERE metric_id = 2": "total is 0, the events say",
     "UPDATE summary_metric SET first_at = 9": "its events lie outside of its first and last time",
-    "UPDATE summary_happened SET events = 7": "7 events happened, the events say",
+    "UPDATE summary_happened SET devices = 7": "7 devices had their first event, the events say",
     "UPDATE metric_device SET total = 3 WHERE device_id = 10": "device 10, amount:purchase of color: its total is 3",
     "DELETE FROM metric_device WHERE device_id = 10": "device 10, amount:purchase of color: its total is 0",
     "DELETE FROM exposed WHERE device_id = 9": "device 9: its exposure to experiment 1 is not kept",

@@ -30,8 +30,12 @@ class Devices:
     """Fake devices: each thread keeps one connection open, as apps behind a proxy do."""
 
     def __init__(self, url: str, behaviour: Behaviour | None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isascii()
+        except ValueError:  # a port that is none, half of an IPv6 address
+            fits = False
+        if not fits:
             raise InvalidSetting("url: must look like http://127.0.0.1:8080")
         self._parts = parts
         self._behaviour = behaviour

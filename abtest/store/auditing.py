@@ -56,7 +56,7 @@ SELECT metric_id, phase_id, variant_id, day,
 FROM summary_metric
 """
 
-HAPPENED = "SELECT metric_id, day, events FROM summary_happened"
+HAPPENED = "SELECT metric_id, day, devices FROM summary_happened"
 
 EXPOSED_PER_DAY = "SELECT phase_id, variant_id, day, exposed FROM summary_day"
 
@@ -141,7 +141,7 @@ def event_ledger(connection: Raw) -> EventLedger:
         },
         exposure_watermark=exposure_watermark,
         cells={tuple(row[:4]): _sums(*row[4:]) for row in connection.execute(CELLS)},
-        happened={(metric, day): events for metric, day, events in connection.execute(HAPPENED)},
+        happened={(metric, day): devices for metric, day, devices in connection.execute(HAPPENED)},
         exposed={
             (phase, variant, day): exposed for phase, variant, day, exposed in connection.execute(EXPOSED_PER_DAY)
         },

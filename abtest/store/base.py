@@ -150,8 +150,8 @@ class MetricFigures(Struct, frozen=True):
 class Measured(Struct, frozen=True):
     """All that the worker counted of an experiment, days since 1970-01-01 UTC ascending.
 
-    `metrics`: the figures of each of its metrics; `happened`: of each, the days on which its events happened, as the
-    devices say, and how many. `duplicate_events`, `unknown_device_events`: of all experiments.
+    `metrics`: the figures of each of its metrics; `happened`: of each, the days on which devices had their first
+    event, as they say, and how many. `duplicate_events`, `unknown_device_events`: of all experiments.
     """
 
     experiment: Experiment

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from abtest import allocation
 from abtest.errors import Conflict, UnknownExperiment
-from abtest.models import Change, Experiment, Metric, NewExperiment, Phase, Status, parse_metrics
+from abtest.models import KEY, Change, Experiment, Metric, NewExperiment, Phase, Status, parse_metrics
 from abtest.store import weights as weight_column
 from abtest.store.driver import Raw
 from abtest.store.enrolling import LAST_DEVICE
@@ -72,7 +72,7 @@ def experiments(connection: Raw) -> list[Experiment]:
 
 def experiment(connection: Raw, key: str) -> Experiment:
     """The experiment with this key. Raises UnknownExperiment."""
-    row = connection.execute(EXPERIMENT, (key,)).fetchone()
+    row = connection.execute(EXPERIMENT, (key,)).fetchone() if KEY.fullmatch(key) else None
     if row is None:
         raise UnknownExperiment(f"there is no experiment {key!r}")
     return _experiment(connection, *row)

@@ -72,8 +72,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 ADD_HAPPENED = """
-INSERT INTO summary_happened (metric_id, day, events) VALUES (?, ?, ?)
-ON CONFLICT (metric_id, day) DO UPDATE SET events = events + excluded.events
+INSERT INTO summary_happened (metric_id, day, devices) VALUES (?, ?, ?)
+ON CONFLICT (metric_id, day) DO UPDATE SET devices = devices + excluded.devices
 """
 
 MOVE_METRICS = "UPDATE metric SET watermark = ? WHERE watermark = ? AND place IS NOT NULL"
@@ -105,7 +105,7 @@ CROSS JOIN variant ON variant.id = summary_metric.variant_id
 WHERE metric_id = ? ORDER BY day
 """
 
-HAPPENED = "SELECT day, events FROM summary_happened WHERE metric_id = ? ORDER BY day"
+HAPPENED = "SELECT day, devices FROM summary_happened WHERE metric_id = ? ORDER BY day"
 
 METRIC_IDS = "SELECT id FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place"
 
@@ -211,7 +211,7 @@ def _add(connection: Raw, tally: Tally, sign: int) -> None:
     for cell, more in tally.cells.items():
         found = connection.execute(SUMS, cell).fetchone()
         connection.execute(SET_SUMS, (*cell, *_row(Sums(*map(int, found)) if found else None, more, sign)))
-    connection.executemany(ADD_HAPPENED, [(*key, sign * events) for key, events in tally.happened.items()])
+    connection.executemany(ADD_HAPPENED, [(*key, sign * devices) for key, devices in tally.happened.items()])
 
 
 def _row(before: Sums | None, more: Sums, sign: int) -> tuple[int | str, ...]:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 
 from abtest import clock
 from abtest.errors import StorageError, UnknownExperiment
+from abtest.models import KEY
 from abtest.store import cataloguing, measuring
 from abtest.store.base import Folded, Summary
 from abtest.store.driver import Raw
@@ -160,7 +161,7 @@ def per_hour(connection: Raw, experiment_id: int) -> list[tuple[int, int]]:
 
 def result(connection: Raw, key: str) -> str | None:
     """What the worker concluded of an experiment. Raises UnknownExperiment."""
-    found = connection.execute(RESULT, (key,)).fetchone()
+    found = connection.execute(RESULT, (key,)).fetchone() if KEY.fullmatch(key) else None
     if found is None:
         raise UnknownExperiment("there is no experiment with this key")
     (document,) = found
