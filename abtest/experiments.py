@@ -2,7 +2,7 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.models import (
     Change,
     Experiment,
+    Metric,
     NewExperiment,
     Status,
     Variant,
@@ -67,9 +68,11 @@ class ExperimentService:
                 return experiment
         raise UnknownExperiment(f"there is no experiment {key!r}")
 
-    async def add(self, new: Sequence[NewExperiment]) -> list[Experiment]:
-        """Create all of these or none."""
-        return await self._store.add([experiment.checked() for experiment in new], clock.now())
+    async def add(
+        self, new: Sequence[NewExperiment], metrics: Mapping[str, tuple[Metric, ...]] | None = None
+    ) -> list[Experiment]:
+        """Create all of these and judge those that are there, by key, by these metrics; all of it or nothing."""
+        return await self._store.add([experiment.checked() for experiment in new], clock.now(), metrics or {})
 
     async def start(self, key: str) -> Experiment:
         """Let a draft take devices."""
@@ -164,24 +167,32 @@ class _Experiment(Struct, forbid_unknown_fields=True):
 
 
 class _File(Struct, forbid_unknown_fields=True):
-    experiments: list[_Experiment]
+    experiments: list[_Experiment] = []
+    metrics: dict[str, list[str]] = {}
 
 
-def parse_toml(text: str) -> list[NewExperiment]:
-    """The experiments that a TOML file describes. Raises InvalidExperiment that says what is wrong, and where."""
+class Described(Struct, frozen=True):
+    """What a TOML file asks for: experiments to add, and by which metrics those that are there are judged, by key."""
+
+    experiments: tuple[NewExperiment, ...]
+    metrics: dict[str, tuple[Metric, ...]]
+
+
+def parse_toml(text: str) -> Described:
+    """What a TOML file describes. Raises InvalidExperiment that says what is wrong, and where."""
     try:
         # Decimals from their text: a float would already have lost what was written.
         table: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)
         wanted = msgspec.convert(table, _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InvalidExperiment(str(error)) from None
-    if not wanted.experiments:
+    if not wanted.experiments and not wanted.metrics:
         raise InvalidExperiment("experiments: there is none in it; each begins with [[experiments]]")
     keys = Counter(experiment.key for experiment in wanted.experiments)
     repeated = [key for key, count in keys.items() if count > 1]
     if repeated:
         raise InvalidExperiment(f"key: {repeated[0]!r} is given to {keys[repeated[0]]} experiments")
-    return [
+    added = tuple(
         NewExperiment(
             key=experiment.key,
             description=experiment.description,
@@ -197,4 +208,12 @@ def parse_toml(text: str) -> list[NewExperiment]:
             planned=experiment.planned,
         ).checked()
         for experiment in wanted.experiments
-    ]
+    )
+    return Described(added, {key: _metrics(key, texts) for key, texts in wanted.metrics.items()})
+
+
+def _metrics(key: str, texts: Sequence[str]) -> tuple[Metric, ...]:
+    try:
+        return parse_metrics(texts)
+    except InvalidExperiment as error:
+        raise InvalidExperiment(f"metrics of {key}: {error}") from None

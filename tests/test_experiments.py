@@ -133,7 +133,7 @@ variants = [{ value = "1", weight = 1 }, { value = "2", weight = 1 }]
 
 
 def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
-    color, price = parse_toml(TOML)
+    color, price = parse_toml(TOML).experiments
     assert [variant.weight for variant in color.variants] == [Decimal("33.3333"), Decimal("66.6667"), Decimal(0)]
     assert (color.description, color.metrics, color.draft) == ("which?", ("conversion:purchase",), False)
     assert (price.key, price.draft) == ("price", True)
@@ -167,3 +167,22 @@ def test_the_demo_experiments_are_sound() -> None:
 def test_a_weight_is_plain_digits(text: str) -> None:
     with pytest.raises(InvalidExperiment, match="must be a decimal number"):
         parse_weight(text)
+
+
+async def test_a_file_sets_the_metrics_of_what_is_there_or_changes_nothing(tmp_path: Path) -> None:
+    new = '[[experiments]]\nkey = "new"\nvariants = [{ value = "x", weight = 1 }, { value = "y", weight = 1 }]\n'
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await service.add([experiment("color", "1", "1")])
+        wrong = parse_toml(new + '[metrics]\ncolor = ["conversion:purchase"]\nnothing = []\n')
+        with pytest.raises(UnknownExperiment, match="nothing"):
+            await service.add(wrong.experiments, wrong.metrics)
+        assert [(each.key, each.metrics) for each in await service.all()] == [("color", ())]
+        right = parse_toml(new + '[metrics]\ncolor = ["conversion:purchase"]\n')
+        await service.add(right.experiments, right.metrics)
+        assert [(each.key, [*map(str, each.metrics)]) for each in await service.all()] == [
+            ("color", ["conversion:purchase"]),
+            ("new", []),
+        ]
+    with pytest.raises(InvalidExperiment, match="metrics of color: metric 1"):
+        parse_toml('[metrics]\ncolor = ["purchase"]\n')

@@ -95,6 +95,12 @@ def load(database: str, file: Path, as_json: bool) -> None:
     description = "does the colour change conversion?"
     metrics = ["conversion:purchase"]
     variants = [{ value = "#FF0000", weight = 50 }, { value = "#00FF00", weight = 50 }]
+
+    A table [metrics] sets what experiments that are there already are judged by.
+
+    \b
+    [metrics]
+    price = ["amount:purchase", "conversion:refund/14d"]
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -104,12 +110,15 @@ def load(database: str, file: Path, as_json: bool) -> None:
         new = parse_toml(text)
     except InvalidExperiment as error:
         raise InvalidExperiment(f"{file}: {error}") from None
-    added = with_store(database, lambda store: ExperimentService(store).add(new))
+    loaded = with_store(database, lambda store: ExperimentService(store).add(new.experiments, new.metrics))
     if as_json:
-        print_json([described(experiment) for experiment in added])
+        print_json([described(experiment) for experiment in loaded])
         return
-    for experiment in added:
-        click.echo(f"added {experiment.key}, {experiment.status}")
+    for experiment in loaded:
+        if experiment.key in new.metrics:
+            click.echo(f"{experiment.key} is judged by {', '.join(map(str, experiment.metrics)) or 'nothing'}")
+        else:
+            click.echo(f"added {experiment.key}, {experiment.status}")
 
 
 @experiments.command("list")

@@ -11,6 +11,8 @@ from abtest.errors import StorageError
 from abtest.metrics import Cell, Occurrence, Sums
 from abtest.models import Change, Event, Experiment, Metric, NewExperiment
 
+NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
+
 
 class Enrolment(Struct, frozen=True):
     """The stored answers of some devices.
@@ -53,8 +55,17 @@ class ExperimentStore(Protocol):
         """Every experiment, in the order of creation."""
         ...
 
-    async def add(self, experiments: Sequence[NewExperiment], now: int) -> list[Experiment]:
-        """Create all of these or none. Raises Conflict when a key is taken."""
+    async def add(
+        self,
+        experiments: Sequence[NewExperiment],
+        now: int,
+        metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
+    ) -> list[Experiment]:
+        """Create all of these, and judge those that are there, by key, by these metrics; all of it or nothing.
+
+        Those that were created or changed. Raises Conflict when a key is taken, UnknownExperiment when one is not
+        there.
+        """
         ...
 
     async def change(self, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:

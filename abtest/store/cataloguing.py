@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from abtest import allocation
@@ -78,8 +78,10 @@ def experiment(connection: Raw, key: str) -> Experiment:
     return _experiment(connection, *row)
 
 
-def add(connection: Raw, new: Sequence[NewExperiment], now: int) -> list[Experiment]:
-    """Create all of these. Raises Conflict when a key is taken."""
+def add(
+    connection: Raw, new: Sequence[NewExperiment], now: int, metrics: Mapping[str, tuple[Metric, ...]]
+) -> list[Experiment]:
+    """Create all of these, and judge others by these metrics. Raises Conflict or UnknownExperiment."""
     (last_device,) = connection.execute(LAST_DEVICE).fetchone()
     for wanted in new:
         if connection.execute(EXPERIMENT, (wanted.key,)).fetchone():
@@ -107,7 +109,9 @@ def add(connection: Raw, new: Sequence[NewExperiment], now: int) -> list[Experim
         _set_metrics(connection, experiment_id, parse_metrics(wanted.metrics))
         connection.execute(ADD_STATUS_CHANGE, (experiment_id, status, None, now, last_device, last_event(connection)))
     connection.execute(RAISE_CONFIG_VERSION)
-    return [experiment(connection, wanted.key) for wanted in new]
+    for key, judged_by in metrics.items():
+        change(connection, key, lambda _, judged_by=judged_by: Change(metrics=judged_by), now)  # type: ignore[misc]  # mypy knows no default of a lambda
+    return [experiment(connection, key) for key in (*(wanted.key for wanted in new), *metrics)]
 
 
 def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:

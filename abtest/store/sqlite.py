@@ -1,12 +1,13 @@
 """The store in one SQLite file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from abtest.errors import StorageError, Unavailable
-from abtest.models import Change, Event, Experiment, NewExperiment
+from abtest.models import Change, Event, Experiment, Metric, NewExperiment
 from abtest.store import auditing, backup, cataloguing, enrolling, erasing, events, measuring, summarising
 from abtest.store.base import (
+    NO_METRICS,
     Chunk,
     Condition,
     DeviceRecord,
@@ -79,9 +80,14 @@ class SQLiteStore:
         """See ExperimentStore.experiments."""
         return await self._database.read(cataloguing.experiments)
 
-    async def add(self, experiments: Sequence[NewExperiment], now: int) -> list[Experiment]:
+    async def add(
+        self,
+        experiments: Sequence[NewExperiment],
+        now: int,
+        metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
+    ) -> list[Experiment]:
         """See ExperimentStore.add."""
-        return await self._database.write(cataloguing.add, experiments, now)
+        return await self._database.write(cataloguing.add, experiments, now, metrics)
 
     async def change(self, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:
         """See ExperimentStore.change."""
