@@ -6,13 +6,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from abtest import clock, worker
+from abtest.commands import abtest
 from abtest.judging import judged, observed_days
 from abtest.models import Change, Event, NewExperiment, Status, parse_metrics
-from abtest.results import ExperimentResults, ResultService, table
+from abtest.results import ExperimentResults, ResultService, encoded, table
 from abtest.store.sqlite import SQLiteStore
 from tests.scenes import experiment, opened, tokens
 
@@ -219,3 +221,15 @@ def test_days_are_counted_from_the_first_to_the_last_but_for_the_outermost(days:
 
 def test_a_few_wrong_clocks_open_no_gate() -> None:
     assert observed_days([(1, 1), (90, 500), (91, 500), (400, 2)]) == 2
+
+
+def test_exposures_of_every_device_are_told_as_such(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with opened(tmp_path / "abtest.db") as store:
+            await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+            await live(store, "a", 100, {"color-0": 10, "color-1": 20})
+            await store.conclude([(1, encoded(await results(store)))])
+
+    asyncio.run(scene())
+    done = CliRunner().invoke(abtest, ["--database", f"sqlite:///{tmp_path}/abtest.db", "results", "color"])
+    assert "exposure: no variant loses more devices than another" in done.output

@@ -99,7 +99,7 @@ def _print_health(found: ExperimentResults) -> None:
     click.echo("\nhealth")
     if not health.exact:
         click.echo("  counts of devices are not where they must be: run abtest verify")
-    if health.exposure.p is None:
+    if sum(health.exposure.missing) == found.devices:
         click.echo("  no exposure was reported, so it can't be told whether devices lose the variant on the way")
     elif health.exposure.worst is None:
         click.echo("  exposure: no variant loses more devices than another")
