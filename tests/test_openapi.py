@@ -55,6 +55,12 @@ def test_the_specification_and_the_routes_agree(specification: dict[str, Any]) -
     assert described == served()
 
 
+def test_what_answers_get_answers_head() -> None:
+    assert {path for path, method in served() if method == "get"} == {
+        path for path, method in served() if method == "head"
+    }
+
+
 def test_every_operation_is_explained(specification: dict[str, Any]) -> None:
     for path, operations in specification["paths"].items():
         for method in operations.keys() & METHODS:

@@ -35,6 +35,7 @@ PAGES = [
     "/nothing",
     "/experiments/nothing",
 ]
+STREAMS = ["/simulate/run?devices=3", "/simulate/run?devices=x"]
 SPACE = "\N{NO-BREAK SPACE}"
 VOID = {"meta", "link", "input", "br"}
 
@@ -263,14 +264,13 @@ async def test_every_page_is_guarded_and_well_formed(client: Client, store: SQLi
     assert re.findall(r"<script(?! src=)", html) == []
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/experiments/price", "/plan", "/demo", "/docs", "/openapi.yaml", "/static/abtest.css"]
-)
+@pytest.mark.parametrize("path", [*PAGES, "/openapi.yaml", "/static/abtest.css", "/simulate?devices=3", *STREAMS])
 async def test_head_answers_as_get_without_the_body(client: Client, store: SQLiteStore, path: str) -> None:
     await demo(store)
     head, got = await client.fetch(path, method="HEAD"), await client.fetch(path)
-    assert (head.code, head.body) == (200, b"")
+    assert (head.code, head.body) == (got.code, b"")
     assert head.headers["Content-Type"] == got.headers["Content-Type"]
+    assert head.headers["Cache-Control"] == got.headers["Cache-Control"]
 
 
 async def test_all_that_the_pages_refer_to_is_there(client: Client, store: SQLiteStore) -> None:

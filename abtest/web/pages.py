@@ -95,6 +95,8 @@ class Simulate(Simulation, PageHandler):
         else:
             self._show(devices=DEFAULT_DEVICES)
 
+    head = get
+
     async def _run(self) -> None:
         last: Simulated | None = None
         try:
@@ -127,10 +129,18 @@ class SimulateRun(Simulation):
     """The same as server-sent events: `progress`, then `result` with the tables, or `failed` with the problem."""
 
     async def get(self) -> None:
+        await self.while_connected(self._run(*self._asked()))
+
+    async def head(self) -> None:
+        """The headers alone: without events there is nothing to draw devices for."""
+        self._asked()
+        await self.flush()
+
+    def _asked(self) -> tuple[int, PlannedEffect | None]:
         devices, planned = asked_devices(self), asked_effect(self)
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
-        await self.while_connected(self._run(devices, planned))
+        return devices, planned
 
     async def _run(self, devices: int, planned: PlannedEffect | None) -> None:
         try:
@@ -183,6 +193,8 @@ class Why(PageHandler):
 
     def get(self) -> None:
         self._show()
+
+    head = get
 
     async def post(self) -> None:
         self.check_xsrf_cookie()
