@@ -346,9 +346,27 @@ async def test_the_planner_keeps_what_was_entered_and_runs_none_of_it(client: Cl
     assert 'value="effect" checked' in shown
 
 
-@pytest.mark.parametrize("path", ["/static/", "/static/nothing.css", "/static/../app.py", "/static/%2e%2e/app.py"])
-async def test_nothing_but_the_static_files_is_served_there(client: Client, path: str) -> None:
-    assert (await client.fetch(path)).code in {403, 404}
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "nothing.css",
+        "../app.py",
+        "%2e%2e/app.py",
+        "%2e%2e/static/abtest.css",
+        "swagger-ui",
+        "swagger-ui/",
+        "abtest.css/",
+        "/abtest.css",
+        "swagger-ui//swagger-ui.css",
+        "%2fetc/passwd",
+        "%00",
+        "x" * 300,
+    ],
+)
+async def test_what_is_not_a_static_file_is_not_there(client: Client, path: str) -> None:
+    answer = await client.fetch(f"/static/{path}")
+    assert (answer.code, b"not_found" in answer.body) == (404, True)
 
 
 def test_numbers_and_times_read_as_people_write_them() -> None:

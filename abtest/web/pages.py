@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import aclosing, suppress
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -254,8 +255,20 @@ class Specification(Handler):
 class Static(StaticFileHandler, PageHandler):
     """Style, scripts and the vendored API reference."""
 
+    async def get(self, path: str, include_body: bool = True) -> None:
+        # Tornado would answer 403 outside of the folder, and take a path with a slash too many for one without.
+        if path not in static_files():
+            raise HTTPError(HTTPStatus.NOT_FOUND)
+        await super().get(path, include_body)
+
     def set_extra_headers(self, path: str) -> None:
         self.set_header("Cache-Control", "no-cache")
+
+
+@cache
+def static_files() -> frozenset[str]:
+    """The paths that there are under /static/."""
+    return frozenset(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file())
 
 
 def asked_devices(handler: Handler) -> int:
