@@ -275,7 +275,7 @@ def asked_devices(handler: Handler) -> int:
     """The number of devices in the query. Raises InvalidSetting, or HTTPError when another site's page asks."""
     if handler.request.headers.get("Sec-Fetch-Site") in CROSS_SITE:
         raise HTTPError(HTTPStatus.FORBIDDEN)
-    text = handler.get_query_argument("devices")
+    text = handler.get_query_argument("devices", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST_DEVICES):
         raise InvalidSetting(f"devices: a whole number from 1 to {MOST_DEVICES:,}")
     return int(text)
