@@ -415,7 +415,7 @@ def _reason(experiment: ExperimentRecord, device: int, assignment: AssignmentRec
         if assignment.position is None:
             return Reason(experiment.key, value, f"the winner, since the experiment was finished then{suffix}")
         phase = next((phase.number for phase in experiment.phases if phase.id == assignment.phase_id), None)
-        reason = f"drawn at position {assignment.position} of phase {phase}{suffix}"
+        reason = f"drawn at position {assignment.position} (counted from 0) of phase {phase}{suffix}"
         return Reason(experiment.key, value, reason, phase, assignment.position)
     if device <= experiment.created_after_device or status is None:
         return Reason(experiment.key, None, "first seen before the experiment was created")

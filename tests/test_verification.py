@@ -188,7 +188,10 @@ async def test_why_tells_what_let_a_device_in_and_what_kept_it_out(tmp_path: Pat
         }
     assert reasons == {
         "early": ["first seen before the experiment was created"] * 2,
-        "late": ["drawn at position 0 of phase 1", "the experiment was a draft when the device was first seen"],
+        "late": [
+            "drawn at position 0 (counted from 0) of phase 1",
+            "the experiment was a draft when the device was first seen",
+        ],
         "last": [
             "the winner, since the experiment was finished then",
             "the experiment was a draft when the device was first seen",
