@@ -162,6 +162,13 @@ def flaky() -> Iterator[str]:
         server.shutdown()
 
 
+def test_one_device_is_one_device(tmp_path: Path) -> None:
+    with flaky() as url:
+        seeded = run(tmp_path / "abtest.db", "seed", "1", "--url", url, "--events", "--rate", "100%")
+    assert seeded.stdout.startswith("1 device asked in ")
+    assert "0 events accepted, 2 duplicates; 1 device bought\n" in seeded.stdout
+
+
 def test_events_that_got_no_answer_are_sent_again_as_they_were(tmp_path: Path) -> None:
     with flaky() as url:
         seeded = run(tmp_path / "abtest.db", "seed", "1", "--url", url, "--events", "--rate", "100%", "--json")

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from abtest.commands.behaving import Behaviour, Sending
-from abtest.commands.options import print_table, say
+from abtest.commands.options import counted, print_table, say
 from abtest.errors import InvalidSetting
 from abtest.planning import signed
 from abtest.tracking import Accepted
@@ -133,7 +133,7 @@ class Devices:
 
     def print(self, seconds: float) -> None:
         """What happened, as text."""
-        click.echo(f"{self.asked:,} devices asked in {seconds:.1f} s, {self.asked / seconds:,.0f} per second")
+        click.echo(f"{counted(self.asked, 'device')} asked in {seconds:.1f} s, {self.asked / seconds:,.0f} per second")
         if self._behaviour is not None:
             self._print_events(self._behaviour)
         for key, counts in sorted(self.answers.items()):
@@ -151,8 +151,8 @@ class Devices:
     def _print_events(self, behaviour: Behaviour) -> None:
         counts = self.events
         click.echo(
-            f"{counts['accepted']:,} events accepted, {counts['duplicates']:,} duplicates; "
-            f"{counts['purchases']:,} devices bought"
+            f"{counted(counts['accepted'], 'event')} accepted, {counted(counts['duplicates'], 'duplicate')}; "
+            f"{counted(counts['purchases'], 'device')} bought"
         )
         effects = [
             f"{key}:{value} {signed(effect)}"

@@ -3,7 +3,7 @@
 import click
 
 from abtest import clock
-from abtest.commands.options import as_json, print_json, print_table, say, with_store
+from abtest.commands.options import as_json, counted, print_json, print_table, say, with_store
 from abtest.reports import Report, ReportService
 
 
@@ -35,9 +35,9 @@ def _print(report: Report) -> None:
     if figures.as_of is None:
         say("no figures yet: the stats worker has not run; try: abtest worker --once")
         return
-    click.echo(f"{devices(figures.devices)}, as of {figures.as_of} ({figures.age_seconds:g} s ago)")
+    click.echo(f"{counted(figures.devices, 'device')}, as of {figures.as_of} ({figures.age_seconds:g} s ago)")
     for experiment in figures.experiments:
-        click.echo(f"\n{experiment.key}: {experiment.status}, {devices(experiment.devices)}")
+        click.echo(f"\n{experiment.key}: {experiment.status}, {counted(experiment.devices, 'device')}")
         rows = [
             [
                 variant.value,
@@ -49,8 +49,3 @@ def _print(report: Report) -> None:
             for variant in experiment.variants
         ]
         print_table(["VARIANT", "DEVICES", "PERCENT", "SHARE", "EXPECTED"], rows, frozenset({1, 2, 3, 4}))
-
-
-def devices(count: int) -> str:
-    """1 device, 2 devices."""
-    return f"{count:,} device{'' if count == 1 else 's'}"

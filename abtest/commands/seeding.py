@@ -66,7 +66,9 @@ def seed(
     as_json: bool,
     **behaving: Any,
 ) -> None:
-    """Let COUNT fake devices ask for their experiments, through real HTTP requests.
+    """Fill a running server with COUNT fake devices, over HTTP.
+
+    Each asks for its experiments as an app does, and is enrolled, stored and counted like a real one.
 
     With --events they behave as people with phones do. Each reports an exposure for every experiment it is in, and
     some buy, in one request: how many is --rate, and more or less of those whose values have an effect. They pay the

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from abtest.commands.options import as_json, print_json, print_table, with_store
+from abtest.commands.options import as_json, counted, print_json, print_table, with_store
 from abtest.models import check_token
 from abtest.store.base import Store
 from abtest.verification import VerificationService, Verified
@@ -76,7 +76,8 @@ COMMANDS = (verify, why)
 
 def _print(verified: Verified) -> None:
     click.echo(
-        f"{verified.devices:,} devices, {verified.assignments:,} assignments, {verified.experiments:,} experiments"
+        f"{counted(verified.devices, 'device')}, {counted(verified.assignments, 'assignment')}, "
+        f"{counted(verified.experiments, 'experiment')}"
     )
     if not verified.broken:
         for check in CHECKS:
