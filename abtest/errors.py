@@ -95,6 +95,12 @@ class TooManyDevices(AbtestError):
         self.retry_after = retry_after
 
 
+class Unreachable(AbtestError):
+    """No server answers at the URL that a command was given."""
+
+    code = "unreachable"
+
+
 class StorageError(AbtestError):
     """The database can't be used: missing rights, not a database, wrong version, unfit SQLite."""
 

@@ -283,11 +283,3 @@ def test_seed_says_on_ctrl_c_what_it_did_even_when_the_server_is_silent(tmp_path
             seed.wait_for("stopped before the other 1,000")
             assert not any("Traceback" in line for line in seed.said)
         connection.close()
-
-
-def test_seed_reports_what_failed(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    failed = run(tmp_path / "abtest.db", "seed", "2", "--url", f"http://127.0.0.1:{port}")
-    assert failed.returncode == 1
-    assert "2 failed: ConnectionRefusedError" in failed.stderr

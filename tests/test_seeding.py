@@ -1,9 +1,11 @@
 """Fake devices that behave: what they report, and what of it reaches a server."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 
@@ -160,6 +162,45 @@ def flaky() -> Iterator[str]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@contextmanager
+def failing(status: int) -> Iterator[str]:
+    """A server that answers every other device with this status."""
+    turn = count()
+
+    class Failing(Flaky):
+        def do_GET(self) -> None:
+            self._answer(status if next(turn) % 2 else 200, b"{}")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def nowhere() -> str:
+    """The URL of a port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        return f"http://127.0.0.1:{nobody.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("--concurrency", "1")])
+def test_a_server_that_is_not_there_is_said_once_and_soon(tmp_path: Path, form: tuple[str, ...]) -> None:
+    url = nowhere()
+    ended = run(tmp_path / "abtest.db", "seed", "100000", "--url", url, *form)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"abtest: no server answers at {url}: connection refused; start one with: abtest up\n"
+
+
+def test_only_devices_that_were_answered_are_counted(tmp_path: Path) -> None:
+    with failing(400) as url:
+        told = run(tmp_path / "abtest.db", "seed", "10", "--url", url)
+        counted = run(tmp_path / "abtest.db", "seed", "10", "--url", url, "--json")
+    assert told.stdout.startswith("5 devices asked in ")
+    assert told.stderr == f"5 devices failed: GET {url}/api/v1/experiments answered 400\n"
+    assert (told.returncode, counted.returncode) == (1, 1)
+    assert (json.loads(counted.stdout)["devices"], json.loads(counted.stdout)["failed"]) == (5, 5)
 
 
 def test_one_device_is_one_device(tmp_path: Path) -> None:

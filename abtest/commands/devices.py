@@ -14,7 +14,7 @@ import msgspec
 
 from abtest.commands.behaving import Behaviour, Sending
 from abtest.commands.options import counted, print_table, say
-from abtest.errors import InvalidSetting
+from abtest.errors import InvalidSetting, Unreachable
 from abtest.planning import signed
 from abtest.tracking import Accepted
 
@@ -38,12 +38,15 @@ class Devices:
         if not fits:
             raise InvalidSetting("url: must look like http://127.0.0.1:8080")
         self._parts = parts
+        self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
         self._behaviour = behaviour
         self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: set[http.client.HTTPConnection] = set()
         self._stop = threading.Event()
+        self._heard = False
         self.asked = 0
+        self.unanswered = 0
         self.answers: dict[str, Counter[str]] = {}
         self.failures: Counter[str] = Counter()
         self.events = Counter(accepted=0, duplicates=0, purchases=0)
@@ -64,7 +67,10 @@ class Devices:
                     connection.sock.shutdown(socket.SHUT_RDWR)
 
     def ask_all(self, tokens: Iterator[str], asked: Callable[[], None]) -> None:
-        """Take tokens, which other threads take from as well, and ask for each."""
+        """Take tokens, which other threads take from as well, and ask for each.
+
+        Raises Unreachable, and stops the other threads, when no server has answered anything.
+        """
         while True:
             with self._lock:
                 token = next(tokens, None)
@@ -74,13 +80,14 @@ class Devices:
             if self.stopped:
                 return
             with self._lock:
-                self.asked += 1
                 asked()
 
     def _live(self, token: str) -> None:
         """One device: it asks for its experiments, and reports what it did with them."""
         values = self._answer(dict[str, str], token, "GET", EXPERIMENTS)
         if values is None:
+            with self._lock:
+                self.unanswered += not self.stopped
             return
         self._count(values)
         if self._behaviour is None:
@@ -93,27 +100,32 @@ class Devices:
 
     def _answer(self, kind: type[T], token: str, method: str, path: str, body: bytes | None = None) -> T | None:
         """What the server answers; asks again after a pause when it is busy or gone. None when it failed."""
-        failure = ""
+        failure, asking = "", f"{method} {self._url}{path}"
         for attempt in range(ATTEMPTS):
             if self.stopped:
                 return None
             try:
                 status, retry_after, answer = self._request(token, method, path, body)
+                self._heard = True
                 if status in {http.HTTPStatus.OK, http.HTTPStatus.ACCEPTED}:
                     return msgspec.json.decode(answer, type=kind)
             except (OSError, http.client.HTTPException) as error:
                 self._let_go()
-                failure, pause = f"{type(error).__name__}: {error}", 0.2 * 2**attempt
+                reason, pause = _reason(error), 0.2 * 2**attempt
+                failure = f"{asking}: {reason}"
             except msgspec.DecodeError:
-                failure = f"answered something to {method} {path} that can't be read"
+                failure = f"{asking} answered something that can't be read"
                 break
             else:
                 wait = float(retry_after) if retry_after and retry_after.isdigit() else 1.0
-                failure, pause = f"{method} {path} answered {status}", min(wait, LONGEST_PAUSE)
+                failure, pause = f"{asking} answered {status}", min(wait, LONGEST_PAUSE)
                 if status < http.HTTPStatus.INTERNAL_SERVER_ERROR and status != http.HTTPStatus.TOO_MANY_REQUESTS:
                     break
             if attempt < ATTEMPTS - 1:
                 self._stop.wait(pause)
+        if not self._heard and not self.stopped:
+            self.stop()
+            raise Unreachable(f"no server answers at {self._url}: {reason}; start one with: abtest up")
         with self._lock:
             self.failures[failure] += 1
         return None
@@ -133,7 +145,9 @@ class Devices:
 
     def print(self, seconds: float) -> None:
         """What happened, as text."""
-        click.echo(f"{counted(self.asked, 'device')} asked in {seconds:.1f} s, {self.asked / seconds:,.0f} per second")
+        click.echo(
+            f"{counted(self.asked, 'device')} asked in {seconds:.1f} s, {self.asked / seconds:,.0f} per second"
+        )
         if self._behaviour is not None:
             self._print_events(self._behaviour)
         for key, counts in sorted(self.answers.items()):
@@ -146,7 +160,7 @@ class Devices:
         if not self.answers and not self.failures:
             click.echo("no device is in an experiment")
         for failure, times in self.failures.most_common(5):
-            say(f"{times:,} failed: {failure}")
+            say(f"{counted(times, 'device')} failed: {failure}")
 
     def _print_events(self, behaviour: Behaviour) -> None:
         counts = self.events
@@ -185,6 +199,7 @@ class Devices:
 
     def _count(self, values: dict[str, str]) -> None:
         with self._lock:
+            self.asked += 1
             for key, value in values.items():
                 self.answers.setdefault(key, Counter())[value] += 1
 
@@ -193,3 +208,13 @@ class Devices:
             self.events["accepted"] += accepted.accepted
             self.events["duplicates"] += accepted.duplicates
             self.events["purchases"] += sum(event.name == "purchase" for event in sending.events)
+
+
+def _reason(error: OSError | http.client.HTTPException) -> str:
+    """Why there was no answer, in words."""
+    if not isinstance(error, OSError):
+        return "what answers there can't be read as HTTP"
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return f"nothing came for {TIMEOUT_SECONDS:g} s"
+    text = error.strerror or str(error)
+    return f"{text[:1].lower()}{text[1:]}"

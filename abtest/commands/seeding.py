@@ -111,7 +111,7 @@ def seed(
         if not devices.answers.get(key, Counter())[value]:
             say(f"no device got {key}:{value}, so its effect changed nothing")
     if devices.stopped:
-        say(f"stopped before the other {count - devices.asked:,}")
+        say(f"stopped before the other {count - devices.asked - devices.unanswered:,}")
     if devices.failures or devices.stopped:
         raise click.exceptions.Exit(1)
 
