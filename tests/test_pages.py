@@ -18,7 +18,7 @@ from abtest.settings import Settings
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
-from abtest.web.rendering import age, is_colour, percent, places, since
+from abtest.web.rendering import age, percent, places, since
 from tests.conftest import Client
 from tests.scenes import answers, experiment, tokens
 
@@ -221,6 +221,19 @@ async def test_hostile_words_are_shown_and_not_run(client: Client, store: SQLite
         assert "{{ 7 * 7 }}" in shown
 
 
+async def test_a_value_that_is_a_colour_has_a_swatch_and_what_only_begins_as_one_has_none(
+    client: Client, store: SQLiteStore
+) -> None:
+    colours = ["#00FF00", "red", "rgb(255, 0, 0)", "hsl(120deg 100% 50% / 0.5)"]
+    hostile = ['red"/><script>alert(1)</script>', "rgb(0,0,0);fill:url(//evil)", "url(#a)", "var(--page)"]
+    variants = tuple(Variant(value, Decimal(1)) for value in colours + hostile)
+    await ExperimentService(store).add([NewExperiment(key="color", variants=variants)])
+    for path in ("/", "/experiments/color", "/simulate?devices=8"):
+        shown = await page(client, path)
+        assert list(dict.fromkeys(re.findall('class="swatch".*? fill="([^"]*)"', shown))) == colours
+        assert "<script>alert" not in shown
+
+
 async def test_the_longest_of_everything_is_shown_in_full(client: Client, store: SQLiteStore) -> None:
     variants = tuple(Variant(f"{number:02}" + "x" * 254, Decimal(1)) for number in range(20))
     await ExperimentService(store).add([NewExperiment(key="k" * 64, variants=variants, description="d " * 500)])
@@ -383,11 +396,3 @@ def test_numbers_and_times_read_as_people_write_them() -> None:
 def test_times_are_relative_while_they_are_recent_and_exact_in_the_title(hours: int, text: str) -> None:
     shown = since(0, now=hours * clock.HOUR)
     assert shown == f'<time datetime="1970-01-01T00:00:00Z" title="1970-01-01T00:00:00Z">{text}</time>'
-
-
-@pytest.mark.parametrize(
-    ("value", "colour"),
-    [("#FF0000", True), ("#f00", True), ("#ff000080", True), ("FF0000", False), ("#FF00", True), ("#FF000", False)],
-)
-def test_a_colour_is_known_by_its_notation(value: str, colour: bool) -> None:
-    assert is_colour(value) is colour

@@ -1,6 +1,5 @@
 """Pages from templates, and numbers and times as people read them."""
 
-import re
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -13,9 +12,9 @@ from markupsafe import Markup
 from abtest import clock
 from abtest.inference.wording import figure
 from abtest.outlook import often
+from abtest.web.colours import is_colour
 from abtest.web.forest import forest, history
 
-COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
 AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
 JUST_NOW = 60
 RECENT = 7 * 86_400
@@ -95,11 +94,6 @@ def since(milliseconds: int, now: int | None = None) -> Markup:
     else:
         text = f"{moment:%-d %b %Y}"
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, text)
-
-
-def is_colour(value: str) -> bool:
-    """Whether a variant's value is a colour in hexadecimal notation."""
-    return COLOUR.fullmatch(value) is not None
 
 
 def render(template: str, **values: Any) -> str:
