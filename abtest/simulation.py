@@ -28,6 +28,7 @@ from abtest.store.base import ExperimentStore
 MOST_DEVICES = 1_000_000
 CHUNK = 2_000
 REPORT_SECONDS = 0.1
+MEASURABLE_SECONDS = 0.01
 
 
 class Plan(Struct, frozen=True):
@@ -53,6 +54,13 @@ class Simulated(Struct, frozen=True):
     done: int
     seconds: float
     experiments: tuple[ExperimentReport, ...]
+
+    @property
+    def per_second(self) -> int | None:
+        """Devices per second; None when nothing was drawn, or too fast to be measured."""
+        if not self.experiments or self.seconds < MEASURABLE_SECONDS:
+            return None
+        return round(self.done / self.seconds)
 
 
 class SimulationService:

@@ -1,7 +1,9 @@
 """Simulations: the real allocation in a process of its own, and nothing of it is kept."""
 
 import asyncio
+import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -10,7 +12,9 @@ from contextlib import aclosing, closing
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
+from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 
 from abtest import worker
@@ -23,6 +27,7 @@ from abtest.simulation import MOST_DEVICES, Simulated, SimulationService
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
+from abtest.web.rendering import render
 from tests.conftest import Client
 from tests.scenes import answers, tokens, until
 
@@ -192,6 +197,34 @@ async def test_an_effect_that_can_not_be_planned_is_422_before_anything_is_drawn
     assert (answer.code, message in answer.body.decode()) == (422, True)
     assert b"data-devices" not in answer.body
     assert not simulating()
+
+
+def rates(events: HTTPResponse) -> list[int | None]:
+    """What the progress of a stream says."""
+    return [json.loads(line)["rate"] for line in re.findall(rb"event: progress\ndata: (.*)", events.body)]
+
+
+async def test_where_nothing_is_drawn_there_is_no_speed(client: Client, store: SQLiteStore) -> None:
+    for key in ("button_color", "price"):
+        await ExperimentService(store).pause(key)
+    page, events = await client.fetch("/simulate?devices=600"), await client.fetch("/simulate/run?devices=600")
+    assert b"No experiment is running, so these devices got nothing." in page.body
+    for shown in (page.body, events.body):
+        assert b"per second" not in shown
+        assert b"0.00 s" not in shown
+    assert set(rates(events)) == {None}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "per_second", "said"),
+    [(0.0, None, "Less than 0.01 s."), (0.004, None, "Less than 0.01 s."), (0.5, 1200, "0.50 s, 1,200 devices")],
+)
+async def test_a_time_too_short_to_measure_gives_no_speed(
+    simulation: SimulationService, seconds: float, per_second: int | None, said: str
+) -> None:
+    simulated = msgspec.structs.replace(await last(simulation, 600), seconds=seconds)
+    assert simulated.per_second == per_second
+    assert said in render("_simulated.html", result=simulated, outlooks={})
 
 
 async def test_what_was_entered_stays_in_the_form(client: Client) -> None:

@@ -147,10 +147,8 @@ class SimulateRun(Simulation):
         try:
             async with aclosing(self._simulation.run(devices)) as steps:
                 async for step in steps:
-                    rate = step.done / step.seconds if step.seconds else 0
-                    await self._send(
-                        "progress", msgspec.json.encode({"done": step.done, "rate": round(rate)}).decode()
-                    )
+                    progress = {"done": step.done, "rate": step.per_second}
+                    await self._send("progress", msgspec.json.encode(progress).decode())
         except AbtestError as error:
             await self._send("failed", described(error)[0].json().decode())
         else:

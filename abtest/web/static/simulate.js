@@ -26,7 +26,8 @@ function begin(devices) {
     const { done: sofar, rate: pace } = JSON.parse(step.data);
     done = sofar;
     bar.value = done / devices;
-    rate.textContent = `${number(done)} of ${number(devices)}, ${number(pace)} devices per second`;
+    const speed = pace === null ? "" : `, ${number(pace)} devices per second`;
+    rate.textContent = `${number(done)} of ${number(devices)}${speed}`;
   });
   source.addEventListener("result", (tables) => {
     result.innerHTML = tables.data;
