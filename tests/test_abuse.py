@@ -43,7 +43,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], str, int]] = {
     "an unknown path in a browser": ({}, f"GET /{MARK}?{MARK} HTTP/1.1\r\nAccept: text/html", 404),
     "an unknown experiment": ({}, f"GET /experiments/{MARK} HTTP/1.1", 404),
     "a path that is not UTF-8": ({}, f"GET /experiments/{MARK}%ff HTTP/1.1", 400),
-    "a number that is none": ({}, f"GET /simulate?devices={MARK} HTTP/1.1", 422),
+    "a number that is none": ({}, f"GET /simulate/run?devices={MARK} HTTP/1.1", 422),
     "another site": ({}, f"GET /simulate?devices=1&a={MARK} HTTP/1.1\r\nSec-Fetch-Site: cross-site", 403),
     "a form of another site": ({}, f"POST /why?{MARK} HTTP/1.1\r\nContent-Length: 0", 403),
     "a file that is not there": ({}, f"GET /static/{MARK} HTTP/1.1", 404),

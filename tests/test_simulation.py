@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import aclosing, closing
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
+from markupsafe import escape
 from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 
@@ -231,6 +233,27 @@ async def test_what_was_entered_stays_in_the_form(client: Client) -> None:
     answer = await client.fetch("/simulate?devices=600&base=%22%3E%3Cb%3E&effect=7")
     assert b'value="&#34;&gt;&lt;b&gt;"' in answer.body
     assert b'value="7"' in answer.body
+
+
+@pytest.mark.parametrize("devices", ["abc", "", "1e3", "-5", "700.5", '"><script>alert(1)</script>'])
+async def test_a_number_that_can_not_be_used_stays_in_the_form_beside_what_is_wrong(
+    client: Client, devices: str
+) -> None:
+    shown = (await client.fetch(f"/simulate?{urlencode({'devices': devices, 'effect': '7'})}")).body.decode()
+    field = re.search('<input id="devices"[^>]*>', shown)
+    assert field
+    assert f'value="{escape(devices)}"' in field[0]
+    assert ('type="text"' in field[0], 'aria-invalid="true"' in field[0]) == (True, True)
+    assert '<p id="message" role="alert">Devices: a whole number from 1 to 1,000,000.</p>' in shown
+    assert shown.count("aria-invalid") == 1
+    assert 'value="7"' in shown
+
+
+async def test_a_number_that_can_be_used_is_not_marked(client: Client) -> None:
+    for query, value in (("", "600"), ("?devices=12", "12"), ("?devices=12&base=5", "12")):
+        shown = (await client.fetch(f"/simulate{query}")).body.decode()
+        assert re.search(f'<input id="devices"[^>]* value="{value}"[^>]*>', shown)
+        assert ("aria-invalid" in shown) == ("base" in query)
 
 
 @pytest.mark.parametrize("devices", ["0", "1000001", "-5", "x", "", "1e3", "%D9%A3", "9" * 5000])

@@ -94,7 +94,7 @@ class Simulate(Simulation, PageHandler):
         if "devices" in self.request.query_arguments:
             await self.while_connected(self._run())
         else:
-            self._show(devices=DEFAULT_DEVICES)
+            self._show()
 
     head = get
 
@@ -108,20 +108,20 @@ class Simulate(Simulation, PageHandler):
         except AbtestError as error:
             document, _ = described(error)
             self.set_status(document.status)
-            self._show(devices=DEFAULT_DEVICES, message=f"{document.detail[:1].upper()}{document.detail[1:]}.")
+            self._show(message=document.detail)
         else:
-            self._show(devices=devices, result=last, outlooks=_outlooks(planned, last))
+            self._show(result=last, outlooks=_outlooks(planned, last))
 
-    def _show(self, devices: int, message: str = "", **result: Any) -> None:
-        entered = {name: self.get_query_argument(name, "") for name in ("base", "effect")}
+    def _show(self, message: str = "", **result: Any) -> None:
+        fields = {"devices": str(DEFAULT_DEVICES), "base": "", "effect": ""}
         shown = {"result": None, "outlooks": {}} | result
         self.page(
             "simulate.html",
             page="simulate",
             most=MOST_DEVICES,
-            devices=devices,
-            message=message,
-            entered=entered,
+            message=sentence(message),
+            wrong=planning.field_of(message),
+            entered={name: self.get_query_argument(name, default) for name, default in fields.items()},
             **shown,
         )
 
@@ -176,8 +176,7 @@ class Plan(PageHandler):
             self.set_status(document.status)
             answer, message = None, document.detail
         wrong = planning.field_of(message)
-        message = f"{message[:1].upper()}{message[1:]}{'.' if message else ''}"
-        self.page("plan.html", page="plan", entered=entered, answer=answer, message=message, wrong=wrong)
+        self.page("plan.html", page="plan", entered=entered, answer=answer, message=sentence(message), wrong=wrong)
 
     head = get
 
@@ -203,7 +202,7 @@ class Why(PageHandler):
         except (InvalidToken, UnknownDevice) as error:
             document, _ = described(error)
             self.set_status(document.status)
-            self._show(message=f"{document.detail[:1].upper()}{document.detail[1:]}.")
+            self._show(message=sentence(document.detail))
         else:
             self._show(explanation)
 
@@ -261,6 +260,11 @@ class Static(StaticFileHandler, PageHandler):
 
     def set_extra_headers(self, path: str) -> None:
         self.set_header("Cache-Control", "no-cache")
+
+
+def sentence(detail: str) -> str:
+    """The detail of a problem as people read it; nothing of none."""
+    return f"{detail[:1].upper()}{detail[1:]}{'.' if detail else ''}"
 
 
 @cache

@@ -15,6 +15,7 @@ let done = 0;
 
 function begin(devices) {
   message.hidden = true;
+  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   submit.disabled = true;
   progress.hidden = cancel.hidden = false;
   bar.removeAttribute("value");
@@ -59,7 +60,7 @@ function end(text) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  begin(form.devices.valueAsNumber);
+  begin(Number(form.devices.value));
 });
 cancel.addEventListener("click", () => {
   result.replaceChildren();
