@@ -281,9 +281,39 @@ async def test_nothing_is_wider_than_the_window(browser: Browser, product: Produ
     ):
         await page.goto(path)
         await expect(page.locator(".opblock" if path == "/docs" else "main").first).to_be_visible()
-        assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        await page.locator("details").evaluate_all("all => all.forEach(each => (each.open = true))")
+        assert await page.evaluate(WITHIN), path
         for selector in ("td.number", "th.number"):
             assert await page.locator(selector).evaluate_all(OVERFLOWING) == [], path
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_long_values_are_cut_with_the_whole_in_a_title_and_are_whole_in_one_table(
+    browser: Browser, product: Product, width: int
+) -> None:
+    values = ["v" * 254 + number for number in ("10", "11", "12")]
+    variants = [word for value in values for word in ("--variant", f"{value}={value[-2:]}")]
+    description = "which of them? " * 60
+    await product.command("experiments", "add", "long", *variants, "--description", description, "--metric", METRIC)
+    await product.seed(600, "a-")
+    size = {"width": width, "height": 800}
+    page = await product.open(browser, "/simulate?devices=600&base=5&effect=20", viewport=size)
+    await expect(page.locator("#result .narrow")).to_have_count(2)
+    assert await page.evaluate(WITHIN)
+    await product.command("experiments", "finish", "long", "--winner", values[1])
+    await page.goto("/")
+    await expect(page.locator("#long .winner")).to_be_visible()
+    cut = page.locator("#long .description, #long .value bdi")
+    assert await cut.evaluate_all("all => all.map(each => each.title)") == [description, values[1], *values]
+    assert await cut.evaluate_all("all => all.filter(each => each.offsetHeight > 80)") == []
+    await page.goto("/experiments/long")
+    await page.locator("details").evaluate_all("all => all.forEach(each => (each.open = true))")
+    assert await page.evaluate(WITHIN)
+    whole = page.locator("main section.full .value bdi")
+    await expect(whole).to_have_text(values)
+    assert await whole.evaluate_all(OVERFLOWING) == []
+    others = page.locator("main table .value bdi, figcaption .value bdi")
+    assert await others.evaluate_all("all => all.filter(each => each.offsetHeight > 30).length") == len(values)
 
 
 @pytest.mark.parametrize("width", [360, 1440])
@@ -303,4 +333,6 @@ BROKEN = """cells => cells.filter(cell => !cell.children.length && /^\\w+$/.test
 BUTTON, PRICE = re.compile("^button_color#.{6}shown$"), re.compile("^price[0-9]+shown$")
 SIMULATE = "/simulate?devices=1000000&base=5&effect=20"
 PLAN = "/plan?base=0.0001&effect=5&weights=9+1+1&per_day=1"
+METRIC = "conversion:purchase"
+WITHIN = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 OVERFLOWING = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.outerHTML)"

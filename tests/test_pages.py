@@ -21,6 +21,7 @@ from abtest.web.hot import HotServer
 from abtest.web.rendering import age, percent, places, since
 from tests.conftest import Client
 from tests.scenes import answers, experiment, tokens
+from tests.test_judging import live
 
 ELSEWHERE = re.compile(r'<a href="https://arxiv[.]org/abs/[0-9.]+">')
 """What a person may follow, and no page loads."""
@@ -242,6 +243,21 @@ async def test_the_longest_of_everything_is_shown_in_full(client: Client, store:
     shown = await page(client, "/experiments/" + "k" * 64)
     assert counts(shown) == [10] * 20
     assert all(variant.value in shown for variant in variants)
+
+
+async def test_a_verdict_about_long_values_is_short_and_whole_in_its_title(
+    client: Client, store: SQLiteStore
+) -> None:
+    values = ("v" * 254 + "10", "v" * 254 + "11")
+    variants = tuple(Variant(value, Decimal(1)) for value in values)
+    await store.add([NewExperiment(key="color", variants=variants, metrics=("conversion:purchase",))], 1)
+    await live(store, "a", 4_000, dict(zip(values, (10, 20), strict=True)))
+    await worker.tick(store)
+    cut = f"{'v' * 24}…{'v' * 6}"
+    for path in ("/", "/experiments/color"):
+        shown = await page(client, path)
+        assert f">{cut}11 beats {cut}10 by 100 % (" in shown
+        assert f'title="{values[1]} beats {values[0]} by 100 % (' in shown
 
 
 async def test_an_unknown_path_is_a_page_for_people_and_a_problem_for_programs(client: Client) -> None:

@@ -1,5 +1,6 @@
 """Pages from templates, and numbers and times as people read them."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -20,6 +21,7 @@ JUST_NOW = 60
 RECENT = 7 * 86_400
 MINUS = "\N{MINUS SIGN}"
 SMALLEST_P = 0.0001
+LONGEST_IN_SENTENCE = 40
 
 
 def templates() -> Path:
@@ -96,6 +98,14 @@ def since(milliseconds: int, now: int | None = None) -> Markup:
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, text)
 
 
+def brief(sentence: str, values: Iterable[str]) -> str:
+    """The sentence with long values cut in the middle: they may differ in nothing but their ends."""
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) > LONGEST_IN_SENTENCE:
+            sentence = sentence.replace(value, f"{value[:24]}\N{HORIZONTAL ELLIPSIS}{value[-8:]}")
+    return sentence
+
+
 def render(template: str, **values: Any) -> str:
     """The page. Every value is escaped unless a template says otherwise."""
     return environment().get_template(template).render(**values)
@@ -115,6 +125,6 @@ def environment() -> jinja2.Environment:
         number=number, percent=percent, places=places, tenths=tenths, age=age, since=since, often=often
     )
     made.filters.update(signed_percent=signed_percent, signed=signed, rate=rate, amount=amount, small=small)
-    made.filters.update(forest=forest, history=history)
+    made.filters.update(forest=forest, history=history, brief=brief)
     made.tests["colour"] = is_colour
     return made
