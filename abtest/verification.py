@@ -1,5 +1,6 @@
 """Proves the promises from the database alone, and tells why a device has what it has."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, repeat
@@ -349,7 +350,9 @@ def _turns(experiment: ExperimentRecord) -> list[int]:
 def _structure(ledger: Ledger) -> Iterator[str]:
     """What is wrong before any assignment is looked at."""
     if ledger.strangers:
-        yield f"{ledger.strangers} rows of devices or assignments have a device id that was never given"
+        yield f"{ledger.strangers} rows of devices, tokens or assignments have a device id that was never given"
+    for wrong in re.finditer(rb"[^\x01]", ledger.tokens):
+        yield f"device {wrong.start() + 1}: has {wrong.group()[0] or 'no'} tokens"
     for experiment in ledger.experiments:
         for finding in _experiment_structure(experiment):
             yield f"{experiment.key}: {finding}"

@@ -35,6 +35,8 @@ SELECT (SELECT count(*) FROM device WHERE id < 1) + (SELECT count(*) FROM device
   + (SELECT count(*) FROM assignment WHERE device_id < 1) + (SELECT count(*) FROM assignment WHERE device_id > ?1)
 """
 
+TOKENS = "SELECT device_id FROM device_token"
+
 WATERMARK = "SELECT device_watermark FROM summary"
 
 COUNTED = "SELECT phase_id, variant_id, devices FROM summary_variant"
@@ -92,7 +94,9 @@ SELECT device_id, experiment_id, phase_id, variant_id, position
 FROM assignment WHERE device_id > ? AND device_id <= ? ORDER BY device_id, experiment_id
 """
 
-DEVICE = "SELECT id, first_seen FROM device WHERE token = ?"
+DEVICE = "SELECT id, first_seen FROM device_token JOIN device ON id = device_id WHERE token = ?"
+
+MANY = 255
 
 
 def ledger(connection: Raw) -> Ledger:
@@ -100,11 +104,13 @@ def ledger(connection: Raw) -> Ledger:
     (devices,) = connection.execute(DEVICE_ROWS).fetchone()
     (last_device,) = connection.execute(LAST_DEVICE).fetchone()
     (strangers,) = connection.execute(STRANGERS, (last_device,)).fetchone()
+    tokens, strange_tokens = _tokens(connection, last_device)
     (watermark,) = connection.execute(WATERMARK).fetchone() or (None,)
     return Ledger(
         devices=devices,
         last_device=last_device,
-        strangers=strangers,
+        strangers=strangers + strange_tokens,
+        tokens=tokens,
         experiments=experiments(connection),
         watermark=watermark,
         counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
@@ -169,6 +175,17 @@ def device(connection: Raw, token: str) -> DeviceRecord:
     id, first_seen = found
     rows = connection.execute(ASSIGNMENTS, (id - 1, id))
     return DeviceRecord(id, first_seen, tuple(AssignmentRecord(*row[1:]) for row in rows))
+
+
+def _tokens(connection: Raw, last_device: int) -> tuple[bytes, int]:
+    """See Ledger.tokens; and how many tokens are of devices that never were."""
+    found, strange = bytearray(last_device), 0
+    for (device,) in connection.execute(TOKENS):
+        if 0 < device <= last_device:
+            found[device - 1] = min(found[device - 1] + 1, MANY)
+        else:
+            strange += 1
+    return bytes(found), strange
 
 
 def _experiment(

@@ -279,7 +279,8 @@ class Ledger(Struct, frozen=True):
     """What the assignments must agree with, from one snapshot.
 
     `devices`: how many device rows there are; `last_device`: the highest id that was ever given; `strangers`: rows of
-    devices and of assignments with an id that never was. `watermark` (None when its row is missing), `counted`,
+    devices, tokens and assignments with an id that never was; `tokens`: how many tokens each device has, in the order
+    of ids, a byte for each, 255 for more. `watermark` (None when its row is missing), `counted`,
     `hourly`, `daily`: the summary, by (phase id, variant id), by (experiment id, hour), and by phase id, variant id
     and day.
     """
@@ -287,6 +288,7 @@ class Ledger(Struct, frozen=True):
     devices: int
     last_device: int
     strangers: int
+    tokens: bytes
     experiments: tuple[ExperimentRecord, ...]
     watermark: int | None
     counted: Mapping[tuple[int, int], int]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import itemgetter
 
 from msgspec import Struct
@@ -16,17 +16,19 @@ from abtest.store.driver import Raw
 CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
 
 KNOWN = """
-SELECT device.token, assignment.variant_id
+SELECT device_token.token, assignment.variant_id
 FROM json_each(?) AS asked
-JOIN device ON device.token = asked.value
-LEFT JOIN assignment ON assignment.device_id = device.id
+JOIN device_token ON device_token.token = asked.value
+LEFT JOIN assignment ON assignment.device_id = device_token.device_id
 ORDER BY asked.key
 """
 
 # Not max(id): a number that was given out must not be given again, even when somebody deleted its row.
 LAST_DEVICE = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'device'), 0)"
 
-ADD_DEVICE = "INSERT INTO device (id, token, first_seen) VALUES (?, ?, ?)"
+ADD_DEVICE = "INSERT INTO device (id, first_seen) VALUES (?, ?)"
+
+ADD_TOKEN = "INSERT INTO device_token (token, device_id) VALUES (?, ?)"
 
 ADD_ASSIGNMENT = """
 INSERT INTO assignment (device_id, experiment_id, phase_id, variant_id, position) VALUES (?, ?, ?, ?, ?)
@@ -135,7 +137,8 @@ def enrol(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int
 def _enrol_new(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> list[tuple[int, ...]]:
     (last,) = connection.execute(LAST_DEVICE).fetchone()
     devices = range(last + 1, last + 1 + len(tokens))
-    connection.executemany(ADD_DEVICE, [(device, token, now) for device, token in zip(devices, tokens, strict=True)])
+    connection.executemany(ADD_DEVICE, zip(devices, repeat(now)))
+    connection.executemany(ADD_TOKEN, zip(tokens, devices, strict=True))
     drawn = [_draw(connection, taking, devices) for taking in catalogue.taking]
     return list(zip(*drawn, strict=True)) if drawn else [()] * len(tokens)
 

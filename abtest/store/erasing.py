@@ -7,9 +7,9 @@ from abtest.store import measuring
 from abtest.store.cataloguing import RAISE_CONFIG_VERSION
 from abtest.store.driver import Raw
 
-DEVICE = "SELECT id FROM device WHERE token = ?"
+DEVICE = "SELECT device_id FROM device_token WHERE token = ?"
 
-FORGET = "UPDATE device SET token = ? WHERE id = ?"
+FORGET = "UPDATE device_token SET token = ? WHERE token = ?"
 
 COUNT_ERASURE = "UPDATE meta SET value = value + 1 WHERE name = 'erasures'"
 
@@ -21,14 +21,14 @@ def truncate_log(connection: Raw) -> None:
 
 def forget(connection: Raw, tokens: Sequence[str]) -> int:
     """Put a random tombstone in the place of each token, and erase the device's events; how many were there."""
-    devices = [row[0] for token in tokens if (row := connection.execute(DEVICE, (token,)).fetchone())]
+    devices = {token: row[0] for token in tokens if (row := connection.execute(DEVICE, (token,)).fetchone())}
     if not devices:
         return 0
     connection.execute("PRAGMA secure_delete = ON")  # else the erased bytes stay in the file's free space
     try:
-        for device in devices:
+        for token, device in devices.items():
             measuring.forget(connection, device)
-            connection.execute(FORGET, (f"forgotten-{secrets.token_hex(16)}", device))
+            connection.execute(FORGET, (f"forgotten-{secrets.token_hex(16)}", token))
     finally:
         connection.execute("PRAGMA secure_delete = OFF")
     connection.execute(COUNT_ERASURE)

@@ -7,7 +7,7 @@ from abtest.models import Event
 from abtest.store.driver import Raw
 
 DEVICES = """
-SELECT device.token, device.id FROM json_each(?) AS asked CROSS JOIN device ON device.token = asked.value
+SELECT token, device_id FROM json_each(?) AS asked CROSS JOIN device_token ON token = asked.value
 """
 
 ADD = """

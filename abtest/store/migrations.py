@@ -59,6 +59,9 @@ def prepare(connection: Raw, path: Path, migrate: bool) -> None:
 
 
 def _apply(connection: Raw, number: int, sql: str) -> None:
+    # A table that others refer to can be built anew: https://www.sqlite.org/lang_altertable.html#otheralter.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("PRAGMA legacy_alter_table = ON")
     try:
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\n"
@@ -68,3 +71,6 @@ def _apply(connection: Raw, number: int, sql: str) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    finally:
+        connection.execute("PRAGMA legacy_alter_table = OFF")
+        connection.execute("PRAGMA foreign_keys = ON")

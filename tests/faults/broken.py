@@ -106,7 +106,7 @@ def add_a_migration() -> None:
     before = migrations.files()
     sql = "".join(
         f"CREATE TABLE later_{number} (id INTEGER PRIMARY KEY, token TEXT) STRICT;\n"
-        f"INSERT INTO later_{number} (token) SELECT token FROM device;\n"
+        f"INSERT INTO later_{number} (token) SELECT token FROM device_token;\n"
         for number in range(4)
     )
     migrations.files = lambda: [*before, (before[-1][0] + 1, sql)]

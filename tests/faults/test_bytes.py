@@ -52,7 +52,9 @@ def fuzz(folder: Path, requests: int, seed: int = 1, defect: str = "") -> dict[s
         assert server.stop() == 0
     assert not any(status.startswith(b"5") for status in statuses), statuses
     connection = sqlite3.connect(database)
-    rubbish = [token for (token,) in connection.execute("SELECT token FROM device") if not TOKEN.fullmatch(token)]
+    rubbish = [
+        token for (token,) in connection.execute("SELECT token FROM device_token") if not TOKEN.fullmatch(token)
+    ]
     connection.close()
     assert rubbish == [], "rubbish was stored"
     assert verify(database) == ""

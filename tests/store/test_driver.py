@@ -145,7 +145,8 @@ async def test_a_closed_database_says_so(tmp_path: Path) -> None:
 async def test_a_number_that_was_given_out_is_never_given_again(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         await store.enrol(["a", "b"], 1)
-        await store._database._writer.execute("DELETE FROM device WHERE token = 'b'")
+        await store._database._writer.execute("DELETE FROM device_token WHERE device_id = 2")
+        await store._database._writer.execute("DELETE FROM device WHERE id = 2")
         await store.enrol(["c"], 1)
         assert (await store.device("c")).id == 3
 

@@ -1,0 +1,66 @@
+"""A database of an older version becomes what a new one is, and keeps all that it had."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abtest.store import migrations
+from abtest.store.driver import open_raw
+from abtest.verification import VerificationService
+from tests.scenes import opened
+
+OLD = 2
+DEVICES = "INSERT INTO device (id, token, first_seen) VALUES (1, 'b', 1000), (2, 'a', 2000), (3, 'c', 3000)"
+KEPT = "SELECT device.id, token, first_seen FROM device JOIN device_token ON device_id = id ORDER BY id"
+
+
+def old_database(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A database of schema 2 that had three devices, the last of which is gone."""
+    connection = open_raw(path)
+    with monkeypatch.context() as older:
+        files = migrations.files()[:OLD]
+        older.setattr(migrations, "files", lambda: files)
+        migrations.prepare(connection, path, migrate=True)
+    connection.execute(DEVICES)
+    connection.execute("DELETE FROM device WHERE id = 3")
+    return connection
+
+
+def schema(connection: Any) -> list[tuple[str, str]]:
+    """Every table, index and view, as SQLite reads its definition."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").fetchall()
+    return [(name, " ".join(sql.replace('"', "").split())) for name, sql in rows]
+
+
+async def test_a_migrated_database_has_the_schema_of_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = old_database(tmp_path / "old.db", monkeypatch)
+    migrations.prepare(old, tmp_path / "old.db", migrate=True)
+    async with opened(tmp_path / "new.db"):
+        pass
+    new = open_raw(tmp_path / "new.db")
+    assert schema(old) == schema(new)
+    assert old.execute("PRAGMA foreign_keys").fetchone() == (1,)
+    assert old.execute("PRAGMA foreign_key_check").fetchall() == []
+    old.close()
+    new.close()
+
+
+async def test_devices_keep_their_ids_and_tokens_through_a_migration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = old_database(tmp_path / "old.db", monkeypatch)
+    migrations.prepare(old, tmp_path / "old.db", migrate=True)
+    old.close()
+    async with opened(tmp_path / "old.db") as store:
+        enrolment = await store.enrol(["a", "b", "d"], 4000)
+        assert enrolment.new == {"d"}
+        rows = await (await store._database._writer.execute(KEPT)).fetchall()
+        assert [tuple(row) for row in rows] == [(1, "b", 1000), (2, "a", 2000), (4, "d", 4000)]
+        verified = await VerificationService(store).verify()
+        assert verified.findings == (
+            "device 3: has no tokens",
+            "device 3: its row is missing, though later devices are there or were",
+        )
