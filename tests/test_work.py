@@ -97,7 +97,7 @@ async def test_the_statements_of_a_batch_grow_with_its_rows_alone(store: SQLiteS
     for size in (1, 100):
         with statements(store) as ran:
             await store.enrol(tokens(f"of-{size}", size), 1)
-        assert len(ran) == 3 * size + 9
+        assert len(ran) == 4 * size + 9
     with statements(store) as ran:
         await store.enrol(tokens("of-100", 100), 1)
     assert len(ran) == 4  # begin, version, look up, commit
