@@ -5,13 +5,22 @@ from typing import Any
 
 import pytest
 
+from abtest import clock, worker
+from abtest.models import Event
 from abtest.store import migrations
 from abtest.store.driver import open_raw
 from abtest.verification import VerificationService
-from tests.scenes import opened
+from tests.scenes import answers, experiment, opened, tokens
 
 OLD = 2
 DEVICES = "INSERT INTO device (id, token, first_seen) VALUES (1, 'b', 1000), (2, 'a', 2000), (3, 'c', 3000)"
+HAPPENED = "SELECT metric_id, day, devices FROM summary_happened ORDER BY metric_id, day"
+AS_IT_WAS = """
+DROP TABLE summary_happened;
+CREATE TABLE summary_happened (metric_id, day, events);
+INSERT INTO summary_happened VALUES (1, 0, 99);
+PRAGMA user_version = 3
+"""
 KEPT = "SELECT device.id, token, first_seen FROM device JOIN device_token ON device_id = id ORDER BY id"
 
 
@@ -64,3 +73,25 @@ async def test_devices_keep_their_ids_and_tokens_through_a_migration(
             "device 3: has no tokens",
             "device 3: its row is missing, though later devices are there or were",
         )
+
+
+async def test_first_events_are_counted_again_by_a_migration(tmp_path: Path) -> None:
+    path, asked = tmp_path / "abtest.db", tokens("device", 20)
+    metrics = ("conversion:buy", "conversion:buy/1d", "amount:buy")
+    async with opened(path) as store:
+        await store.add([experiment("color", "1", "1", metrics=metrics)], 1)
+        await answers(store, asked)
+        for place, token in enumerate(asked):
+            times = [None, place * clock.DAY, 200 * clock.DAY]
+            events = [Event(f"{n}", "buy", amount=place, at=at) for n, at in enumerate(times[place % 3 :])]
+            await store.track([(token, events)], 100 * clock.DAY)
+        await worker.tick(store)
+        await answers(store, ["late"])
+        await store.track([("late", [Event("1", "buy")])], 100 * clock.DAY)  # which no worker has seen
+    connection = open_raw(path)
+    counted = connection.execute(HAPPENED).fetchall()
+    assert {day for _, day, _ in counted} == {10, 13, 16, 19, 100}
+    connection.executescript(AS_IT_WAS)
+    migrations.prepare(connection, path, migrate=True)
+    assert connection.execute(HAPPENED).fetchall() == counted
+    connection.close()

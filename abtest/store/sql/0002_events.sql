@@ -92,11 +92,11 @@ CREATE TABLE summary_metric (
   PRIMARY KEY (metric_id, phase_id, variant_id, day)
 ) WITHOUT ROWID, STRICT;
 
--- Devices by the day on which their first event happened.
+-- The same events by the day on which they happened.
 CREATE TABLE summary_happened (
   metric_id INTEGER NOT NULL REFERENCES metric,
   day INTEGER NOT NULL,
-  devices INTEGER NOT NULL,
+  events INTEGER NOT NULL,
   PRIMARY KEY (metric_id, day)
 ) WITHOUT ROWID, STRICT;
 
