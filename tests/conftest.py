@@ -2,16 +2,22 @@
 
 import asyncio
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.ioloop import IOLoop
 
+from abtest.commands import abtest
 from abtest.settings import Settings
+from abtest.store.sqlite import SQLiteStore
 from abtest.web.hot import HotServer
 from abtest.web.server import listen, stop_serving
+
+Run = Callable[..., Result]
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it was written for pytest 5: two old marks, one old decorator
@@ -32,6 +38,26 @@ def io_loop() -> Iterator[IOLoop]:
     loop = IOLoop(asyncio_loop=asyncio_loop, make_current=False)
     yield loop
     loop.close(all_fds=True)
+
+
+@pytest.fixture
+def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
+    """An empty database."""
+    store = SQLiteStore(tmp_path / "abtest.db")
+    io_loop.run_sync(store.open)
+    yield store
+    io_loop.run_sync(store.close)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A command line as typed, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(abtest, arguments)
+
+    return run
 
 
 class Client:

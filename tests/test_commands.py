@@ -2,30 +2,18 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 from abtest.commands import abtest, main
 from abtest.errors import AbtestError
 from abtest.store import migrations
 from abtest.store.driver import open_raw
+from tests.conftest import Run
 
-Run = Callable[..., Result]
 COLOR = ("--variant", "red=33.3", "--variant", "green=33.3%", "--variant", "a=b=33.3")
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(abtest, arguments)
-
-    return run
 
 
 def test_an_experiment_is_added_listed_and_shown(run: Run) -> None:

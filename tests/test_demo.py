@@ -1,11 +1,9 @@
 """When the demo page is on."""
 
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from abtest.bootstrap import prepare, wired, with_demo
 from abtest.experiments import ExperimentService
@@ -16,14 +14,6 @@ from abtest.web.hot import HotServer
 from tests.conftest import Client
 from tests.processes import SECONDS, Abtest, run, wait_until_answering
 from tests.scenes import experiment, opened
-
-
-@pytest.fixture
-def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(tmp_path / "abtest.db")
-    io_loop.run_sync(store.open)
-    yield store
-    io_loop.run_sync(store.close)
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """What people see, over real HTTP."""
 
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
 import pytest
-from tornado.ioloop import IOLoop
 
 from abtest import clock, worker
 from abtest.bootstrap import wired
@@ -39,14 +37,6 @@ PAGES = [
 STREAMS = ["/simulate/run?devices=3", "/simulate/run?devices=x"]
 SPACE = "\N{NO-BREAK SPACE}"
 VOID = {"meta", "link", "input", "br"}
-
-
-@pytest.fixture
-def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(tmp_path / "abtest.db")
-    io_loop.run_sync(store.open)
-    yield store
-    io_loop.run_sync(store.close)
 
 
 @pytest.fixture

@@ -2,29 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from abtest import clock
-from abtest.commands import abtest, main
+from abtest.commands import main
 from abtest.models import Event
+from tests.conftest import Run
 from tests.scenes import answers, opened, tokens
 
-Run = Callable[..., Result]
 TWO = ("--variant", "red=75", "--variant", "green=25")
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(abtest, arguments)
-
-    return run
 
 
 async def sell(devices: int, buyers: int) -> None:

@@ -1,13 +1,11 @@
 """The page that explains a device: only its own form may ask, and the token is nowhere but in the body."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from tornado.httpclient import HTTPResponse
-from tornado.ioloop import IOLoop
 
 from abtest import clock
 from abtest.bootstrap import wired
@@ -22,14 +20,6 @@ from tests.test_pages import words
 
 DASH = "\N{EN DASH}"
 FORM = "application/x-www-form-urlencoded"
-
-
-@pytest.fixture
-def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(tmp_path / "abtest.db")
-    io_loop.run_sync(store.open)
-    yield store
-    io_loop.run_sync(store.close)
 
 
 @pytest.fixture
