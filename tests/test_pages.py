@@ -250,6 +250,18 @@ async def test_a_verdict_about_long_values_is_short_and_whole_in_its_title(
         assert f'title="{values[1]} beats {values[0]} by 100 % (' in shown
 
 
+async def test_whether_variants_differ_at_all_is_said_with_its_p_value(client: Client, store: SQLiteStore) -> None:
+    variants = tuple(Variant(value, Decimal(1)) for value in "abc")
+    await store.add([NewExperiment(key="color", variants=variants, metrics=("conversion:purchase",))], 1)
+    for prefix, rates, said in (
+        ("few", {"a": 10, "b": 10, "c": 10}, "p = 1"),
+        ("many", {"a": 1, "b": 9, "c": 40}, "p &lt; 0.0001"),
+    ):
+        await live(store, prefix, 3_000, rates)
+        await worker.tick(store)
+        assert f"Do the variants differ at all? {said}" in words(await page(client, "/experiments/color"))
+
+
 async def test_an_unknown_path_is_a_page_for_people_and_a_problem_for_programs(client: Client) -> None:
     browser = await client.fetch("/nothing", headers={"Accept": "text/html,*/*;q=0.8"})
     assert (browser.code, browser.headers["Content-Type"]) == (404, "text/html; charset=UTF-8")
