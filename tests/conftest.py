@@ -1,6 +1,7 @@
 """Fixtures: real files, real loops. pytest-tornasync runs `async def` tests on the `io_loop` fixture."""
 
 import asyncio
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ for hook in (tornasync.pytest_pycollect_makeitem, tornasync.pytest_pyfunc_call):
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(tornasync, "tornasync-adapted")
+    # A shell ignores it for what it starts in the background, and so would every process that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
