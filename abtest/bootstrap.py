@@ -1,6 +1,7 @@
 """The one place that wires settings -> store -> services -> server or worker."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from abtest.verification import VerificationService
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
-from abtest.web.server import listen, stop_serving
+from abtest.web.server import listen, port_of, stop_serving
 
 REFRESH_SECONDS = 0.5
 PATIENCE_SECONDS = 10.0
@@ -95,9 +96,12 @@ def with_demo(settings: Settings, experiments: Sequence[Experiment]) -> Settings
 
 
 async def serve(
-    settings: Settings, port: int, stop: asyncio.Event, say: Callable[[str], None] = lambda message: None
+    settings: Settings,
+    sockets: list[socket.socket],
+    stop: asyncio.Event,
+    say: Callable[[str], None] = lambda message: None,
 ) -> None:
-    """Answer requests until `stop` is set; then take no more, finish what was accepted, and close.
+    """Answer requests on these sockets until `stop` is set; then take no more, finish what was accepted, and close.
 
     Raises StorageError when the file can't be trusted any more: a new process recovers it.
     """
@@ -105,8 +109,8 @@ async def serve(
         await store.boot()
         services = wired(store, settings)
         app = make_app(services)
-        server, port = listen(app, settings, port)
-        say(f"listening on {settings.url(port)}; Ctrl-C stops it")
+        server = listen(app, settings, sockets)
+        say(f"listening on {settings.url(port_of(sockets))}; Ctrl-C stops it")
         try:
             await _watch(app, store, stop)
         finally:

@@ -22,40 +22,55 @@ FIRST_BACKOFF = 0.25
 LONGEST_BACKOFF = 10.0
 SETTLED_SECONDS = 10.0
 SUPERVISED = "ABTEST_SUPERVISED"
+LISTENING = "ABTEST_LISTENING"
 
 
 class Child(Struct, frozen=True):
-    """A process to keep alive: its name for people, its `abtest` command line, its settings as variables."""
+    """A process to keep alive: its name for people, its `abtest` command line, its settings as variables, and
+    whether it accepts connections."""
 
     name: str
     arguments: tuple[str, ...]
     environment: dict[str, str]
+    serves: bool = False
 
 
 class Supervisor:
-    """Starts children, starts one that dies again with growing pauses, and stops all within ten seconds.
+    """Starts children, and again those that end, after growing pauses those that fail; stops all within ten seconds.
 
     Each child holds the read end of a pipe as its standard input: when the supervisor is gone, even by kill -9,
     the pipe ends and the child stops.
+
+    Those that serve inherit the listening sockets, which stay open here: what the kernel accepted while a child ends
+    and another one starts waits for whoever takes it, and is not reset.
     """
 
-    def __init__(self, children: Sequence[Child], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, children: Sequence[Child], say: Callable[[str], None], sockets: Sequence[socket.socket] = ()
+    ) -> None:
         self._children = children
         self._say = say
+        self._sockets = sockets
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set and every child has ended. When one can't even be started, the others end as well."""
+        """Until `stop` is set and every child has ended. When one can't even be started, the others end as well.
+
+        When `stop` is set the sockets are closed here: those who connect from then on are refused at once.
+        """
         try:
             async with asyncio.TaskGroup() as keeping:
                 for child in self._children:
                     keeping.create_task(self._keep(child, stop))
+                await stop.wait()
+                for each in self._sockets:
+                    each.close()
         except* OSError as errors:
             raise Unavailable(f"cannot start a process: {errors.exceptions[0]}") from errors
 
     async def _keep(self, child: Child, stop: asyncio.Event) -> None:
         pause = 0.0
         while True:
-            process = await _start(child)
+            process = await self._start(child)
             began = monotonic()
             try:
                 await _either(process.wait(), stop.wait())
@@ -64,11 +79,23 @@ class Supervisor:
                     await self._end(child, process)
             if stop.is_set():
                 return
-            settled = monotonic() - began > SETTLED_SECONDS
+            settled = process.returncode == 0 or monotonic() - began > SETTLED_SECONDS
             pause = FIRST_BACKOFF if settled or not pause else min(2 * pause, LONGEST_BACKOFF)
             self._say(f"{child.name} {_how(process)}; starting it again in {pause:g} s")
             if await clock.stopped(stop, pause):
                 return
+
+    async def _start(self, child: Child) -> Process:
+        numbers = [each.fileno() for each in self._sockets] if child.serves else []
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "abtest",
+            *child.arguments,
+            stdin=PIPE,
+            pass_fds=numbers,
+            env=os.environ | child.environment | {SUPERVISED: "1", LISTENING: ",".join(map(str, numbers))},
+        )
 
     async def _end(self, child: Child, process: Process) -> None:
         process.terminate()
@@ -80,23 +107,13 @@ class Supervisor:
             await process.wait()
 
 
-def reserve(address: str, port: int) -> tuple[socket.socket, int]:
-    """A socket that holds the port for processes that share it, and the port's number; 0 takes a free one.
-
-    Raises Unavailable when somebody else has the port: with SO_REUSEPORT alone two servers would quietly share it.
-    """
-    try:
-        family, kind, protocol, _, name = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(name)
-        held = socket.socket(family, kind, protocol)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(name)
-    except OSError as error:
-        raise Unavailable(f"cannot listen on {address}, port {port}: {error.strerror or error}") from error
-    return held, int(held.getsockname()[1])
+def inherited() -> list[socket.socket]:
+    """The listening sockets that this process was started with; none when nobody gave it any."""
+    numbers = os.environ.pop(LISTENING, "")
+    sockets = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
+    for each in sockets:
+        each.setblocking(False)
+    return sockets
 
 
 def stop_event(within: float | None = None) -> asyncio.Event:
@@ -129,17 +146,6 @@ def supervised() -> bool:
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-
-
-async def _start(child: Child) -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "abtest",
-        *child.arguments,
-        stdin=PIPE,
-        env=os.environ | child.environment | {SUPERVISED: "1"},
-    )
 
 
 async def _either(*waits: Coroutine[object, object, object]) -> None:

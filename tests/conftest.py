@@ -16,7 +16,7 @@ from abtest.commands import abtest
 from abtest.settings import Settings
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.hot import HotServer
-from abtest.web.server import listen, stop_serving
+from abtest.web.server import listen, open_port, port_of, stop_serving
 
 Run = Callable[..., Result]
 
@@ -88,8 +88,9 @@ def client(io_loop: IOLoop, app: HotServer, settings: Settings) -> Iterator[Clie
     """A client of the `app` fixture behind a real port. Everything is made inside the test's own loop."""
 
     async def start() -> tuple[Any, Client]:
-        server, port = listen(app, settings, 0)
-        return server, Client(f"http://127.0.0.1:{port}")
+        sockets = open_port(settings.address, 0)
+        server = listen(app, settings, sockets)
+        return server, Client(f"http://127.0.0.1:{port_of(sockets)}")
 
     server, client = io_loop.run_sync(start)
     yield client

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import shutil
+import socket
 import sys
-from collections.abc import Coroutine
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -22,13 +22,16 @@ from abtest.commands.options import as_json, limits, option, print_json, say, wi
 from abtest.errors import InvalidSetting
 from abtest.limiting import Proxies
 from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
-from abtest.supervisor import LAST_SECONDS, Child, Supervisor, reserve, stop_event, supervised
+from abtest.supervisor import LAST_SECONDS, Child, Supervisor, inherited, stop_event, supervised
 from abtest.web.monitoring import FOLDER
+from abtest.web.server import open_port, port_of
 
 try:
     from uvloop import new_event_loop
 except ImportError:  # not on this platform: the standard loop does the same, slower
     from asyncio import new_event_loop  # type: ignore[assignment]  # returns a wider type
+
+PATIENCE_SECONDS = 1.0
 
 address_option = option("--address", setting=ADDRESS)
 port_option = option("--port", setting=PORT, type=click.IntRange(0, 65535))
@@ -76,16 +79,14 @@ def serve(database: str, /, interval: float, **options: Any) -> None:
     abtest serve --port 9000 --processes 2
     """
     settings = _settings(database, interval, options)
-    if supervised():
-        _run(_serve(settings, settings.port))
-        return
-    asyncio.run(bootstrap.check(database))  # what is wrong with it is said once, before anything starts
-    held, port = reserve(settings.address, settings.port)
-    with held:
-        if settings.process_count == 1:
-            _run(_serve(settings, port))
-        else:
-            asyncio.run(_serve_together(settings, port))
+    if not supervised():
+        asyncio.run(bootstrap.check(database))  # what is wrong with it is said once, before anything starts
+    sockets = inherited() or open_port(settings.address, settings.port)
+    if settings.process_count == 1:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(settings, sockets))
+    else:
+        asyncio.run(_serve_together(settings, sockets))
 
 
 @click.command()
@@ -122,23 +123,26 @@ COMMANDS = (up, serve, worker)
 async def _up(settings: Settings) -> None:
     experiments = await bootstrap.prepare(settings)
     settings = bootstrap.with_demo(settings, experiments)
-    held, port = reserve(settings.address, settings.port)
+    sockets = open_port(settings.address, settings.port)
+    url = settings.url(port_of(sockets))
     workers = [Child("the stats worker", ("worker",), settings.environment())]
-    with held, _counts() as counts:
+    with _counts() as counts:
         stop = stop_event()
-        running = asyncio.create_task(Supervisor(_servers(settings, port, counts) + workers, say).run(stop))
-        if await _answers(settings.url(port), stop):
-            _welcome(settings, port, len(experiments))
+        children = _servers(settings, counts) + workers
+        running = asyncio.create_task(Supervisor(children, say, sockets).run(stop))
+        if await _answers(url, running):
+            _welcome(settings, url, len(experiments))
         await running
     say("stopped")
 
 
-async def _serve_together(settings: Settings, port: int) -> None:
+async def _serve_together(settings: Settings, sockets: list[socket.socket]) -> None:
+    url = settings.url(port_of(sockets))
     with _counts() as counts:
         stop = stop_event()
-        running = asyncio.create_task(Supervisor(_servers(settings, port, counts), say).run(stop))
-        if await _answers(settings.url(port), stop):
-            say(f"listening on {settings.url(port)} with {settings.process_count} processes; Ctrl-C stops them")
+        running = asyncio.create_task(Supervisor(_servers(settings, counts), say, sockets).run(stop))
+        if await _answers(url, running):
+            say(f"listening on {url} with {settings.process_count} processes; Ctrl-C stops them")
         await running
 
 
@@ -147,10 +151,10 @@ def _counts() -> "TemporaryDirectory[str]":
     return TemporaryDirectory(prefix="abtest-")
 
 
-async def _serve(settings: Settings, port: int) -> None:
+async def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
     stop = stop_event(LAST_SECONDS)
     quiet = supervised()
-    await bootstrap.serve(settings, port, stop, (lambda message: None) if quiet else say)
+    await bootstrap.serve(settings, sockets, stop, (lambda message: None) if quiet else say)
 
 
 async def _work(settings: Settings) -> None:
@@ -160,28 +164,28 @@ async def _work(settings: Settings) -> None:
     await bootstrap.work(settings, stop, say, create=not supervised())
 
 
-def _run(server: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(server)
-
-
-async def _answers(url: str, stop: asyncio.Event) -> bool:
-    """Whether a server came up before it was stopped."""
+async def _answers(url: str, running: "asyncio.Task[None]") -> bool:
+    """Whether a server answers, before all have ended: connections are accepted from the beginning."""
     place = urlsplit(url)
-    while not stop.is_set():
+    while not running.done():
         with suppress(OSError):
-            _, writer = await asyncio.open_connection(place.hostname, place.port)
-            writer.close()
-            return True
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                reader, writer = await asyncio.open_connection(place.hostname, place.port)
+                try:
+                    writer.write(b"HEAD /healthz HTTP/1.1\r\nHost: abtest\r\n\r\n")
+                    if await reader.readline():
+                        return True
+                finally:
+                    writer.close()
         await asyncio.sleep(0.05)
     return False
 
 
-def _servers(settings: Settings, port: int, counts: str) -> list[Child]:
+def _servers(settings: Settings, counts: str) -> list[Child]:
     count = settings.process_count
-    environment = structs.replace(settings, port=port, processes=1).environment() | {FOLDER: counts}
+    environment = structs.replace(settings, processes=1).environment() | {FOLDER: counts}
     return [
-        Child("the server" if count == 1 else f"server {number + 1}", ("serve",), environment)
+        Child("the server" if count == 1 else f"server {number + 1}", ("serve",), environment, serves=True)
         for number in range(count)
     ]
 
@@ -195,8 +199,7 @@ def _settings(database: str, interval: float, options: dict[str, Any]) -> Settin
     return Settings(database=database, stats_interval=interval, **options)
 
 
-def _welcome(settings: Settings, port: int, experiments: int) -> None:
-    url = settings.url(port)
+def _welcome(settings: Settings, url: str, experiments: int) -> None:
     program = "abtest" if shutil.which("abtest") else os.path.relpath(Path(sys.executable).with_name("abtest"))
     options = "" if settings.port == PORT.default else f" --url {url}"
     count = settings.process_count

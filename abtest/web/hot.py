@@ -144,7 +144,7 @@ class HotServer(HTTPServerConnectionDelegate):
         Returns when every request whose headers are there is answered.
         """
         self.draining = True
-        if self._reading:
+        if self._connections:
             await asyncio.sleep(LAST_CALL_SECONDS)
         if self._sweeping is not None:
             self._sweeping.cancel()

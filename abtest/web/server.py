@@ -6,7 +6,7 @@ import resource
 import socket
 import sys
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from time import time
 from traceback import walk_tb
@@ -14,8 +14,9 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import format_timestamp
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, UnsatisfiableReadError
-from tornado.netutil import add_accept_handler, bind_sockets
+from tornado.netutil import bind_sockets
 
 from abtest.errors import InvalidToken, Unavailable
 from abtest.models import TOKEN_RULE
@@ -85,24 +86,30 @@ class Server(HTTPServer):
     """Tornado's HTTP server on those streams; it tells the app when a connection ends."""
 
     app: HotServer
-    _listening: list[tuple[socket.socket, Callable[[], None]]]
+    _listening: list[socket.socket]
 
     def take(self, sockets: list[socket.socket]) -> None:
-        """Begin to accept connections."""
-        self._listening = [(each, add_accept_handler(each, self._accepted)) for each in sockets]
+        """Begin to accept connections, one at a time: processes that share a socket shall get equally many."""
+        self._listening = sockets
+        for each in sockets:
+            IOLoop.current().add_handler(each, self._accept, IOLoop.READ)
 
     def stop(self) -> None:
-        """Take no more connections than those that the kernel has accepted: closing a port would end them.
+        """Take no more connections than those that the kernel has accepted: the last to close a port ends them.
 
         Nothing lies between the last of them and the close, since what comes there is lost.
         """
-        for each, remove_handler in self._listening:
-            remove_handler()
+        for each in self._listening:
+            IOLoop.current().remove_handler(each)
             with suppress(BlockingIOError):
                 while True:
                     self._accepted(*each.accept())
             each.close()
         self._listening = []
+
+    def _accept(self, listening: socket.socket, events: int) -> None:
+        with suppress(BlockingIOError):  # another process was faster
+            self._accepted(*listening.accept())
 
     def _accepted(self, connection: socket.socket, address: Any) -> None:
         self.handle_stream(IOStream(connection), address)
@@ -120,16 +127,31 @@ class Server(HTTPServer):
         self.app.closed(server_conn)
 
 
-def listen(app: HotServer, settings: Settings, port: int) -> tuple[Server, int]:
-    """A listening server and its port; port 0 takes a free one.
+def open_port(address: str, port: int) -> list[socket.socket]:
+    """Sockets that listen there, one for each address of the name; port 0 takes a free one.
 
-    The port is opened with SO_REUSEPORT: the kernel spreads connections over the processes that share it.
+    Raises Unavailable when somebody else has the port.
+    """
+    try:
+        sockets = bind_sockets(port, address, backlog=BACKLOG)
+    except OSError as error:
+        raise Unavailable(f"cannot listen on {address}, port {port}: {error.strerror or error}") from error
+    for each in sockets:
+        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sockets
+
+
+def port_of(sockets: Sequence[socket.socket]) -> int:
+    """The number of their port."""
+    return int(sockets[0].getsockname()[1])
+
+
+def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> Server:
+    """A server that accepts connections there, and closes the sockets when it is stopped.
+
     `app` closes connections that are idle or trickle their headers: Tornado's own time-out costs a timer per request.
     """
     _allow_files(settings.connections + SPARE_FILES)
-    sockets = bind_sockets(port, settings.address, backlog=BACKLOG, reuse_port=hasattr(socket, "SO_REUSEPORT"))
-    for each in sockets:
-        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = Server(
         app,
         max_header_size=settings.header_limit,
@@ -142,7 +164,7 @@ def listen(app: HotServer, settings: Settings, port: int) -> tuple[Server, int]:
     server.conn_params.header_timeout = None
     server.take(sockets)
     app.start()
-    return server, int(sockets[0].getsockname()[1])
+    return server
 
 
 def _allow_files(number: int) -> None:

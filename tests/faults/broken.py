@@ -1,15 +1,13 @@
 """`python -m tests.faults.broken DEFECT ...`: the product with one defect, which the test of a fault must notice."""
 
-import os
 import random
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from abtest import bootstrap, models
+from abtest import models
 from abtest.commands import main
 from abtest.store import database, driver, enrolling, migrations
 from abtest.store.base import Enrolment
@@ -165,15 +163,6 @@ def reads_slowly() -> None:
     server.Stream.read_from_fd = read_from_fd  # type: ignore[method-assign]  # the defect
 
 
-def ends_connections() -> None:
-    """SIGTERM ends the process without answering what it accepted."""
-
-    async def stop(*arguments: object) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    bootstrap.stop_serving = stop
-
-
 DEFECTS = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -191,7 +180,6 @@ DEFECTS = {
         ignores_failed_commits,
         never_checkpoints,
         reads_slowly,
-        ends_connections,
     )
 }
 

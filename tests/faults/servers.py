@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from abtest.supervisor import LISTENING, SUPERVISED
 from tests.faults.shims import Shim
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,16 +26,25 @@ class Process:
     """A running `abtest` command. `defect` is one of broken.py; a supervised one starts nothing on its own."""
 
     def __init__(
-        self, database: Path, *arguments: str, shim: Shim | None = None, defect: str = "", supervised: bool = True
+        self,
+        database: Path,
+        *arguments: str,
+        shim: Shim | None = None,
+        defect: str = "",
+        supervised: bool = True,
+        shared: socket.socket | None = None,
     ) -> None:
         self.said = database.with_name(f"said-{time.monotonic_ns()}")
-        environment = {"ABTEST_SUPERVISED": "1"} if supervised else {}
+        environment = {SUPERVISED: "1"} if supervised else {}
+        if shared:
+            environment[LISTENING] = str(shared.fileno())
         with self.said.open("wb") as said:
             self._process = subprocess.Popen(
                 [*program(defect), "--database", f"sqlite:///{database}", *arguments],
                 stdin=subprocess.PIPE,
                 stderr=said,
                 cwd=ROOT,
+                pass_fds=[shared.fileno()] if shared else [],
                 env=os.environ | environment | (shim.environment if shim else {}),
             )
         self.pid = self._process.pid
@@ -71,18 +82,19 @@ class Process:
         """All that it said until now."""
         return self.said.read_text(encoding="utf-8")
 
-    def wait_for(self, pattern: str) -> None:
-        """Return once it said that."""
+    def wait_for(self, pattern: str) -> "Process":
+        """Itself, once it said that."""
         until = time.monotonic() + SECONDS
         while not re.search(pattern, self.messages()):
             assert self.code is None, f"ended before it said {pattern!r}: {self.messages()}"
             assert time.monotonic() < until, f"did not say {pattern!r}: {self.messages()}"
             time.sleep(0.02)
+        return self
 
-    def listens(self, port: int, processes: int = 1) -> "Process":
-        """Itself, once so many of its processes listen there: others may share the port."""
+    def listens(self, port: int) -> "Process":
+        """Itself, once it listens there."""
         until = time.monotonic() + SECONDS
-        while sum(_listens(pid, port) for pid in self.everybody()) < processes:
+        while not _listens(self.pid, port):
             assert self.code is None, f"ended with {self.code}: {self.messages()}"
             assert time.monotonic() < until, "nobody listens"
             time.sleep(0.02)
@@ -120,8 +132,9 @@ def _listens(pid: int, port: int) -> bool:
 def ended(processes: list[int]) -> None:
     """Return once none of these runs; one that ended and was not waited for does not."""
     for pid in processes:
-        while Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
-            time.sleep(0.01)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            while Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] != "Z":
+                time.sleep(0.01)
 
 
 def serve(database: Path, port: int, *options: str, shim: Shim | None = None, defect: str = "") -> Process:
@@ -130,15 +143,27 @@ def serve(database: Path, port: int, *options: str, shim: Shim | None = None, de
     return Process(database, *arguments, shim=shim, defect=defect).listens(port)
 
 
+@contextmanager
+def two_serve(database: Path, shims: Sequence[Shim | None] = (None, None), defect: str = "") -> Iterator[int]:
+    """Two server processes that share a port, as those of one supervisor do; the port, once both answer."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as shared, ExitStack() as running:
+        for shim in shims:
+            process = Process(
+                database, "serve", "--processes", "1", shim=shim, defect=defect, supervised=False, shared=shared
+            )
+            running.enter_context(process).wait_for("listening on")
+        yield shared.getsockname()[1]
+
+
 def up(database: Path, port: int, *options: str) -> Process:
     """Two server processes, a worker and their supervisor; returns once they answer."""
     arguments = ("up", "--port", str(port), "--processes", "2", "--interval", "0.2", *options)
-    return Process(database, *arguments, supervised=False).listens(port, processes=2)
+    return Process(database, *arguments, supervised=False).wait_for("is running")
 
 
 def free_port() -> int:
     """A port that nobody has."""
-    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as probe:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 

@@ -10,14 +10,14 @@ from abtest.models import NewExperiment, Variant, parse_weight
 from abtest.store.sqlite import SQLiteStore
 from tests.faults.clients import Ledger, load, named
 from tests.faults.parts import Part
-from tests.faults.servers import create, free_port, serve, verify
+from tests.faults.servers import create, two_serve, verify
 
 
 def changes(folder: Path, number: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
     """So many changes while devices come; the figures, and what verify says."""
-    database, port, ledger = folder / f"{defect or 'sound'}.db", free_port(), Ledger()
+    database, ledger = folder / f"{defect or 'sound'}.db", Ledger()
     create(database)
-    with serve(database, port, defect=defect), serve(database, port, defect=defect):
+    with two_serve(database, defect=defect) as port:
         done = asyncio.run(_under_load(database, port, ledger, number, seed))
     assert (ledger.lost, ledger.changed) == ([], [])
     return {"changes": done, "devices": len(ledger.answers)}, verify(database)

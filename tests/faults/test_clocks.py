@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.clients import Ledger, ask_all, load, more, named
 from tests.faults.parts import Part
-from tests.faults.servers import create, free_port, run, serve, verify
+from tests.faults.servers import create, run, two_serve, verify
 from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
@@ -20,16 +20,13 @@ def clocks(folder: Path, steps: int, devices: int, defect: str = "", seed: int =
     """Two processes with clocks of their own that step, and experiments that are created by others still."""
     folder = folder / (defect or "sound")
     folder.mkdir()
-    database, port, ledger = folder / "abtest.db", free_port(), Ledger()
+    database, ledger = folder / "abtest.db", Ledger()
     create(database)
     shims = [Shim(folder, database) for _ in range(3)]
     for shim, days in zip(shims, (400, -400, 0), strict=True):
         shim.set("clock_seconds", days * DAYS)
     chance = random.Random(seed)
-    with (
-        serve(database, port, shim=shims[0], defect=defect),
-        serve(database, port, shim=shims[1], defect=defect),
-    ):
+    with two_serve(database, shims[:2], defect) as port:
         for step in range(steps):
             asyncio.run(load(port, ledger, named(str(step)), more(ledger, devices)))
             shims[2].set("clock_seconds", chance.randint(-400, 400) * DAYS)

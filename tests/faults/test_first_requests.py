@@ -10,7 +10,7 @@ import msgspec
 
 from tests.faults.clients import Ledger, connected, named
 from tests.faults.parts import Part
-from tests.faults.servers import create, free_port, serve, verify
+from tests.faults.servers import create, two_serve, verify
 
 AT_ONCE = 8
 GROUPS = 6
@@ -18,9 +18,9 @@ GROUPS = 6
 
 def first_requests(folder: Path, devices: int, defect: str = "") -> Ledger:
     """Each token 8 times at once, on connections that two processes share."""
-    database, port, ledger = folder / f"{defect or 'sound'}.db", free_port(), Ledger()
+    database, ledger = folder / f"{defect or 'sound'}.db", Ledger()
     create(database)
-    with serve(database, port, defect=defect), serve(database, port, defect=defect):
+    with two_serve(database, defect=defect) as port:
         asyncio.run(_ask(port, ledger, devices))
     assert len(ledger.answers) == devices, ledger.refused
     return ledger
