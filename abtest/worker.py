@@ -26,7 +26,7 @@ class Worker:
             devices, left = devices + folded.devices, folded.left
             new = new or bool(folded.devices or folded.events)
         now = clock.now()
-        state = await self._store.config_version(), now // clock.DAY
+        state = folded.config_version, now // clock.DAY
         if new or state != self._concluded:
             await _conclude(self._store, now)
             self._concluded = state

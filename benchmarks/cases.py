@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 from urllib.request import urlopen
 
 from benchmarks.load import ENROLLING, Compared, finish, load, start
@@ -330,10 +331,12 @@ def _grown(sizes: Sequence[int], say: Say) -> Iterator[Result]:
         for size in sizes:
             name = f"{size:,} devices"
             say(name)
-            bytes_then, ticks = _fill(database, size)
+            filled = _fill(database, size)
+            bytes_then, ticks = filled["bytes"], filled["database_ms"]
             tick = median(ticks)
             note = f"median of {len(ticks)}, from {min(ticks):.1f} to {max(ticks):.1f}"
-            yield Result(f"worker tick per 10,000 new, {name}", tick, "ms", "<= 5", tick <= 5, note)
+            yield Result(f"database time of a tick per 10,000 new, {name}", tick, "ms", "<= 5", tick <= 5, note)
+            yield Result(f"whole tick per 10,000 new, {name}", median(filled["ticks_ms"]), "ms")
             if size >= MILLION:
                 each = bytes_then / size
                 yield Result(f"database per million devices, {name}", each, "MB", "<= 125", each <= 125)
@@ -345,12 +348,12 @@ def _grown(sizes: Sequence[int], say: Say) -> Iterator[Result]:
                         yield Result(f"{page}, {name}", _page(server, page), "ms")
 
 
-def _fill(database: Path, size: int) -> tuple[int, list[float]]:
-    """Grow it to this size and some ticks of the worker beyond: the bytes at the size, the ticks in milliseconds."""
+def _fill(database: Path, size: int) -> dict[str, Any]:
+    """Grow it to this size and some ticks of the worker beyond; what fill.py prints."""
     line = [sys.executable, "-m", "benchmarks.fill", str(database), str(size)]
     done = subprocess.run(line, check=True, capture_output=True, text=True, cwd=HERE.parent)
-    filled = json.loads(done.stdout)
-    return filled["bytes"], filled["ticks_ms"]
+    filled: dict[str, Any] = json.loads(done.stdout)
+    return filled
 
 
 def _page(server: Server, path: str) -> float:

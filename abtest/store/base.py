@@ -198,11 +198,12 @@ class ResultStore(SummaryStore, Protocol):
 
 
 class Folded(Struct, frozen=True):
-    """How many devices and events were folded in, and how many of both are left."""
+    """How many devices and events were folded in, how many of both are left, and the version of the experiments."""
 
     devices: int
     events: int
     left: int
+    config_version: int
 
 
 class FoldingStore(MeasureStore, Protocol):
@@ -217,10 +218,6 @@ class FoldingStore(MeasureStore, Protocol):
 
         In the one that leaves no device, as many events after theirs: no event of a device that is not counted.
         """
-        ...
-
-    async def config_version(self) -> int:
-        """See EnrolmentStore.config_version."""
         ...
 
 

@@ -8,7 +8,7 @@ from abtest.models import KEY
 from abtest.store import cataloguing, measuring
 from abtest.store.base import Folded, Summary
 from abtest.store.driver import Raw
-from abtest.store.enrolling import LAST_DEVICE
+from abtest.store.enrolling import LAST_DEVICE, config_version
 
 SUMMARY = "SELECT device_watermark, as_of FROM summary"
 
@@ -99,9 +99,8 @@ def fold(connection: Raw, most: int, now: int) -> Folded:
     if last > watermark:
         _fold(connection, watermark, last)
     connection.execute(MOVE, (last, now))
-    if last < newest:
-        return Folded(last - watermark, 0, newest - last)
-    return Folded(last - watermark, *measuring.fold(connection, most))
+    events, left = measuring.fold(connection, most) if last == newest else (0, newest - last)
+    return Folded(last - watermark, events, left, config_version(connection))
 
 
 def _fold(connection: Raw, after: int, upto: int) -> None:

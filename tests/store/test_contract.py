@@ -103,12 +103,13 @@ async def test_a_change_of_nothing_is_refused(store: SQLiteStore) -> None:
 
 async def test_the_summary_counts_each_device_once(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1")], 1)
+    version = await store.config_version()
     for batch in ("a", "b"):
         await answers(store, tokens(batch, 30))
         assert [await store.fold(most=20, now=5) for _ in range(3)] == [
-            Folded(20, 0, 10),
-            Folded(10, 0, 0),
-            Folded(0, 0, 0),
+            Folded(20, 0, 10, version),
+            Folded(10, 0, 0, version),
+            Folded(0, 0, 0, version),
         ]
     summary = await store.summary()
     assert (summary.as_of, summary.devices) == (5, 60)
