@@ -44,6 +44,7 @@ class Process:
                 stdin=subprocess.PIPE,
                 stderr=said,
                 cwd=ROOT,
+                start_new_session=True,
                 pass_fds=[shared.fileno()] if shared else [],
                 env=os.environ | environment | (shim.environment if shim else {}),
             )
@@ -100,21 +101,33 @@ class Process:
             time.sleep(0.02)
         return self
 
-    def everybody(self) -> list[int]:
-        """Itself and its children."""
-        return [self.pid, *(pid for pids in self.children().values() for pid in pids)]
+    def kill_all(self) -> None:
+        """Kill it and what it started, until nothing of it runs: it may start another one meanwhile."""
+        while running := self._running():
+            for pid, _ in running:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
 
     def children(self) -> dict[str, list[int]]:
         """The processes that it started and that run, by command: serve or worker."""
-        listed = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
-        )
         found: dict[str, list[int]] = {"serve": [], "worker": []}
-        for line in listed.stdout.splitlines():
-            pid, parent, state, arguments = line.split(maxsplit=3)
-            if int(parent) == self.pid and not state.startswith("Z"):
-                found["serve" if arguments.split()[-1] == "serve" else "worker"].append(int(pid))
+        for pid, command in self._running():
+            if pid != self.pid:
+                found["serve" if command == "serve" else "worker"].append(pid)
         return found
+
+    def _running(self) -> list[tuple[int, str]]:
+        """What runs of its process group, with the last word of each command line."""
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,pgid=,stat=,args="], capture_output=True, text=True, check=True
+        )
+        rows = [line.split(maxsplit=3) for line in listed.stdout.splitlines()]
+        return [
+            (int(pid), command.split()[-1])
+            for pid, group, state, command in rows
+            if int(group) == self.pid and not state.startswith("Z")
+        ]
 
 
 def _listens(pid: int, port: int) -> bool:

@@ -5,14 +5,13 @@ import os
 import random
 import signal
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.faults.clients import Ledger, ask_all, ask_and_tell, ask_and_tell_again, load, more, named
 from tests.faults.parts import Part
-from tests.faults.servers import Process, create, ended, free_port, run, serve, up, verify
+from tests.faults.servers import Process, create, free_port, run, serve, up, verify
 
 VICTIMS = ("server", "worker", "supervisor", "all")
 
@@ -25,16 +24,13 @@ def kills(folder: Path, cycles: int, acknowledgements: int, seed: int = 1) -> di
     for cycle in range(cycles):
         names = named(str(cycle))
         with up(database, port) as running:
-            everybody = running.everybody()
             asyncio.run(load(port, ledger, names, more(ledger, acknowledgements // 2), act=ask_and_tell))
             victim = chance.choice(VICTIMS)
             killed[victim] += 1
             _kill(running, victim)
             if running.code is None:
                 asyncio.run(load(port, ledger, names, more(ledger, acknowledgements // 2), act=ask_and_tell))
-            everybody += running.everybody()
-            _end(everybody)
-        ended(everybody)
+            running.kill_all()
     with serve(database, port):
         asyncio.run(ask_all(port, ledger, list(ledger.answers), act=ask_and_tell_again))
     assert run(database, "worker", "--once").returncode == 0
@@ -74,14 +70,9 @@ def test_answers_before_their_commit_would_not(tmp_path: Path) -> None:
 
 
 def _kill(running: Process, victim: str) -> None:
-    children = running.children()
-    victims = {"server": children["serve"][:1], "worker": children["worker"], "supervisor": [running.pid]}
-    _end(victims.get(victim, running.everybody()))
-    if victim in ("supervisor", "all"):
-        running.wait()
-
-
-def _end(processes: list[int]) -> None:
-    for pid in processes:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    if victim == "all":
+        running.kill_all()
+    elif victim == "supervisor":
+        running.stop(signal.SIGKILL)
+    else:
+        os.kill(running.children()["serve" if victim == "server" else "worker"][0], signal.SIGKILL)
