@@ -5,12 +5,12 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from msgspec import Struct, field
 
 from abtest import allocation, worker
@@ -71,7 +71,9 @@ class Model(Struct):
 
 
 class Life(RuleBasedStateMachine):
-    """One database through its life. `asked` decides how a device is answered."""
+    """One database through its life. `played`: how many runs and steps there were."""
+
+    played: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +193,13 @@ class Life(RuleBasedStateMachine):
                 [counts[value] for value in it.values] for counts in it.counts
             ]
 
+    @invariant()
+    def it_goes_on(self) -> None:
+        self.played["steps"] += 1
+
     def teardown(self) -> None:
+        self.played["runs"] += 1
+        self.played["steps"] -= 1  # before the first one the invariants are checked as well
         try:
             self.the_worker_counts()
             self.every_count_is_within_its_bound()
@@ -221,7 +229,8 @@ class ForgetfulLife(Life):
 
 
 def lives(runs: int, steps: int, machine: type[Life] = Life, chance: int = 1) -> dict[str, int]:
-    """So many databases with so many steps each."""
+    """So many databases with so many steps each; how many of both there were."""
+    machine.played.clear()
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # it has no types
         seed(chance)(machine),
         settings=settings(
@@ -233,7 +242,7 @@ def lives(runs: int, steps: int, machine: type[Life] = Life, chance: int = 1) ->
             suppress_health_check=list(HealthCheck),
         ),
     )
-    return {"runs": runs, "steps": steps}
+    return dict(machine.played)
 
 
 def measure(folder: Path, part: Part) -> dict[str, int]:
