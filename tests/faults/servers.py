@@ -108,6 +108,7 @@ class Process:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
+        self.wait()  # its threads may end after it is a zombie, and until then it has no exit code
 
     def children(self) -> dict[str, list[int]]:
         """The processes that it started and that run, by command: serve or worker."""
