@@ -12,7 +12,10 @@ LEASE_SECONDS = 1.0
 
 
 class Worker:
-    """Folds and concludes; remembers as of what it concluded, so that it does so only when something is new."""
+    """Folds and concludes; remembers as of what it concluded, so that it does so only when something is new.
+
+    It forgets that as soon as it folds something: a conclusion that fails is drawn in the next tick.
+    """
 
     def __init__(self, store: FoldingStore) -> None:
         self._store = store
@@ -20,14 +23,15 @@ class Worker:
 
     async def tick(self) -> int:
         """Fold all that is there; how many devices it was. Enrolment waits for one chunk at most, never for all."""
-        devices, new, left = 0, False, 1
+        devices, left = 0, 1
         while left:
             folded = await self._store.fold(CHUNK, clock.now())
             devices, left = devices + folded.devices, folded.left
-            new = new or bool(folded.devices or folded.events)
+            if folded.devices or folded.events:
+                self._concluded = None
         now = clock.now()
         state = folded.config_version, now // clock.DAY
-        if new or state != self._concluded:
+        if state != self._concluded:
             await _conclude(self._store, now)
             self._concluded = state
         return devices

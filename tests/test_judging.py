@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from abtest import clock, worker
 from abtest.commands import abtest
+from abtest.errors import Unavailable
 from abtest.judging import judged, observed_days
 from abtest.models import Change, Event, NewExperiment, Status, parse_metrics
 from abtest.results import ExperimentResults, ResultService, encoded, table
+from abtest.store.driver import PRAGMAS, open_raw
 from abtest.store.sqlite import SQLiteStore
 from tests.scenes import experiment, opened, tokens
 
@@ -185,6 +188,32 @@ async def test_a_worker_concludes_only_when_something_is_new(tmp_path: Path, mon
         await ticking.tick()
         await ticking.tick()
     assert len(concluded) == 3
+
+
+async def test_what_could_not_be_concluded_is_concluded_in_the_next_tick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRAGMAS, "busy_timeout", 0)
+    conclude = SQLiteStore.conclude
+
+    async def beside_another_writer(self: SQLiteStore, documents: list[tuple[int, str]]) -> None:
+        with closing(open_raw(tmp_path / "abtest.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await conclude(self, documents)
+
+    async with opened(tmp_path / "abtest.db") as store:
+        ticking = worker.Worker(store)
+        await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+        await ticking.tick()
+        before = await store.results()
+        await store.enrol(["device"], TODAY)
+        with monkeypatch.context() as busy:
+            busy.setattr(SQLiteStore, "conclude", beside_another_writer)
+            with pytest.raises(Unavailable):
+                await ticking.tick()
+        assert await store.results() == before
+        await ticking.tick()
+        assert await store.results() != before
 
 
 async def test_a_value_that_looks_like_a_formula_is_marked_in_the_table(tmp_path: Path) -> None:
