@@ -24,7 +24,7 @@ async def back_up(store: Store, file: Path, progress: Progress) -> int:
     if file.exists():
         raise StorageError(f"{file} exists already; choose another name", code="file_exists")
     partial = Path(f"{file}.partial")
-    partial.unlink(missing_ok=True)
+    _discard(partial)  # with the log that a killed one may have left
     try:
         await store.copy(partial, progress)
         devices = await _checked(partial, f"the backup {file}")
@@ -48,6 +48,7 @@ async def restore(file: Path, target: Path) -> tuple[int, Path | None]:
     backup.require_unused(target)
     arriving = Path(f"{target}.restoring")
     kept = Path(f"{target}.before-{clock.moment(clock.now()):%Y%m%dT%H%M%S%f}") if target.exists() else None
+    _discard(arriving)
     try:
         shutil.copyfile(file, arriving)
         devices = await _checked(arriving, str(file), restored_at=clock.now())

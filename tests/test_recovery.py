@@ -1,5 +1,6 @@
 """backup, restore, forget: on real files, beside real processes."""
 
+import asyncio
 import json
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from abtest.errors import StorageError
 from abtest.recovery import restore
-from abtest.store.driver import open_raw
+from abtest.store.driver import PRAGMAS, open_raw
 from abtest.verification import VerificationService
 from tests.processes import Abtest, Device, run, wait_until_answering
 from tests.scenes import answers, experiment, opened, tokens
@@ -62,6 +63,50 @@ async def test_a_stray_log_is_not_mixed_with_a_backup(tmp_path: Path) -> None:
     Path(f"{tmp_path}/abtest.db-wal").write_bytes(b"what another database left")
     with pytest.raises(StorageError, match="lies there without its database"):
         await restore(tmp_path / "copy.db", tmp_path / "abtest.db")
+
+
+async def test_a_backup_takes_the_place_of_a_damaged_database_that_nobody_has_open(tmp_path: Path) -> None:
+    database, copy = tmp_path / "abtest.db", tmp_path / "copy.db"
+    for path in (database, copy):
+        async with opened(path) as store:
+            await store.add([experiment("color", "1", "1")], 1)
+    server = open_raw(database)
+    server.execute("UPDATE meta SET value = value")
+    database.write_bytes(b"no database any more" * 1000)
+    with pytest.raises(StorageError, match="is in use"):
+        await restore(copy, database)
+    server.close()
+    _, kept = await restore(copy, database)
+    assert kept is not None
+    assert b"no database any more" in kept.read_bytes()
+    assert run(database, "verify").returncode == 0
+
+
+async def test_what_a_killed_restore_left_is_not_mixed_with_the_next(tmp_path: Path) -> None:
+    database, copy, killed = tmp_path / "abtest.db", tmp_path / "copy.db", tmp_path / "abtest.db.restoring"
+    async with opened(killed) as store:
+        await store.add([experiment("price", "1", "1")], 1)
+        left = Path(f"{killed}-wal").read_bytes()
+    async with opened(copy) as store:
+        await store.add([experiment("color", "1", "1")], 1)
+    Path(f"{killed}-wal").write_bytes(left)
+    await restore(copy, database)
+    async with opened(database) as store:
+        assert [each.key for each in await store.experiments()] == ["color"]
+    assert names(tmp_path) == {"abtest.db", "copy.db"}
+
+
+async def test_forgetting_waits_for_no_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRAGMAS, "busy_timeout", 600_000)
+    async with opened(tmp_path / "abtest.db") as store:
+        await answers(store, ["person"])
+        reader = open_raw(tmp_path / "abtest.db")
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM device").fetchone()
+        async with asyncio.timeout(60):
+            assert await store.forget(["person"]) == 1
+            await answers(store, ["other"])
+        reader.close()
 
 
 def test_a_backup_overwrites_nothing_and_creates_no_database(tmp_path: Path) -> None:

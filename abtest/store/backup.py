@@ -1,6 +1,7 @@
 """Copies of a database file: taken while it is used, and put back."""
 
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from abtest.store import driver
 from abtest.store.driver import Raw, open_raw
 
 PAGES = 2_000
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 LAST_SEEN = "SELECT ifnull(max(first_seen), 0) FROM device"
 MARK = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
@@ -47,23 +49,30 @@ def flush(path: Path) -> None:
 
 
 def require_unused(path: Path) -> None:
-    """Raises StorageError when a process has this database open, or when it left its log behind."""
+    """Raises StorageError when a process has this database open, or when its log lies there without it."""
     log = Path(f"{path}-wal")
     if not path.exists():
         if log.exists():
             raise StorageError(f"{log} lies there without its database; move it away first", code="stray_log")
         return
+    try:
+        unused = _leave_wal(path) == "delete"
+    except driver.fixed_driver().Error as error:
+        # Of what is no database any more SQLite can only say, by leaving the log, that somebody still has it open.
+        unused = error.sqlite_errorcode & 0xFF in DAMAGED and not log.exists()
+    if not unused:
+        raise StorageError(f"{path} is in use; stop every server and worker first", code="in_use")
+
+
+def _leave_wal(path: Path) -> str:
+    """SQLite refuses while any other connection is open: leaving WAL needs the file for itself."""
     connection = open_raw(path)
     try:
-        # Leaving WAL needs the file for itself: SQLite refuses while any other connection is open.
         connection.execute("PRAGMA busy_timeout = 0")
         (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-    except driver.fixed_driver().Error as error:
-        raise StorageError(f"{path} is in use; stop every server and worker first", code="in_use") from error
+        return str(mode)
     finally:
         connection.close()
-    if mode != "delete":
-        raise StorageError(f"{path} is in use; stop every server and worker first", code="in_use")
 
 
 def seal(path: Path) -> None:

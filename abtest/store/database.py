@@ -130,6 +130,10 @@ class Database:
         with _in_words(self._failed):
             return await self._reader.run(partial(function, **named), *arguments)
 
+    async def alone(self, function: Callable[[Raw], T]) -> T:
+        """The same with the writer's connection, while no process writes."""
+        return await self._trusted(self._writer.run(lambda raw: self._locked(lambda: function(raw))))
+
     async def _trusted(self, asked: Awaitable[T]) -> T:
         """What the file gives. Once it failed, nothing that it says is believed: this process must end."""
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from abtest.store import measuring
 from abtest.store.cataloguing import RAISE_CONFIG_VERSION
-from abtest.store.driver import Raw
+from abtest.store.driver import PRAGMAS, Raw
 
 DEVICE = "SELECT device_id FROM device_token WHERE token = ?"
 
@@ -14,9 +14,21 @@ FORGET = "UPDATE device_token SET token = ? WHERE token = ?"
 COUNT_ERASURE = "UPDATE meta SET value = value + 1 WHERE name = 'erasures'"
 
 
+def empty_log(connection: Raw) -> None:
+    """Write the log back into the database as far as no reader needs it. Nobody waits for it."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
 def truncate_log(connection: Raw) -> None:
-    """Take old pages out of the write-ahead log, as far as no reader needs them; later writes overwrite the rest."""
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    """Take old pages out of the log unless a reader needs them; then later writes overwrite them.
+
+    SQLite would wait for that reader, and let every writer wait meanwhile.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {PRAGMAS['busy_timeout']}")
 
 
 def forget(connection: Raw, tokens: Sequence[str]) -> int:

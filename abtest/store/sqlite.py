@@ -161,7 +161,8 @@ class SQLiteStore:
     async def forget(self, tokens: Sequence[str]) -> int:
         """See ErasureStore.forget."""
         forgotten = await self._database.write(erasing.forget, tokens)
-        await self._database.outside(erasing.truncate_log)
+        await self._database.outside(erasing.empty_log)
+        await self._database.alone(erasing.truncate_log)
         return forgotten
 
     async def copy(self, target: Path, progress: Callable[[int, int], None]) -> None:
