@@ -78,7 +78,7 @@ class Conflict(AbtestError):
 class Unavailable(AbtestError):
     """The answer can't be stored at the moment; ask again after `retry_after` seconds.
 
-    `code` names the cause: `busy`, `storage_full`, `draining`, `queue_full`, `storage_failed`.
+    `code` names the cause: `busy`, `storage_full`, `draining`, `queue_full`, `too_many_connections`.
     """
 
     code = "busy"
@@ -101,7 +101,14 @@ class Unreachable(AbtestError):
     code = "unreachable"
 
 
+class CannotStart(AbtestError):
+    """A port is taken, or a process can't be started."""
+
+    code = "cannot_start"
+
+
 class StorageError(AbtestError):
     """The database can't be used: missing rights, not a database, wrong version, unfit SQLite."""
 
     code = "storage_failed"
+    retry_after = 5

@@ -16,7 +16,7 @@ from abtest.commands import abtest
 from abtest.settings import Settings
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.hot import HotServer
-from abtest.web.server import listen, open_port, port_of, stop_serving
+from abtest.web.server import Server, listen, open_port, port_of, stop_serving
 
 Run = Callable[..., Result]
 
@@ -66,7 +66,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 class Client:
     """Asks one server; an error status is an answer, not an exception."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, server: Server, address: str) -> None:
+        self.server = server
         self.address = address
         self._http = AsyncHTTPClient(force_instance=True)
 
@@ -87,12 +88,12 @@ def settings() -> Settings:
 def client(io_loop: IOLoop, app: HotServer, settings: Settings) -> Iterator[Client]:
     """A client of the `app` fixture behind a real port. Everything is made inside the test's own loop."""
 
-    async def start() -> tuple[Any, Client]:
+    async def start() -> tuple[Server, Client]:
         sockets = open_port(settings.address, 0)
         server = listen(app, settings, sockets)
-        return server, Client(f"http://127.0.0.1:{port_of(sockets)}")
+        return server, Client(server, f"http://127.0.0.1:{port_of(sockets)}")
 
     server, client = io_loop.run_sync(start)
     yield client
     client.close()
-    io_loop.run_sync(lambda: stop_serving(server, app))
+    io_loop.run_sync(lambda: stop_serving(server))

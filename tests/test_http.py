@@ -1,6 +1,8 @@
 """GET /api/v1/experiments and its neighbours, over real HTTP."""
 
 import asyncio
+import resource
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -19,10 +21,12 @@ from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer, matches
 from abtest.web.pages import STATIC
+from abtest.web.server import MOST_ACCEPTED, listen, open_port, stop_serving
 from tests.conftest import Client
 from tests.scenes import until
 
 PATH = "/api/v1/experiments"
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -131,11 +135,14 @@ async def test_headers_over_the_limit_are_431(client: Client) -> None:
 async def test_a_body_over_the_limit_is_413(client: Client) -> None:
     declared = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"
     chunk = b"8000\r\n" + b"a" * 0x8000 + b"\r\n"
-    chunked = b"POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + 2 * chunk + b"1\r\na\r\n"
-    for request in (declared, chunked):
+    chunked = b"POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + 3 * chunk + b"0\r\n\r\n"
+    sent = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n" + LAST + 2_000_000 * b"a"
+    asking = declared.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+    for request in (declared, chunked.replace(b"\r\n", b"\r\nConnection: close\r\n", 1), sent, asking):
         answer = await raw(client, request)
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b'"code":"too_large"' in answer
+        assert b"100 (Continue)" not in answer
     below = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n" + LAST + b"a" * 65536
     assert (await raw(client, below)).startswith(b"HTTP/1.1 404 ")
 
@@ -174,6 +181,61 @@ async def test_what_was_asked_before_the_end_is_answered(client: Client, app: Ho
     assert not app._answering
     assert asked.done() or (await asked).code == 200
     assert b"20,000" in (await asked).body
+
+
+async def test_every_answer_after_the_end_began_closes_its_connection(client: Client, app: HotServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
+    stopping = asyncio.create_task(stop_serving(client.server))
+    await until(lambda: app.draining)
+    for _ in range(2):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await stopping
+    assert (answer.count(b"HTTP/1.1 200 OK"), answer.count(b"Connection: close\r\n")) == (1, 1)
+
+
+async def test_what_asks_and_is_gone_before_the_answer_is_no_error(
+    client: Client, app: HotServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        _, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nX: " + 17_000 * b"a" + b"\r\n\r\n")
+        writer.transport.abort()
+    await until(lambda: app._connections == 0)
+    assert caplog.messages == []
+
+
+async def test_a_crowd_is_taken_a_few_at_a_time(app: HotServer) -> None:
+    sockets = open_port("127.0.0.1", 0)
+    app.most_connections = 2 * MOST_ACCEPTED
+    server = listen(app, Settings(), sockets)
+    crowd = [socket.create_connection(sockets[0].getsockname()) for _ in range(app.most_connections)]
+    server._accept(sockets[0], 0)
+    assert app._connections == MOST_ACCEPTED
+    server._accept(sockets[0], 0)
+    assert app._connections == 2 * MOST_ACCEPTED
+    for each in crowd:
+        each.close()
+    await stop_serving(server)
+
+
+async def test_without_a_file_left_no_connection_is_taken_for_a_moment(
+    client: Client, app: HotServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    waiting = socket.socket()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (waiting.fileno() + 1, hard))
+    try:
+        waiting.setblocking(False)
+        waiting.connect_ex(("127.0.0.1", int(client.address.rpartition(":")[2])))
+        await until(lambda: caplog.messages)
+        await asyncio.sleep(0.1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caplog.messages == ["cannot accept connections for 1 s: Too many open files"]
+    await until(lambda: app._connections == 1)
+    waiting.close()
 
 
 @pytest.mark.parametrize("length", ["65537", "9" * 5_000])
@@ -233,12 +295,17 @@ def figure(page: bytes, name: str) -> float:
 async def test_prometheus_reads_what_was_answered_and_refused(client: Client) -> None:
     for token in ("a", "a", "b", ""):
         await ask(client, token)
+    await ask(client, "a", method="HEAD")
+    await ask(client, "nobody", path="/api/v1/events", method="POST", body='{"events": []}', headers=JSON)
+    await raw(client, b"hello\r\n\r\n")
     page = await ask(client, path="/metrics")
     assert page.headers["Content-Type"].startswith("text/plain; version=")
     wanted = {
         'abtest_answer_seconds_count{source="store"}': 2,
-        'abtest_answer_seconds_count{source="cache"}': 1,
+        'abtest_answer_seconds_count{source="cache"}': 2,
         'abtest_refused_total{code="invalid_token"}': 1,
+        'abtest_refused_total{code="unknown_device"}': 1,
+        'abtest_refused_total{code="bad_request"}': 1,
         "abtest_new_devices_total": 2,
         "abtest_batch_devices_sum": 2,
         "abtest_counted_devices": 0,

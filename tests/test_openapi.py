@@ -14,9 +14,8 @@ from abtest.bootstrap import wired
 from abtest.settings import Settings
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import routes
-from abtest.web.base import CODES
 from abtest.web.pages import SPECIFICATION, Static
-from abtest.web.problems import STATUS
+from abtest.web.problems import BY_STATUS, STATUS
 
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
 COMMAND_LINE_ONLY = {"experiment_exists", "impossible_transition", "invalid_experiment", "conflict"}
@@ -70,7 +69,7 @@ def test_every_operation_is_explained(specification: dict[str, Any]) -> None:
 
 def test_every_code_of_a_problem_is_listed(specification: dict[str, Any]) -> None:
     listed = set(specification["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
-    known = {kind.code for kind in STATUS} | set(CODES.values())
+    known = {kind.code for kind in STATUS} | {code for code, _ in BY_STATUS.values()}
     told = set(re.findall(r"`([a-z_]+)`", errors.Unavailable.__doc__ or "")) - {"code", "retry_after"}
     assert known | told <= listed | COMMAND_LINE_ONLY
     assert listed >= told

@@ -113,6 +113,7 @@ async def test_requests_that_come_together_share_a_transaction(client: Client, s
     [
         ({}, 415),
         ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "multipart/form-data"}, 415),
         ({"Content-Type": "application/json; charset=latin-1"}, 415),
         ({"Content-Type": "Application/JSON; charset=UTF-8"}, 202),
     ],

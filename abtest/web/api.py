@@ -3,7 +3,6 @@
 from http import HTTPStatus
 
 import msgspec
-from tornado.httputil import HTTPHeaders
 
 from abtest.errors import UnsupportedType
 from abtest.reports import ReportService
@@ -22,23 +21,33 @@ class Experiments(Handler):
     head = get
 
 
-class Events(Handler):
+class JsonHandler(Handler):
+    """Answers with a document."""
+
+    def json(self, document: msgspec.Struct, caching: str = "no-cache") -> None:
+        """Finish with this."""
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", caching)
+        self.finish(msgspec.json.encode(document))
+
+
+class Events(JsonHandler):
     """What happened on a device."""
 
     def initialize(self, tracking: TrackingService) -> None:
         self._tracking = tracking
+        # Tornado would take a form to pieces before `post` can refuse it.
+        self._content_type = self.request.headers.pop("Content-Type", "")
 
     async def post(self) -> None:
         token = device_token(self.request.headers)
-        require_json(self.request.headers)
+        require_json(self._content_type)
         accepted = await self._tracking.track(token, self.request.body)
         self.set_status(HTTPStatus.ACCEPTED)
-        self.set_header("Content-Type", "application/json")
-        self.set_header("Cache-Control", "no-store")
-        self.finish(msgspec.json.encode(accepted))
+        self.json(accepted, caching="no-store")
 
 
-class Stats(Handler):
+class Stats(JsonHandler):
     """The summary that the worker wrote."""
 
     def initialize(self, reports: ReportService) -> None:
@@ -46,24 +55,19 @@ class Stats(Handler):
 
     async def get(self) -> None:
         report = await self._reports.report()
-        self.set_header("Content-Type", "application/json")
-        self.set_header("Cache-Control", "no-cache")
-        self.finish(msgspec.json.encode(report.figures))
+        self.json(report.figures)
 
     head = get
 
 
-class Results(Handler):
+class Results(JsonHandler):
     """What the worker concluded of an experiment."""
 
     def initialize(self, results: ResultService) -> None:
         self._results = results
 
     async def get(self, key: str) -> None:
-        results = await self._results.one(key)
-        self.set_header("Content-Type", "application/json")
-        self.set_header("Cache-Control", "no-cache")
-        self.finish(msgspec.json.encode(results))
+        self.json(await self._results.one(key))
 
     head = get
 
@@ -81,8 +85,8 @@ class ResultsTable(Results):
     head = get
 
 
-def require_json(headers: HTTPHeaders) -> None:
+def require_json(content_type: str) -> None:
     """Raises UnsupportedType unless the body is said to be JSON, in UTF-8 if anything is said about that."""
-    kind, _, parameters = headers.get("Content-Type", "").lower().partition(";")
+    kind, _, parameters = content_type.lower().partition(";")
     if kind.strip() != "application/json" or parameters.strip().replace('"', "") not in {"", "charset=utf-8"}:
         raise UnsupportedType("Content-Type must be application/json")

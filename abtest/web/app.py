@@ -75,6 +75,7 @@ def make_app(services: Services) -> HotServer:
         default_handler_class=NotFound,
         log_function=answered,
         demo=services.settings.demo == "on",
+        refused=services.monitoring.refused,
         xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict"},
     )
     return HotServer(services.enrolment, application, services.monitoring, services.settings)

@@ -8,14 +8,8 @@ from tornado.web import HTTPError, RequestHandler
 
 from abtest.errors import AbtestError
 from abtest.web import rendering
-from abtest.web.problems import CONTENT_TYPE, Problem, described, problem
+from abtest.web.problems import CONTENT_TYPE, Problem, described, unreadable
 
-CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
-DETAILS = {
-    403: "a page of another site may not ask this",
-    404: "there is nothing at this path",
-    405: "this path does not take this method",
-}
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -44,19 +38,23 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, HTTPError):
-            document = problem(
-                status_code,
-                CODES.get(status_code, "bad_request"),
-                DETAILS.get(status_code, "this request can't be understood"),
-            )
-            headers = {"Allow": ", ".join(self.allowed())} if status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
+            document = unreadable(status_code)
+            if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                self.set_header("Allow", ", ".join(self.allowed()))
+            self.settings["refused"](document.code)
         else:
-            document, headers = described(error or RuntimeError())
-            self.set_status(document.status)
-        for name, value in headers.items():
-            self.set_header(name, value)
+            document = self.refuse(error or RuntimeError())
         self.set_header("Cache-Control", "no-store")
         self.write_problem(document)
+
+    def refuse(self, error: BaseException) -> Problem:
+        """The problem of an error, with its status and headers set."""
+        document, headers = described(error)
+        self.set_status(document.status)
+        for name, value in headers.items():
+            self.set_header(name, value)
+        self.settings["refused"](document.code)
+        return document
 
     def write_problem(self, document: Problem) -> None:
         """Finish with the problem, as this handler's readers expect it."""

@@ -39,7 +39,11 @@ CACHING = {"Cache-Control": "private, no-cache"}
 MOST_READY = 10_000
 IDLE_TICKS = 16
 LAST_CALL_SECONDS = 0.25
+"""How long a connection that brought nothing yet may still bring a request after the end was asked for."""
 LONGEST_LENGTH = 18
+"""Digits of a Content-Length: `int` takes time for very many."""
+MOST_READ_ON = 4 * 1024 * 1024
+READ_ON_SECONDS = 2.0
 
 log = logging.getLogger("abtest.web")
 
@@ -58,7 +62,7 @@ class HotServer(HTTPServerConnectionDelegate):
         self.application = application
         self.monitoring = monitoring
         self.body_limit = settings.body_limit
-        self._most_connections = settings.connections
+        self.most_connections = settings.connections
         self._tick_seconds = settings.idle_timeout / IDLE_TICKS
         self._proxies = Proxies(settings.trusted_proxies)
         self._connections = 0
@@ -91,7 +95,7 @@ class HotServer(HTTPServerConnectionDelegate):
 
     def full(self) -> bool:
         """Whether another connection is one too many; if not, it is counted."""
-        if self._connections >= self._most_connections:
+        if self._connections >= self.most_connections:
             return True
         self._connections += 1
         return False
@@ -162,9 +166,9 @@ class _Message(HTTPMessageDelegate):
         self._server_conn = server_conn
         self._connection = connection
         self._other: HTTPMessageDelegate | None = None
-        self._waiting: asyncio.Future[Answer | None] | None = None
         self._method = self._version = ""
         self._body_size = 0
+        self._too_large = False
         self._headers = HTTPHeaders()
         self._began = 0.0
 
@@ -175,23 +179,23 @@ class _Message(HTTPMessageDelegate):
         self._server.received(self._server_conn)
         if not start_line.path.startswith("/"):
             start_line = start_line._replace(path=_origin_form(start_line.path))
+        self._method, self._version, self._headers = start_line.method, start_line.version, headers
         if start_line.method in {"GET", "HEAD"} and start_line.path.partition("?")[0] == PATH:
-            self._method, self._version, self._headers = start_line.method, start_line.version, headers
             self._began = perf_counter()
             return None
-        self._method = start_line.method
         length = headers.get("Content-Length", "")
         if length.isdecimal() and (len(length) > LONGEST_LENGTH or int(length) > self._server.body_limit):
-            self._fail(TooLarge(f"a body has at most {self._server.body_limit} bytes"))
+            self._refuse_body()
             return None
         self._other = self._server.application.start_request(self._server_conn, self._connection)
         return self._other.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self._body_size += len(chunk)
-        if self._body_size > self._server.body_limit:
-            self._other = None
-            self._fail(TooLarge(f"a body has at most {self._server.body_limit} bytes"))
+        if not self._too_large and self._body_size > self._server.body_limit:
+            self._refuse_body()
+        if self._too_large and self._body_size > MOST_READ_ON:
+            self._connection.finish()
         return self._other.data_received(chunk) if self._other else None
 
     def on_connection_close(self) -> None:
@@ -199,26 +203,28 @@ class _Message(HTTPMessageDelegate):
             self._other.on_connection_close()
 
     def finish(self) -> None:
+        if self._too_large:
+            self._connection.finish()
+            return
         if self._other:
             self._other.finish()
             return
         try:
             token = device_token(self._headers)
-            if self._method == "HEAD":
-                self._waiting = asyncio.ensure_future(self._server.enrolment.find(check_token(token)))
-                self._waiting.add_done_callback(self._answered)
-                return
             answer = self._server.enrolment.cached(token)
             if answer is not None:
                 self._reply(answer)
                 self._server.monitoring.cached(perf_counter() - self._began)
-                return
-            source = self._server.source(self._connection, self._headers)
-            self._server.enrolment.ask(token, source).add_done_callback(self._answered)
+            elif self._method == "HEAD":
+                finding = asyncio.ensure_future(self._server.enrolment.find(check_token(token)))
+                finding.add_done_callback(self._decided)
+            else:
+                source = self._server.source(self._connection, self._headers)
+                self._server.enrolment.ask(token, source).add_done_callback(self._decided)
         except Exception as error:
             self._fail(error)
 
-    def _answered(self, waiting: "asyncio.Future[Answer] | asyncio.Future[Answer | None]") -> None:
+    def _decided(self, waiting: "asyncio.Future[Answer] | asyncio.Future[Answer | None]") -> None:
         error = waiting.exception()
         if error is not None:
             self._fail(error)
@@ -230,7 +236,7 @@ class _Message(HTTPMessageDelegate):
 
     def _reply(self, answer: Answer) -> None:
         asked = self._headers.get("If-None-Match")
-        if asked is not None and matches(asked, answer.etag):
+        if matches(asked, answer.etag):
             self._write(HTTPStatus.NOT_MODIFIED, _headers(answer, None), b"")
         elif self._plain():
             self._send(self._server.ready(answer))
@@ -261,7 +267,19 @@ class _Message(HTTPMessageDelegate):
         if not self._connection.stream.closed():
             self._connection.finish()
 
+    def _refuse_body(self) -> None:
+        """Answer at once and read on for a while: a connection closed over unread bytes takes the answer back."""
+        self._other, self._too_large = None, True
+        self._connection.set_body_timeout(READ_ON_SECONDS)
+        self._say(TooLarge(f"a body has at most {self._server.body_limit} bytes"))
+        if "Expect" in self._headers:  # who asks first sends nothing after this answer
+            self._connection.finish()
+
     def _fail(self, error: BaseException) -> None:
+        self._say(error)
+        self._connection.finish()
+
+    def _say(self, error: BaseException) -> None:
         problem, headers = described(error)
         self._server.monitoring.refused(problem.code)
         if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -269,18 +287,20 @@ class _Message(HTTPMessageDelegate):
         body = problem.json()
         sent = HTTPHeaders(EVERY_ANSWER | headers | {"Date": format_timestamp(time())})
         sent.update({"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "Content-Length": str(len(body))})
-        self._write(HTTPStatus(problem.status), sent, body)
+        self._write_headers(HTTPStatus(problem.status), sent, body)
 
     def _write(self, status: HTTPStatus, headers: HTTPHeaders, body: bytes) -> None:
+        self._write_headers(status, headers, body)
+        self._connection.finish()
+
+    def _write_headers(self, status: HTTPStatus, headers: HTTPHeaders, body: bytes) -> None:
         if self._server.draining:
             headers["Connection"] = "close"
         self._connection.write_headers(
-            ResponseStartLine("HTTP/1.1", status, status.phrase), headers, self._body(body)
+            ResponseStartLine("HTTP/1.1", status, status.phrase),
+            headers,
+            b"" if self._method == "HEAD" else body,
         )
-        self._connection.finish()
-
-    def _body(self, body: bytes) -> bytes:
-        return b"" if self._method == "HEAD" else body
 
 
 def _headers(answer: Answer, length: int | None) -> HTTPHeaders:

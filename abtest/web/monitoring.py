@@ -3,8 +3,12 @@
 Server processes that share a port share their counts through files in the folder that PROMETHEUS_MULTIPROC_DIR
 names, so that a scrape sees all of them, whichever process answers it. The library looks at the variable when it is
 imported.
+
+It maps these files into memory before they have room: where the disk is full, the first count would end the process.
+So they get their room here, and without any each process counts for itself.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -18,6 +22,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
     multiprocess,
+    values,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -27,15 +32,20 @@ from abtest.store.base import Condition
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+FILE_BYTES = 1 << 20
+"""What the library makes them."""
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 DEVICES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+log = logging.getLogger("abtest.web")
 
 
 class Monitoring:
     """The counts of this process, and the page with those of all."""
 
     def __init__(self) -> None:
-        self._shared = FOLDER in os.environ
+        self._shared = FOLDER in os.environ and _room_is_there()
         self._registry = CollectorRegistry()
         answers = Histogram(
             "abtest_answer_seconds",
@@ -48,7 +58,7 @@ class Monitoring:
         self.stored: Callable[[float], None] = answers.labels("store").observe
         self._refused = Counter(
             "abtest_refused",
-            "Requests of devices that got a problem, by its code.",
+            "Requests that were answered with a problem, by its code.",
             ["code"],
             registry=self._registry,
         )
@@ -81,7 +91,7 @@ class Monitoring:
             _forget_ended()
 
     def refused(self, code: str) -> None:
-        """A device's request got this problem."""
+        """A request was answered with this problem."""
         self._refused.labels(code).inc()
 
     def answered(self, handler: str, status: int, seconds: float) -> None:
@@ -132,6 +142,19 @@ class _Database(Collector):
         ):
             if value is not None:
                 yield GaugeMetricFamily(name, help, value=value)
+
+
+def _room_is_there() -> bool:
+    """Give the files of this process their room, else let the library count in memory."""
+    try:
+        for kind in ("counter", "histogram", "gauge_livesum"):
+            with Path(os.environ[FOLDER], f"{kind}_{os.getpid()}.db").open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, FILE_BYTES)
+    except OSError as error:
+        log.error("the counts of /metrics are those of one process: %s: %s", os.environ[FOLDER], error.strerror)
+        values.ValueClass = values.MutexValue
+        return False
+    return True
 
 
 def _forget_ended() -> None:

@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
 from abtest import clock
-from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
+from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken, UnknownDevice
 from abtest.models import LONGEST_TOKEN, check_token
 from abtest.outlook import Outlook, PlannedEffect, outlook
 from abtest.reports import Report, ReportService, find
@@ -96,7 +96,9 @@ class Simulate(Simulation, PageHandler):
         else:
             self._show()
 
-    head = get
+    def head(self) -> None:
+        """The headers alone, of the form: nothing is drawn."""
+        self._show()
 
     async def _run(self) -> None:
         last: Simulated | None = None
@@ -106,9 +108,7 @@ class Simulate(Simulation, PageHandler):
                 async for step in steps:
                     last = step
         except AbtestError as error:
-            document, _ = described(error)
-            self.set_status(document.status)
-            self._show(message=document.detail)
+            self._show(message=self.refuse(error).detail)
         else:
             self._show(result=last, outlooks=_outlooks(planned, last))
 
@@ -150,7 +150,9 @@ class SimulateRun(Simulation):
                     progress = {"done": step.done, "rate": step.per_second}
                     await self._send("progress", msgspec.json.encode(progress).decode())
         except AbtestError as error:
-            await self._send("failed", described(error)[0].json().decode())
+            document, _ = described(error)
+            self.settings["refused"](document.code)
+            await self._send("failed", document.json().decode())
         else:
             tables = rendering.render("_simulated.html", result=step, outlooks=_outlooks(planned, step))
             await self._send("result", tables)
@@ -171,10 +173,8 @@ class Plan(PageHandler):
             return
         try:
             answer, message = planning.answered(entered), ""
-        except AbtestError as error:
-            document, _ = described(error)
-            self.set_status(document.status)
-            answer, message = None, document.detail
+        except (InvalidSetting, InvalidExperiment) as error:
+            answer, message = None, self.refuse(error).detail
         wrong = planning.field_of(message)
         self.page("plan.html", page="plan", entered=entered, answer=answer, message=sentence(message), wrong=wrong)
 
@@ -200,9 +200,7 @@ class Why(PageHandler):
             token = check_token(self.get_body_argument("token", "", strip=False))
             explanation = await self._verification.why(token)
         except (InvalidToken, UnknownDevice) as error:
-            document, _ = described(error)
-            self.set_status(document.status)
-            self._show(message=sentence(document.detail))
+            self._show(message=sentence(self.refuse(error).detail))
         else:
             self._show(explanation)
 

@@ -21,7 +21,6 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.Unavailable: 503,
     errors.StorageError: 503,
 }
-AGAIN = {429, 503}
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -44,11 +43,25 @@ def problem(status: int, code: str, detail: str) -> Problem:
     return Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail, code=code)
 
 
+BY_STATUS = {
+    403: ("forbidden", "a page of another site may not ask this"),
+    404: ("not_found", "there is nothing at this path"),
+    405: ("method_not_allowed", "this path does not take this method"),
+}
+
+
+def unreadable(status: int = 400) -> Problem:
+    """What Tornado itself refuses with this status."""
+    return problem(status, *BY_STATUS.get(status, ("bad_request", "this request can't be understood")))
+
+
 def described(error: BaseException) -> tuple[Problem, dict[str, str]]:
     """The problem and further headers for an error; nothing of an unexpected one is told."""
     if isinstance(error, errors.AbtestError):
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
         detail = "the database can't be used" if isinstance(error, errors.StorageError) else str(error)
-        headers = {"Retry-After": str(getattr(error, "retry_after", 5))} if status in AGAIN else {}
+        headers = {}
+        if isinstance(error, errors.TooManyDevices | errors.Unavailable | errors.StorageError):
+            headers["Retry-After"] = str(error.retry_after)
         return problem(status, error.code, detail), headers
     return problem(500, "internal_error", "something went wrong here; it was logged"), {}

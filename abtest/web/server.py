@@ -18,17 +18,22 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, UnsatisfiableReadError
 from tornado.netutil import bind_sockets
 
-from abtest.errors import InvalidToken, Unavailable
+from abtest.errors import CannotStart, InvalidSetting, InvalidToken, Unavailable
 from abtest.models import TOKEN_RULE
 from abtest.settings import Settings
 from abtest.web.hot import GUARDED, HotServer
-from abtest.web.problems import CONTENT_TYPE, Problem, described, problem
+from abtest.web.problems import CONTENT_TYPE, Problem, described, problem, unreadable
 
 READ_CHUNK = 4 * 1024
 MOST_LEFT = 1024 * 1024
 BACKLOG = 1024
+MOST_ACCEPTED = 16
+"""Connections taken per wake-up. With one, each of a crowd waits for a round of requests of all before it; with very
+many, the first of several processes takes the whole crowd."""
+ACCEPT_PAUSE_SECONDS = 1.0
 SPARE_FILES = 100
 DRAIN_SECONDS = 7.0
+"""Less than abtest.supervisor's LAST_SECONDS, after which a process ends whatever it waits for."""
 
 TORNADOS_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 FULL = Unavailable("too many connections; try again", code="too_many_connections")
@@ -43,19 +48,29 @@ class Stream(IOStream):
     on around every answer, which costs two system calls.
     """
 
+    def __init__(self, connection: socket.socket, server: "Server") -> None:
+        super().__init__(connection, server.max_buffer_size, server.read_chunk_size)
+        self._refused = server.app.monitoring.refused
+
+    def part(self, document: Problem, headers: dict[str, str] | None = None) -> "Future[None]":
+        """Say this, after which the connection is closed."""
+        self._refused(document.code)
+        return super().write(parting(document, headers))
+
     def set_nodelay(self, value: bool) -> None:
         """Nothing to do."""
 
     def write(self, data: bytes | memoryview) -> "Future[None]":
         if data == TORNADOS_BAD_REQUEST:
-            data = parting(_unreadable(sys.exception()))
+            return self.part(_unreadable(sys.exception()))
         return super().write(data)
 
     def close(self, exc_info: Any = False) -> None:
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
-            self.write(parting(problem(431, "headers_too_large", "the headers are larger than the server takes")))
-            with suppress(OSError):
-                self.socket.recv(MOST_LEFT)  # what is left unread would make the kernel take the answer back
+            self.part(problem(431, "headers_too_large", "the headers are larger than the server takes"))
+            if not self.closed():
+                with suppress(OSError):
+                    self.socket.recv(MOST_LEFT)  # what is left unread would make the kernel take the answer back
         super().close(exc_info)
 
 
@@ -79,7 +94,7 @@ def _unreadable(error: BaseException | None) -> Problem:
     raised_in = [frame for frame, _ in walk_tb(error.__traceback__)] if error else []
     if raised_in and str(raised_in[-1].f_locals.get("name")).lower() == "device-token":
         return described(InvalidToken(TOKEN_RULE))[0]
-    return problem(400, "bad_request", "this request can't be understood")
+    return unreadable()
 
 
 class Server(HTTPServer):
@@ -89,10 +104,10 @@ class Server(HTTPServer):
     _listening: list[socket.socket]
 
     def take(self, sockets: list[socket.socket]) -> None:
-        """Begin to accept connections, one at a time: processes that share a socket shall get equally many."""
+        """Begin to accept connections."""
         self._listening = sockets
         for each in sockets:
-            IOLoop.current().add_handler(each, self._accept, IOLoop.READ)
+            self._watch(each)
 
     def stop(self) -> None:
         """Take no more connections than those that the kernel has accepted: the last to close a port ends them.
@@ -101,26 +116,35 @@ class Server(HTTPServer):
         """
         for each in self._listening:
             IOLoop.current().remove_handler(each)
-            with suppress(BlockingIOError):
+            with suppress(OSError):  # nobody waits any more, or there are no files left to take them
                 while True:
                     self._accepted(*each.accept())
             each.close()
         self._listening = []
 
+    def _watch(self, listening: socket.socket) -> None:
+        if listening in self._listening:
+            IOLoop.current().add_handler(listening, self._accept, IOLoop.READ)
+
     def _accept(self, listening: socket.socket, events: int) -> None:
-        with suppress(BlockingIOError):  # another process was faster
-            self._accepted(*listening.accept())
+        try:
+            for _ in range(MOST_ACCEPTED):
+                self._accepted(*listening.accept())
+        except (BlockingIOError, ConnectionAbortedError):
+            pass  # no more of them, or another process was faster
+        except OSError as error:
+            log.error("cannot accept connections for %g s: %s", ACCEPT_PAUSE_SECONDS, error.strerror)
+            IOLoop.current().remove_handler(listening)
+            IOLoop.current().call_later(ACCEPT_PAUSE_SECONDS, self._watch, listening)
 
     def _accepted(self, connection: socket.socket, address: Any) -> None:
-        self.handle_stream(IOStream(connection), address)
-
-    def handle_stream(self, stream: IOStream, address: Any) -> None:
+        stream = Stream(connection, self)
         if self.app.full():
             # Written at once or not at all: there is nothing to wait for.
-            stream.write(parting(*described(FULL)))
+            stream.part(*described(FULL))
             stream.close()
-            return
-        super().handle_stream(Stream(stream.socket, self.max_buffer_size, self.read_chunk_size), address)
+        else:
+            self.handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
@@ -130,12 +154,16 @@ class Server(HTTPServer):
 def open_port(address: str, port: int) -> list[socket.socket]:
     """Sockets that listen there, one for each address of the name; port 0 takes a free one.
 
-    Raises Unavailable when somebody else has the port.
+    Raises InvalidSetting when that is no address, CannotStart when somebody else has the port.
     """
+    if not address:
+        raise InvalidSetting("address: must not be empty; 0.0.0.0 or :: is every one")
     try:
         sockets = bind_sockets(port, address, backlog=BACKLOG)
+    except UnicodeError as error:
+        raise InvalidSetting(f"address: {address} is no address and no name of a machine") from error
     except OSError as error:
-        raise Unavailable(f"cannot listen on {address}, port {port}: {error.strerror or error}") from error
+        raise CannotStart(f"cannot listen on {address}, port {port}: {error.strerror or error}") from error
     for each in sockets:
         each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sockets
@@ -151,7 +179,10 @@ def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> 
 
     `app` closes connections that are idle or trickle their headers: Tornado's own time-out costs a timer per request.
     """
-    _allow_files(settings.connections + SPARE_FILES)
+    files = _allow_files(app.most_connections + SPARE_FILES)
+    if files < app.most_connections + SPARE_FILES:
+        app.most_connections = max(1, files - SPARE_FILES)
+        log.warning("at most %d connections: the system allows %d open files", app.most_connections, files)
     server = Server(
         app,
         max_header_size=settings.header_limit,
@@ -167,19 +198,24 @@ def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> 
     return server
 
 
-def _allow_files(number: int) -> None:
-    """Let this process open so many files, as far as it may: each connection is one, and the usual limit is 1,024."""
+def _allow_files(number: int) -> int:
+    """Let this process open so many files, as far as it may; how many that is.
+
+    Each connection is one, and the usual limit is 1,024.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
-async def stop_serving(server: Server, app: HotServer) -> None:
+async def stop_serving(server: Server) -> None:
     """Take no more connections and no more devices, answer what was accepted, close."""
     server.stop()
+    server.conn_params.no_keep_alive = True
     try:
-        await asyncio.wait_for(app.drain(), DRAIN_SECONDS)
+        await asyncio.wait_for(server.app.drain(), DRAIN_SECONDS)
     except TimeoutError:
         log.warning("gave up on requests that were still waiting after %g s", DRAIN_SECONDS)
     await server.close_all_connections()
