@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from msgspec import structs
@@ -35,7 +35,7 @@ PATIENCE_SECONDS = 10.0
 def database_path(database: str) -> Path:
     """The file of a database URL. Raises InvalidSetting."""
     scheme, separator, name = database.partition(":///")
-    if scheme.startswith("postgres") or database.startswith("postgres"):
+    if database.startswith("postgres"):
         raise InvalidSetting("database: this version keeps everything in SQLite; use sqlite:///PATH")
     if scheme != "sqlite" or not separator or not name or name == ":memory:":
         raise InvalidSetting("database: must look like sqlite:///abtest.db, or sqlite:////var/lib/abtest.db")
@@ -114,7 +114,7 @@ async def serve(
         try:
             await _watch(app, store, stop)
         finally:
-            await stop_serving(server, app)
+            await stop_serving(server)
 
 
 def wired(store: SQLiteStore, settings: Settings) -> Services:
@@ -153,7 +153,5 @@ async def _watch(app: HotServer, store: SQLiteStore, stop: asyncio.Event) -> Non
         if store.failure is not None:
             raise store.failure
         app.observe()
-        try:
+        with suppress(Unavailable):
             await app.enrolment.refresh()
-        except Unavailable:
-            continue

@@ -13,16 +13,19 @@ from time import monotonic
 from msgspec import Struct
 
 from abtest import clock
-from abtest.errors import Unavailable
+from abtest.errors import CannotStart
 
 GRACE_SECONDS = 9.0
+"""After which a child is killed: all have ended within ten seconds."""
 LAST_SECONDS = 8.5
+"""After which a child ends by itself, whatever it waits for."""
 LIFELINE = 0
 FIRST_BACKOFF = 0.25
 LONGEST_BACKOFF = 10.0
 SETTLED_SECONDS = 10.0
-SUPERVISED = "ABTEST_SUPERVISED"
-LISTENING = "ABTEST_LISTENING"
+PREFIX = "ABTEST_"
+SUPERVISED = f"{PREFIX}SUPERVISED"
+LISTENING = f"{PREFIX}LISTENING"
 
 
 class Child(Struct, frozen=True):
@@ -65,7 +68,7 @@ class Supervisor:
                 for each in self._sockets:
                     each.close()
         except* OSError as errors:
-            raise Unavailable(f"cannot start a process: {errors.exceptions[0]}") from errors
+            raise CannotStart(f"cannot start a process: {errors.exceptions[0]}") from errors
 
     async def _keep(self, child: Child, stop: asyncio.Event) -> None:
         pause = 0.0
@@ -87,6 +90,8 @@ class Supervisor:
 
     async def _start(self, child: Child) -> Process:
         numbers = [each.fileno() for each in self._sockets] if child.serves else []
+        # A child's settings are all given; an option of the command line that was set for others is not for it.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -94,7 +99,7 @@ class Supervisor:
             *child.arguments,
             stdin=PIPE,
             pass_fds=numbers,
-            env=os.environ | child.environment | {SUPERVISED: "1", LISTENING: ",".join(map(str, numbers))},
+            env=inherited | child.environment | {SUPERVISED: "1", LISTENING: ",".join(map(str, numbers))},
         )
 
     async def _end(self, child: Child, process: Process) -> None:
@@ -108,8 +113,8 @@ class Supervisor:
 
 
 def inherited() -> list[socket.socket]:
-    """The listening sockets that this process was started with; none when nobody gave it any."""
-    numbers = os.environ.pop(LISTENING, "")
+    """The listening sockets that a supervisor started this process with; none when there is no supervisor."""
+    numbers = os.environ.pop(LISTENING, "") if supervised() else ""
     sockets = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
     for each in sockets:
         each.setblocking(False)

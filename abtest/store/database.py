@@ -46,6 +46,7 @@ class Database:
         The kernel's queue is fair and wakes at once, where asking again and again is neither: servers queue.
         """
         self.path = path.resolve()
+        self.log = self.path.with_name(f"{self.path.name}-wal")
         self._name = str(self.path)
         self._folder = str(self.path.parent)
         self._failed = f"the database {self.path} failed"
@@ -98,9 +99,8 @@ class Database:
 
     def condition(self) -> Condition:
         """See ConditionStore.condition. There is no log before the first write."""
-        log = self.path.with_name(f"{self.path.name}-wal")
         with _in_words(self._failed):
-            log_bytes = log.stat().st_size if log.exists() else 0
+            log_bytes = self.log.stat().st_size if self.log.exists() else 0
             return Condition(self.path.stat().st_size, log_bytes, self.free_disk())
 
     def try_lease(self) -> bool:

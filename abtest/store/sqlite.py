@@ -54,9 +54,14 @@ class SQLiteStore:
         """Commit once before anything is answered.
 
         After kill -9, what other processes wrote and never synced can be read back; this commit's sync makes all
-        of it durable.
+        of it durable. On a full disk the files are synced without a commit.
         """
-        await self._database.write(_boot)
+        try:
+            await self._database.write(_boot)
+        except Unavailable as error:
+            if error.code != "storage_full":
+                raise
+            await self._database.alone(self._sync)
 
     async def boots(self) -> int:
         """How often a server or a worker was started on this database."""
@@ -176,6 +181,12 @@ class SQLiteStore:
     async def check(self) -> list[str]:
         """What SQLite itself finds wrong with the file; nothing when it is sound."""
         return await self._database.read(_check)
+
+    def _sync(self, connection: Raw) -> None:
+        _boots(connection)  # opens the log, which SQLite may make the database's content of
+        for path in (self._database.path, self._database.log):
+            if path.exists():
+                backup.flush(path)
 
     def _require_room(self) -> None:
         if self._free_disk and self._database.free_disk() < self._free_disk:
