@@ -9,7 +9,7 @@ from msgspec import structs
 from abtest import allocation, clock
 from abtest.inference import planning
 from abtest.inference.health import exposure
-from abtest.inference.moments import Moments, Stratum, summed
+from abtest.inference.moments import Moments, Stratum, comparable
 from abtest.inference.question import Question
 from abtest.inference.results import is_due, judge, looks
 from abtest.models import Experiment, Metric, Phase
@@ -17,7 +17,6 @@ from abtest.results import ExperimentResults, Health, Look, MetricResults
 from abtest.store.base import DayFigures, Measured, MetricFigures
 
 MOST_LOOKS = 60
-FEWEST_DEVICES = 2
 OUTERMOST = 0.01
 """The part of the devices, at either end of time, on which no day is counted: some devices' clocks are wrong."""
 
@@ -151,19 +150,26 @@ def _at_plan(measured: Measured, place: int, question: Question, today: int) -> 
 
 def _detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
     """The smallest relative lift that the planned devices can show in every variant, or those there are."""
-    sums = [summed(strata, place) for place in range(len(question.values))]
-    base, devices = sums[question.baseline], sum(each.n for each in sums)
+    devices = sum(moments.n for stratum in strata for moments in stratum)
     growth = (question.planned or devices) / devices if devices else 0.0
-    arms = [
-        planning.per_arm(growth * sums[place].n, growth * base.n)
-        for place in question.others
-        if place not in question.dropped
-    ]
-    if not arms or not min(arms) or base.n < FEWEST_DEVICES or base.mean <= 0 or not base.variance:
+    others = [place for place in question.others if place not in question.dropped]
+    found = [_detectable_of(question, strata, place, growth) for place in others]
+    return max((each for each in found if each is not None), default=None) if all(found) else None
+
+
+def _detectable_of(question: Question, strata: Sequence[Stratum], place: int, growth: float) -> float | None:
+    """The same of one variant: a phase weighs what it tells of the difference, as in `estimate`."""
+    both = comparable(strata, (place, question.baseline))
+    bases = [stratum[question.baseline] for stratum in both]
+    told = [planning.per_arm(stratum[place].n, base.n) for stratum, base in zip(both, bases, strict=True)]
+    per_arm = sum(told)
+    mean = sum(weight * base.mean for weight, base in zip(told, bases, strict=True)) / (per_arm or 1)
+    variance = sum(weight * base.variance for weight, base in zip(told, bases, strict=True)) / (per_arm or 1)
+    if mean <= 0 or not variance:
         return None
     if question.kind == "conversion":
-        return planning.detectable_rate(float(base.mean), min(arms)) if base.mean < 1 else None
-    return planning.detectable_mean(sqrt(base.variance), min(arms)) / float(base.mean)
+        return planning.detectable_rate(mean, growth * per_arm) if mean < 1 else None
+    return planning.detectable_mean(sqrt(variance), growth * per_arm) / mean
 
 
 def _exact(phase: Phase, days: Sequence[DayFigures]) -> bool:

@@ -93,7 +93,7 @@ class ExperimentResults(Struct, frozen=True):
     """`GET /api/v1/experiments/{key}/results`. `verdict` is that of the primary metric, None without a metric.
 
     `days`: those on which devices had their first event of the primary metric, from the first to the last but for the
-    outermost hundredths. `as_of`, `age_seconds`: when the worker wrote it; None before it did.
+    outermost hundredths. `as_of`, `age_seconds`: when the worker counted last; None before it did.
     """
 
     key: str

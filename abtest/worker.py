@@ -3,23 +3,28 @@
 import asyncio
 from collections.abc import Callable
 
+from msgspec import structs
+
 from abtest import clock
 from abtest.errors import Unavailable
-from abtest.store.base import FoldingStore
+from abtest.results import ExperimentResults, encoded
+from abtest.store.base import FoldingStore, Measured
 
 CHUNK = 10_000
 LEASE_SECONDS = 1.0
 
 
 class Worker:
-    """Folds and concludes; remembers as of what it concluded, so that it does so only when something is new.
+    """Folds and concludes; remembers from what it concluded what, so that only what changed is concluded anew.
 
-    It forgets that as soon as it folds something: a conclusion that fails is drawn in the next tick.
+    It asks for changes once something is folded, an experiment is changed, or a day is over. A conclusion that could
+    not be kept is drawn in the next tick.
     """
 
     def __init__(self, store: FoldingStore) -> None:
         self._store = store
-        self._concluded: tuple[int, int] | None = None
+        self._state: tuple[int, int] | None = None
+        self._judged: dict[int, tuple[Measured, int, ExperimentResults]] = {}
 
     async def tick(self) -> int:
         """Fold all that is there; how many devices it was. Enrolment waits for one chunk at most, never for all."""
@@ -28,13 +33,33 @@ class Worker:
             folded = await self._store.fold(CHUNK, clock.now())
             devices, left = devices + folded.devices, folded.left
             if folded.devices or folded.events:
-                self._concluded = None
+                self._state = None
         now = clock.now()
         state = folded.config_version, now // clock.DAY
-        if state != self._concluded:
-            await _conclude(self._store, now)
-            self._concluded = state
+        if state != self._state:
+            await self._conclude(now)
+            self._state = state
         return devices
+
+    async def _conclude(self, now: int) -> None:
+        documents = {each.experiment.id: encoded(self._results(each, now)) for each in await self._store.measured()}
+        changed = documents.items() - (await self._store.results()).items()
+        if changed:
+            await self._store.conclude(sorted(changed))
+
+    def _results(self, measured: Measured, now: int) -> ExperimentResults:
+        # scipy takes 30 MB and a quarter of a second: who serves requests, or only counts, never loads it.
+        from abtest.judging import judged  # noqa: PLC0415
+
+        # What is counted of all experiments together must not make all of them be judged.
+        refused = {name: getattr(measured, name) for name in ("duplicate_events", "unknown_device_events")}
+        own = structs.replace(measured, **dict.fromkeys(refused, 0))
+        basis = own, now // clock.DAY
+        known = self._judged.get(measured.experiment.id)
+        if known is None or known[:2] != basis:
+            known = self._judged[measured.experiment.id] = (*basis, judged(own, now))
+        results = known[2]
+        return structs.replace(results, health=structs.replace(results.health, **refused))
 
 
 async def tick(store: FoldingStore) -> int:
@@ -61,12 +86,3 @@ async def work(store: FoldingStore, interval: float, say: Callable[[str], None],
             say(f"no new figures now: {error}")
         if await clock.stopped(stop, interval):
             return
-
-
-async def _conclude(store: FoldingStore, now: int) -> None:
-    # scipy takes 30 MB and a quarter of a second: who serves requests, or only counts, never loads it.
-    from abtest.judging import judged  # noqa: PLC0415
-    from abtest.results import encoded  # noqa: PLC0415
-
-    measured = await store.measured()
-    await store.conclude([(each.experiment.id, encoded(judged(each, now))) for each in measured])

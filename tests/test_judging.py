@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from abtest import clock, worker
 from abtest.commands import abtest
 from abtest.errors import Unavailable
+from abtest.inference import planning
 from abtest.judging import judged, observed_days
 from abtest.models import Change, Event, NewExperiment, Status, parse_metrics
 from abtest.results import ExperimentResults, ResultService, encoded, table
@@ -167,6 +168,18 @@ async def test_every_kind_of_experiment_has_results(tmp_path: Path) -> None:
     assert [verdict and verdict.code for verdict in verdicts.values()] == [None, "not_enough_data", "not_enough_data"]
 
 
+async def test_what_can_be_found_is_told_by_each_phase_on_its_own(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "99", "1", metrics=BOTH[:1])], 1)
+        await live(store, "ramp", 2_000, {"color-0": 10, "color-1": 10})
+        await store.change("color", lambda _: Change(weights=(Decimal(1), Decimal(1))), 2)
+        await live(store, "half", 2_000, {"color-0": 2, "color-1": 2})
+        found = (await results(store)).metrics[0].detectable
+    ramp, half = planning.per_arm(20, 1_980), planning.per_arm(1_000, 1_000)
+    rate = (ramp * 199 / 1_980 + half * 20 / 1_000) / (ramp + half)
+    assert found == pytest.approx(planning.detectable_rate(rate, ramp + half))
+
+
 async def test_a_worker_concludes_only_when_something_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     concluded: list[int] = []
     conclude = SQLiteStore.conclude
@@ -182,12 +195,15 @@ async def test_a_worker_concludes_only_when_something_is_new(tmp_path: Path, mon
         for expected in (1, 1):
             await ticking.tick()
             assert len(concluded) == expected
+        await store.add([experiment("price", "1", "1", metrics=BOTH)], 2)
         await store.enrol(["device"], TODAY)
         await ticking.tick()
-        await store.track([("device", [Event("1", "purchase")])], TODAY)
+        await store.change("color", lambda _: Change(status=Status.PAUSED), 3)
+        await ticking.tick()
+        await store.enrol(["another"], TODAY)
         await ticking.tick()
         await ticking.tick()
-    assert len(concluded) == 3
+    assert concluded == [1, 2, 1, 1]
 
 
 async def test_what_could_not_be_concluded_is_concluded_in_the_next_tick(

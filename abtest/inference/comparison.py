@@ -15,7 +15,7 @@ def compare(
 ) -> list[Comparison]:
     """A comparison for every variant but the baseline, without figures where there are not enough."""
     found = {each.place: each for each in pairs(question, strata)}
-    p_values = {place: testing.welch(each.mine, each.base) or 0.0 for place, each in found.items()}
+    p_values = {place: _p_value(each) for place, each in found.items()}
     adjusted = testing.holm([p_values.get(place, 1.0) for place in question.others])
     safe = safe_lifts(question, strata)
     planned = plan_lifts(question, at_plan or [])
@@ -40,6 +40,12 @@ def safe_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]
         each.place: lift(each.mine, each.base, quantile, relative)
         for each, quantile in zip(found, quantiles, strict=True)
     }
+
+
+def _p_value(pair: Pair) -> float:
+    """What does not vary tells nothing."""
+    found = testing.welch(pair.mine, pair.base)
+    return 1.0 if found is None else found
 
 
 def plan_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:

@@ -44,7 +44,7 @@ class EnrolmentStore(Protocol):
         ...
 
     async def config_version(self) -> int:
-        """A number that grows with every change that may alter an answer already given out."""
+        """A number that grows with every change of an experiment."""
         ...
 
 
@@ -115,7 +115,7 @@ class Condition(Struct, frozen=True):
 
 
 class ConditionStore(Protocol):
-    """Where that is asked."""
+    """Where the condition is asked."""
 
     @property
     def failure(self) -> StorageError | None:
@@ -186,7 +186,7 @@ class MeasureStore(Protocol):
 
 
 class ResultStore(SummaryStore, Protocol):
-    """Where that is read."""
+    """Where what was concluded is read."""
 
     async def result(self, key: str) -> str | None:
         """The document of an experiment; None before the worker concluded anything. Raises UnknownExperiment."""
@@ -206,7 +206,7 @@ class Folded(Struct, frozen=True):
     config_version: int
 
 
-class FoldingStore(MeasureStore, Protocol):
+class FoldingStore(MeasureStore, ResultStore, Protocol):
     """Where the stats worker folds what is new into the summary."""
 
     def try_lease(self) -> bool:
@@ -355,14 +355,15 @@ class EventChunk(Struct, frozen=True):
     """The folded events of some devices, in the order in which they were stored, and what is kept of the devices.
 
     `events`: (metric id, event id, what happened). `exposures`: the first of each device in each experiment, as
-    (event id, experiment id, device id, phase id, variant id, received at). `totals`: by (metric id, device id).
-    `exposed`: (experiment id, device id). `metrics`: as they are in this snapshot. `erasures` as in the ledger.
+    (event id, experiment id, device id, phase id, variant id, received at). `totals`: by (metric id, device id); None
+    is no number. `exposed`: (experiment id, device id). `metrics`: as they are in this snapshot. `erasures` as in the
+    ledger.
     """
 
     metrics: Mapping[int, Metric]
     events: list[tuple[int, int, Occurrence]]
     exposures: list[tuple[int, int, int, int, int, int]]
-    totals: Mapping[tuple[int, int], int]
+    totals: Mapping[tuple[int, int], int | None]
     exposed: frozenset[tuple[int, int]]
     erasures: int
 
@@ -398,7 +399,6 @@ class AuditStore(Protocol):
 class Store(
     EnrolmentStore,
     ExperimentStore,
-    ResultStore,
     EventStore,
     ConditionStore,
     FoldingStore,
