@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import blake2b
-from math import gcd
+from math import gcd, lcm
 
 VERSION = 1
 SEED_BYTES = 32
@@ -34,9 +34,7 @@ def lowest_terms(weights: Sequence[Decimal]) -> Weights:
     fractions = [Fraction(weight) for weight in weights]
     if min(fractions) < 0 or not any(fractions):
         raise ValueError("weights must not be negative, and one must be positive")
-    scale = 1
-    for fraction in fractions:
-        scale = scale * fraction.denominator // gcd(scale, fraction.denominator)
+    scale = lcm(*(fraction.denominator for fraction in fractions))
     integers = [int(fraction * scale) for fraction in fractions]
     divisor = gcd(*integers)
     return tuple(integer // divisor for integer in integers)

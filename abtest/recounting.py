@@ -55,9 +55,11 @@ class Recount:
             if record is not None and id <= record.watermark:
                 self._tally.add(metric, event)
         self._tally.totals.clear()
-        for (metric, device), counted, stored in differences(present.totals, chunk.totals):
-            where = f"summary: device {device}, {self._metric(metric)}"
-            self._findings.append(f"{where}: its total is {stored}, its events say {counted}")
+        for metric, device in sorted(present.totals.keys() | chunk.totals.keys()):
+            counted, stored = present.totals.get((metric, device)), chunk.totals.get((metric, device))
+            if counted != stored:
+                where = f"summary: device {device}, {self._metric(metric)}"
+                self._findings.append(f"{where}: its total is {_named(stored)}, its events say {_named(counted)}")
         exposed = {(experiment, device) for _, experiment, device, *_ in chunk.exposures}
         for experiment, device in sorted(exposed ^ chunk.exposed):
             told = "is not kept" if (experiment, device) in exposed else "is kept, and no event tells it"
@@ -96,6 +98,10 @@ def _structure(ledger: EventLedger) -> Iterator[str]:
     for name, watermark in (marks | {"exposure": ledger.exposure_watermark}).items():
         if watermark > ledger.last_event:
             yield f"summary: {name}: counts events up to {watermark}, there were {ledger.last_event}"
+
+
+def _named(total: int | None) -> str:
+    return "missing or no number" if total is None else str(total)
 
 
 def named_day(day: int) -> str:

@@ -70,8 +70,9 @@ class TrackingService:
     async def track(self, token: str, body: bytes) -> Accepted:
         """Store the events of a request's body; returns after they are durable.
 
-        Raises InvalidToken, InvalidJson, InvalidEvent that names the field, UnknownDevice, Unavailable (`busy`,
-        `storage_full`, `queue_full`) or StorageError; then none of them is stored.
+        Raises InvalidToken, InvalidJson, InvalidEvent that names the field, UnknownDevice, Unavailable
+        (`storage_full`, `queue_full`); then none of them is stored. After Unavailable (`busy`) and StorageError they
+        may be: to send them again is harmless.
         """
         check_token(token)
         return await self._batches.add(next(self._numbers), Sent(token, parse_events(body)))

@@ -25,7 +25,7 @@ from abtest.store.base import (
     StatusRecord,
 )
 from abtest.store.driver import Raw
-from abtest.store.enrolling import LAST_DEVICE
+from abtest.store.enrolling import last_device
 from abtest.store.events import last_event
 
 DEVICE_ROWS = "SELECT count(*) FROM device"
@@ -102,13 +102,13 @@ MANY = 255
 def ledger(connection: Raw) -> Ledger:
     """What the assignments must agree with."""
     (devices,) = connection.execute(DEVICE_ROWS).fetchone()
-    (last_device,) = connection.execute(LAST_DEVICE).fetchone()
-    (strangers,) = connection.execute(STRANGERS, (last_device,)).fetchone()
-    tokens, strange_tokens = _tokens(connection, last_device)
+    last = last_device(connection)
+    (strangers,) = connection.execute(STRANGERS, (last,)).fetchone()
+    tokens, strange_tokens = _tokens(connection, last)
     (watermark,) = connection.execute(WATERMARK).fetchone() or (None,)
     return Ledger(
         devices=devices,
-        last_device=last_device,
+        last_device=last,
         strangers=strangers + strange_tokens,
         tokens=tokens,
         experiments=experiments(connection),
@@ -136,11 +136,11 @@ def chunk(connection: Raw, after: int, upto: int) -> Chunk:
 
 def event_ledger(connection: Raw) -> EventLedger:
     """What the events must agree with."""
-    (last_device,) = connection.execute(LAST_DEVICE).fetchone()
+    last = last_device(connection)
     (exposure_watermark,) = connection.execute(EXPOSURE_WATERMARK).fetchone() or (0,)
     return EventLedger(
         last_event=last_event(connection),
-        last_device=last_device,
+        last_device=last,
         metrics={
             id: MetricRecord(key or "an unknown experiment", Metric(kind, event, window), watermark)
             for id, key, kind, event, window, watermark in connection.execute(METRICS)
@@ -161,7 +161,9 @@ def event_chunk(connection: Raw, after: int, upto: int) -> EventChunk:
         metrics=measuring.metrics(connection),
         events=list(measuring.folded_events(connection, after, upto)),
         exposures=connection.execute(measuring.FOLDED_EXPOSURES, (after, upto)).fetchall(),
-        totals={(metric, device): int(total) for metric, device, total in connection.execute(TOTALS, (after, upto))},
+        totals={
+            (metric, device): _whole(total) for metric, device, total in connection.execute(TOTALS, (after, upto))
+        },
         exposed=frozenset(connection.execute(EXPOSED, (after, upto)).fetchall()),
         erasures=_erasures(connection),
     )
@@ -177,11 +179,11 @@ def device(connection: Raw, token: str) -> DeviceRecord:
     return DeviceRecord(id, first_seen, tuple(AssignmentRecord(*row[1:]) for row in rows))
 
 
-def _tokens(connection: Raw, last_device: int) -> tuple[bytes, int]:
+def _tokens(connection: Raw, last: int) -> tuple[bytes, int]:
     """See Ledger.tokens; and how many tokens are of devices that never were."""
-    found, strange = bytearray(last_device), 0
+    found, strange = bytearray(last), 0
     for (device,) in connection.execute(TOKENS):
-        if 0 < device <= last_device:
+        if 0 < device <= last:
             found[device - 1] = min(found[device - 1] + 1, MANY)
         else:
             strange += 1
@@ -229,6 +231,14 @@ def _sums(converters: int, total: str, squares: str, *others: int) -> Sums:
         return Sums(converters, int(total), int(squares), *others)
     except ValueError:
         return Sums()
+
+
+def _whole(text: int | str) -> int | None:
+    """A total; None when what is stored is no number."""
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def _weights(text: str) -> allocation.Weights:

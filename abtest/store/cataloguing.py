@@ -10,7 +10,7 @@ from abtest.errors import Conflict, UnknownExperiment
 from abtest.models import KEY, Change, Experiment, Metric, NewExperiment, Phase, Status, parse_metrics
 from abtest.store import weights as weight_column
 from abtest.store.driver import Raw
-from abtest.store.enrolling import LAST_DEVICE
+from abtest.store.enrolling import last_device
 from abtest.store.events import last_event
 
 EXPERIMENTS = """
@@ -82,7 +82,7 @@ def add(
     connection: Raw, new: Sequence[NewExperiment], now: int, metrics: Mapping[str, tuple[Metric, ...]]
 ) -> list[Experiment]:
     """Create all of these, and judge others by these metrics. Raises Conflict or UnknownExperiment."""
-    (last_device,) = connection.execute(LAST_DEVICE).fetchone()
+    last = last_device(connection)
     for wanted in new:
         if connection.execute(EXPERIMENT, (wanted.key,)).fetchone():
             raise Conflict(f"the experiment {wanted.key!r} exists already", code="experiment_exists")
@@ -98,7 +98,7 @@ def add(
                 secrets.token_bytes(allocation.SEED_BYTES),
                 allocation.VERSION,
                 now,
-                last_device,
+                last,
             ),
         ).lastrowid
         connection.executemany(
@@ -107,7 +107,7 @@ def add(
         )
         _add_phase(connection, experiment_id, 1, tuple(variant.weight for variant in wanted.variants), now)
         _set_metrics(connection, experiment_id, parse_metrics(wanted.metrics))
-        connection.execute(ADD_STATUS_CHANGE, (experiment_id, status, None, now, last_device, last_event(connection)))
+        connection.execute(ADD_STATUS_CHANGE, (experiment_id, status, None, now, last, last_event(connection)))
     connection.execute(RAISE_CONFIG_VERSION)
     for key, judged_by in metrics.items():
         change(connection, key, lambda _, judged_by=judged_by: Change(metrics=judged_by), now)  # type: ignore[misc]  # mypy knows no default of a lambda
@@ -119,12 +119,10 @@ def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now:
     before = experiment(connection, key)
     decided = rule(before)
     if decided.status is not None:
-        (last_device,) = connection.execute(LAST_DEVICE).fetchone()
+        last = last_device(connection)
         winner = decided.winner or before.winner
         connection.execute(SET_STATUS, (decided.status, winner, before.id))
-        connection.execute(
-            ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last_device, last_event(connection))
-        )
+        connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last, last_event(connection)))
     if decided.weights is not None:
         _add_phase(connection, before.id, before.phase.number + 1, decided.weights, now)
     if decided.metrics is not None:
@@ -140,10 +138,10 @@ def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now:
 
 
 def _add_phase(connection: Raw, experiment_id: int, number: int, weights: tuple[Decimal, ...], now: int) -> None:
-    (last_device,) = connection.execute(LAST_DEVICE).fetchone()
+    last = last_device(connection)
     texts = weight_column.dump(weights)
     counts = json.dumps(allocation.no_counts(allocation.lowest_terms(weights)))
-    connection.execute(ADD_PHASE, (experiment_id, number, texts, now, last_device, counts))
+    connection.execute(ADD_PHASE, (experiment_id, number, texts, now, last, counts))
 
 
 def _set_metrics(connection: Raw, experiment_id: int, metrics: Sequence[Metric]) -> None:

@@ -119,11 +119,11 @@ class Database:
         Raises Unavailable (`busy`, `storage_full`) when nothing was stored and asking again makes sense,
         StorageError when the file can't be trusted any more, and whatever the function raises.
         """
-        return await self._trusted(self._writer.run(self._transaction, function, arguments, named))
+        return await self._trusted(lambda: self._writer.run(self._transaction, function, arguments, named))
 
     async def read(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns for one snapshot of the database; errors as in `write`."""
-        return await self._trusted(self._reader.run(self._snapshot, function, arguments, named))
+        return await self._trusted(lambda: self._reader.run(self._snapshot, function, arguments, named))
 
     async def outside(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns; it gets the reader's connection outside of any transaction. Errors as above."""
@@ -132,14 +132,15 @@ class Database:
 
     async def alone(self, function: Callable[[Raw], T]) -> T:
         """The same with the writer's connection, while no process writes."""
-        return await self._trusted(self._writer.run(lambda raw: self._locked(lambda: function(raw))))
+        return await self._trusted(lambda: self._writer.run(lambda raw: self._locked(lambda: function(raw))))
 
-    async def _trusted(self, asked: Awaitable[T]) -> T:
-        """What the file gives. Once it failed, nothing that it says is believed: this process must end."""
-        try:
-            given = await asked
-        except StorageError as error:
-            self.failure = self.failure or error
+    async def _trusted(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What the file gives. Once it failed, nothing is asked of it or believed any more: this process must end."""
+        if self.failure is None:
+            try:
+                given = await ask()
+            except StorageError as error:
+                self.failure = self.failure or error
         if self.failure is not None:
             raise self.failure
         return given
@@ -256,7 +257,7 @@ def _in_words(failed: str) -> Iterator[None]:
     except driver.fixed_driver().Error as error:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if primary in PASSING:
-            raise Unavailable("another program holds the database; ask again", code="busy") from error
+            raise Unavailable(f"the database is busy: {error}; ask again", code="busy") from error
         if primary == sqlite3.SQLITE_FULL:
             raise Unavailable("the disk is full", code="storage_full") from error
         if primary in FATAL:

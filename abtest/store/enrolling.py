@@ -84,6 +84,12 @@ def config_version(connection: Raw) -> int:
     return int(version)
 
 
+def last_device(connection: Raw) -> int:
+    """The highest id that a device ever had; 0 before the first."""
+    (last,) = connection.execute(LAST_DEVICE).fetchone()
+    return int(last)
+
+
 def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
     """The catalogue, read anew only when the version moved."""
     version = config_version(connection)
@@ -118,10 +124,10 @@ def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[
     }
 
 
-def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> Enrolment:
+def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
     """The answers of those of the tokens that are devices."""
     catalogue = current(connection, catalogue)
-    return Enrolment(catalogue.config_version, catalogue.values, known(connection, catalogue, tokens))
+    return catalogue, Enrolment(catalogue.config_version, catalogue.values, known(connection, catalogue, tokens))
 
 
 def enrol(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> tuple[Catalogue, Enrolment]:
@@ -135,7 +141,7 @@ def enrol(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int
 
 
 def _enrol_new(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> list[tuple[int, ...]]:
-    (last,) = connection.execute(LAST_DEVICE).fetchone()
+    last = last_device(connection)
     devices = range(last + 1, last + 1 + len(tokens))
     connection.executemany(ADD_DEVICE, zip(devices, repeat(now)))
     connection.executemany(ADD_TOKEN, zip(tokens, devices, strict=True))

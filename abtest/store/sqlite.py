@@ -75,7 +75,8 @@ class SQLiteStore:
 
     async def find(self, tokens: Sequence[str]) -> Enrolment:
         """See EnrolmentStore.find."""
-        return await self._database.read(enrolling.find, self._catalogue, tokens)
+        self._catalogue, enrolment = await self._database.read(enrolling.find, self._catalogue, tokens)
+        return enrolment
 
     async def config_version(self) -> int:
         """See EnrolmentStore.config_version."""

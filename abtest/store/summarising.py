@@ -8,7 +8,7 @@ from abtest.models import KEY
 from abtest.store import cataloguing, measuring
 from abtest.store.base import Folded, Summary
 from abtest.store.driver import Raw
-from abtest.store.enrolling import LAST_DEVICE, config_version
+from abtest.store.enrolling import config_version, last_device
 
 SUMMARY = "SELECT device_watermark, as_of FROM summary"
 
@@ -90,7 +90,7 @@ def fold(connection: Raw, most: int, now: int) -> Folded:
     Raises StorageError when more are counted than there ever were.
     """
     watermark, _ = connection.execute(SUMMARY).fetchone()
-    (newest,) = connection.execute(LAST_DEVICE).fetchone()
+    newest = last_device(connection)
     if watermark > newest:
         raise StorageError(f"{watermark} devices are counted and {newest} were seen; see what 'abtest verify' says")
     last = min(newest, watermark + most)

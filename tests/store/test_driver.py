@@ -11,7 +11,7 @@ import pytest
 from abtest.errors import StorageError, Unavailable
 from abtest.store import migrations
 from abtest.store.driver import PRAGMAS, fixed_driver, has_wal_reset_bug, open_raw
-from tests.scenes import opened
+from tests.scenes import answers, opened
 
 
 def names(folder: Path) -> list[str]:
@@ -156,3 +156,16 @@ async def test_figures_that_count_more_than_there_is_are_not_continued(tmp_path:
         await store._database._writer.execute("UPDATE summary SET device_watermark = 7")
         with pytest.raises(StorageError, match="7 devices are counted and 0 were seen"):
             await store.fold(10, 1)
+
+
+async def test_what_failed_once_is_asked_nothing_any_more(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await answers(store, ["a"])
+        moved = (tmp_path / "abtest.db").rename(tmp_path / "moved.db")
+        with pytest.raises(StorageError, match="deleted or replaced"):
+            await answers(store, ["b"])
+        moved.rename(tmp_path / "abtest.db")
+        with pytest.raises(StorageError, match="deleted or replaced"):
+            await answers(store, ["c"])
+        async with opened(tmp_path / "abtest.db") as another:
+            assert (await another.find(["b", "c"])).variants == {}

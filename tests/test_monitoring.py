@@ -1,0 +1,31 @@
+"""The counts that processes share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from abtest.web.monitoring import FILE_BYTES, FOLDER
+
+COUNT = """
+import resource
+limit = int({limit})
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from abtest.web.monitoring import Monitoring
+monitoring = Monitoring()
+monitoring.refused("busy")
+print(monitoring._refused.labels("busy")._value.get())
+"""
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(FILE_BYTES, FILE_BYTES), (4_096, 0)])
+def test_the_files_of_counts_have_their_room_or_are_not_used(tmp_path: Path, limit: int, kept: int) -> None:
+    environment = os.environ | {FOLDER: str(tmp_path)}
+    line = [sys.executable, "-c", COUNT.format(limit=limit)]
+    counted = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    assert counted.stdout == "1.0\n"
+    assert ("are those of one process" in counted.stderr) is not bool(kept)
+    taken = {path.name.partition("_")[0]: path.stat().st_blocks * 512 for path in tmp_path.iterdir()}
+    assert sum(taken.values()) >= 3 * kept
