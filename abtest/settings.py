@@ -35,18 +35,29 @@ DEMO = Setting(
 TRUSTED_PROXIES = Setting(
     "trusted_proxies", "", "Addresses or networks, between commas, whose X-Forwarded-For names the real client."
 )
-NEW_PER_SOURCE = Setting("new_per_source", 50, "New devices per second from one address (IPv6: /64); 0 is no limit.")
-NEW_PER_SOURCE_BURST = Setting("new_per_source_burst", 2_000, "New devices at once from one address.", 1)
+NEW_PER_SOURCE = Setting(
+    "new_per_source",
+    50,
+    "New devices per second from one address (IPv6: /64), in each server process; 0 is no limit.",
+)
+NEW_PER_SOURCE_BURST = Setting(
+    "new_per_source_burst", 2_000, "New devices at once from one address, in each server process.", 1
+)
 NEW_IN_ALL = Setting("new_in_all", 20_000, "New devices per second in each server process; 0 is no limit.")
 CONNECTIONS = Setting("connections", 10_000, "Connections at the same time, in each server process.", 1)
-QUEUE = Setting("queue", 10_000, "First requests that may wait for the database, in each server process.", 1)
-DEADLINE = Setting("deadline", 2.0, "Seconds that a first request waits for the database before it gets 503.", 0.1)
+QUEUE = Setting(
+    "queue",
+    10_000,
+    "Requests of each kind (first, HEAD, events) that may wait for the database, in each server process.",
+    1,
+)
+DEADLINE = Setting("deadline", 2.0, "Seconds that such a request waits before it gets 503.", 0.1)
 CACHE = Setting("cache", 200_000, "Devices whose answer is kept in memory, in each server process.", 1)
 IDLE_TIMEOUT = Setting("idle_timeout", 75.0, "Seconds in which a connection must bring a whole request header.", 0.1)
 BODY_TIMEOUT = Setting("body_timeout", 10.0, "Seconds in which a request's body must be there.", 0.1)
 HEADER_LIMIT = Setting("header_limit", 16_384, "Bytes of a request's header.", 1_024)
 BODY_LIMIT = Setting("body_limit", 65_536, "Bytes of a request's body.", 1_024)
-FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which no new device is taken.")
+FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which no new device and no event is taken.")
 
 SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL, DEMO)
 LIMITS = (

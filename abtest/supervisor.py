@@ -122,7 +122,8 @@ def inherited() -> list[socket.socket]:
 
 
 def stop_event(within: float | None = None) -> asyncio.Event:
-    """An event set by SIGTERM, by Ctrl-C, and in a supervised process by the end of its supervisor.
+    """An event set by SIGTERM, by Ctrl-C, by the end of the terminal, and in a supervised process by that of its
+    supervisor.
 
     When the process has not ended so many seconds later, it is ended: a thread that waits for a lock can't be asked.
     """
@@ -135,8 +136,9 @@ def stop_event(within: float | None = None) -> asyncio.Event:
             loop.call_later(within, os._exit, 1)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # which is what nohup asks for
+            loop.add_signal_handler(number, end)
     if supervised():
         loop.add_reader(LIFELINE, end)
     return stop

@@ -245,8 +245,11 @@ async def test_a_body_that_is_said_to_be_too_long_is_refused_before_it_comes(cli
 
 
 async def test_a_whole_url_as_the_target_is_understood(client: Client) -> None:
-    request = b"GET http://a.example/api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: a\r\n" + LAST
-    assert (await raw(client, request)).startswith(b"HTTP/1.1 200 OK\r\n")
+    rest = b" HTTP/1.1\r\nHost: a\r\nDevice-Token: a\r\n" + LAST
+    for target in (b"http://a.example/api/v1/experiments", b"HTTPS://a.example/api/v1/experiments?a=b"):
+        assert (await raw(client, b"GET " + target + rest)).startswith(b"HTTP/1.1 200 OK\r\n")
+    for target in (b"http://a.example?/api/v1/experiments", b"http://a.example#/api/v1/experiments"):
+        assert b"Vary: Device-Token" not in await raw(client, b"GET " + target + rest)
 
 
 @pytest.mark.parametrize("limits", [{"connections": 2}])

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
@@ -46,6 +46,36 @@ def figure(port: int, name: str) -> float:
         return next(
             float(line.split()[-1]) for line in page.read().decode().splitlines() if line.startswith(f"{name} ")
         )
+
+
+def close_standard_error() -> None:
+    os.close(2)
+
+
+@pytest.mark.parametrize("before", [None, close_standard_error])
+def test_where_nobody_can_be_told_it_goes_on(tmp_path: Path, before: Callable[[], None] | None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    line = [
+        sys.executable,
+        "-m",
+        "abtest",
+        "--database",
+        f"sqlite:///{tmp_path}/abtest.db",
+        "up",
+        "--port",
+        str(port),
+    ]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen([*line, "--processes", "1"], stderr=full, preexec_fn=before)  # noqa: PLW1509  # one thread
+    wait_until_answering(port)
+    first = ask(port, "device")
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    for child in children.stdout.split():
+        os.kill(int(child), signal.SIGKILL)
+    assert ask(port, "device") == first
+    process.terminate()
+    assert process.wait(SECONDS) == 0
 
 
 @contextmanager

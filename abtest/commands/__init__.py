@@ -1,5 +1,6 @@
 """The command line: `abtest`."""
 
+import os
 import sys
 
 import click
@@ -33,11 +34,22 @@ for group in (running, planning, experiments, seeding, figures, results, trust, 
         abtest.add_command(command)
 
 
+STANDARD_ERROR = 2
+
+
 def main() -> None:
     """Run the command line. The one place that turns errors into exit codes: 1 it failed, 2 it was asked wrongly."""
+    _open_streams()
     try:
         abtest(prog_name="abtest")
     except AbtestError as error:
         click.echo(f"abtest: {error}", err=True)
         asked_wrongly = isinstance(error, InvalidExperiment | InvalidSetting | InvalidToken)
         sys.exit(USAGE if asked_wrongly else FAILED)
+
+
+def _open_streams() -> None:
+    """A stream that was closed at the start leads to nowhere: else the next file or socket would get its number."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
+        pass
+    os.close(number)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, TypeVar, get_type_hints
 
@@ -87,8 +88,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal, beside the output."""
-    click.echo(message, err=True)
+    """Tell the person at the terminal, beside the output; a server goes on where nobody can be told."""
+    with suppress(OSError):
+        click.echo(message, err=True)
 
 
 def _type(setting: Setting) -> click.ParamType[Any] | type[str]:

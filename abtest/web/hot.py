@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable
 from http import HTTPStatus
 from time import perf_counter, time
@@ -44,6 +45,8 @@ LONGEST_LENGTH = 18
 """Digits of a Content-Length: `int` takes time for very many."""
 MOST_READ_ON = 4 * 1024 * 1024
 READ_ON_SECONDS = 2.0
+
+WHOLE_URL = re.compile("https?://[^/?#]*", re.IGNORECASE)
 
 log = logging.getLogger("abtest.web")
 
@@ -321,10 +324,11 @@ def matches(if_none_match: str | None, tag: str) -> bool:
 
 def _origin_form(target: str) -> str:
     """The path and query of a request target that names the whole URL (RFC 9112, 3.2.2); any other as it is."""
-    scheme, separator, rest = target.partition("://")
-    if not separator or scheme.lower() not in {"http", "https"}:
+    whole = WHOLE_URL.match(target)
+    if whole is None:
         return target
-    return "/" + rest.partition("/")[2]
+    rest = target[whole.end() :]
+    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def device_token(headers: HTTPHeaders) -> str:

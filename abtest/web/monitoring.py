@@ -113,7 +113,7 @@ class Monitoring:
     def page(self, condition: Condition, report: Report) -> bytes:
         """The whole page, in Prometheus' text format."""
         registry = self._registry
-        if self._shared:
+        if self._shared and Path(os.environ[FOLDER]).is_dir():  # somebody may have cleaned up
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
         figures = CollectorRegistry()
