@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from msgspec import Struct
 
 GONE = (OSError, asyncio.IncompleteReadError)
-ACCEPTED, NOT_FOUND = 202, 404
+OK, ACCEPTED = 200, 202
 
 
 class Reply(Struct, frozen=True):
@@ -83,7 +83,7 @@ class Ledger:
 
     def note(self, token: str, reply: Reply) -> None:
         """Write down an answer; a refusal is counted by what it says."""
-        if reply.status != 200:
+        if reply.status != OK:
             self.refused[reply.body] = self.refused.get(reply.body, 0) + 1
             return
         self.acknowledged += 1
@@ -105,10 +105,13 @@ async def ask(connection: Connection, ledger: Ledger, token: str) -> None:
 
 
 async def ask_again(connection: Connection, ledger: Ledger, token: str) -> None:
-    """What was answered must still be known, before a request that would draw it anew."""
-    if token in ledger.answers and (await connection.ask(token, "HEAD")).status == NOT_FOUND:
+    """What was answered must be answered still, also before a request that would draw it anew."""
+    known = token in ledger.answers
+    before = (await connection.ask(token, "HEAD")).status if known else OK
+    reply = await connection.ask(token)
+    if known and (before, reply.status) != (OK, OK):
         ledger.lost.append(token)
-    ledger.note(token, await connection.ask(token))
+    ledger.note(token, reply)
 
 
 async def ask_and_tell(connection: Connection, ledger: Ledger, token: str) -> None:
