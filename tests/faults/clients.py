@@ -122,11 +122,13 @@ async def ask_and_tell(connection: Connection, ledger: Ledger, token: str) -> No
 
 
 async def ask_and_tell_again(connection: Connection, ledger: Ledger, token: str) -> None:
-    """The same once more: of events that were accepted, every one must be there already."""
+    """The same once more: of events that were accepted, every one must be there already; all others are accepted."""
     await ask_again(connection, ledger, token)
     reply = await connection.tell(token, "once")
     if token in ledger.told and reply.body != b'{"accepted":0,"duplicates":2}':
         ledger.lost.append(f"events of {token}: {reply.body!r}")
+    if reply.status == ACCEPTED:
+        ledger.told.add(token)
 
 
 async def load(
