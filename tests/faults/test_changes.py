@@ -8,7 +8,7 @@ from abtest.errors import Conflict
 from abtest.experiments import ExperimentService
 from abtest.models import NewExperiment, Variant, parse_weight
 from abtest.store.sqlite import SQLiteStore
-from tests.faults.clients import Ledger, load, named
+from tests.faults.clients import Ledger, ask_all, load, named
 from tests.faults.parts import Part
 from tests.faults.servers import create, two_serve, verify
 
@@ -19,6 +19,7 @@ def changes(folder: Path, number: int, defect: str = "", seed: int = 1) -> tuple
     create(database)
     with two_serve(database, defect=defect) as port:
         done = asyncio.run(_under_load(database, port, ledger, number, seed))
+        asyncio.run(ask_all(port, ledger, list(ledger.answers)))
     assert (ledger.lost, ledger.changed) == ([], [])
     return {"changes": done, "devices": len(ledger.answers)}, verify(database)
 
