@@ -22,7 +22,7 @@ def first_requests(folder: Path, devices: int, defect: str = "") -> Ledger:
     create(database)
     with two_serve(database, defect=defect) as port:
         asyncio.run(_ask(port, ledger, devices))
-    assert len(ledger.answers) == devices, ledger.refused
+    assert (ledger.acknowledged, len(ledger.answers)) == (AT_ONCE * devices, devices), ledger.refused
     return ledger
 
 
