@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,12 @@ from tests.faults.clients import GONE, Ledger, load, more, named
 from tests.faults.parts import Part
 from tests.faults.servers import Process, create, free_port, run, serve, verify
 
+HANGS_SECONDS = 30
+"""Longer than any answer takes: all time-outs of the server are below a second."""
+LEAVES = 10
+"""One client in so many closes at once."""
+HUGE = b"GET / HTTP/1.1\r\nHost: a\r\nPadding: " + b"a" * 17 * 1024
+"""A head over the limit of 16 KiB, to which the server wants to say something."""
 WELL = b'GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: fuzz-%d\r\nIf-None-Match: "a"\r\n\r\n'
 PIECES = (
     b"\r\n",
@@ -48,8 +55,9 @@ def fuzz(folder: Path, requests: int, seed: int = 1, defect: str = "") -> dict[s
         statuses = asyncio.run(_send_all(port, requests, random.Random(seed), server))
         asyncio.run(load(port, ledger, named("well"), more(ledger, 60)))
         assert not ledger.refused
-        assert "Traceback" not in server.messages(), server.messages()
+        assert not re.search("Traceback|Uncaught exception", server.messages()), server.messages()
         assert server.stop() == 0
+    assert statuses, "nothing was answered"
     assert not any(status.startswith(b"5") for status in statuses), statuses
     connection = sqlite3.connect(database)
     rubbish = [
@@ -93,7 +101,16 @@ async def _send_all(port: int, requests: int, chance: random.Random, server: Pro
             for status in await _send(port, data):
                 statuses[status] = statuses.get(status, 0) + 1
 
-    await asyncio.gather(*(send(_broken(WELL % number, chance)) for number in range(requests)))
+    async def send_and_leave(data: bytes) -> None:
+        async with gate:
+            await _send_and_leave(port, data)
+
+    await asyncio.gather(
+        *(
+            send_and_leave(WELL % number + HUGE) if number % LEAVES == 0 else send(_broken(WELL % number, chance))
+            for number in range(requests)
+        )
+    )
     assert server.code is None
     return statuses
 
@@ -114,13 +131,20 @@ def _broken(data: bytes, chance: random.Random) -> bytes:
 
 
 async def _send(port: int, data: bytes) -> list[bytes]:
-    """The statuses that came back."""
+    """The statuses that came back. Raises TimeoutError when nothing does, nor the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     got = b""
-    with suppress(*GONE):
-        writer.write(data)
-        writer.write_eof()
-        async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_SECONDS):
+        with suppress(*GONE):
+            writer.write(data)
+            writer.write_eof()
             got = await reader.read()
     writer.close()
     return [line[9:12] for line in got.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+
+
+async def _send_and_leave(port: int, data: bytes) -> None:
+    """Close at once, reading nothing: what the server writes then meets a connection that is gone."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    writer.close()
