@@ -1,6 +1,7 @@
 """The disk is full: known devices are answered, new ones are refused, and it goes on without a restart."""
 
 import asyncio
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -81,6 +82,22 @@ def test_a_full_disk_refuses_new_devices_only_and_passes(tmp_path: Path) -> None
     sound(tmp_path, 3)
 
 
+def test_a_server_that_starts_on_a_full_disk_answers_known_devices_only(tmp_path: Path) -> None:
+    ledger, port = Ledger(), free_port()
+    with small_disk(tmp_path) as disk:
+        create(disk / "abtest.db")
+        with serve(disk / "abtest.db", port, "--free-disk", "0") as server:
+            asyncio.run(load(port, ledger, named("before"), more(ledger, 100)))
+            _fill(disk / "filling")
+            assert asyncio.run(_refused(port, ledger, "full")) >= REFUSED
+            server.stop(signal.SIGKILL)
+        with serve(disk / "abtest.db", port, "--free-disk", "0"):
+            asyncio.run(ask_all(port, ledger, list(ledger.answers)))
+            assert asyncio.run(_refused(port, ledger, "again")) >= REFUSED
+    assert (ledger.lost, ledger.changed) == ([], [])
+    assert set(map(_code, ledger.refused)) == {"storage_full"}
+
+
 def test_answers_of_commits_that_failed_would_be_lost(tmp_path: Path) -> None:
     control(tmp_path)
 
@@ -91,14 +108,7 @@ async def _cycle(disk: Path, port: int, ledger: Ledger, cycle: int) -> tuple[int
     await load(port, ledger, named(f"{cycle}-before"), more(ledger, 30))
     filling = disk / "filling"
     _fill(filling)
-    asked, before = len(ledger.asked), _refusals(ledger)
-    await load(
-        port,
-        ledger,
-        named(f"{cycle}-full"),
-        lambda: _refusals(ledger) >= before + REFUSED or len(ledger.asked) >= asked + MOST_ASKED,
-    )
-    refused = _refusals(ledger) - before
+    refused = await _refused(port, ledger, f"{cycle}-full")
     known = list(ledger.answers)[-100:]
     acknowledged = ledger.acknowledged
     await ask_all(port, ledger, known)
@@ -112,6 +122,18 @@ async def _cycle(disk: Path, port: int, ledger: Ledger, cycle: int) -> tuple[int
             if reply.status == 200:
                 break
     return refused, time.monotonic() - freed
+
+
+async def _refused(port: int, ledger: Ledger, prefix: str) -> int:
+    """Bring new devices until some are refused; how many were."""
+    asked, before = len(ledger.asked), _refusals(ledger)
+    await load(
+        port,
+        ledger,
+        named(prefix),
+        lambda: _refusals(ledger) >= before + REFUSED or len(ledger.asked) >= asked + MOST_ASKED,
+    )
+    return _refusals(ledger) - before
 
 
 def _fill(path: Path) -> None:
