@@ -1,8 +1,9 @@
 """Backups that are checked before they count, and putting one back."""
 
+import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from abtest import clock
@@ -13,6 +14,7 @@ from abtest.store.sqlite import SQLiteStore
 from abtest.verification import VerificationService
 
 Progress = Callable[[int, int], None]
+NOTHING_CHANGED = "; nothing was changed"
 
 
 async def back_up(store: Store, file: Path, progress: Progress) -> int:
@@ -40,20 +42,21 @@ async def back_up(store: Store, file: Path, progress: Progress) -> int:
 async def restore(file: Path, target: Path) -> tuple[int, Path | None]:
     """Make a backup the database; how many devices it has, and where the old file is kept, if there was one.
 
-    Raises StorageError, and changes nothing, when the backup is damaged, the database is in use, or a log lies
+    Raises StorageError, and changes nothing, when the file is no sound backup, the database is in use, or a log lies
     where the database would.
     """
-    if not file.is_file():
-        raise StorageError(f"there is no file {file}")
-    backup.require_unused(target)
     arriving = Path(f"{target}.restoring")
     kept = Path(f"{target}.before-{clock.moment(clock.now()):%Y%m%dT%H%M%S%f}") if target.exists() else None
     _discard(arriving)
     try:
-        shutil.copyfile(file, arriving)
-        devices = await _checked(arriving, str(file), restored_at=clock.now())
-        backup.seal(arriving)
-        backup.require_unused(target)
+        with _nothing_changed(file, arriving):
+            if not file.is_file():
+                raise StorageError(f"there is no file {file}")
+            backup.require_unused(target)
+            shutil.copyfile(file, arriving)
+            devices = await _checked(arriving, str(file), restored_at=clock.now())
+            backup.seal(arriving)
+            backup.require_unused(target)
         backup.put_in_place(arriving, target, kept or target)
     except BaseException:
         _discard(arriving)
@@ -73,8 +76,22 @@ async def _checked(path: Path, name: str, restored_at: int | None = None) -> int
         if restored_at is not None:
             await store.mark_restored(restored_at)
         return verified.devices
+    except RuntimeError as error:  # tables that every schema has are not there, or are others
+        raise StorageError(f"{name} is damaged: {error}", code="damaged") from error
     finally:
         await store.close()
+
+
+@contextmanager
+def _nothing_changed(file: Path, copied: Path) -> Iterator[None]:
+    """Errors about the copy as errors about the file that was given, which say that all is as it was."""
+    try:
+        yield
+    except StorageError as error:
+        message = str(error).replace(str(copied.resolve()), str(file)).removesuffix(NOTHING_CHANGED)
+        raise StorageError(f"{message}{NOTHING_CHANGED}", error.code) from error
+    except OSError as error:
+        raise StorageError(f"cannot restore {file}: {os.strerror(error.errno or 0)}{NOTHING_CHANGED}") from error
 
 
 def _discard(path: Path) -> None:

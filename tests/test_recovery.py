@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -55,6 +58,70 @@ async def test_a_damaged_backup_is_refused_and_nothing_changes(tmp_path: Path) -
     with pytest.raises(StorageError, match="is damaged: phase 1 of color"):
         await restore(copy, database)
     assert names(tmp_path) == {"copy.db"}
+
+
+def rows(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())
+
+
+def empty(backup: Path) -> None:
+    backup.write_bytes(b"")
+
+
+def keep_no_table(backup: Path) -> None:
+    backup.unlink()
+    connection = sqlite3.connect(backup)
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+
+def write_notes(backup: Path) -> None:
+    backup.write_bytes(b"these are the notes of a meeting " * 500)
+
+
+def cut(backup: Path) -> None:
+    os.truncate(backup, 5000)
+
+
+def run_statement(statement: str) -> Callable[[Path], None]:
+    def change(backup: Path) -> None:
+        with closing(sqlite3.connect(backup)) as connection, connection:
+            connection.execute("PRAGMA foreign_keys = OFF")
+            connection.execute(statement)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (empty, "copy.db is empty: there is no database in it"),
+        (keep_no_table, "copy.db is empty: there is no database in it"),
+        (write_notes, "cannot open the database copy.db: file is not a database"),
+        (cut, "cannot open the database copy.db: database disk image is malformed"),
+        (run_statement("PRAGMA application_id = 5"), "copy.db is a database of another program"),
+        (run_statement("PRAGMA user_version = 99"), "copy.db has schema 99, this program knows up to"),
+        (run_statement("DROP TABLE meta"), "copy.db is damaged: "),
+        (run_statement("UPDATE phase SET next_position = 3"), "copy.db is damaged: phase 1 of color"),
+        (Path.unlink, "there is no file copy.db"),
+    ],
+)
+def test_a_file_that_is_no_backup_is_named_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], None], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    database = tmp_path / "abtest.db"
+    run(database, *ADD_COLOR)
+    assert run(database, "backup", "copy.db").returncode == 0
+    harm(tmp_path / "copy.db")
+    before, content = names(tmp_path), rows(database)
+    refused = run(database, "restore", "copy.db")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"abtest: {words}")
+    assert refused.stderr.endswith("; nothing was changed\n")
+    assert ".restoring" not in refused.stderr
+    assert (names(tmp_path), rows(database)) == (before, content)
 
 
 async def test_a_stray_log_is_not_mixed_with_a_backup(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Database:
         """
         missing = not self.path.exists()
         if missing and not create:
-            raise StorageError(f"the database {self.path} is not there any more", code="missing_database")
+            raise StorageError(f"there is no database at {self.path}", code="missing_database")
         try:
             with _in_words(f"cannot open the database {self.path}"):
                 self._refuse_foreign()
@@ -74,7 +74,7 @@ class Database:
                     connection = Connection(self.path)
                     await connection
                     self._connections.append(connection)
-                await self._writer.run(self._prepare, missing or migrate)
+                await self._writer.run(self._prepare, missing or migrate, create)
                 self._identity = self._found()
         except BaseException:
             await self.close()
@@ -168,8 +168,8 @@ class Database:
         finally:
             connection.close()
 
-    def _prepare(self, connection: Raw, migrate: bool) -> None:
-        self._locked(lambda: migrations.prepare(connection, self.path, migrate))
+    def _prepare(self, connection: Raw, migrate: bool, create: bool) -> None:
+        self._locked(lambda: migrations.prepare(connection, self.path, migrate, create))
 
     def _transaction(
         self, connection: Raw, function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]

@@ -35,14 +35,16 @@ def refuse_foreign(connection: Raw, path: Path) -> None:
         raise StorageError(f"{path} is a database of another program; nothing was changed", code="foreign_database")
 
 
-def prepare(connection: Raw, path: Path, migrate: bool) -> None:
+def prepare(connection: Raw, path: Path, migrate: bool, create: bool = True) -> None:
     """Bring the database to the newest version, or refuse it.
 
-    An empty file becomes a new database. Raises StorageError for another program's database, a newer schema,
-    and an older one unless `migrate`.
+    An empty file becomes a new database where one may be created. Raises StorageError for another program's
+    database, a newer schema, and an older one unless `migrate`.
     """
     refuse_foreign(connection, path)
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not tables and not create:
+        raise StorageError(f"{path} is empty: there is no database in it", code="empty_database")
     found = version(connection)
     if found > newest():
         raise StorageError(
