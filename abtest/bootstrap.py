@@ -71,12 +71,6 @@ async def migrate(database: str) -> int:
         return migrations.newest()
 
 
-async def check(database: str) -> None:
-    """Raises what `opened` would; creates a missing database."""
-    async with opened(database):
-        pass
-
-
 async def prepare(settings: Settings) -> list[Experiment]:
     """Create or migrate the database; a new one gets the demo experiments. The experiments that are there."""
     async with opened(settings.database, migrate=True) as store:
@@ -140,9 +134,9 @@ def wired(store: SQLiteStore, settings: Settings) -> Services:
     )
 
 
-async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], None], create: bool) -> None:
+async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], None]) -> None:
     """Keep the summary up to date until `stop` is set."""
-    async with opened(settings.database, create=create, patience=None) as store:
+    async with opened(settings.database, create=False, patience=None) as store:
         await store.boot()
         await worker.work(store, settings.stats_interval, say, stop)
 

@@ -102,6 +102,21 @@ def test_stats_say_when_there_are_none_and_then_what_they_are(run: Run) -> None:
     assert re.search(r"red +0 +0\.00 % +1/3 +0\n", run("stats").stdout)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("stats",), ("verify",), ("db", "check"), ("experiments", "list", "--json"), ("worker", "--once")],
+)
+def test_a_command_that_creates_a_database_says_which(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    first, second = run(*arguments), run(*arguments)
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert first.stderr.startswith(f"created the database {tmp_path}/abtest.db\n")
+    assert "created the database" not in first.stdout + second.stderr
+
+
+def test_a_backup_needs_a_database(run: Run, tmp_path: Path) -> None:
+    assert str(run("backup", "copy.db").exception) == f"there is no database at {tmp_path}/abtest.db"
+
+
 def test_verify_tells_what_broke_and_exits_1(run: Run) -> None:
     run("experiments", "add", "color", *COLOR)
     assert (run("verify").exit_code, json.loads(run("verify", "--json").stdout)["broken"]) == (0, 0)

@@ -50,9 +50,13 @@ variants = option(
 
 def with_store(database: str, work: Callable[[Store], Awaitable[T]], migrate: bool = False, create: bool = True) -> T:
     """What the work gives for the opened store."""
+    path = bootstrap.database_path(database)
+    missing = not path.exists()
 
     async def run() -> T:
         async with bootstrap.opened(database, migrate, create) as store:
+            if missing:  # the path may be a mistaken one
+                say(f"created the database {path.resolve()}")
             return await work(store)
 
     return asyncio.run(run())

@@ -80,7 +80,7 @@ def serve(database: str, /, interval: float, **options: Any) -> None:
     """
     settings = _settings(database, interval, options)
     if not supervised():
-        asyncio.run(bootstrap.check(database))  # what is wrong with it is said once, before anything starts
+        _require(database)
     sockets = inherited() or open_port(settings.address, settings.port)
     if settings.process_count == 1:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -114,6 +114,8 @@ def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
     # ABTEST_JSON is for commands that print: `up` hands its environment to the worker.
     if click.get_current_context().get_parameter_source("as_json") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--json needs --once: a worker that goes on prints nothing")
+    if not supervised():
+        _require(database)
     asyncio.run(_work(Settings(database=database, stats_interval=interval)))
 
 
@@ -146,6 +148,11 @@ async def _serve_together(settings: Settings, sockets: list[socket.socket]) -> N
         await running
 
 
+def _require(database: str) -> None:
+    """Say what is wrong with the database once, before anything starts, or that it is created."""
+    with_store(database, lambda store: store.config_version())
+
+
 def _counts() -> "TemporaryDirectory[str]":
     """The folder through which server processes share what they counted."""
     return TemporaryDirectory(prefix="abtest-")
@@ -161,7 +168,7 @@ async def _work(settings: Settings) -> None:
     stop = stop_event(LAST_SECONDS)
     if not supervised():
         say(f"updating the statistics every {settings.stats_interval:g} s; Ctrl-C stops it")
-    await bootstrap.work(settings, stop, say, create=not supervised())
+    await bootstrap.work(settings, stop, say)
 
 
 async def _answers(url: str, running: "asyncio.Task[None]") -> bool:
