@@ -1,6 +1,7 @@
 """The one place that wires settings -> store -> services -> server or worker."""
 
 import asyncio
+import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,7 @@ from abtest import clock, worker
 from abtest.enrolment import EnrolmentService, Limits
 from abtest.errors import InvalidSetting, Unavailable
 from abtest.experiments import DEMO, ExperimentService
-from abtest.limiting import Rate
+from abtest.limiting import Rate, lacking
 from abtest.models import Experiment, Status
 from abtest.reports import ReportService
 from abtest.results import ResultService
@@ -30,6 +31,7 @@ from abtest.web.server import listen, port_of, stop_serving
 
 REFRESH_SECONDS = 0.5
 PATIENCE_SECONDS = 10.0
+DISK_SECONDS = 1.0
 
 
 def database_path(database: str) -> Path:
@@ -109,6 +111,17 @@ async def serve(
             await _watch(app, store, stop)
         finally:
             await stop_serving(server)
+
+
+async def watch_disk(settings: Settings, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+    """Say when new devices begin to be refused for want of room, and when that ends, until `stop` is set."""
+    folder, refusing = database_path(settings.database).resolve().parent, False
+    while not await clock.stopped(stop, DISK_SECONDS):
+        with suppress(OSError):  # a folder that is gone is said by those who use it
+            message = lacking(shutil.disk_usage(folder).free, settings.free_disk)
+            if bool(message) is not refusing:
+                refusing = not refusing
+                say(message or "there is room on the disk again: new devices and events are taken")
 
 
 def wired(store: SQLiteStore, settings: Settings) -> Services:

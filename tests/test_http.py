@@ -283,6 +283,11 @@ async def test_new_devices_are_refused_before_the_disk_is_full(client: Client) -
     refused = await ask(client)
     assert (refused.code, msgspec.json.decode(refused.body)["code"]) == (503, "storage_full")
     assert refused.headers["Retry-After"].isdecimal()
+    ready = await ask(client, path="/readyz")
+    answer = msgspec.json.decode(ready.body)
+    assert (ready.code, answer["status"]) == (200, "ready")
+    assert answer["detail"].startswith("new devices and events are refused: ")
+    assert answer["detail"].endswith(" less than the 1,000,000,000 MB of ABTEST_FREE_DISK")
 
 
 async def test_liveness_and_readiness(client: Client) -> None:

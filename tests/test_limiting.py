@@ -1,6 +1,13 @@
+import asyncio
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from abtest import bootstrap
 from abtest.limiting import Limiter, Proxies, Rate
+from abtest.settings import Settings
 
 PROXIES = "127.0.0.0/8, 10.0.0.0/8, 2001:db8:ffff::/48"
 
@@ -44,3 +51,24 @@ def test_all_sources_together_have_a_limit() -> None:
     assert [limiter.take(source, 0) for source in ("a", "b", "c")] == [0, 0, 1]
     limiter.give_back("b")
     assert limiter.take("c", 0) == 0
+
+
+async def test_a_nearly_full_disk_is_said_once_when_it_begins_and_once_when_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [900, 99, 80, 100, 900]
+    stop, said = asyncio.Event(), []
+
+    def usage(folder: Path) -> SimpleNamespace:
+        free = left.pop(0)
+        if not left:
+            stop.set()
+        return SimpleNamespace(free=free * 1_000_000)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    monkeypatch.setattr(bootstrap, "DISK_SECONDS", 0.001)
+    await bootstrap.watch_disk(Settings(database=f"sqlite:///{tmp_path}/abtest.db"), stop, said.append)
+    assert said == [
+        "new devices and events are refused: 99 MB of disk are free, less than the 100 MB of ABTEST_FREE_DISK",
+        "there is room on the disk again: new devices and events are taken",
+    ]

@@ -312,3 +312,14 @@ def test_seed_says_on_ctrl_c_what_it_did_even_when_the_server_is_silent(tmp_path
             seed.wait_for("stopped before the other 1,000")
             assert not any("Traceback" in line for line in seed.said)
         connection.close()
+
+
+def test_too_little_room_on_the_disk_is_said_by_the_server_and_by_seed(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    run(database, *ADD_COLOR)
+    with Abtest(database, "serve", "--port", "0", "--processes", "2", "--free-disk", "1000000000") as server:
+        url = f"http://127.0.0.1:{server.port()}"
+        server.wait_for("new devices and events are refused: .* less than the 1,000,000,000 MB of ABTEST_FREE_DISK")
+        seeded = run(database, "seed", "1", "--url", url)
+    assert seeded.stderr.endswith("answered 503 storage_full: the disk is nearly full\n")
+    assert sum("are refused" in line for line in server.said) == 1

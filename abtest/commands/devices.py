@@ -118,7 +118,7 @@ class Devices:
                 break
             else:
                 wait = float(retry_after) if retry_after and retry_after.isdigit() else 1.0
-                failure, pause = f"{asking} answered {status}", min(wait, LONGEST_PAUSE)
+                failure, pause = f"{asking} answered {status}{_problem(answer)}", min(wait, LONGEST_PAUSE)
                 if status < http.HTTPStatus.INTERNAL_SERVER_ERROR and status != http.HTTPStatus.TOO_MANY_REQUESTS:
                     break
             if attempt < ATTEMPTS - 1:
@@ -208,6 +208,21 @@ class Devices:
             self.events["accepted"] += accepted.accepted
             self.events["duplicates"] += accepted.duplicates
             self.events["purchases"] += sum(event.name == "purchase" for event in sending.events)
+
+
+class _Problem(msgspec.Struct):
+    detail: str
+    code: str
+
+
+def _problem(answer: bytes) -> str:
+    """What a problem document says beside its status; nothing of any other answer, which is of another server."""
+    try:
+        found = msgspec.json.decode(answer, type=_Problem)
+    except msgspec.DecodeError:
+        return ""
+    told = f" {found.code}: {found.detail}"
+    return told if told.isprintable() else ""
 
 
 def _reason(error: OSError | http.client.HTTPException) -> str:

@@ -130,11 +130,13 @@ async def _up(settings: Settings) -> None:
     workers = [Child("the stats worker", ("worker",), settings.environment())]
     with _counts() as counts:
         stop = stop_event()
+        watching = asyncio.create_task(bootstrap.watch_disk(settings, stop, say))
         children = _servers(settings, counts) + workers
         running = asyncio.create_task(Supervisor(children, say, sockets).run(stop))
         if await _answers(url, running):
             _welcome(settings, url, len(experiments))
         await running
+        watching.cancel()
     say("stopped")
 
 
@@ -142,10 +144,12 @@ async def _serve_together(settings: Settings, sockets: list[socket.socket]) -> N
     url = settings.url(port_of(sockets))
     with _counts() as counts:
         stop = stop_event()
+        watching = asyncio.create_task(bootstrap.watch_disk(settings, stop, say))
         running = asyncio.create_task(Supervisor(_servers(settings, counts), say, sockets).run(stop))
         if await _answers(url, running):
             say(f"listening on {url} with {settings.process_count} processes; Ctrl-C stops them")
         await running
+        watching.cancel()
 
 
 def _require(database: str) -> None:
@@ -160,8 +164,12 @@ def _counts() -> "TemporaryDirectory[str]":
 
 async def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
     stop = stop_event(LAST_SECONDS)
-    quiet = supervised()
-    await bootstrap.serve(settings, sockets, stop, (lambda message: None) if quiet else say)
+    if supervised():
+        await bootstrap.serve(settings, sockets, stop)
+        return
+    watching = asyncio.create_task(bootstrap.watch_disk(settings, stop, say))
+    await bootstrap.serve(settings, sockets, stop, say)
+    watching.cancel()
 
 
 async def _work(settings: Settings) -> None:

@@ -41,6 +41,11 @@ def routes(services: Services) -> list[Route]:
     figures = reports | {"results": services.results, "stats_interval": services.settings.stats_interval}
     results = {"results": services.results}
     simulation = {"simulation": services.simulation}
+    readiness = {
+        "enrolment": services.enrolment,
+        "store": services.store,
+        "free_disk": services.settings.free_disk,
+    }
     return [
         (PATH, api.Experiments, {}),
         ("/api/v1/events", api.Events, {"tracking": services.tracking}),
@@ -48,7 +53,7 @@ def routes(services: Services) -> list[Route]:
         ("/api/v1/experiments/([^/]+)/results", api.Results, results),
         ("/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, results),
         ("/healthz", ops.Healthz, {}),
-        ("/readyz", ops.Readyz, {"enrolment": services.enrolment, "store": services.store}),
+        ("/readyz", ops.Readyz, readiness),
         ("/metrics", ops.Metrics, {"monitoring": services.monitoring, "store": services.store} | reports),
         ("/", pages.Dashboard, figures),
         ("/experiments/([^/]+)", pages.Experiment, figures),

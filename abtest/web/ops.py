@@ -2,6 +2,7 @@
 
 from abtest.enrolment import EnrolmentService
 from abtest.errors import Unavailable
+from abtest.limiting import lacking
 from abtest.reports import ReportService
 from abtest.store.base import ConditionStore
 from abtest.web.base import Handler
@@ -22,9 +23,10 @@ class Healthz(Handler):
 class Readyz(Handler):
     """The process takes devices and reaches its database."""
 
-    def initialize(self, enrolment: EnrolmentService, store: ConditionStore) -> None:
+    def initialize(self, enrolment: EnrolmentService, store: ConditionStore, free_disk: float) -> None:
         self._enrolment = enrolment
         self._store = store
+        self._free_disk = free_disk
 
     async def get(self) -> None:
         if self._enrolment.draining:
@@ -32,14 +34,18 @@ class Readyz(Handler):
         if self._store.failure is not None:
             raise self._store.failure
         await self._enrolment.refresh()
-        size = self._store.condition().log_bytes
-        if size > LARGE_LOG:
-            detail = f"the write-ahead log has {size >> 20} MB: some program has been reading the database for long"
-            self.write({"status": "ready", "detail": detail})
-        else:
-            self.write({"status": "ready"})
+        condition = self._store.condition()
+        details = [lacking(condition.free_bytes, self._free_disk), _large(condition.log_bytes)]
+        detail = "; ".join(each for each in details if each)
+        self.write({"status": "ready"} | ({"detail": detail} if detail else {}))
 
     head = get
+
+
+def _large(log_bytes: int) -> str:
+    if log_bytes <= LARGE_LOG:
+        return ""
+    return f"the write-ahead log has {log_bytes >> 20} MB: some program has been reading the database for long"
 
 
 class Metrics(Handler):
