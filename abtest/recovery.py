@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from abtest import clock
@@ -14,6 +15,7 @@ from abtest.store.sqlite import SQLiteStore
 from abtest.verification import VerificationService
 
 Progress = Callable[[int, int], None]
+KEPT = ".before-"
 NOTHING_CHANGED = "; nothing was changed"
 
 
@@ -46,7 +48,7 @@ async def restore(file: Path, target: Path) -> tuple[int, Path | None]:
     where the database would.
     """
     arriving = Path(f"{target}.restoring")
-    kept = Path(f"{target}.before-{clock.moment(clock.now()):%Y%m%dT%H%M%S%f}") if target.exists() else None
+    kept = Path(f"{target}{KEPT}{clock.moment(clock.now()):%Y%m%dT%H%M%S%f}") if target.exists() else None
     _discard(arriving)
     try:
         with _nothing_changed(file, arriving):
@@ -80,6 +82,11 @@ async def _checked(path: Path, name: str, restored_at: int | None = None) -> int
         raise StorageError(f"{name} is damaged: {error}", code="damaged") from error
     finally:
         await store.close()
+
+
+def kept_files(target: Path) -> list[Path]:
+    """The databases that restores replaced, which lie beside the one in use; the oldest first."""
+    return sorted(target.parent.glob(f"{escape(target.name)}{KEPT}*"))
 
 
 @contextmanager

@@ -198,6 +198,18 @@ async def test_a_forgotten_device_is_a_new_one_and_shares_stay_exact(tmp_path: P
     assert b"a-4" not in (tmp_path / "abtest.db").read_bytes()
 
 
+def test_forgetting_names_the_files_that_restores_kept(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    run(database, *ADD_COLOR)
+    assert ".before-" not in run(database, "forget", "nobody").stderr
+    assert run(database, "backup", str(tmp_path / "copy.db")).returncode == 0
+    kept = json.loads(run(database, "restore", str(tmp_path / "copy.db"), "--json").stdout)["kept"]
+    forgotten = run(database, "forget", "nobody", "--json")
+    assert (
+        forgotten.stderr == f"{kept}, which a restore kept, may still have it: delete the file when nobody needs it\n"
+    )
+
+
 def test_every_process_drops_a_forgotten_device(tmp_path: Path) -> None:
     database = tmp_path / "abtest.db"
     run(database, *ADD_COLOR)

@@ -73,7 +73,7 @@ def restore(database: str, file: Path, as_json: bool) -> None:
 def forget(database: str, token: str | None, file: TextIO | None, as_json: bool) -> None:
     """Erase a person's token. Counts and shares stay as they are; the device is a new one if it comes back.
 
-    Backups keep the token until they expire.
+    Backups, and the old files that a restore kept as abtest.db.before-..., have the token until they are deleted.
 
     \b
     abtest forget my-phone
@@ -96,6 +96,8 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
         print_json({"tokens": len(tokens), "forgotten": forgotten})
     else:
         say(f"forgot {forgotten:,} of {len(tokens):,} token{'' if len(tokens) == 1 else 's'}")
+    for kept in recovery.kept_files(bootstrap.database_path(database)):
+        say(f"{kept}, which a restore kept, may still have it: delete the file when nobody needs it")
     if forgotten < len(tokens):
         raise click.exceptions.Exit(1)
 
