@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from abtest.inference.answers import Comparison, Lift, Verdict
 from abtest.results import Look, MetricResults
@@ -75,3 +76,41 @@ def test_nothing_lies_outside(lifts: list[Lift], looks: int) -> None:
     points = [float(number) for each in course.courses for point in each.area.split() for number in point.split(",")]
     assert all(0 <= place <= 100 for place in [*places, *points, plot.zero, course.zero])
     assert len(plot.ticks) <= 7
+
+
+def at_end(*lifts: Lift, before: Lift) -> MetricResults:
+    """The same comparisons on two days, of which the first one knew less."""
+    early = Look("2026-10-31", (before,) * len(lifts))
+    return structs.replace(metric(*lifts), over_time=(early, Look("2026-11-01", lifts)))
+
+
+def labels(metric: MetricResults) -> list[str]:
+    found = history(metric)
+    assert found is not None
+    return [tick.label.replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-") for tick in found.ticks]
+
+
+def test_no_lift_below_nothing_left_is_labelled() -> None:
+    last = Lift(True, -0.03, -0.53, 0.76)
+    assert labels(metric(last)) == ["-50 %", "0", "+50 %"]
+    assert labels(at_end(last, before=Lift(True, 0.1, -3.2, 3.4))) == ["-100 %", "0", "+100 %", "+200 %"]
+
+
+def test_lifts_of_negative_amounts_go_below_it() -> None:
+    assert labels(metric(Lift(True, -1.6, -2.4, -0.8))) == ["-200 %", "-100 %", "0"]
+
+
+def test_an_early_interval_is_cut_at_the_edge_of_the_plot() -> None:
+    found = history(at_end(Lift(True, 0.1, -0.1, 0.3), before=Lift(True, 0.1, -9.0, 9.0)))
+    assert found is not None
+    area = found.courses[0].area.split()
+    assert (area[0], area[-1]) == ("0.0,0.0", "0.0,100.0")
+
+
+@given(LIFTS)
+def test_a_wide_side_of_zero_is_labelled(lift: Lift) -> None:
+    found = history(metric(lift))
+    assert found is not None
+    above, below = ([tick for tick in found.ticks if tick.label[0] == sign] for sign in "+\N{MINUS SIGN}")
+    assert above or found.zero < 30
+    assert below or found.zero > 70

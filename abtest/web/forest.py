@@ -10,11 +10,14 @@ from abtest.inference.answers import Lift
 from abtest.results import MetricResults
 
 TICKS = 4
+SIDE = 30.0
+"""The percent of the plot above which a side of zero is always labelled."""
 ROOM = 0.05
 """The part of the plot that stays free at either end."""
 EDGE = 4.0
 EARLY_ROOM = 1.0
 """How much farther than the last intervals an earlier one is drawn, as a part of what they span."""
+NOTHING_LEFT = -1.0
 
 
 class Tick(Struct, frozen=True):
@@ -97,8 +100,7 @@ def history(metric: MetricResults) -> History | None:
     if not last:
         return None
     relative = last[0].relative
-    low, high = min(0.0, *(each.low for each in last)), max(0.0, *(each.high for each in last))
-    low, high = low - EARLY_ROOM * (high - low), high + EARLY_ROOM * (high - low)
+    low, high = _widened(*_span(last, [each for look in looks for each in look.safe if each is not None]))
     days = [date.fromisoformat(look.day).toordinal() for look in looks]
     span = max(days[-1] - days[0], 1)
     courses = []
@@ -113,11 +115,23 @@ def history(metric: MetricResults) -> History | None:
     return History(
         courses=tuple(courses),
         zero=100 - _at(0, low, high),
-        ticks=tuple(Tick(round(100 - tick.at, 2), tick.label) for tick in _ticks(low, high, relative)),
+        ticks=tuple(Tick(round(100 - tick.at, 2), tick.label) for tick in _ticks_of_both_sides(low, high, relative)),
         first=looks[0].day,
         last=looks[-1].day,
         days=len(looks),
     )
+
+
+def _span(last: Sequence[Lift], every: Sequence[Lift]) -> tuple[float, float]:
+    """The lifts from lowest to highest that are drawn: zero, the last intervals, and of all others what lies near."""
+    alike = [each for each in every if each.relative == last[0].relative]
+    low, high = min(0.0, *(each.low for each in last)), max(0.0, *(each.high for each in last))
+    near = EARLY_ROOM * (high - low)
+    low = max(low - near, min(low, *(each.low for each in alike)))
+    high = min(high + near, max(high, *(each.high for each in alike)))
+    # Below it lie only intervals, unless amounts are negative, as refunds are.
+    floor = NOTHING_LEFT if last[0].relative and all(each.value >= NOTHING_LEFT for each in alike) else low
+    return max(low, floor), high
 
 
 def _course(value: str, course: Sequence[tuple[float, Lift]], low: float, high: float) -> Course:
@@ -145,12 +159,37 @@ def _widened(low: float, high: float) -> tuple[float, float]:
 
 def _ticks(low: float, high: float, relative: bool) -> tuple[Tick, ...]:
     """At multiples of 1, 2 or 5 times a power of ten."""
-    rough = (high - low) / TICKS
-    power = 10 ** floor(log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    step = _nice((high - low) / TICKS)
     values = [step * number for number in range(ceil(low / step), floor(high / step) + 1)]
-    ticks = [Tick(_at(value, low, high), _label(value, relative)) for value in values]
+    ticks = [_tick(value, low, high, relative) for value in values]
     return tuple(tick for tick in ticks if EDGE < tick.at < 100 - EDGE)
+
+
+def _ticks_of_both_sides(low: float, high: float, relative: bool) -> tuple[Tick, ...]:
+    """The same, and one more on a wide side of zero that would have none."""
+    ticks, zero = _ticks(low, high, relative), _at(0, low, high)
+    edge = EDGE / 100 * (high - low)
+    if zero > SIDE and not any(tick.at < zero for tick in ticks):
+        ticks = (_tick(-_nice_below(-low - edge), low, high, relative), *ticks)
+    if zero < 100 - SIDE and not any(tick.at > zero for tick in ticks):
+        ticks = (*ticks, _tick(_nice_below(high - edge), low, high, relative))
+    return ticks
+
+
+def _tick(value: float, low: float, high: float, relative: bool) -> Tick:
+    return Tick(_at(value, low, high), _label(value, relative))
+
+
+def _nice(least: float) -> float:
+    """The smallest 1, 2 or 5 times a power of ten from `least` on."""
+    power: float = 10 ** floor(log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+
+
+def _nice_below(most: float) -> float:
+    """The largest 1, 2 or 5 times a power of ten up to `most`."""
+    power: float = 10 ** floor(log10(most))
+    return next(factor * power for factor in (5, 2, 1) if factor * power <= most)
 
 
 def _label(value: float, relative: bool) -> str:
