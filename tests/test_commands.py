@@ -25,6 +25,13 @@ def test_an_experiment_is_added_listed_and_shown(run: Run) -> None:
     assert (shown["status"], shown["metrics"], shown["description"]) == ("running", ["conversion:buy"], "which?")
 
 
+def test_an_experiment_shows_its_baseline_and_its_plan(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR)
+    assert "  baseline red\n  planned for no number of devices\n" in run("experiments", "show", "color").stdout
+    changed = run("experiments", "metrics", "color", "--baseline", "green", "--planned", "1500")
+    assert "  baseline green\n  planned for 1,500 devices\n" in changed.stdout
+
+
 def test_the_life_of_an_experiment(run: Run) -> None:
     run("experiments", "add", "color", *COLOR, "--draft")
     for action, status in (("start", "running"), ("pause", "paused"), ("resume", "running")):

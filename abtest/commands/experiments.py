@@ -9,6 +9,7 @@ import click
 from abtest import clock
 from abtest.commands.options import (
     as_json,
+    counted,
     option,
     parse_variants,
     plain,
@@ -278,7 +279,8 @@ def _print(experiment: Experiment, as_json: bool) -> None:
         ("", experiment.description),
         ("created ", clock.iso(experiment.created_at)),
         ("judged by ", ", ".join(map(str, experiment.metrics))),
-        ("planned for ", f"{experiment.planned:,} devices" if experiment.planned else ""),
+        ("baseline ", experiment.values[experiment.baseline_place]),
+        ("planned for ", counted(experiment.planned, "device") if experiment.planned else "no number of devices"),
         ("winner ", experiment.winner),
     ):
         if text:
