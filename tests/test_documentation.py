@@ -1,8 +1,10 @@
 """The documentation mentions all there is, and nothing that there is not."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -10,7 +12,10 @@ import pytest
 
 from abtest.bootstrap import wired
 from abtest.commands import abtest
+from abtest.commands.experiments import described, experiments
+from abtest.models import Experiment, Phase, Status
 from abtest.settings import LIMITS, SETTINGS, Setting, Settings
+from abtest.store import migrations
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import routes
 
@@ -94,6 +99,34 @@ def test_every_command_has_a_section_with_all_its_options(path: str) -> None:
 @pytest.mark.parametrize("heading", [found for found in HEADING.findall(COMMAND_LINE) if found.startswith("abtest")])
 def test_every_section_is_about_a_command_that_exists(heading: str) -> None:
     assert heading in COMMANDS
+
+
+def test_the_shown_experiment_has_every_field() -> None:
+    (sample,) = (
+        json.loads(text) for language, text in FENCE.findall(section("abtest experiments show")) if language == "json"
+    )
+    shown = Experiment(
+        id=1,
+        key="greeting",
+        description="",
+        status=Status.RUNNING,
+        created_at=0,
+        created_after_device=0,
+        values=("Hello",),
+        phases=(Phase(number=1, weights=(Decimal(1),), created_at=0, enrolled=0),),
+        metrics=(),
+    )
+    assert list(sample) == list(described(shown))
+
+
+def test_the_schema_that_is_shown_is_the_newest() -> None:
+    assert f"abtest.db has schema {migrations.newest()}\n" in section("abtest db migrate")
+
+
+@pytest.mark.parametrize("name", experiments.commands)
+def test_the_readme_names_what_can_be_done_with_experiments(name: str) -> None:
+    (row,) = (line for line in TEXT["README.md"].splitlines() if line.startswith("| `abtest experiments` |"))
+    assert name in row
 
 
 @pytest.mark.parametrize("name", abtest.commands)
