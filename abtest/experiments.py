@@ -1,5 +1,6 @@
 """The life of an experiment: which change is allowed when."""
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from abtest import clock
+from abtest.documents import finding
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.models import (
+    KEY,
     Change,
     Experiment,
     Metric,
@@ -151,6 +154,10 @@ def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:
         raise Conflict(f"{experiment.key} is {experiment.status} and can't be {verb}", code="impossible_transition")
 
 
+EXPERIMENT = re.compile(r"experiments\[(\d+)\]\.?(.*)", re.DOTALL)
+PART = re.compile(r"(variants|metrics)\[(\d+)\](?:\.(.*))?", re.DOTALL)
+
+
 class _Variant(Struct, forbid_unknown_fields=True):
     value: str
     weight: Decimal
@@ -184,22 +191,28 @@ def parse_toml(text: str) -> Described:
         # Decimals from their text: a float would already have lost what was written.
         table: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)
         wanted = msgspec.convert(table, _File)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise InvalidExperiment(str(error)) from None
+    except msgspec.ValidationError as error:
+        place, what = finding(error, {})
+        raise InvalidExperiment(f"{_placed(table, place)}: {what}") from None
     if not wanted.experiments and not wanted.metrics:
         raise InvalidExperiment("experiments: there is none in it; each begins with [[experiments]]")
     keys = Counter(experiment.key for experiment in wanted.experiments)
     repeated = [key for key, count in keys.items() if count > 1]
     if repeated:
         raise InvalidExperiment(f"key: {repeated[0]!r} is given to {keys[repeated[0]]} experiments")
-    added = tuple(
-        NewExperiment(
+    added = tuple(_added(experiment, number) for number, experiment in enumerate(wanted.experiments, start=1))
+    return Described(added, {key: _metrics(key, texts) for key, texts in wanted.metrics.items()})
+
+
+def _added(experiment: _Experiment, number: int) -> NewExperiment:
+    try:
+        return NewExperiment(
             key=experiment.key,
             description=experiment.description,
             variants=tuple(
-                Variant(
-                    variant.value, parse_weight(f"{variant.weight:f}", f"{experiment.key}: weight of variant {place}")
-                )
+                Variant(variant.value, parse_weight(f"{variant.weight:f}", f"weight of variant {place}"))
                 for place, variant in enumerate(experiment.variants, start=1)
             ),
             metrics=tuple(experiment.metrics),
@@ -207,9 +220,27 @@ def parse_toml(text: str) -> Described:
             baseline=experiment.baseline,
             planned=experiment.planned,
         ).checked()
-        for experiment in wanted.experiments
-    )
-    return Described(added, {key: _metrics(key, texts) for key, texts in wanted.metrics.items()})
+    except InvalidExperiment as error:
+        raise InvalidExperiment(f"{_named(experiment.key, number)}: {error}") from None
+
+
+def _placed(table: Mapping[str, Any], place: str) -> str:
+    """checkout: weight of variant 2, for experiments[1].variants[1].weight."""
+    match = EXPERIMENT.fullmatch(place)
+    if not match:
+        return place.partition("[")[0]
+    number, inside = int(match[1]), match[2]
+    experiment = table["experiments"][number]
+    name = _named(experiment.get("key") if isinstance(experiment, dict) else None, number + 1)
+    if part := PART.fullmatch(inside):
+        field = f"{part[3]} of " if part[3] else ""
+        inside = f"{field}{part[1].removesuffix('s')} {int(part[2]) + 1}"
+    return f"{name}: {inside}" if inside else name
+
+
+def _named(key: object, number: int) -> str:
+    """An experiment of a file: by its key, or, when that can be none, by its number in the file."""
+    return key if isinstance(key, str) and KEY.fullmatch(key) else f"experiment {number}"
 
 
 def _metrics(key: str, texts: Sequence[str]) -> tuple[Metric, ...]:

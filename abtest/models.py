@@ -18,7 +18,9 @@ TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
 LONGEST_TOKEN = 128
 TOKEN_RULE = "Device-Token must be 1 to 128 visible ASCII characters (0x21-0x7E)"
 WEIGHT = re.compile(r"([0-9]{1,7}(?:\.[0-9]+)?|\.[0-9]+)%?")
-METRIC = re.compile(r"(conversion|amount):([a-z0-9][a-z0-9_.-]{0,63})(?:/([1-9][0-9]{0,2})d)?")
+EVENT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+EVENT_RULE = "1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or a digit"
+METRIC = re.compile(rf"(conversion|amount):({EVENT.pattern})(?:/([1-9][0-9]{{0,2}})d)?")
 AMOUNT_UNITS = 10_000
 """An amount of 1 in the whole numbers that are stored."""
 MOST_VARIANTS = 20
@@ -186,7 +188,7 @@ def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
         match = METRIC.fullmatch(text)
         if not match or match[2] == "exposure":
             raise InvalidExperiment(
-                f"metric {place}: conversion:EVENT or amount:EVENT, such as conversion:purchase; "
+                f"metric {place}: {_wrong_part(text)}; it looks like conversion:purchase or amount:purchase, "
                 "with a window of 14 days conversion:purchase/14d"
             )
         metrics.append(
@@ -195,6 +197,19 @@ def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
     if len(set(metrics)) < len(metrics):
         raise InvalidExperiment("metrics: one is given twice")
     return tuple(metrics)
+
+
+def _wrong_part(text: str) -> str:
+    """The part of a metric that can't be accepted, and why."""
+    kind, _, rest = text.partition(":")
+    event, _, window = rest.partition("/")
+    if kind not in {"conversion", "amount"}:
+        return "what stands before the colon must be conversion or amount"
+    if event == "exposure":
+        return "the event can't be exposure, which is no metric"
+    if not EVENT.fullmatch(event):
+        return f"the event must be {EVENT_RULE}"
+    return f"the window {window!r} must be 1d to 999d"
 
 
 def check_baseline(baseline: str | None, values: Sequence[str]) -> None:

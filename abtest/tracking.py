@@ -13,8 +13,9 @@ from msgspec import Meta, Struct
 
 from abtest import clock
 from abtest.batching import Batches
+from abtest.documents import finding
 from abtest.errors import AbtestError, InvalidEvent, InvalidJson, UnknownDevice
-from abtest.models import AMOUNT_UNITS, KEY, Event, check_token
+from abtest.models import AMOUNT_UNITS, EVENT, EVENT_RULE, KEY, Event, check_token
 from abtest.store.base import EventStore
 
 MOST_EVENTS = 500
@@ -25,8 +26,13 @@ EXPOSURE = "exposure"
 REQUESTS_AT_ONCE = 64
 TWICE, NOT_FINITE, TOO_LONG = "a key is given twice", "NaN and Infinity are not JSON", "a number is too long"
 
+RULES = {
+    "id": "1 to 64 visible ASCII characters (0x21-0x7E)",
+    "name": EVENT_RULE,
+}
+
 Id = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}\Z")]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}\Z")]
+Name = Annotated[str, Meta(pattern=rf"^{EVENT.pattern}\Z")]
 
 
 class _Amount(int):
@@ -100,7 +106,8 @@ def parse_events(body: bytes) -> tuple[Event, ...]:
     try:
         wanted = msgspec.convert(document, _Body, dec_hook=_convert)
     except msgspec.ValidationError as error:
-        raise InvalidEvent(_placed(str(error))) from None
+        place, what = finding(error, RULES)
+        raise InvalidEvent(f"{place or 'body'}: {what}"[:LONGEST_PROBLEM]) from None
     except UnicodeEncodeError:  # half of a surrogate pair in a name, which msgspec can't say
         raise InvalidJson("the body must be JSON: it is not UTF-8") from None
     return tuple(_event(event, f"events[{place}]") for place, event in enumerate(wanted.events))
@@ -156,13 +163,6 @@ def _decimal(text: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:
         raise ValueError(TOO_LONG) from None
-
-
-def _placed(problem: str) -> str:
-    """events[3].id: expected `str`, got `int`; of msgspec's: Expected `str`, got `int` - at `$.events[3].id`."""
-    what, _, where = problem.partition(" - at `$")
-    place = where.rstrip("`").lstrip(".") or "body"
-    return f"{place}: {what[:1].lower()}{what[1:]}"[:LONGEST_PROBLEM]
 
 
 def _short(error: Exception) -> str:

@@ -142,7 +142,7 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("experiments = 5", "array"),
+        ("experiments = 5", "experiments: must be a list, not a whole number"),
         ("[[experiments]]\nkey = 'a'\nvariants = []\ncolour = 1", "colour"),
         ("[[experiments]]\nvariants = []", "key"),
         ("[[experiments", "end of an array declaration"),
@@ -151,7 +151,19 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         (TOML.replace("33.3333", "inf"), "weight of variant 1"),
         (TOML.replace("33.3333", "-1"), "weight of variant 1"),
         (TOML.replace("33.3333", "0.33333"), "at most 4 decimals"),
-        (TOML.replace("33.3333", "true"), "weight"),
+        (TOML.replace("33.3333", "true"), "color: weight of variant 1: must be a number, not true or false"),
+        (TOML.replace('"1", weight = 1', '"1"'), "price: weight of variant 1: must be given"),
+        (
+            TOML.replace('"1", weight = 1', '"1", weight = "a"'),
+            "weight of variant 1: must be a decimal",
+        ),
+        (TOML.replace('"price"', '"Price"'), "experiment 2: key: must be 1 to 64 of a-z"),
+        (TOML.replace('key = "price"', ""), "experiment 2: key: must be given"),
+        (TOML.replace("conversion:purchase", "conversion:"), "color: metric 1: the event must be 1 to 64 of a-z"),
+        (TOML.replace('["conversion:purchase"]', "[1]"), "color: metric 1: must be a text, not a whole number"),
+        (TOML + "colour = 1", "price: colour: there is no such field"),
+        (TOML + "planned = 0", "price: planned: a number of devices from 1"),
+        ("[metrics]\nprice = [1]", "metrics: must be a text, not a whole number"),
     ],
 )
 def test_a_bad_file_says_what_is_wrong(text: str, words: str) -> None:

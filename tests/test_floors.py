@@ -15,6 +15,7 @@ FLOORS = [
         "limiting",
         "enrolment",
         "experiments",
+        "documents",
         "reports",
         "results",
         "judging",

@@ -1,6 +1,7 @@
 """POST /api/v1/events, over real HTTP, and what is read strictly."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,34 @@ async def test_a_field_that_is_wrong_is_named(client: Client, store: SQLiteStore
     assert (answer.code, problem["code"]) == (422, "invalid_field")
     assert where in problem["detail"]
     assert await stored(store) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ([], "body: must be an object, not a list"),
+        ({}, "events: must be given"),
+        ({"events": [1]}, "events[0]: must be an object, not a whole number"),
+        ({"events": [event(str(n)) for n in range(501)]}, "events: must be a list of at most 500"),
+        ({"events": [{"name": "x"}]}, "events[0].id: must be given"),
+        ({"events": [{"id": 1.5, "name": "x"}]}, "events[0].id: must be a text, not a number"),
+        ({"events": [event("sp ace")]}, "events[0].id: must be 1 to 64 visible ASCII characters (0x21-0x7E)"),
+        (
+            {"events": [event("a", name="Buy")]},
+            "events[0].name: must be 1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or a digit",
+        ),
+        (
+            {"events": [event("a", at="2026-11-23T10:00:00")]},
+            "events[0].at: must be a time with its time zone, such as 2026-11-23T10:00:00Z",
+        ),
+        ({"events": [event("a", at=1)]}, "events[0].at: must be a time, not a whole number"),
+        ({"events": [event("a", colour="red")]}, "events[0].colour: there is no such field"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(body: Any, said: str) -> None:
+    with pytest.raises(InvalidEvent) as raised:
+        parse_events(json.dumps(body).encode())
+    assert str(raised.value) == said
 
 
 async def test_reading_events_is_not_allowed(client: Client) -> None:

@@ -8,6 +8,7 @@ import click
 
 from abtest import clock
 from abtest.commands.options import (
+    Whole,
     as_json,
     counted,
     option,
@@ -35,7 +36,7 @@ baseline_option = option(
     "--baseline", metavar="VALUE", help="What the others are compared with; else the first value."
 )
 planned_option = option(
-    "--planned", type=click.IntRange(1), help="Devices in all variants at which it is judged once; see `abtest plan`."
+    "--planned", type=Whole(1), help="Devices in all variants at which it is judged once; see `abtest plan`."
 )
 
 

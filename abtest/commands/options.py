@@ -18,6 +18,18 @@ T = TypeVar("T")
 Command = Callable[..., Any]
 
 
+class Whole(click.IntRange):
+    """A whole number; click's own type calls itself an integer range when it refuses a word."""
+
+    name = "integer"
+
+
+class Number(click.FloatRange):
+    """The same with decimals."""
+
+    name = "number"
+
+
 def option(*names: str, setting: Setting | None = None, **settings: Any) -> Callable[[Command], Command]:
     """A click option that can be set as ABTEST_NAME as well; a setting brings its variable, default and help."""
     longest = max(names, key=len).split("/", maxsplit=1)[0]
@@ -103,7 +115,7 @@ def _type(setting: Setting) -> click.ParamType[Any] | type[str]:
     kind = get_type_hints(Settings)[setting.name]
     if kind is str:
         return str
-    return click.IntRange(min=int(setting.least)) if kind is int else click.FloatRange(min=setting.least)
+    return Whole(min=int(setting.least)) if kind is int else Number(min=setting.least)
 
 
 def _variant(text: str, place: int) -> Variant:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import click
 from msgspec.structs import replace
 
-from abtest.commands.options import as_json, option, plain, print_json, print_table, with_store
+from abtest.commands.options import Whole, as_json, option, plain, print_json, print_table, with_store
 from abtest.errors import InvalidSetting
 from abtest.experiments import ExperimentService
 from abtest.models import Experiment, parse_weight
@@ -21,11 +21,11 @@ WIDTH = 96
 @option("--mean", metavar="NUMBER", help="Instead of a rate: an amount per device, those without one counted as 0.")
 @option("--deviation", metavar="NUMBER", help="The standard deviation of that amount.")
 @option("--effect", metavar="PERCENT", help="The smallest difference worth finding, of the base: +20% or -10%.")
-@option("--devices", type=click.IntRange(1), help="The other way round: what this many devices in all can find.")
+@option("--devices", type=Whole(1), help="The other way round: what this many devices in all can find.")
 @option("--power", default="80%", metavar="PERCENT", help="Of how many tests with that difference it is found.")
 @option("--variants", type=int, help="How many variants with equal weights, with the baseline; 2 unless told.")
 @option("--weight", "weights", multiple=True, metavar="WEIGHT", help="A variant's weight, the baseline's first.")
-@option("--per-day", type=click.IntRange(1), help="New devices per day in all variants.")
+@option("--per-day", type=Whole(1), help="New devices per day in all variants.")
 @option("--experiment", "key", metavar="KEY", help="Take weights, base rate and devices from this one.")
 @as_json
 @click.pass_obj

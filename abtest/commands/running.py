@@ -18,7 +18,7 @@ from msgspec import structs
 
 from abtest import bootstrap
 from abtest import worker as stats_worker
-from abtest.commands.options import as_json, limits, option, print_json, say, with_store
+from abtest.commands.options import Number, Whole, as_json, limits, option, print_json, say, with_store
 from abtest.errors import InvalidSetting
 from abtest.limiting import Proxies
 from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
@@ -34,9 +34,9 @@ except ImportError:  # not on this platform: the standard loop does the same, sl
 PATIENCE_SECONDS = 1.0
 
 address_option = option("--address", setting=ADDRESS)
-port_option = option("--port", setting=PORT, type=click.IntRange(0, 65535))
-processes_option = option("--processes", setting=PROCESSES, type=click.IntRange(0, 64))
-interval = option("--interval", setting=STATS_INTERVAL, type=click.FloatRange(0.1, 86_400), metavar="SECONDS")
+port_option = option("--port", setting=PORT, type=Whole(0, 65535))
+processes_option = option("--processes", setting=PROCESSES, type=Whole(0, 64))
+interval = option("--interval", setting=STATS_INTERVAL, type=Number(0.1, 86_400), metavar="SECONDS")
 
 demo = option("--demo", setting=DEMO)
 

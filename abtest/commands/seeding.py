@@ -23,7 +23,7 @@ from abtest.commands.behaving import (
     parse_rate,
 )
 from abtest.commands.devices import Devices
-from abtest.commands.options import as_json, option, print_json, say
+from abtest.commands.options import Whole, as_json, option, print_json, say
 from abtest.errors import InvalidSetting
 from abtest.models import check_token
 from abtest.settings import ADDRESS, PORT, Settings
@@ -32,12 +32,12 @@ BEHAVING = {"rate": "--rate", "effects": "--effect", "no_effect": "--no-effect",
 
 
 @click.command()
-@click.argument("count", type=click.IntRange(1, 100_000_000))
+@click.argument("count", type=Whole(1, 100_000_000))
 @option("--url", help="The server to ask; else the one that ABTEST_ADDRESS and ABTEST_PORT name, or the default.")
 @option(
     "--prefix", help="Tokens are this text and a number, so that the same devices ask again; else they are UUIDs."
 )
-@option("--concurrency", default=32, type=click.IntRange(1, 1000), help="Requests at the same time.")
+@option("--concurrency", default=32, type=Whole(1, 1000), help="Requests at the same time.")
 @option("--events", is_flag=True, help="Let them behave as well: they show what they got, and some of them buy.")
 @option("--rate", default=DEFAULT_RATE, metavar="PERCENT", help="How many of them buy without any effect.")
 @option(
@@ -51,7 +51,7 @@ BEHAVING = {"rate": "--rate", "effects": "--effect", "no_effect": "--no-effect",
 @option(
     "--days",
     default=DEFAULT_DAYS,
-    type=click.IntRange(0, MOST_DAYS),
+    type=Whole(0, MOST_DAYS),
     help="Their events say that they happened in so many days before now; 0 is now.",
 )
 @as_json

@@ -1,0 +1,55 @@
+"""What is wrong with a document that was sent or loaded: the findings of msgspec as a place and plain words."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+KINDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "datetime": "a time",
+    "null": "null",
+}
+MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+KIND = re.compile(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`")
+LENGTH = re.compile(r"Expected `array` of length <= (\d+)")
+
+
+def finding(error: msgspec.ValidationError, rules: Mapping[str, str]) -> tuple[str, str]:
+    """Where in the document, such as events[3].id, and what; `rules` has what a field that follows a pattern must be.
+
+    The place is empty for the whole document.
+    """
+    found, at, where = str(error).rpartition(" - at `$")
+    if not at:
+        found, where = str(error), ""
+    place = where.removesuffix("`").lstrip(".")
+    if match := MISSING.fullmatch(found):
+        return _below(place, match[1]), "must be given"
+    if match := UNKNOWN.fullmatch(found):
+        return _below(place, match[1]), "there is no such field"
+    return place, _words(found, rules.get(place.rpartition(".")[2], ""))
+
+
+def _words(found: str, rule: str) -> str:
+    if match := KIND.fullmatch(found):
+        wanted, given = (KINDS.get(kind, kind) for kind in match.groups())
+        return f"must be {wanted}, not {given}"
+    if match := LENGTH.fullmatch(found):
+        return f"must be a list of at most {match[1]}"
+    if "datetime" in found:
+        return "must be a time with its time zone, such as 2026-11-23T10:00:00Z"
+    if "decimal" in found:
+        return "must be a decimal number"
+    return f"must be {rule}" if "regex" in found else found
+
+
+def _below(place: str, field: str) -> str:
+    return f"{place}.{field}" if place else field
