@@ -119,8 +119,9 @@ class Simulate(Simulation, PageHandler):
             "simulate.html",
             page="simulate",
             most=MOST_DEVICES,
-            message=sentence(message),
+            message=sentence(planning.labelled(message, planning.SIMULATION_LABELS)),
             wrong=planning.field_of(message),
+            labels=planning.SIMULATION_LABELS,
             entered={name: self.get_query_argument(name, default) for name, default in fields.items()},
             **shown,
         )
@@ -169,16 +170,27 @@ class Plan(PageHandler):
     def get(self) -> None:
         entered = {name: self.get_query_argument(name, default) for name, default in planning.FIELDS.items()}
         if not self.request.query_arguments:
-            self.page("plan.html", page="plan", entered=entered, answer=None, message="", wrong="")
+            self._show(entered)
             return
         try:
-            answer, message = planning.answered(entered), ""
+            answer = planning.answered(entered)
         except (InvalidSetting, InvalidExperiment) as error:
-            answer, message = None, self.refuse(error).detail
-        wrong = planning.field_of(message)
-        self.page("plan.html", page="plan", entered=entered, answer=answer, message=sentence(message), wrong=wrong)
+            self._show(entered, message=self.refuse(error).detail)
+        else:
+            self._show(entered, answer)
 
     head = get
+
+    def _show(self, entered: dict[str, str], answer: planning.Answer | None = None, message: str = "") -> None:
+        self.page(
+            "plan.html",
+            page="plan",
+            entered=entered,
+            labels=planning.LABELS,
+            answer=answer,
+            message=sentence(planning.labelled(message, planning.LABELS)),
+            wrong=planning.field_of(message),
+        )
 
 
 class Why(PageHandler):

@@ -35,6 +35,19 @@ FIELDS = {
     "per_day": "",
 }
 """Every field, and what is entered in it at first."""
+LABELS = {
+    "base": "Rate there is",
+    "mean": "Mean per device",
+    "deviation": "Standard deviation",
+    "effect": "Smallest effect worth finding",
+    "devices": "Devices in all",
+    "power": "Found in",
+    "variants": "Variants",
+    "weights": "Their weights",
+    "per_day": "New devices per day",
+}
+"""Every field that is written in, as people read it."""
+SIMULATION_LABELS = {"devices": "Devices", "base": "Rate there is", "effect": "Effect to find"}
 CHOICES = {"metric": ("conversion", "amount"), "find": ("devices", "effect")}
 BETWEEN_WEIGHTS = re.compile(r"[\s,;:/]+")
 
@@ -74,6 +87,12 @@ def field_of(message: str) -> str:
     """The field that an error is about, which stands before the colon."""
     words = message.partition(":")[0].split()
     return "weights" if words[:1] == ["weight"] else "_".join(words)
+
+
+def labelled(message: str, labels: Mapping[str, str]) -> str:
+    """The message with the label of the field that it is about, as it stands beside that field."""
+    name, colon, rest = message.partition(":")
+    return f"{labels.get(name.replace(' ', '_'), name)}{colon}{rest}"
 
 
 def percent(entered: Mapping[str, str], name: str) -> float:

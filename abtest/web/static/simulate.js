@@ -42,7 +42,9 @@ function begin(devices) {
 async function refused(url) {
   try {
     const { detail } = await (await fetch(url)).json();
-    end(`${detail[0].toUpperCase()}${detail.slice(1)}.`);
+    const [field, ...said] = detail.split(": ");
+    const label = form.elements[field]?.labels[0].textContent ?? `${field[0].toUpperCase()}${field.slice(1)}`;
+    end(`${[label, ...said].join(": ")}.`);
   } catch {
     end(GONE);
   }
