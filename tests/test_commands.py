@@ -80,7 +80,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("serve", "--port", "http"), 2, "'http' is not a valid integer.\n"),
         (("worker", "--interval", "soon"), 2, "'soon' is not a valid number.\n"),
         (("seed", "1", "--url", "localhost"), 2, "url: must look like"),
-        (("seed", "1", "--prefix", "a b"), 2, "Device-Token must be"),
+        (("seed", "1", "--prefix", "a b"), 2, "abtest: prefix: --prefix and a number must be 1 to 128"),
         (("worker", "--json"), 2, "--json needs --once"),
         (("nothing",), 2, "No such command 'nothing'"),
     ],
@@ -151,6 +151,20 @@ def test_db_check_finds_damage_and_migrate_names_the_schema(run: Run, tmp_path: 
     connection.close()
     damaged = run("db", "check", "--json")
     assert (damaged.exit_code, json.loads(damaged.stdout)["sound"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "said"),
+    [
+        ("me\n\nyou\n", 1, "tokens.txt, line 2: it is empty and is skipped\n"),
+        ("me\n\ny ou\n", 2, "tokens.txt, line 3: Device-Token must be 1 to 128 visible ASCII characters"),
+        ("\n", 2, "tokens.txt: there is no token in it\n"),
+    ],
+)
+def test_a_line_of_a_file_of_tokens_is_named(run: Run, tmp_path: Path, lines: str, code: int, said: str) -> None:
+    (tmp_path / "tokens.txt").write_text(lines)
+    forgotten = run("forget", "--from-file", "tokens.txt")
+    assert (forgotten.exit_code, said in forgotten.stderr) == (code, True), forgotten.stderr
 
 
 def test_settings_come_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -79,14 +79,12 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
     abtest forget my-phone
     abtest forget --from-file tokens.txt
     """
-    if (token is None) == (file is None):
+    if token is not None and file is None:
+        tokens = [check_token(token)]
+    elif file is not None and token is None:
+        tokens = _listed(file)
+    else:
         raise click.UsageError("give a TOKEN, or --from-file")
-    tokens = [token] if token is not None else [line.rstrip("\r\n") for line in file or () if line.strip()]
-    for number, each in enumerate(tokens, start=1):
-        try:
-            check_token(each)
-        except InvalidToken as error:
-            raise click.UsageError(f"line {number}: {error}" if file else str(error)) from None
 
     async def run(store: Store) -> int:
         return sum([await store.forget(tokens[i : i + BATCH]) for i in range(0, len(tokens), BATCH)])
@@ -100,6 +98,23 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
         say(f"{kept}, which a restore kept, may still have it: delete the file when nobody needs it")
     if forgotten < len(tokens):
         raise click.exceptions.Exit(1)
+
+
+def _listed(file: TextIO) -> list[str]:
+    """The tokens of a file, one a line. Raises UsageError that names the file and the line."""
+    tokens = []
+    for number, line in enumerate(file, start=1):
+        where, token = f"{file.name}, line {number}", line.rstrip("\r\n")
+        if not token.strip():
+            say(f"{where}: it is empty and is skipped")
+            continue
+        try:
+            tokens.append(check_token(token))
+        except InvalidToken as error:
+            raise click.UsageError(f"{where}: {error}") from None
+    if not tokens:
+        raise click.UsageError(f"{file.name}: there is no token in it")
+    return tokens
 
 
 COMMANDS = (backup, restore, forget)

@@ -24,8 +24,8 @@ from abtest.commands.behaving import (
 )
 from abtest.commands.devices import Devices
 from abtest.commands.options import Whole, as_json, option, print_json, say
-from abtest.errors import InvalidSetting
-from abtest.models import check_token
+from abtest.errors import InvalidSetting, InvalidToken
+from abtest.models import LONGEST_TOKEN, check_token
 from abtest.settings import ADDRESS, PORT, Settings
 
 BEHAVING = {"rate": "--rate", "effects": "--effect", "no_effect": "--no-effect", "days": "--days"}
@@ -87,7 +87,7 @@ def seed(
     abtest seed 20000 --events --rate 5% --effect button_color:#0000FF=+50%
     """
     if prefix is not None:
-        check_token(f"{prefix}{count}")
+        _check_prefix(prefix, count)
     devices = Devices(url or _own_server(), _behaviour(context, **behaving))
     tokens = _tokens(count, prefix)
     began = time.monotonic()
@@ -132,6 +132,15 @@ def _behaviour(
         raise click.UsageError("--no-effect is without any --effect")
     chosen = parse_effects(effects) or ({} if no_effect else DEFAULT_EFFECTS)
     return Behaviour(parse_rate(rate), chosen, days, clock.now(), by_price=not no_effect)
+
+
+def _check_prefix(prefix: str, count: int) -> None:
+    try:
+        check_token(f"{prefix}{count}")
+    except InvalidToken:
+        raise InvalidSetting(
+            f"prefix: --prefix and a number must be 1 to {LONGEST_TOKEN} visible ASCII characters (0x21-0x7E)"
+        ) from None
 
 
 def _own_server() -> str:
