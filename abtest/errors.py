@@ -62,6 +62,9 @@ class UnknownExperiment(AbtestError):
 
     code = "unknown_experiment"
 
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there is no experiment {key!r}")
+
 
 class UnknownDevice(AbtestError):
     """This token never asked for its experiments."""

@@ -69,7 +69,7 @@ class ExperimentService:
         for experiment in await self._store.experiments():
             if experiment.key == key:
                 return experiment
-        raise UnknownExperiment(f"there is no experiment {key!r}")
+        raise UnknownExperiment(key)
 
     async def add(
         self, new: Sequence[NewExperiment], metrics: Mapping[str, tuple[Metric, ...]] | None = None

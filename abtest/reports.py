@@ -161,7 +161,7 @@ def find(report: Report, key: str) -> ExperimentReport:
     for experiment in report.experiments:
         if experiment.experiment.key == key:
             return experiment
-    raise UnknownExperiment("there is no experiment with this key")
+    raise UnknownExperiment(key)
 
 
 def _report(summary: Summary, experiment: Experiment) -> ExperimentReport:

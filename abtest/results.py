@@ -204,7 +204,7 @@ def _nothing(summary: Summary, key: str) -> ExperimentResults:
     """Before the worker concluded anything."""
     experiment = next((each for each in summary.experiments if each.key == key), None)
     if experiment is None:
-        raise UnknownExperiment("there is no experiment with this key")
+        raise UnknownExperiment(key)
     waiting = Verdict("not_enough_data", "Not enough data: the stats worker has not counted anything yet")
     return ExperimentResults(
         key=key,

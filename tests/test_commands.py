@@ -70,7 +70,9 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("experiments", "metrics", "color", *2 * ("--metric", "amount:buy")), 2, "metrics: one is given twice"),
         (("experiments", "add", "color", "--variant", "red=1"), 2, "an experiment has 2 to 20, not 1"),
         (("experiments", "pause", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
-        (("why", "nobody"), 1, "abtest: no device has asked with this token"),
+        (("results", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
+        (("experiments", "load", "nothing.toml"), 1, "abtest: there is no experiment 'nothing'"),
+        (("why", "nobody"), 1, "abtest: no device has asked with this token in {folder}/abtest.db"),
         (("why", "no body"), 2, "Device-Token must be"),
         (("--database", "postgresql://me@host/db", "stats"), 2, "database: this version keeps everything in SQLite"),
         (("--database", "abtest.db", "stats"), 2, "database: must look like sqlite:///abtest.db"),
@@ -87,18 +89,20 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
 )
 def test_what_goes_wrong_is_said_with_its_exit_code(
     run: Run,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
     code: int,
     message: str,
 ) -> None:
+    (tmp_path / "nothing.toml").write_text('[metrics]\nnothing = ["conversion:buy"]\n')
     monkeypatch.setattr("sys.argv", ["abtest", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
     said = capsys.readouterr()
     assert (ended.value.code, said.out) == (code, "")
-    assert message in said.err
+    assert message.replace("{folder}", str(tmp_path)) in said.err
     assert "Traceback" not in said.err
 
 

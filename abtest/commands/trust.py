@@ -4,7 +4,9 @@ import sys
 
 import click
 
+from abtest import bootstrap
 from abtest.commands.options import as_json, counted, print_json, print_table, with_store
+from abtest.errors import UnknownDevice
 from abtest.models import check_token
 from abtest.store.base import Store
 from abtest.verification import VerificationService, Verified
@@ -58,7 +60,10 @@ def why(database: str, token: str, as_json: bool) -> None:
     abtest why my-phone
     """
     check_token(token)
-    explanation = with_store(database, lambda store: VerificationService(store).why(token))
+    try:
+        explanation = with_store(database, lambda store: VerificationService(store).why(token))
+    except UnknownDevice as error:
+        raise UnknownDevice(f"{error} in {bootstrap.database_path(database).resolve()}") from None
     if as_json:
         print_json(explanation)
         return

@@ -74,7 +74,7 @@ def experiment(connection: Raw, key: str) -> Experiment:
     """The experiment with this key. Raises UnknownExperiment."""
     row = connection.execute(EXPERIMENT, (key,)).fetchone() if KEY.fullmatch(key) else None
     if row is None:
-        raise UnknownExperiment(f"there is no experiment {key!r}")
+        raise UnknownExperiment(key)
     return _experiment(connection, *row)
 
 

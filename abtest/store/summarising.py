@@ -162,7 +162,7 @@ def result(connection: Raw, key: str) -> str | None:
     """What the worker concluded of an experiment. Raises UnknownExperiment."""
     found = connection.execute(RESULT, (key,)).fetchone() if KEY.fullmatch(key) else None
     if found is None:
-        raise UnknownExperiment("there is no experiment with this key")
+        raise UnknownExperiment(key)
     (document,) = found
     return None if document is None else str(document)
 

@@ -21,6 +21,11 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.Unavailable: 503,
     errors.StorageError: 503,
 }
+WITHHELD: dict[type, str] = {
+    errors.StorageError: "the database can't be used",
+    errors.UnknownExperiment: "there is no experiment with this key",
+}
+"""What is told instead of messages with a path or with what was asked in them."""
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -59,7 +64,7 @@ def described(error: BaseException) -> tuple[Problem, dict[str, str]]:
     """The problem and further headers for an error; nothing of an unexpected one is told."""
     if isinstance(error, errors.AbtestError):
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-        detail = "the database can't be used" if isinstance(error, errors.StorageError) else str(error)
+        detail = next((WITHHELD[kind] for kind in type(error).__mro__ if kind in WITHHELD), str(error))
         headers = {}
         if isinstance(error, errors.TooManyDevices | errors.Unavailable | errors.StorageError):
             headers["Retry-After"] = str(error.retry_after)
