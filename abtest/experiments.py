@@ -13,6 +13,7 @@ from msgspec import Struct
 from abtest import clock
 from abtest.documents import finding
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
+from abtest.inference.wording import counted
 from abtest.models import (
     KEY,
     Change,
@@ -130,8 +131,9 @@ class ExperimentService:
         def rule(experiment: Experiment) -> Change:
             check_baseline(baseline, experiment.values)
             if planned is not None and experiment.enrolled:
+                devices = counted(experiment.enrolled, "device")
                 raise Conflict(
-                    f"{key} has {experiment.enrolled:,} devices; a number can be planned only before the first one",
+                    f"{key} has {devices}; a number can be planned only before the first one",
                     code="impossible_transition",
                 )
             return Change(metrics=wanted, baseline=baseline, planned=planned)
@@ -151,7 +153,9 @@ class ExperimentService:
 
 def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:
     if experiment.status not in allowed:
-        raise Conflict(f"{experiment.key} is {experiment.status} and can't be {verb}", code="impossible_transition")
+        raise Conflict(
+            f"{experiment.key} is {experiment.status.said} and can't be {verb}", code="impossible_transition"
+        )
 
 
 EXPERIMENT = re.compile(r"experiments\[(\d+)\]\.?(.*)", re.DOTALL)

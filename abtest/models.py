@@ -38,6 +38,11 @@ class Status(StrEnum):
     FINISHED = "finished"
     ARCHIVED = "archived"
 
+    @property
+    def said(self) -> str:
+        """What the experiment is, after `is`."""
+        return "a draft" if self is Status.DRAFT else self.value
+
 
 class Variant(Struct, frozen=True):
     """A value that the app may get, and its weight against the others."""

@@ -258,7 +258,7 @@ def _sentence(request: PlanRequest, found: Plan) -> str:
     effect = found.effect or 0.0
     finds = f"find a difference of {signed(effect)} ({_change(request, effect, _plain)}) {often}"
     if len(set(request.weights)) == 1:
-        return f"{found.per_variant[0]:,} devices per variant, {found.devices:,} in all, {finds}"
+        return f"{wording.counted(found.per_variant[0], 'device')} per variant, {found.devices:,} in all, {finds}"
     return f"{found.devices:,} devices in all, {min(found.per_variant):,} of them in the smallest variant, {finds}"
 
 
@@ -273,7 +273,7 @@ def _found_with_those(request: PlanRequest, found: Plan, often: str) -> str:
 
 def _change(request: PlanRequest, effect: float, written: Callable[[float], str]) -> str:
     if request.base is not None:
-        return f"a rate of {_exact(request.base)} that becomes {written(100 * request.base * (1 + effect))} %"
+        return f"a rate of {_exact(request.base)} that becomes {_exact(request.base * (1 + effect))}"
     mean = request.mean or 0.0
     return f"a mean of {_plain(mean)} that becomes {written(mean * (1 + effect))}"
 
@@ -321,7 +321,8 @@ def _times(power: float) -> str:
 
 
 def _exact(part: float) -> str:
-    return f"{_plain(100 * part)} %"
+    """A percentage as people read it: what is computed has many more figures than count."""
+    return f"{_rounded(100 * part)} %"
 
 
 def _plain(value: float) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from abtest.commands import abtest, main
 from abtest.errors import AbtestError
+from abtest.inference.wording import counted, duration
 from abtest.store import migrations
 from abtest.store.driver import open_raw
 from tests.conftest import Run
@@ -134,6 +135,17 @@ def test_a_backup_needs_a_database(run: Run, tmp_path: Path) -> None:
     assert str(run("backup", "copy.db").exception) == f"there is no database at {tmp_path}/abtest.db"
 
 
+def test_results_before_the_first_tick_say_so(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR, "--metric", "conversion:buy")
+    assert "running, 0 devices, before the worker's first tick\n" in run("results", "color").stdout
+
+
+def test_a_draft_is_called_one(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR, "--draft")
+    assert run("experiments", "show", "color").stdout.startswith("color is a draft\n")
+    assert str(run("experiments", "pause", "color").exception) == "color is a draft and can't be paused"
+
+
 def test_verify_tells_what_broke_and_exits_1(run: Run) -> None:
     run("experiments", "add", "color", *COLOR)
     assert (run("verify").exit_code, json.loads(run("verify", "--json").stdout)["broken"]) == (0, 0)
@@ -194,3 +206,15 @@ def test_every_command_and_option_explains_itself() -> None:
 
 def test_errors_are_told_apart_from_accidents(run: Run) -> None:
     assert isinstance(run("experiments", "pause", "nothing").exception, AbtestError)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(603_361.2, "7.0 days"), (5_400, "1.5 hours"), (60, "1.0 minutes"), (59.94, "59.9 s"), (0, "0.0 s")],
+)
+def test_a_duration_is_told_in_its_largest_unit(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_one_is_not_counted_in_the_plural() -> None:
+    assert [counted(number, "device") for number in (0, 1, 1_200)] == ["0 devices", "1 device", "1,200 devices"]

@@ -91,6 +91,11 @@ def test_below_25_conversions_per_variant_it_says_that_no_verdict_comes() -> Non
     assert plan(PlanRequest(mean=9.5, deviation=1, effect=2)).planned == 50
 
 
+def test_percentages_have_three_figures_that_count() -> None:
+    found = plan(PlanRequest(base=4207 / 21434, effect=0.12345))
+    assert "a difference of +12.3 % (a rate of 19.6 % that becomes 22.1 %)" in found.sentence
+
+
 def test_days_are_told_when_the_devices_per_day_are() -> None:
     assert plan(FIFTH).days is None
     found = plan(PlanRequest(base=0.05, effect=0.2, per_day=2_000))

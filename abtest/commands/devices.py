@@ -13,8 +13,9 @@ import click
 import msgspec
 
 from abtest.commands.behaving import Behaviour, Sending
-from abtest.commands.options import counted, print_table, say
+from abtest.commands.options import print_table, say
 from abtest.errors import InvalidSetting, Unreachable
+from abtest.inference.wording import counted
 from abtest.planning import signed
 from abtest.tracking import Accepted
 

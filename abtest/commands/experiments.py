@@ -10,7 +10,6 @@ from abtest import clock
 from abtest.commands.options import (
     Whole,
     as_json,
-    counted,
     option,
     parse_variants,
     plain,
@@ -21,6 +20,7 @@ from abtest.commands.options import (
 )
 from abtest.errors import InvalidExperiment
 from abtest.experiments import ExperimentService, parse_toml
+from abtest.inference.wording import counted
 from abtest.models import Experiment, NewExperiment
 
 key_argument = click.argument("key")
@@ -120,7 +120,7 @@ def load(database: str, file: Path, as_json: bool) -> None:
         if experiment.key in new.metrics:
             click.echo(f"{experiment.key} is judged by {', '.join(map(str, experiment.metrics)) or 'nothing'}")
         else:
-            click.echo(f"added {experiment.key}, {experiment.status}")
+            click.echo(f"added {experiment.key}, {experiment.status.said}")
 
 
 @experiments.command("list")
@@ -275,7 +275,7 @@ def _print(experiment: Experiment, as_json: bool) -> None:
     if as_json:
         print_json(described(experiment))
         return
-    click.echo(f"{experiment.key} is {experiment.status}")
+    click.echo(f"{experiment.key} is {experiment.status.said}")
     for label, text in (
         ("", experiment.description),
         ("created ", clock.iso(experiment.created_at)),

@@ -3,7 +3,8 @@
 import click
 
 from abtest import clock
-from abtest.commands.options import as_json, counted, print_json, print_table, say, with_store
+from abtest.commands.options import as_json, print_json, print_table, say, with_store
+from abtest.inference.wording import counted
 from abtest.reports import Report, ReportService
 
 

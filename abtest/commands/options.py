@@ -98,11 +98,6 @@ def print_table(
         click.echo("  ".join(cells).rstrip())
 
 
-def counted(number: int, noun: str) -> str:
-    """1 device, 2 devices."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def say(message: str) -> None:
     """Tell the person at the terminal, beside the output; a server goes on where nobody can be told."""
     with suppress(OSError):

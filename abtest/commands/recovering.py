@@ -10,6 +10,7 @@ import click
 from abtest import bootstrap, recovery
 from abtest.commands.options import as_json, option, print_json, say, with_store
 from abtest.errors import InvalidToken
+from abtest.inference.wording import counted
 from abtest.models import check_token
 from abtest.store.base import Store
 
@@ -40,7 +41,7 @@ def backup(database: str, file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "devices": devices})
     else:
-        say(f"{file} has {devices:,} devices; it was checked and can be restored")
+        say(f"{file} has {counted(devices, 'device')}; it was checked and can be restored")
 
 
 @click.command()
@@ -60,7 +61,7 @@ def restore(database: str, file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"devices": devices, "kept": None if kept is None else str(kept)})
         return
-    say(f"{path} is the backup {file} now, with {devices:,} devices")
+    say(f"{path} is the backup {file} now, with {counted(devices, 'device')}")
     if kept is not None:
         say(f"the old database is kept as {kept}")
 
@@ -93,7 +94,7 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
     if as_json:
         print_json({"tokens": len(tokens), "forgotten": forgotten})
     else:
-        say(f"forgot {forgotten:,} of {len(tokens):,} token{'' if len(tokens) == 1 else 's'}")
+        say(f"forgot {forgotten:,} of {counted(len(tokens), 'token')}")
     for kept in recovery.kept_files(bootstrap.database_path(database)):
         say(f"{kept}, which a restore kept, may still have it: delete the file when nobody needs it")
     if forgotten < len(tokens):

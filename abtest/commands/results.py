@@ -4,6 +4,7 @@ import click
 
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
 from abtest.inference.answers import Comparison, Lift, VariantResult
+from abtest.inference.wording import counted, duration
 from abtest.results import ExperimentResults, MetricResults, ResultService
 from abtest.store.base import Store
 
@@ -42,9 +43,8 @@ def _print(found: ExperimentResults) -> None:
     if found.verdict is None:
         say(f"set a metric with: abtest experiments metrics {found.key} --metric conversion:EVENT")
     planned = f" of {found.planned:,} planned" if found.planned else ""
-    click.echo(
-        f"{found.status}, {found.devices:,} devices{planned}, as of {found.as_of or 'no tick of the worker yet'}"
-    )
+    as_of = f"as of {found.as_of}" if found.as_of else "before the worker's first tick"
+    click.echo(f"{found.status}, {counted(found.devices, 'device')}{planned}, {as_of}")
     if found.primary_changed_at:
         click.echo(f"the primary metric was changed at {found.primary_changed_at}, after devices were enrolled")
     for metric in found.metrics:
@@ -107,9 +107,9 @@ def _print_health(found: ExperimentResults) -> None:
         click.echo("  exposure: one variant loses more devices than the others")
     for metric in found.metrics:
         without = f", {metric.without_amount:,} without an amount" if metric.kind == "amount" else ""
-        lag = "" if metric.lag_seconds is None else f", received after {metric.lag_seconds:,.1f} s on average"
-        click.echo(f"  {metric.metric}: {metric.events:,} events{without}{lag}")
+        lag = "" if metric.lag_seconds is None else f", received after {duration(metric.lag_seconds)} on average"
+        click.echo(f"  {metric.metric}: {counted(metric.events, 'event')}{without}{lag}")
     click.echo(
-        f"  in all experiments: {health.duplicate_events:,} duplicate events, "
+        f"  in all experiments: {counted(health.duplicate_events, 'duplicate event')}, "
         f"{health.unknown_device_events:,} of unknown devices"
     )

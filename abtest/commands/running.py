@@ -20,6 +20,7 @@ from abtest import bootstrap
 from abtest import worker as stats_worker
 from abtest.commands.options import Number, Whole, as_json, limits, option, print_json, say, with_store
 from abtest.errors import InvalidSetting
+from abtest.inference.wording import counted
 from abtest.limiting import Proxies
 from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
 from abtest.supervisor import LAST_SECONDS, Child, Supervisor, inherited, stop_event, supervised
@@ -109,7 +110,7 @@ def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
         if as_json:
             print_json({"folded": folded})
             return
-        say(f"folded {folded:,} new device{'' if folded == 1 else 's'} into the statistics")
+        say(f"folded {counted(folded, 'new device')} into the statistics")
         return
     # ABTEST_JSON is for commands that print: `up` hands its environment to the worker.
     if click.get_current_context().get_parameter_source("as_json") is ParameterSource.COMMANDLINE:
@@ -217,13 +218,12 @@ def _settings(database: str, interval: float, options: dict[str, Any]) -> Settin
 def _welcome(settings: Settings, url: str, experiments: int) -> None:
     program = "abtest" if shutil.which("abtest") else os.path.relpath(Path(sys.executable).with_name("abtest"))
     options = "" if settings.port == PORT.default else f" --url {url}"
-    count = settings.process_count
     demo = f", and {url}/demo to be a device" if settings.demo == "on" else ""
     say(f"""abtest {version("abtest")} is running; Ctrl-C stops it
 
-  server     {url}, {count} process{"" if count == 1 else "es"}
+  server     {url}, {settings.process_count} process{"" if settings.process_count == 1 else "es"}
   worker     updates the statistics every {settings.stats_interval:g} s
-  database   {bootstrap.database_path(settings.database)}, {experiments} experiment{"" if experiments == 1 else "s"}
+  database   {bootstrap.database_path(settings.database)}, {counted(experiments, "experiment")}
 
 Try next:
 

@@ -5,8 +5,9 @@ import sys
 import click
 
 from abtest import bootstrap
-from abtest.commands.options import as_json, counted, print_json, print_table, with_store
+from abtest.commands.options import as_json, print_json, print_table, with_store
 from abtest.errors import UnknownDevice
+from abtest.inference.wording import counted
 from abtest.models import check_token
 from abtest.store.base import Store
 from abtest.verification import VerificationService, Verified

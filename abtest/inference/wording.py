@@ -5,6 +5,8 @@ from decimal import Decimal
 from abtest.inference.answers import Lift
 from abtest.inference.question import Kind
 
+UNITS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"))
+
 
 def lift(found: Lift, kind: Kind) -> str:
     """12 % (3 to 21 %), without a sign: beats and loses say it."""
@@ -35,6 +37,19 @@ def figure(value: float) -> str:
         return f"{value:,.0f}"
     plain = f"{Decimal(f'{value:.1e}'):f}"
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
+def counted(number: int, noun: str) -> str:
+    """1 device, 2 devices."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """7.0 days, 1.5 hours, 12.0 minutes, 3.2 s."""
+    for size, unit in UNITS:
+        if seconds >= size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def about(number: int) -> int:
