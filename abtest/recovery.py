@@ -11,6 +11,7 @@ from abtest import clock
 from abtest.errors import StorageError
 from abtest.store import backup
 from abtest.store.base import Store
+from abtest.store.driver import log_of
 from abtest.store.sqlite import SQLiteStore
 from abtest.verification import VerificationService
 
@@ -28,16 +29,17 @@ async def back_up(store: Store, file: Path, progress: Progress) -> int:
     if file.exists():
         raise StorageError(f"{file} exists already; choose another name", code="file_exists")
     partial = Path(f"{file}.partial")
-    _discard(partial)  # with the log that a killed one may have left
     try:
+        _discard(partial)  # with the log that a killed one may have left
         await store.copy(partial, progress)
         devices = await _checked(partial, f"the backup {file}")
         backup.seal(partial)
         partial.replace(file)
         backup.flush(file)
-    except BaseException:
+    except OSError as error:
+        raise StorageError(f"cannot write the backup {file}: {os.strerror(error.errno or 0)}") from error
+    finally:
         _discard(partial)
-        raise
     return devices
 
 
@@ -47,6 +49,7 @@ async def restore(file: Path, target: Path) -> tuple[int, Path | None]:
     Raises StorageError, and changes nothing, when the file is no sound backup, the database is in use, or a log lies
     where the database would.
     """
+    target = target.resolve()
     arriving = Path(f"{target}.restoring")
     kept = Path(f"{target}{KEPT}{clock.moment(clock.now()):%Y%m%dT%H%M%S%f}") if target.exists() else None
     _discard(arriving)
@@ -54,6 +57,8 @@ async def restore(file: Path, target: Path) -> tuple[int, Path | None]:
         with _nothing_changed(file, arriving):
             if not file.is_file():
                 raise StorageError(f"there is no file {file}")
+            if log_of(file).exists():
+                raise StorageError(f"{file} has a log: it is a database in use, or was killed; use its backup")
             backup.require_unused(target)
             shutil.copyfile(file, arriving)
             devices = await _checked(arriving, str(file), restored_at=clock.now())
@@ -103,5 +108,5 @@ def _nothing_changed(file: Path, copied: Path) -> Iterator[None]:
 
 def _discard(path: Path) -> None:
     for each in (path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-shm", "-journal", ".lock"))):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             each.unlink()

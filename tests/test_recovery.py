@@ -172,8 +172,39 @@ async def test_forgetting_waits_for_no_reader(tmp_path: Path, monkeypatch: pytes
         reader.execute("SELECT count(*) FROM device").fetchone()
         async with asyncio.timeout(60):
             assert await store.forget(["person"]) == 1
+            assert not await store.empty_log()
             await answers(store, ["other"])
+        said = run(tmp_path / "abtest.db", "forget", "other").stderr
+        assert "the database's log may still have it" in said
         reader.close()
+        assert await store.empty_log()
+        assert not (tmp_path / "abtest.db-wal").stat().st_size
+
+
+async def test_a_database_in_use_is_no_backup(tmp_path: Path) -> None:
+    async with opened(tmp_path / "used.db") as store:
+        await answers(store, ["a"])
+        with pytest.raises(StorageError, match=r"used\.db has a log: .*nothing was changed"):
+            await restore(tmp_path / "used.db", tmp_path / "abtest.db")
+    assert names(tmp_path) == {"used.db"}
+
+
+async def test_a_database_behind_a_link_is_restored_there(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    for path in (tmp_path / "copy.db", tmp_path / "disk" / "real.db"):
+        async with opened(path):
+            pass
+    (tmp_path / "abtest.db").symlink_to("disk/real.db")
+    _, kept = await restore(tmp_path / "copy.db", tmp_path / "abtest.db")
+    assert (tmp_path / "abtest.db").is_symlink()
+    assert kept is not None
+    assert kept.parent == tmp_path / "disk"
+
+
+def test_a_backup_to_nowhere_is_said(tmp_path: Path) -> None:
+    run(tmp_path / "abtest.db", *ADD_COLOR)
+    done = run(tmp_path / "abtest.db", "backup", "/dev/null/copy.db")
+    assert (done.returncode, "cannot write the backup /dev/null/copy.db" in done.stderr) == (1, True), done.stderr
 
 
 def test_a_backup_overwrites_nothing_and_creates_no_database(tmp_path: Path) -> None:

@@ -87,14 +87,17 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
     else:
         raise click.UsageError("give a TOKEN, or --from-file")
 
-    async def run(store: Store) -> int:
-        return sum([await store.forget(tokens[i : i + BATCH]) for i in range(0, len(tokens), BATCH)])
+    async def run(store: Store) -> tuple[int, bool]:
+        forgotten = sum([await store.forget(tokens[i : i + BATCH]) for i in range(0, len(tokens), BATCH)])
+        return forgotten, await store.empty_log()
 
-    forgotten = with_store(database, run)
+    forgotten, emptied = with_store(database, run)
     if as_json:
         print_json({"tokens": len(tokens), "forgotten": forgotten})
     else:
         say(f"forgot {forgotten:,} of {counted(len(tokens), 'token')}")
+    if not emptied:
+        say("the database's log may still have it, since a program is reading: run this again when it has ended")
     for kept in recovery.kept_files(bootstrap.database_path(database)):
         say(f"{kept}, which a restore kept, may still have it: delete the file when nobody needs it")
     if forgotten < len(tokens):

@@ -50,7 +50,7 @@ def flush(path: Path) -> None:
 
 def require_unused(path: Path) -> None:
     """Raises StorageError when a process has this database open, or when its log lies there without it."""
-    log = Path(f"{path}-wal")
+    log = driver.log_of(path)
     if not path.exists():
         if log.exists():
             raise StorageError(f"{log} lies there without its database; move it away first", code="stray_log")

@@ -232,6 +232,10 @@ class ErasureStore(Protocol):
         """
         ...
 
+    async def empty_log(self) -> bool:
+        """Take what was erased out of the log, too; False where somebody reads the database all the time."""
+        ...
+
 
 class PhaseRecord(Struct, frozen=True):
     """A phase as it is stored. `counts`: per variant before the block in which `next_position` lies.

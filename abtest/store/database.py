@@ -46,7 +46,7 @@ class Database:
         The kernel's queue is fair and wakes at once, where asking again and again is neither: servers queue.
         """
         self.path = path.resolve()
-        self.log = self.path.with_name(f"{self.path.name}-wal")
+        self.log = driver.log_of(self.path)
         self._name = str(self.path)
         self._folder = str(self.path.parent)
         self._failed = f"the database {self.path} failed"

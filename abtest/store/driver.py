@@ -63,6 +63,11 @@ def fixed_driver(candidates: tuple[ModuleType | None, ...] = (bundled, standard_
     )
 
 
+def log_of(path: Path) -> Path:
+    """Where SQLite keeps the write-ahead log of a database."""
+    return Path(f"{path}-wal")
+
+
 def open_raw(path: Path) -> Raw:
     """A new connection with every setting made and read back. Raises StorageError."""
     connection = fixed_driver().connect(str(path), isolation_level=None, check_same_thread=False)

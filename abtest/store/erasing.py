@@ -14,19 +14,17 @@ FORGET = "UPDATE device_token SET token = ? WHERE token = ?"
 COUNT_ERASURE = "UPDATE meta SET value = value + 1 WHERE name = 'erasures'"
 
 
-def empty_log(connection: Raw) -> None:
-    """Write the log back into the database as far as no reader needs it. Nobody waits for it."""
+def write_log_back(connection: Raw) -> None:
+    """Write the log into the database as far as no reader needs it. Nobody waits for it."""
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
-def truncate_log(connection: Raw) -> None:
-    """Take old pages out of the log unless a reader needs them; then later writes overwrite them.
-
-    SQLite would wait for that reader, and let every writer wait meanwhile.
-    """
+def truncate_log(connection: Raw) -> bool:
+    """Make the log empty; False where a reader needs it. SQLite would let every writer wait for that reader."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
     finally:
         connection.execute(f"PRAGMA busy_timeout = {PRAGMAS['busy_timeout']}")
 

@@ -1,5 +1,6 @@
 """The store in one SQLite file."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from abtest.store.database import Database
 from abtest.store.driver import Raw
 
 BOOTS = "SELECT value FROM meta WHERE name = 'boots'"
+
+TRIES, PAUSE_SECONDS = 100, 0.02
 
 BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
 
@@ -166,10 +169,16 @@ class SQLiteStore:
 
     async def forget(self, tokens: Sequence[str]) -> int:
         """See ErasureStore.forget."""
-        forgotten = await self._database.write(erasing.forget, tokens)
-        await self._database.outside(erasing.empty_log)
-        await self._database.alone(erasing.truncate_log)
-        return forgotten
+        return await self._database.write(erasing.forget, tokens)
+
+    async def empty_log(self) -> bool:
+        """See ErasureStore.empty_log."""
+        await self._database.outside(erasing.write_log_back)
+        for _ in range(TRIES):
+            if await self._database.alone(erasing.truncate_log):
+                return True
+            await asyncio.sleep(PAUSE_SECONDS)
+        return False
 
     async def copy(self, target: Path, progress: Callable[[int, int], None]) -> None:
         """Copy the database into a new file while it is used; see backup.copy."""

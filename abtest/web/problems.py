@@ -26,6 +26,12 @@ WITHHELD: dict[type, str] = {
     errors.UnknownExperiment: "there is no experiment with this key",
 }
 """What is told instead of messages with a path or with what was asked in them."""
+BY_STATUS = {
+    403: ("forbidden", "a page of another site may not ask this"),
+    404: ("not_found", "there is nothing at this path"),
+    405: ("method_not_allowed", "this path does not take this method"),
+}
+"""Code and detail of what Tornado itself refuses."""
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -46,13 +52,6 @@ class Problem(msgspec.Struct, frozen=True):
 def problem(status: int, code: str, detail: str) -> Problem:
     """A problem with the standard title of its status."""
     return Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail, code=code)
-
-
-BY_STATUS = {
-    403: ("forbidden", "a page of another site may not ask this"),
-    404: ("not_found", "there is nothing at this path"),
-    405: ("method_not_allowed", "this path does not take this method"),
-}
 
 
 def unreadable(status: int = 400) -> Problem:
