@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -12,6 +12,7 @@ from threading import Thread
 import pytest
 
 from abtest import clock
+from abtest.commands import devices
 from abtest.commands.behaving import DEFAULT_EFFECTS, Behaviour, Effects, parse_effects, parse_rate
 from abtest.errors import InvalidSetting
 from abtest.inference import rule
@@ -191,6 +192,13 @@ def test_a_server_that_is_not_there_is_said_once_and_soon(tmp_path: Path, form: 
     ended = run(tmp_path / "abtest.db", "seed", "100000", "--url", url, *form)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == f"abtest: no server answers at {url}: connection refused; start one with: abtest up\n"
+
+
+def test_a_server_that_is_gone_for_long_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "LONGEST_SILENCE", 0)
+    with failing(400) as url, closing(devices.Devices(url, None)) as asking:
+        asking.ask_all(iter(["a", "b", "c"]), lambda: None)
+    assert (asking.asked, asking.stopped, asking.failures.total()) == (1, True, 1)
 
 
 def test_only_devices_that_were_answered_are_counted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +23,7 @@ from abtest.tracking import Accepted
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 30.0
 LONGEST_PAUSE = 5.0
+LONGEST_SILENCE = 30.0
 EXPERIMENTS, EVENTS = "/api/v1/experiments", "/api/v1/events"
 
 T = TypeVar("T")
@@ -45,7 +47,7 @@ class Devices:
         self._lock = threading.Lock()
         self._connections: set[http.client.HTTPConnection] = set()
         self._stop = threading.Event()
-        self._heard = False
+        self._heard_at: float | None = None
         self.asked = 0
         self.unanswered = 0
         self.answers: dict[str, Counter[str]] = {}
@@ -66,6 +68,12 @@ class Devices:
             if connection.sock is not None:
                 with suppress(OSError):
                     connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give back the connections; no thread asks any more."""
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
 
     def ask_all(self, tokens: Iterator[str], asked: Callable[[], None]) -> None:
         """Take tokens, which other threads take from as well, and ask for each.
@@ -107,7 +115,7 @@ class Devices:
                 return None
             try:
                 status, retry_after, answer = self._request(token, method, path, body)
-                self._heard = True
+                self._heard_at = time.monotonic()
                 if status in {http.HTTPStatus.OK, http.HTTPStatus.ACCEPTED}:
                     return msgspec.json.decode(answer, type=kind)
             except (OSError, http.client.HTTPException) as error:
@@ -124,11 +132,13 @@ class Devices:
                     break
             if attempt < ATTEMPTS - 1:
                 self._stop.wait(pause)
-        if not self._heard and not self.stopped:
+        if self._heard_at is None and not self.stopped:
             self.stop()
             raise Unreachable(f"no server answers at {self._url}: {reason}; start one with: abtest up")
         with self._lock:
             self.failures[failure] += 1
+        if time.monotonic() - (self._heard_at or 0) > LONGEST_SILENCE:
+            self.stop()
         return None
 
     def result(self, seconds: float) -> dict[str, Any]:
@@ -194,8 +204,11 @@ class Devices:
         return response.status, response.getheader("Retry-After"), response.read()
 
     def _let_go(self) -> None:
-        with self._lock:
-            self._connections.discard(getattr(self._local, "connection", None))
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            with self._lock:
+                self._connections.discard(connection)
         self._local.connection = None
 
     def _count(self, values: dict[str, str]) -> None:

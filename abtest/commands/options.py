@@ -32,7 +32,7 @@ class Number(click.FloatRange):
 
 def option(*names: str, setting: Setting | None = None, **settings: Any) -> Callable[[Command], Command]:
     """A click option that can be set as ABTEST_NAME as well; a setting brings its variable, default and help."""
-    longest = max(names, key=len).split("/", maxsplit=1)[0]
+    longest = max(names, key=len)
     settings.setdefault("envvar", f"ABTEST_{longest.lstrip('-').replace('-', '_').upper()}")
     if setting is not None:
         settings = {"type": _type(setting)} | settings

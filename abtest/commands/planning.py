@@ -12,6 +12,7 @@ from abtest.experiments import ExperimentService
 from abtest.models import Experiment, parse_weight
 from abtest.planning import Plan, PlanRequest, equal, next_step, parse_number, parse_part, plan
 from abtest.results import ExperimentResults, ResultService
+from abtest.store.base import Store
 
 WIDTH = 96
 
@@ -66,11 +67,11 @@ def plan_(
         weights=_weights(weights) if weights else equal(2 if variants is None else variants),
         per_day=per_day,
     )
-    experiment = None if key is None else with_store(database, lambda store: ExperimentService(store).one(key))
-    if experiment is not None:
+    experiment = None
+    if key is not None:
+        experiment, results = with_store(database, lambda store: _read(store, key))
         request = _with_devices(_with_weights(request, experiment), experiment)
         if request.base is None and request.mean is None:
-            results = with_store(database, lambda store: ResultService(store).one(experiment.key))
             request = replace(request, base=_rate(results))
     found = plan(request)
     if as_json:
@@ -80,6 +81,10 @@ def plan_(
 
 
 COMMANDS = (plan_,)
+
+
+async def _read(store: Store, key: str) -> tuple[Experiment, ExperimentResults]:
+    return await ExperimentService(store).one(key), await ResultService(store).one(key)
 
 
 def _weights(texts: Sequence[str]) -> tuple[Decimal, ...]:

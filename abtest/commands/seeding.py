@@ -102,6 +102,7 @@ def seed(
                 asking.result()
         except KeyboardInterrupt:
             devices.stop()
+    devices.close()
     seconds = time.monotonic() - began
     if as_json:
         print_json(devices.result(seconds))
