@@ -65,6 +65,12 @@ def bound(weights: Weights) -> Fraction:
     return within + 1 - Fraction(1, 2 * max(sum(weight > 0 for weight in weights) - 1, 1))
 
 
+def deviation(weights: Weights, counts: Sequence[int]) -> Fraction:
+    """The farthest that any of these counts is from n times its share."""
+    devices = sum(counts)
+    return max(abs(count - devices * share(weights, variant)) for variant, count in enumerate(counts))
+
+
 def no_counts(weights: Weights) -> Counts:
     """The counts before the first block."""
     return (0,) * len(weights)

@@ -29,6 +29,11 @@ def iso(milliseconds: int) -> str:
     return moment(milliseconds).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def age(moment: int | None) -> float | None:
+    """How many seconds ago that was, to a tenth of one; None of None."""
+    return None if moment is None else max(0.0, round((now() - moment) / 1000, 1))
+
+
 async def stopped(stop: asyncio.Event, seconds: float) -> bool:
     """Whether `stop` came within so many seconds."""
     try:

@@ -179,8 +179,7 @@ def _exact(phase: Phase, days: Sequence[DayFigures]) -> bool:
     for day in days:
         if day.phase == phase.number:
             counts[day.place] += day.devices
-    bound, devices = allocation.bound(weights), sum(counts)
-    return all(abs(count - devices * allocation.share(weights, place)) <= bound for place, count in enumerate(counts))
+    return allocation.deviation(weights, counts) <= allocation.bound(weights)
 
 
 def _thinned(days: Sequence[int]) -> list[int]:

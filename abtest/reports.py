@@ -58,7 +58,7 @@ class PhaseReport(Struct, frozen=True):
     @property
     def deviation(self) -> Fraction:
         """The farthest any count is from n times its share."""
-        return max(abs(count - self.expected(i)) for i, count in enumerate(self.counts))
+        return allocation.deviation(self.phase.integers, self.counts)
 
     def expected(self, variant: int) -> Fraction:
         """n times the variant's share."""
@@ -141,10 +141,9 @@ class ReportService:
     async def report(self) -> Report:
         """All experiments, in the order of creation."""
         summary = await self._store.summary()
-        age = None if summary.as_of is None else max(0.0, round((clock.now() - summary.as_of) / 1000, 1))
         return Report(
             as_of=summary.as_of,
-            age_seconds=age,
+            age_seconds=clock.age(summary.as_of),
             devices=summary.devices,
             experiments=tuple(_report(summary, experiment) for experiment in summary.experiments),
             restored_at=summary.restored_at,

@@ -126,7 +126,7 @@ class ResultService:
         summary, document = await self._store.summary(), await self._store.result(key)
         if document is None:
             return _nothing(summary, key)
-        return structs.replace(decoded(document), as_of=_as_of(summary), age_seconds=age_seconds(summary))
+        return structs.replace(decoded(document), as_of=_as_of(summary), age_seconds=clock.age(summary.as_of))
 
     async def verdicts(self) -> Mapping[int, Verdict | None]:
         """The verdict of every experiment that has a metric, by the experiment's id."""
@@ -151,11 +151,6 @@ def decoded(document: str) -> ExperimentResults:
 def encoded(results: ExperimentResults) -> str:
     """The document of results."""
     return msgspec.json.encode(results).decode()
-
-
-def age_seconds(summary: Summary) -> float | None:
-    """How old the summary is, to a tenth of a second; None before the worker wrote one."""
-    return None if summary.as_of is None else max(0.0, round((clock.now() - summary.as_of) / 1000, 1))
 
 
 def table(results: ExperimentResults) -> str:
@@ -218,5 +213,5 @@ def _nothing(summary: Summary, key: str) -> ExperimentResults:
         metrics=(),
         health=Health(True, Exposure((0,) * len(experiment.values), None), 0, 0),
         as_of=_as_of(summary),
-        age_seconds=age_seconds(summary),
+        age_seconds=clock.age(summary.as_of),
     )

@@ -13,7 +13,7 @@ from time import monotonic
 from msgspec import Struct
 
 from abtest import clock
-from abtest.errors import CannotStart
+from abtest.errors import CannotStart, InvalidSetting
 
 GRACE_SECONDS = 9.0
 """After which a child is killed: all have ended within ten seconds."""
@@ -72,7 +72,7 @@ class Supervisor:
 
     async def _keep(self, child: Child, stop: asyncio.Event) -> None:
         pause = 0.0
-        while True:
+        while not stop.is_set():
             process = await self._start(child)
             began = monotonic()
             try:
@@ -113,9 +113,15 @@ class Supervisor:
 
 
 def inherited() -> list[socket.socket]:
-    """The listening sockets that a supervisor started this process with; none when there is no supervisor."""
-    numbers = os.environ.pop(LISTENING, "") if supervised() else ""
-    sockets = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
+    """The listening sockets that this process was started with; none when nobody gave it any.
+
+    Raises InvalidSetting when they are none.
+    """
+    numbers = os.environ.pop(LISTENING, "")
+    try:
+        sockets = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
+    except (ValueError, OSError) as error:
+        raise InvalidSetting(f"{LISTENING}: the numbers of open sockets, which a supervisor gives") from error
     for each in sockets:
         each.setblocking(False)
     return sockets

@@ -78,6 +78,22 @@ def test_where_nobody_can_be_told_it_goes_on(tmp_path: Path, before: Callable[[]
     assert process.wait(SECONDS) == 0
 
 
+@pytest.mark.parametrize("number", ["x", "0", "9999"])
+def test_sockets_that_nobody_gave_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+    monkeypatch.setenv("ABTEST_LISTENING", number)
+    ended = run(tmp_path / "abtest.db", "serve", "--processes", "1")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "ABTEST_LISTENING: the numbers of open sockets" in ended.stderr
+
+
+@pytest.mark.parametrize("address", ["", "..", "a" * 64])
+def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
+    ended = run(tmp_path / "abtest.db", "up", "--address", address)
+    assert ended.returncode == 2
+    assert "address: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @contextmanager
 def held(database: Path) -> Iterator[None]:
     """Another program has the lock on which writers queue."""
