@@ -44,12 +44,16 @@ class EnrolmentService:
         limits: Limits,
         decided: Callable[[int, int, float], None] = lambda asked, new, seconds: None,
     ) -> None:
-        """`decided` is told of each transaction: devices that asked, how many were new, and its seconds."""
+        """`decided` is told of each transaction: devices that asked, how many were new, and its seconds.
+
+        `cached` is the answer of a device when it is at hand.
+        """
         self._store = store
         self._limits = limits
         self._decided = decided
         self._limiter = Limiter(limits.per_source, limits.in_all)
         self._cache: dict[str, Answer] = {}
+        self.cached: Callable[[str], Answer | None] = self._cache.get
         self._rendered: dict[tuple[int, ...], Answer] = {}
         self._config_version = 0
         self._enrolling = Batches[str, str | None, Answer](self._enrol, limits.batch, limits.queue, limits.deadline)
@@ -65,10 +69,6 @@ class EnrolmentService:
     def cached_devices(self) -> int:
         """Devices whose answer is at hand."""
         return len(self._cache)
-
-    def cached(self, token: str) -> Answer | None:
-        """The answer of a device, when it is at hand."""
-        return self._cache.get(token)
 
     def ask(self, token: str, source: str | None = None) -> "asyncio.Future[Answer]":
         """The stored answer of a device, which becomes one by asking, after its batch is durable.

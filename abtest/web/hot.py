@@ -6,7 +6,6 @@ import re
 from collections.abc import Awaitable
 from http import HTTPStatus
 from time import perf_counter, time
-from typing import cast
 
 from tornado.http1connection import HTTP1Connection as Connection
 from tornado.http1connection import HTTP1ServerConnection as ServerConnection
@@ -26,6 +25,7 @@ from abtest.errors import InvalidToken, TooLarge, UnknownDevice
 from abtest.limiting import Proxies
 from abtest.models import check_token
 from abtest.settings import Settings
+from abtest.web.connections import Connections
 from abtest.web.monitoring import Monitoring
 from abtest.web.problems import CONTENT_TYPE, described
 
@@ -38,9 +38,6 @@ GUARDED = {
 EVERY_ANSWER = GUARDED | {"Vary": "Device-Token"}
 CACHING = {"Cache-Control": "private, no-cache"}
 MOST_READY = 10_000
-IDLE_TICKS = 16
-LAST_CALL_SECONDS = 0.25
-"""How long a connection that brought nothing yet may still bring a request after the end was asked for."""
 LONGEST_LENGTH = 18
 """Digits of a Content-Length: `int` takes time for very many."""
 MOST_READ_ON = 4 * 1024 * 1024
@@ -65,59 +62,26 @@ class HotServer(HTTPServerConnectionDelegate):
         self.application = application
         self.monitoring = monitoring
         self.body_limit = settings.body_limit
-        self.most_connections = settings.connections
-        self._tick_seconds = settings.idle_timeout / IDLE_TICKS
+        self.connections = Connections(settings.connections, settings.idle_timeout)
         self._proxies = Proxies(settings.trusted_proxies)
-        self._connections = 0
-        self.draining = False
         self._ready: dict[str, bytes] = {}
         self._second = 0
-        self._reading: dict[ServerConnection, int] = {}
-        self._answering: dict[ServerConnection, int] = {}
-        self._answered = asyncio.Event()
-        self._tick = 0
-        self._sweeping: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to close connections that bring no whole request, or take no whole answer, for too long."""
-        self._sweeping = asyncio.create_task(self._sweep())
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Decide when the headers are there."""
         assert isinstance(server_conn, ServerConnection)
         assert isinstance(request_conn, Connection)
-        self._reading[server_conn] = self._tick
-        if self._answering.pop(server_conn, None) is not None and self.draining:
-            self._answered.set()
+        self.connections.reads(server_conn)
         return _Message(self, server_conn, request_conn)
-
-    def received(self, server_conn: ServerConnection) -> None:
-        """The headers of a connection's request are there."""
-        del self._reading[server_conn]
-        self._answering[server_conn] = self._tick
-
-    def full(self) -> bool:
-        """Whether another connection is one too many; if not, it is counted."""
-        if self._connections >= self.most_connections:
-            return True
-        self._connections += 1
-        return False
 
     def observe(self) -> None:
         """Note what this process holds at the moment."""
-        self.monitoring.holds(self._connections, self.enrolment.waiting, self.enrolment.cached_devices)
+        self.monitoring.holds(self.connections.open, self.enrolment.waiting, self.enrolment.cached_devices)
 
     def source(self, connection: Connection, headers: HTTPHeaders) -> str | None:
         """Whom a request's new devices are counted under; None for this machine."""
         address = getattr(connection.context, "remote_ip", "")
         return self._proxies.source(address, headers.get("X-Forwarded-For", ""))
-
-    def closed(self, server_conn: object) -> None:
-        """A connection ended."""
-        self._connections -= 1
-        self._reading.pop(cast(ServerConnection, server_conn), None)
-        self._answering.pop(cast(ServerConnection, server_conn), None)
-        self._answered.set()
 
     def ready(self, answer: Answer) -> bytes:
         """The whole response with an answer, rendered once a second: its Date is part of it."""
@@ -132,33 +96,14 @@ class HotServer(HTTPServerConnectionDelegate):
             response = self._ready[answer.etag] = head.encode("ascii") + answer.body
         return response
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(self._tick_seconds)
-            self._tick += 1
-            late = [connection for connection, since in self._reading.items() if self._tick - since > IDLE_TICKS]
-            late += [
-                connection
-                for connection, since in self._answering.items()
-                if self._tick - since > IDLE_TICKS and connection.stream.writing()
-            ]
-            for connection in late:
-                connection.stream.close()
-
     async def drain(self) -> None:
         """Answer what is on its way, each as the last of its connection, then take no more devices.
 
         Returns when every request whose headers are there is answered.
         """
-        self.draining = True
-        if self._connections:
-            await asyncio.sleep(LAST_CALL_SECONDS)
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        await self.connections.last_call()
         await self.enrolment.drain()
-        while self._answering:
-            self._answered.clear()
-            await self._answered.wait()
+        await self.connections.all_answered()
 
 
 class _Message(HTTPMessageDelegate):
@@ -179,7 +124,7 @@ class _Message(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)
-        self._server.received(self._server_conn)
+        self._server.connections.answers(self._server_conn)
         if not start_line.path.startswith("/"):
             start_line = start_line._replace(path=_origin_form(start_line.path))
         self._method, self._version, self._headers = start_line.method, start_line.version, headers
@@ -239,7 +184,7 @@ class _Message(HTTPMessageDelegate):
 
     def _reply(self, answer: Answer) -> None:
         asked = self._headers.get("If-None-Match")
-        if matches(asked, answer.etag):
+        if asked is not None and matches(asked, answer.etag):
             self._write(HTTPStatus.NOT_MODIFIED, _headers(answer, None), b"")
         elif self._plain():
             self._send(self._server.ready(answer))
@@ -252,7 +197,7 @@ class _Message(HTTPMessageDelegate):
             self._method == "GET"
             and self._version == "HTTP/1.1"
             and "Connection" not in self._headers
-            and not self._server.draining
+            and not self._server.connections.draining
         )
 
     def _send(self, response: bytes) -> None:
@@ -297,7 +242,7 @@ class _Message(HTTPMessageDelegate):
         self._connection.finish()
 
     def _write_headers(self, status: HTTPStatus, headers: HTTPHeaders, body: bytes) -> None:
-        if self._server.draining:
+        if self._server.connections.draining:
             headers["Connection"] = "close"
         self._connection.write_headers(
             ResponseStartLine("HTTP/1.1", status, status.phrase),
@@ -314,10 +259,8 @@ def _headers(answer: Answer, length: int | None) -> HTTPHeaders:
     return headers
 
 
-def matches(if_none_match: str | None, tag: str) -> bool:
+def matches(if_none_match: str, tag: str) -> bool:
     """Whether If-None-Match names this ETag: a list, `*`, or weak (RFC 9110, 13.1.2)."""
-    if if_none_match is None:
-        return False
     candidates = [candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")]
     return "*" in candidates or tag in candidates
 

@@ -12,6 +12,7 @@ from time import time
 from traceback import walk_tb
 from typing import Any
 
+from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import format_timestamp
 from tornado.ioloop import IOLoop
@@ -139,7 +140,7 @@ class Server(HTTPServer):
 
     def _accepted(self, connection: socket.socket, address: Any) -> None:
         stream = Stream(connection, self)
-        if self.app.full():
+        if self.app.connections.full():
             # Written at once or not at all: there is nothing to wait for.
             stream.part(*described(FULL))
             stream.close()
@@ -148,7 +149,8 @@ class Server(HTTPServer):
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
-        self.app.closed(server_conn)
+        assert isinstance(server_conn, HTTP1ServerConnection)
+        self.app.connections.closed(server_conn)
 
 
 def open_port(address: str, port: int) -> list[socket.socket]:
@@ -179,10 +181,10 @@ def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> 
 
     `app` closes connections that are idle or trickle their headers: Tornado's own time-out costs a timer per request.
     """
-    files = _allow_files(app.most_connections + SPARE_FILES)
-    if files < app.most_connections + SPARE_FILES:
-        app.most_connections = max(1, files - SPARE_FILES)
-        log.warning("at most %d connections: the system allows %d open files", app.most_connections, files)
+    files = _allow_files(app.connections.most + SPARE_FILES)
+    if files < app.connections.most + SPARE_FILES:
+        app.connections.most = max(1, files - SPARE_FILES)
+        log.warning("at most %d connections: the system allows %d open files", app.connections.most, files)
     server = Server(
         app,
         max_header_size=settings.header_limit,
@@ -194,7 +196,7 @@ def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> 
     server.app = app
     server.conn_params.header_timeout = None
     server.take(sockets)
-    app.start()
+    app.connections.start()
     return server
 
 

@@ -1,0 +1,82 @@
+"""The connections of a server process: how many, which are too slow, and the last answers of one that stops."""
+
+import asyncio
+
+from tornado.http1connection import HTTP1ServerConnection as ServerConnection
+
+TICKS = 16
+"""Into how many a time-out is cut: a timer for each request would cost more than the request."""
+LAST_CALL_SECONDS = 0.25
+"""How long a connection that brought nothing yet may still bring a request after the end was asked for."""
+
+
+class Connections:
+    """Counts connections, and closes those that bring no whole request, or take no whole answer, for too long."""
+
+    def __init__(self, most: int, idle_timeout: float) -> None:
+        """`most` at the same time; `idle_timeout` in seconds."""
+        self.most = most
+        self.open = 0
+        self.draining = False
+        self.answering: dict[ServerConnection, int] = {}
+        self._reading: dict[ServerConnection, int] = {}
+        self._answered = asyncio.Event()
+        self._tick_seconds = idle_timeout / TICKS
+        self._tick = 0
+        self._sweeping: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to close those that are late."""
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    def full(self) -> bool:
+        """Whether another one is too many; if not, it is counted."""
+        if self.open >= self.most:
+            return True
+        self.open += 1
+        return False
+
+    def reads(self, connection: ServerConnection) -> None:
+        """It was answered, or is new, and waits for a request."""
+        self._reading[connection] = self._tick
+        if self.answering.pop(connection, None) is not None and self.draining:
+            self._answered.set()
+
+    def answers(self, connection: ServerConnection) -> None:
+        """The headers of its request are there."""
+        del self._reading[connection]
+        self.answering[connection] = self._tick
+
+    def closed(self, connection: ServerConnection) -> None:
+        """It ended."""
+        self.open -= 1
+        self._reading.pop(connection, None)
+        self.answering.pop(connection, None)
+        self._answered.set()
+
+    async def last_call(self) -> None:
+        """From here on answers are last ones; returns when those who were about to ask have had their time."""
+        self.draining = True
+        if self.open:
+            await asyncio.sleep(LAST_CALL_SECONDS)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
+    async def all_answered(self) -> None:
+        """Returns when every request whose headers are there is answered."""
+        while self.answering:
+            self._answered.clear()
+            await self._answered.wait()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._tick_seconds)
+            self._tick += 1
+            late = [connection for connection, since in self._reading.items() if self._tick - since > TICKS]
+            late += [
+                connection
+                for connection, since in self.answering.items()
+                if self._tick - since > TICKS and connection.stream.writing()
+            ]
+            for connection in late:
+                connection.stream.close()
