@@ -236,8 +236,10 @@ def events(plan: Plan, say: Say) -> Iterator[Result]:
             name = "events in requests of 20, 32 connections" + (f", while {ENROLLING} enrol" if enrolling else "")
             say(name)
             beside = [start(server, "new", ENROLLING, plan.seconds)] if enrolling else []
+            before = server.count("event")
             told = finish(start(server, "events", 32, plan.seconds))
             enrolled = sum(finish(each).rate for each in beside)
+            _check_events(server.count("event") - before, told.requests)
             rate, note = EVENTS * told.rate / 1000, f"p99 {told.p99:.1f} ms"
             note += f"; beside them {enrolled:,.0f} new devices/s" if enrolling else ""
             goal = (f">= {EVENTS_GOAL}", rate >= EVENTS_GOAL) if enrolling else (None, None)
@@ -322,6 +324,11 @@ def _p99(name: str, compared: Compared, goal: float | None) -> Result:
         f"{compared.p99:.2f} ms; yardstick's spread {100 * compared.p99_spread:.0f} %",
         compared.p99,
     )
+
+
+def _check_events(stored: int, requests: int) -> None:
+    """Every event of every answered request is there; those of requests that were on their way at the end may be."""
+    assert EVENTS * requests <= stored <= EVENTS * (requests + 32), f"{stored} events of {requests} requests"
 
 
 def _grown(sizes: Sequence[int], say: Say) -> Iterator[Result]:

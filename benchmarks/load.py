@@ -17,10 +17,11 @@ RUNS = itertools.count(int(time.time()) % 1_000_000)
 
 @dataclass(frozen=True)
 class Figures:
-    """Requests per second, and the 99th percentile of the latency in milliseconds."""
+    """Requests per second, the 99th percentile of the latency in milliseconds, and how many requests there were."""
 
     rate: float
     p99: float
+    requests: int
 
 
 def load(server: Server, case: str, connections: int, seconds: float, core: int | None = 1) -> Figures:
@@ -32,7 +33,8 @@ def load(server: Server, case: str, connections: int, seconds: float, core: int 
         return finish(start(server, case, connections, seconds, core))
     enrolling = start(server, "new", ENROLLING, seconds, core)
     known = finish(start(server, "known", connections, seconds, core))
-    return Figures(known.rate + finish(enrolling).rate, known.p99)
+    new = finish(enrolling)
+    return Figures(known.rate + new.rate, known.p99, known.requests + new.requests)
 
 
 def start(
@@ -61,8 +63,9 @@ def finish(process: "subprocess.Popen[str]") -> Figures:
     assert not wrong, f"there were errors: {wrong[0] if wrong else ''}"
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", output)
-    assert rate and p99, output
-    return Figures(float(rate[1]), float(p99[1]) * UNITS[p99[2]])
+    requests = re.search(r"(\d+) requests in", output)
+    assert rate and p99 and requests, output
+    return Figures(float(rate[1]), float(p99[1]) * UNITS[p99[2]], int(requests[1]))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,15 @@ class Server:
         with urlopen(f"http://127.0.0.1:{self.port}/metrics") as page:
             lines = page.read().decode().splitlines()
         return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
+
+    def count(self, rows: str) -> int:
+        """How many rows there are of these in its database."""
+        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        try:
+            (number,) = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
+        finally:
+            connection.close()
+        return int(number)
 
 
 def free_port() -> int:
