@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 from urllib.request import urlopen
 
-from benchmarks.load import ENROLLING, Compared, finish, load, start
+from benchmarks.load import ENROLLING, Compared, finish, load, start, warm
 from benchmarks.servers import (
     HERE,
     Server,
@@ -110,7 +110,7 @@ def one_process(plan: Plan, say: Say) -> Iterator[Result]:
         yardstick = running.enter_context(bare())
         server = running.enter_context(product(path / "abtest.db"))
         running.enter_context(checked(server))
-        load(server, "known", 32, 1)
+        warm(server, 32)
         for case, what in LOADS.items():
             for connections in plan.connections:
                 name = f"{what}, {_plural(connections)}"
@@ -139,7 +139,7 @@ def two_processes(plan: Plan, say: Say) -> Iterator[Result]:
         yardstick = running.enter_context(bare(core=None))
         server = running.enter_context(product(path / "abtest.db", core=None, processes=2))
         running.enter_context(checked(server))
-        load(server, "known", 64, 1, core=None)
+        warm(server, 64, core=None)
         for case in LOADS if plan.full else ("known", "new"):
             for connections in plan.both:
                 name = f"two processes, {LOADS[case]}, {_plural(connections)}"
@@ -158,7 +158,7 @@ def against_obvious(plan: Plan, say: Say) -> Iterator[Result]:
             server = running.enter_context(product(path / "abtest.db", slow=slow))
             running.enter_context(checked(server))
             for each in (yardstick, server) if "known" in goals else ():
-                load(each, "known", 32, 2)
+                warm(each, 32)
             for case, goal in goals.items():
                 name = f"{LOADS[case]}{' on a 4 ms disk' if slow else ''}, 32 connections, against the obvious"
                 say(name)
@@ -231,7 +231,7 @@ def events(plan: Plan, say: Say) -> Iterator[Result]:
         create(database, metrics=("conversion:purchase", "amount:purchase"))
         server = running.enter_context(product(database))
         running.enter_context(checked(server))
-        load(server, "known", 32, 2)
+        warm(server, 32)
         for enrolling in (False, True):
             name = "events in requests of 20, 32 connections" + (f", while {ENROLLING} enrol" if enrolling else "")
             say(name)

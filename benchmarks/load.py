@@ -37,6 +37,17 @@ def load(server: Server, case: str, connections: int, seconds: float, core: int 
     return Figures(known.rate + new.rate, known.p99, known.requests + new.requests)
 
 
+def warm(server: Server, connections: int, core: int | None = 1) -> None:
+    """Ask for the known devices until nothing is done for one of them for the first time.
+
+    Longer each time, since each load begins with the first device.
+    """
+    seconds = 1
+    while not server.warm():
+        load(server, "known", connections, seconds, core)
+        seconds *= 2
+
+
 def start(
     server: Server, script: str, connections: int, seconds: float, core: int | None = 1
 ) -> "subprocess.Popen[str]":

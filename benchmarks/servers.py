@@ -19,17 +19,31 @@ from urllib.request import Request, urlopen
 HERE = Path(__file__).parent
 VARIANTS = (("#FF0000=33.3", "#00FF00=33.3", "#0000FF=33.3"), ("10=75", "20=10", "50=5", "5=10"))
 
+KNOWN = 10_000
+"""The devices of known.lua."""
 MOST_OFF = 4
 """More than the bound of every experiment below: 0.67 for thirds, 3.75 for 75/10/5/10."""
 
 
 class Server:
-    """A running server: where it listens, its processes, its database."""
+    """A running server: where it listens, its first process, its database.
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, database: Path | None = None) -> None:
+    `tokens`: the table with the tokens of its devices. `caches`: how many processes keep answers in memory.
+    """
+
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        port: int,
+        database: Path | None = None,
+        tokens: str = "",
+        caches: int = 0,
+    ) -> None:
         self.process = process
         self.port = port
         self.database = database
+        self.tokens = tokens
+        self.caches = caches
 
     @property
     def url(self) -> str:
@@ -55,6 +69,12 @@ class Server:
         finally:
             connection.close()
         return int(number)
+
+    def warm(self) -> bool:
+        """Whether all known devices are stored, and in the memory of every process that has one for them."""
+        if self.count(f"{self.tokens} WHERE token LIKE 'known-%'") < KNOWN:
+            return False
+        return not self.caches or self.metric("abtest_cached_devices") >= self.caches * KNOWN
 
 
 def free_port() -> int:
@@ -108,7 +128,7 @@ def obvious(path: Path, core: int | None = 0, slow: bool = False) -> Iterator[Se
     database = path / f"obvious-{port}.db"
     line = [sys.executable, "-m", "benchmarks.yardsticks.obvious", str(port), str(database)]
     with _running(line, port, core, slow) as process:
-        yield Server(process, port, database)
+        yield Server(process, port, database, tokens="device")
 
 
 @contextmanager
@@ -118,7 +138,7 @@ def product(database: Path, core: int | None = 0, processes: int = 1, slow: bool
     line = [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", "serve"]
     line += ["--port", str(port), "--processes", str(processes)]
     with _running(line, port, core, slow) as process:
-        yield Server(process, port, database)
+        yield Server(process, port, database, tokens="device_token", caches=processes)
 
 
 @contextmanager
