@@ -1,6 +1,7 @@
 """Imports only go down the floors of the house."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def test_only_the_top_knows_the_concrete_store() -> None:
     }
     above = {module for module in knowing if not module.startswith("abtest/store/")}
     assert {module.split("/")[1] for module in above} <= {"bootstrap", "recovery"}
+
+
+def test_the_table_of_the_floors_names_every_module() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## The floors")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in text.splitlines() if "`" in line and line.startswith("|")]
+    assert [set(re.findall(r"`(\w+)`", row[2])) for row in rows] == [names - {"__main__"} for names in FLOORS[::-1]]
 
 
 def test_the_ground_floor_stands_in_order() -> None:
