@@ -29,6 +29,8 @@ MOST_DEVICES = 1_000_000
 CHUNK = 2_000
 REPORT_SECONDS = 0.1
 MEASURABLE_SECONDS = 0.01
+BUSY = 75
+"""Exit code of a process that finds another one at work (sysexits.h: try again)."""
 
 
 class Plan(Struct, frozen=True):
@@ -98,8 +100,10 @@ async def _steps(plan: Plan) -> AsyncGenerator[Progress, None]:
             step = msgspec.json.decode(line, type=Progress)
             done = step.done
             yield step
-        if done < plan.devices:
+        if await process.wait() == BUSY:
             raise Conflict("another simulation is running; try again when it is done", code="simulation_running")
+        if done < plan.devices:
+            raise RuntimeError(f"the simulation ended with exit code {process.returncode}")
     finally:
         if process.returncode is None:
             process.kill()
@@ -123,7 +127,7 @@ def main() -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return
+        sys.exit(BUSY)
     seeds = [secrets.token_bytes(allocation.SEED_BYTES) for _ in plan.weights]
     before_block = [allocation.no_counts(weights) for weights in plan.weights]
     counts: list[Counter[int]] = [Counter() for _ in plan.weights]

@@ -271,3 +271,13 @@ async def test_the_page_of_another_site_can_not_start_one(client: Client) -> Non
     for path in ("/simulate", "/simulate/run"):
         answer = await client.fetch(f"{path}?devices=1", headers={"Sec-Fetch-Site": "cross-site"})
         assert answer.code == 403
+
+
+async def test_a_simulation_that_cannot_begin_is_not_taken_for_a_second_one(
+    store: SQLiteStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    service = SimulationService(store, tmp_path / "missing" / "lock")
+    with pytest.raises(RuntimeError, match="ended with exit code 1"):
+        async for _ in service.run(600):
+            pass
+    assert "FileNotFoundError" in capfd.readouterr().err
