@@ -97,7 +97,10 @@ class Simulate(Simulation, PageHandler):
             self._show()
 
     def head(self) -> None:
-        """The headers alone, of the form: nothing is drawn."""
+        """The headers alone: what was asked is checked, and nothing is drawn."""
+        if "devices" in self.request.query_arguments:
+            asked_devices(self)
+            asked_effect(self)
         self._show()
 
     async def _run(self) -> None:
