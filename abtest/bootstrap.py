@@ -13,6 +13,7 @@ from abtest import clock, worker
 from abtest.enrolment import EnrolmentService, Limits
 from abtest.errors import InvalidSetting, Unavailable
 from abtest.experiments import DEMO, ExperimentService
+from abtest.explanation import ExplanationService
 from abtest.limiting import Rate, lacking
 from abtest.models import Experiment, Status
 from abtest.reports import ReportService
@@ -23,7 +24,6 @@ from abtest.simulation import SimulationService
 from abtest.store import migrations
 from abtest.store.sqlite import SQLiteStore
 from abtest.tracking import TrackingService
-from abtest.verification import VerificationService
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
@@ -140,7 +140,7 @@ def wired(store: SQLiteStore, settings: Settings) -> Services:
         results=ResultService(store),
         tracking=TrackingService(store, settings.queue, settings.deadline),
         simulation=SimulationService(store, Path(f"{database_path(settings.database).resolve()}.simulation.lock")),
-        verification=VerificationService(store),
+        explanations=ExplanationService(store),
         store=store,
         monitoring=monitoring,
         settings=settings,

@@ -1,4 +1,4 @@
-"""Proves the promises from the database alone, and tells why a device has what it has."""
+"""Proves the promises from the database alone."""
 
 import re
 from collections import Counter, defaultdict
@@ -8,17 +8,16 @@ from itertools import pairwise, repeat
 from msgspec import Struct
 
 from abtest import allocation, clock
+from abtest.explanation import in_force
 from abtest.models import Status
 from abtest.recounting import differences, named_day, recount
 from abtest.store.base import (
-    AssignmentRecord,
     AssignmentRow,
     AuditStore,
     Chunk,
     ExperimentRecord,
     Ledger,
     PhaseRecord,
-    StatusRecord,
 )
 
 CHUNK = 20_000
@@ -35,24 +34,6 @@ class Verified(Struct, frozen=True):
     findings: tuple[str, ...]
 
 
-class Reason(Struct, frozen=True):
-    """Why a device has a value of an experiment, or none. `position` and `phase` only where it was drawn."""
-
-    key: str
-    value: str | None
-    reason: str
-    phase: int | None = None
-    position: int | None = None
-
-
-class Explanation(Struct, frozen=True):
-    """What a device has, and why. `number`: its place in the order of all first requests."""
-
-    number: int
-    first_seen: str
-    experiments: tuple[Reason, ...]
-
-
 class VerificationService:
     """Recomputes every decision from raw rows."""
 
@@ -67,19 +48,6 @@ class VerificationService:
             audit.chunk(await self._store.chunk(after, upto))
             progress(upto, ledger.last_device)
         return audit.close(await recount(self._store))
-
-    async def why(self, token: str) -> Explanation:
-        """Everything about one device. Raises UnknownDevice."""
-        device = await self._store.device(token)
-        assigned = {assignment.experiment_id: assignment for assignment in device.assignments}
-        return Explanation(
-            number=device.id,
-            first_seen=clock.iso(device.first_seen),
-            experiments=tuple(
-                _reason(experiment, device.id, assigned.get(experiment.id))
-                for experiment in await self._store.experiment_records()
-            ),
-        )
 
 
 class Audit:
@@ -387,18 +355,11 @@ def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:
         yield f"its status is {experiment.status!r} with winner {experiment.winner!r}, the last change says {last}"
 
 
-def _in_force(experiment: ExperimentRecord, device: int) -> tuple[StatusRecord | None, PhaseRecord | None]:
-    """The status and the phase that decided for a device: the last that came before its first request."""
-    status = next((status for status in reversed(experiment.statuses) if status.after_device < device), None)
-    phase = next((phase for phase in reversed(experiment.phases) if phase.created_after_device < device), None)
-    return status, phase
-
-
 def _taking(experiments: Sequence[ExperimentRecord], device: int) -> list[_Taking]:
     """The experiments that took this device, in the order of their ids."""
     taking = []
     for experiment in experiments:
-        status, phase = _in_force(experiment, device)
+        status, phase = in_force(experiment, device)
         if status is None or phase is None or device <= experiment.created_after_device:
             continue
         if status.status == Status.RUNNING:
@@ -407,29 +368,6 @@ def _taking(experiments: Sequence[ExperimentRecord], device: int) -> list[_Takin
             winner = experiment.variants[experiment.values.index(status.winner)]
             taking.append(_Taking(experiment.id, phase.id, winner))
     return taking
-
-
-def _reason(experiment: ExperimentRecord, device: int, assignment: AssignmentRecord | None) -> Reason:
-    status, _ = _in_force(experiment, device)
-    if assignment is not None:
-        value = dict(zip(experiment.variants, experiment.values, strict=True)).get(assignment.variant_id)
-        archived = experiment.status == Status.ARCHIVED
-        suffix = "; the key is no longer delivered: the experiment is archived" if archived else ""
-        if assignment.position is None:
-            return Reason(experiment.key, value, f"the winner, since the experiment was finished then{suffix}")
-        phase = next((phase.number for phase in experiment.phases if phase.id == assignment.phase_id), None)
-        reason = f"drawn at position {assignment.position} (counted from 0) of phase {phase}{suffix}"
-        return Reason(experiment.key, value, reason, phase, assignment.position)
-    if device <= experiment.created_after_device or status is None:
-        return Reason(experiment.key, None, "first seen before the experiment was created")
-    words = _WORDS.get(status.status, status.status)
-    return Reason(experiment.key, None, f"the experiment was {words} when the device was first seen")
-
-
-_WORDS: dict[str, str] = {
-    Status.DRAFT: "a draft",
-    Status.FINISHED: "finished without a winner",
-}
 
 
 def _hour(hour: int) -> str:

@@ -25,6 +25,7 @@ FLOORS = [
         "tracking",
         "recounting",
         "verification",
+        "explanation",
         "simulation",
     },
     {"web", "worker"},

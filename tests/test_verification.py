@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from abtest import worker
+from abtest.explanation import ExplanationService
 from abtest.models import Change, Event, Status
 from abtest.store.driver import open_raw
 from abtest.store.sqlite import SQLiteStore
@@ -186,7 +187,7 @@ async def test_why_tells_what_let_a_device_in_and_what_kept_it_out(tmp_path: Pat
         await answers(store, ["late"])
         await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
         await answers(store, ["last"])
-        service = VerificationService(store)
+        service = ExplanationService(store)
         reasons = {
             token: [each.reason for each in (await service.why(token)).experiments]
             for token in ("early", "late", "last")

@@ -7,6 +7,7 @@ import click
 from abtest import bootstrap
 from abtest.commands.options import as_json, print_json, print_table, with_store
 from abtest.errors import UnknownDevice
+from abtest.explanation import ExplanationService
 from abtest.inference.wording import counted
 from abtest.models import check_token
 from abtest.store.base import Store
@@ -62,7 +63,7 @@ def why(database: str, token: str, as_json: bool) -> None:
     """
     check_token(token)
     try:
-        explanation = with_store(database, lambda store: VerificationService(store).why(token))
+        explanation = with_store(database, lambda store: ExplanationService(store).why(token))
     except UnknownDevice as error:
         raise UnknownDevice(f"{error} in {bootstrap.database_path(database).resolve()}") from None
     if as_json:

@@ -6,13 +6,13 @@ from msgspec import Struct
 from tornado.web import Application, RequestHandler
 
 from abtest.enrolment import EnrolmentService
+from abtest.explanation import ExplanationService
 from abtest.reports import ReportService
 from abtest.results import ResultService
 from abtest.settings import Settings
 from abtest.simulation import SimulationService
 from abtest.store.base import ConditionStore
 from abtest.tracking import TrackingService
-from abtest.verification import VerificationService
 from abtest.web import api, ops, pages
 from abtest.web.base import NotFound
 from abtest.web.hot import PATH, HotServer
@@ -29,7 +29,7 @@ class Services(Struct, frozen=True):
     results: ResultService
     tracking: TrackingService
     simulation: SimulationService
-    verification: VerificationService
+    explanations: ExplanationService
     store: ConditionStore
     monitoring: Monitoring
     settings: Settings
@@ -60,7 +60,7 @@ def routes(services: Services) -> list[Route]:
         ("/simulate", pages.Simulate, simulation),
         ("/simulate/run", pages.SimulateRun, simulation),
         ("/plan", pages.Plan, {}),
-        ("/why", pages.Why, {"verification": services.verification}),
+        ("/why", pages.Why, {"explanations": services.explanations}),
         ("/demo", pages.Demo, {}),
         ("/docs", pages.Docs, {}),
         ("/openapi.yaml", pages.Specification, {}),

@@ -14,12 +14,12 @@ from tornado.web import HTTPError, StaticFileHandler
 
 from abtest import clock
 from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken, UnknownDevice
+from abtest.explanation import Explanation, ExplanationService
 from abtest.models import LONGEST_TOKEN, check_token
 from abtest.outlook import Outlook, PlannedEffect, outlook
 from abtest.reports import Report, ReportService, find
 from abtest.results import ResultService
 from abtest.simulation import MOST_DEVICES, Simulated, SimulationService
-from abtest.verification import Explanation, VerificationService
 from abtest.web import planning, rendering
 from abtest.web.base import Handler, PageHandler
 from abtest.web.chart import chart
@@ -201,8 +201,8 @@ class Why(PageHandler):
 
     caching = "no-store"
 
-    def initialize(self, verification: VerificationService) -> None:
-        self._verification = verification
+    def initialize(self, explanations: ExplanationService) -> None:
+        self._explanations = explanations
 
     def get(self) -> None:
         self._show()
@@ -213,7 +213,7 @@ class Why(PageHandler):
         self.check_xsrf_cookie()
         try:
             token = check_token(self.get_body_argument("token", "", strip=False))
-            explanation = await self._verification.why(token)
+            explanation = await self._explanations.why(token)
         except (InvalidToken, UnknownDevice) as error:
             self._show(message=sentence(self.refuse(error).detail))
         else:
