@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -118,6 +118,3 @@ def wait_until_answering(port: int) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-GONE = (OSError, HTTPException)

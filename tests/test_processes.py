@@ -11,14 +11,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from tests.processes import GONE, SECONDS, Abtest, Device, run, runs, wait_until_answering
+from tests.processes import SECONDS, Abtest, Device, run, runs, wait_until_answering
 
 ROOT = Path(__file__).parent.parent
 ADD_COLOR = ("experiments", "add", "color", "--variant", "red=1", "--variant", "green=1", "--variant", "blue=1")
@@ -100,49 +100,6 @@ def held(database: Path) -> Iterator[None]:
     with Path(f"{database}.lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def test_a_new_token_in_50_requests_at_once_over_two_processes_gets_one_answer(tmp_path: Path) -> None:
-    database = tmp_path / "abtest.db"
-    assert run(database, *ADD_COLOR).returncode == 0
-    with serving(database, processes=2) as server, ThreadPoolExecutor(50) as pool:
-        port = server.port()
-        wait_until_answering(port)
-        for round in range(6):
-            got = list(pool.map(ask, [port] * 50, [f"device-{round}"] * 50))
-            assert all(answer == got[0] for answer in got)
-            assert got[0]["color"] in {"red", "green", "blue"}
-        values = Counter(answer["color"] for answer in pool.map(ask, [port] * 594, map(str, range(594))))
-    assert values.total() == 594
-    verified = json.loads(run(database, "verify", "--json").stdout)
-    assert (verified["devices"], verified["assignments"], verified["broken"]) == (600, 600, 0)
-
-
-def test_kill_9_under_load_loses_and_changes_nothing_that_was_answered(tmp_path: Path) -> None:
-    database = tmp_path / "abtest.db"
-    run(database, *ADD_COLOR)
-    answered: dict[str, dict[str, str]] = {}
-
-    def load(port: int, name: str) -> None:
-        with suppress(*GONE), closing(Device(port)) as device:
-            for number in range(100_000):
-                token = f"{name}-{number}"
-                answered[token] = device.ask(token)
-
-    for cycle in range(3):
-        before = len(answered)
-        with serving(database) as server, ThreadPoolExecutor(8) as pool:
-            port = server.port()
-            wait_until_answering(port)
-            loads = [pool.submit(load, port, f"{cycle}-{client}") for client in range(8)]
-            while len(answered) < before + 300:
-                time.sleep(0.01)
-            assert server.stop(signal.SIGKILL) == -signal.SIGKILL
-            for each in loads:
-                each.result(SECONDS)
-    with serving(database) as server, closing(Device(server.port())) as device:
-        assert {token: device.ask(token) for token in answered} == answered
-    assert run(database, "verify").returncode == 0
 
 
 def test_up_starts_a_child_again_that_dies_and_stops_all_on_sigterm(tmp_path: Path) -> None:
