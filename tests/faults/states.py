@@ -30,6 +30,11 @@ class Outcome(Struct):
     corrupt: int = 0
     verified: int = 0
 
+    def add(self, other: "Outcome") -> None:
+        """Count the other's as well."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def figures(self, prefix: str = "") -> dict[str, int]:
         """The same by name."""
         return {prefix + name: getattr(self, name) for name in self.__struct_fields__}

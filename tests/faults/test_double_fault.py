@@ -79,9 +79,7 @@ def double_faults(folder: Path, kills: int, states: int, defect: str = "", seed:
     whole = Outcome()
     number = 0
     while number < kills or whole.states < states:
-        outcome = double_fault(folder, 1_000 * seed + number, EACH, defect)
-        for name in outcome.__struct_fields__:
-            setattr(whole, name, getattr(whole, name) + getattr(outcome, name))
+        whole.add(double_fault(folder, 1_000 * seed + number, EACH, defect))
         number += 1
         assert number <= 5 * kills, "no kill came between a commit's writes and their sync"
     return whole

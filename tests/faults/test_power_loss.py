@@ -48,9 +48,7 @@ def power_cuts(
         changes = [place + 1 for place, each in enumerate(log) if each.kind in (WRITE, SYNC_BEGINS)]
         inside = [place + 1 for place, each in enumerate(log) if each.kind == SYNC_BEGINS]
         moments = chance.choices(changes, k=points - points // 2) + chance.choices(inside or changes, k=points // 2)
-        outcome = examine(folder, before, log, moments, each, chance)
-        for name in outcome.__struct_fields__:
-            setattr(whole, name, getattr(whole, name) + getattr(outcome, name))
+        whole.add(examine(folder, before, log, moments, each, chance))
     return whole
 
 
