@@ -11,7 +11,7 @@ from msgspec import Struct
 from abtest.errors import AbtestError
 from abtest.store.sqlite import SQLiteStore
 from abtest.verification import VerificationService
-from tests.faults.recordings import ACKNOWLEDGED, DATABASE, Disk, Record, lay_out
+from tests.faults.recordings import ACKNOWLEDGED, DATABASE, WAL, Disk, Record, lay_out
 from tests.faults.shims import unmounted
 
 Answer = tuple[str, dict[str, str]]
@@ -59,7 +59,7 @@ def examine(
             done = point
             for _ in range(each):
                 lay_out(disk.after_power_loss(chance), states / "abtest.db")
-                outcome.with_unsynced_changes += any(disk.unsynced(file) for file in (DATABASE, DATABASE + 1))
+                outcome.with_unsynced_changes += any(disk.unsynced(file) for file in (DATABASE, WAL))
                 runner.run(_examine(states / "abtest.db", acknowledged, outcome))
     return outcome
 
