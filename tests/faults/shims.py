@@ -52,7 +52,7 @@ class Shim:
 
 
 @contextmanager
-def unmounted(folder: Path) -> Iterator[Path]:
+def in_memory(folder: Path) -> Iterator[Path]:
     """A folder in memory where there is one, for thousands of small databases; else inside the given one."""
     memory = Path("/dev/shm")
     path = (memory if memory.is_dir() else folder) / f"abtest-faults-{folder.name}-{id(folder)}"

@@ -12,7 +12,7 @@ from abtest.errors import AbtestError
 from abtest.store.sqlite import SQLiteStore
 from abtest.verification import VerificationService
 from tests.faults.recordings import ACKNOWLEDGED, DATABASE, WAL, Disk, Record, lay_out
-from tests.faults.shims import unmounted
+from tests.faults.shims import in_memory
 
 Answer = tuple[str, dict[str, str]]
 VERIFIED = 20
@@ -48,7 +48,7 @@ def examine(
     disk = Disk(before)
     acknowledged: list[Answer] = []
     done = 0
-    with unmounted(folder) as states, asyncio.Runner() as runner:
+    with in_memory(folder) as states, asyncio.Runner() as runner:
         for point in sorted(points):
             for record in log[done:point]:
                 if record.kind == ACKNOWLEDGED:
