@@ -74,27 +74,27 @@ async def _kill_in_a_sync(port: int, ledger: Ledger, server: Process, log: Path)
     await killing
 
 
-def double_faults(folder: Path, kills: int, states: int, defect: str = "", seed: int = 1) -> Outcome:
-    """So many kills with at least so many states in all."""
+def double_faults(folder: Path, kills: int, states: int, defect: str = "", seed: int = 1) -> tuple[int, Outcome]:
+    """At least so many kills, and as many as it takes to so many states in all; how many kills there were."""
     whole = Outcome()
     number = 0
     while number < kills or whole.states < states:
         whole.add(double_fault(folder, 1_000 * seed + number, EACH, defect))
         number += 1
         assert number <= 5 * kills, "no kill came between a commit's writes and their sync"
-    return whole
+    return number, whole
 
 
 def sound(folder: Path, kills: int, states: int, seed: int = 1) -> dict[str, int]:
     """No answer may be lost."""
-    outcome = double_faults(folder, kills, states, seed=seed)
+    kills, outcome = double_faults(folder, kills, states, seed=seed)
     assert outcome.bad == 0, outcome
     return {"kills": kills} | outcome.figures()
 
 
 def control(folder: Path, kills: int, states: int) -> dict[str, int]:
     """Without the commit at the start, answers must be lost."""
-    outcome = double_faults(folder, kills, states, defect="boots-without-commit")
+    _, outcome = double_faults(folder, kills, states, defect="boots-without-commit")
     assert outcome.lost, outcome
     return outcome.figures("control_")
 
