@@ -221,7 +221,7 @@ class Life(RuleBasedStateMachine):
 
 
 class ForgetfulLife(Life):
-    """The control: a restart forgets the assignments of one experiment, which the model must notice."""
+    """The control: every assignment vanishes at some moment, which the model must notice."""
 
     @rule()
     def assignments_are_lost(self) -> None:
