@@ -40,7 +40,6 @@ class Abtest:
     ) -> None:
         if self.process.poll() is None:
             self.stop()
-        assert self.process.stderr is not None
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """The first message from here on that matches."""
