@@ -74,6 +74,14 @@ class Client:
     async def fetch(self, path: str, **options: Any) -> HTTPResponse:
         return await self._http.fetch(self.address + path, raise_error=False, follow_redirects=False, **options)
 
+    async def send(self, request: bytes) -> bytes:
+        """What the server sends back for these bytes until it closes the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(self.address.rpartition(":")[2]))
+        writer.write(request)
+        answer = await reader.read()
+        writer.close()
+        return answer
+
     def close(self) -> None:
         self._http.close()
 

@@ -73,12 +73,8 @@ def app(tmp_path: Path, io_loop: IOLoop, settings: Settings) -> Iterator[HotServ
 
 
 async def told(client: Client, request: str) -> bytes:
-    """All that comes back."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
-    writer.write(f"{request}\r\nHost: {MARK}\r\nConnection: close\r\n\r\n".encode())
-    answer = await reader.read()
-    writer.close()
-    return answer
+    """All that comes back for a request with these first lines."""
+    return await client.send(f"{request}\r\nHost: {MARK}\r\nConnection: close\r\n\r\n".encode())
 
 
 async def last(client: Client, request: str, status: int) -> tuple[int, dict[str, str], bytes]:

@@ -92,28 +92,19 @@ async def test_other_methods_and_paths(client: Client) -> None:
     assert (await ask(client, path=PATH + "/")).code == 404
 
 
-async def raw(client: Client, request: bytes) -> bytes:
-    """What the server sends back for these bytes until it closes the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
-    writer.write(request)
-    answer = await reader.read()
-    writer.close()
-    return answer
-
-
 LAST = b"Connection: close\r\n\r\n"
 
 
 async def test_a_token_given_twice_is_refused_and_not_stored(client: Client) -> None:
     twice = b"GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: a\r\nDevice-Token: b\r\n" + LAST
-    assert b"invalid_token" in await raw(client, twice)
+    assert b"invalid_token" in await client.send(twice)
     for token in ("a", "b", "a,b"):
         assert (await ask(client, token, method="HEAD")).code == 404
 
 
 @pytest.mark.parametrize("token", [b"a\x7fb", b"a\x00b", b"a\x1bb", b"a\rb"])
 async def test_a_token_with_a_control_character_is_refused(client: Client, token: bytes) -> None:
-    answer = await raw(client, b"GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-token: " + token + b"\r\n\r\n")
+    answer = await client.send(b"GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-token: " + token + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"X-Content-Type-Options: nosniff\r\n" in answer
     assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["code"] == "invalid_token"
@@ -121,13 +112,13 @@ async def test_a_token_with_a_control_character_is_refused(client: Client, token
 
 @pytest.mark.parametrize("line", [b"hello", b"GET / HTTP/1.1\r\nno colon", b"GET / HTTP/1.1\r\nHost: a\r\n b"])
 async def test_what_is_no_request_is_refused_with_a_problem(client: Client, line: bytes) -> None:
-    answer = await raw(client, line + b"\r\nDevice-Token: a\r\n\r\n")
+    answer = await client.send(line + b"\r\nDevice-Token: a\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["code"] == "bad_request"
 
 
 async def test_headers_over_the_limit_are_431(client: Client) -> None:
-    answer = await raw(client, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + 17_000 * b"a" + b"\r\n" + LAST)
+    answer = await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + 17_000 * b"a" + b"\r\n" + LAST)
     assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
     assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["code"] == "headers_too_large"
 
@@ -139,24 +130,24 @@ async def test_a_body_over_the_limit_is_413(client: Client) -> None:
     sent = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n" + LAST + 2_000_000 * b"a"
     asking = declared.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
     for request in (declared, chunked.replace(b"\r\n", b"\r\nConnection: close\r\n", 1), sent, asking):
-        answer = await raw(client, request)
+        answer = await client.send(request)
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b'"code":"too_large"' in answer
         assert b"100 (Continue)" not in answer
     below = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n" + LAST + b"a" * 65536
-    assert (await raw(client, below)).startswith(b"HTTP/1.1 404 ")
+    assert (await client.send(below)).startswith(b"HTTP/1.1 404 ")
 
 
 async def test_old_and_closing_connections_are_answered_and_closed(client: Client) -> None:
     for line in (b"HTTP/1.0\r\n\r\n", b"HTTP/1.1\r\nHost: a\r\n" + LAST):
-        answer = await raw(client, b"GET /api/v1/experiments " + line.replace(b"\r\n", b"\r\nDevice-Token: a\r\n", 1))
+        answer = await client.send(b"GET /api/v1/experiments " + line.replace(b"\r\n", b"\r\nDevice-Token: a\r\n", 1))
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b'{"color":' in answer
 
 
 @pytest.mark.parametrize("limits", [{"idle_timeout": 0.1}])
 async def test_a_connection_that_brings_no_request_is_closed(client: Client) -> None:
-    idle, slow = raw(client, b""), raw(client, b"GET / HTTP/1.1\r\nHost:")
+    idle, slow = client.send(b""), client.send(b"GET / HTTP/1.1\r\nHost:")
     assert await asyncio.gather(idle, slow) == [b"", b""]
 
 
@@ -241,22 +232,22 @@ async def test_without_a_file_left_no_connection_is_taken_for_a_moment(
 @pytest.mark.parametrize("length", ["65537", "9" * 5_000])
 async def test_a_body_that_is_said_to_be_too_long_is_refused_before_it_comes(client: Client, length: str) -> None:
     request = f"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n".encode() + LAST
-    assert (await raw(client, request)).startswith(b"HTTP/1.1 413 ")
+    assert (await client.send(request)).startswith(b"HTTP/1.1 413 ")
 
 
 async def test_a_whole_url_as_the_target_is_understood(client: Client) -> None:
     rest = b" HTTP/1.1\r\nHost: a\r\nDevice-Token: a\r\n" + LAST
     for target in (b"http://a.example/api/v1/experiments", b"HTTPS://a.example/api/v1/experiments?a=b"):
-        assert (await raw(client, b"GET " + target + rest)).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert (await client.send(b"GET " + target + rest)).startswith(b"HTTP/1.1 200 OK\r\n")
     for target in (b"http://a.example?/api/v1/experiments", b"http://a.example#/api/v1/experiments"):
-        assert b"Vary: Device-Token" not in await raw(client, b"GET " + target + rest)
+        assert b"Vary: Device-Token" not in await client.send(b"GET " + target + rest)
 
 
 @pytest.mark.parametrize("limits", [{"connections": 2}])
 async def test_one_connection_too_many_is_told_so(client: Client) -> None:
     port = int(client.address.rpartition(":")[2])
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-    refused = await raw(client, b"")
+    refused = await client.send(b"")
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert b'"code":"too_many_connections"' in refused
     for _, writer in held:
@@ -305,7 +296,7 @@ async def test_prometheus_reads_what_was_answered_and_refused(client: Client) ->
         await ask(client, token)
     await ask(client, "a", method="HEAD")
     await ask(client, "nobody", path="/api/v1/events", method="POST", body='{"events": []}', headers=JSON)
-    await raw(client, b"hello\r\n\r\n")
+    await client.send(b"hello\r\n\r\n")
     page = await ask(client, path="/metrics")
     assert page.headers["Content-Type"].startswith("text/plain; version=")
     wanted = {
