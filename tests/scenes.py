@@ -38,6 +38,11 @@ async def opened(path: Path, patience: float | None = None) -> AsyncIterator[SQL
         await store.close()
 
 
+def figure(page: bytes, name: str) -> float:
+    """The value of a line of /metrics."""
+    return next(float(line.split()[-1]) for line in page.decode().splitlines() if line.startswith(f"{name} "))
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Return when the condition holds; a test that waits for ever is ended by its runner."""
     while not condition():  # noqa: ASYNC110  # what is waited for may be in another process

@@ -23,7 +23,7 @@ from abtest.web.hot import HotServer, matches
 from abtest.web.pages import STATIC
 from abtest.web.server import MOST_ACCEPTED, listen, open_port, stop_serving
 from tests.conftest import Client
-from tests.scenes import until
+from tests.scenes import figure, until
 
 PATH = "/api/v1/experiments"
 JSON = {"Content-Type": "application/json"}
@@ -284,11 +284,6 @@ async def test_new_devices_are_refused_before_the_disk_is_full(client: Client) -
 async def test_liveness_and_readiness(client: Client) -> None:
     assert (await ask(client, path="/healthz")).code == 200
     assert (await ask(client, path="/readyz")).code == 200
-
-
-def figure(page: bytes, name: str) -> float:
-    """The value of a line of /metrics."""
-    return next(float(line.split()[-1]) for line in page.decode().splitlines() if line.startswith(f"{name} "))
 
 
 async def test_prometheus_reads_what_was_answered_and_refused(client: Client) -> None:

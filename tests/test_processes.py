@@ -19,6 +19,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.processes import SECONDS, Abtest, Device, run, runs, wait_until_answering
+from tests.scenes import figure
 
 ROOT = Path(__file__).parent.parent
 ADD_COLOR = ("experiments", "add", "color", "--variant", "red=1", "--variant", "green=1", "--variant", "blue=1")
@@ -40,12 +41,9 @@ def status(port: int, token: str) -> int:
         return connection.getresponse().status
 
 
-def figure(port: int, name: str) -> float:
-    """A line of /metrics."""
+def metrics(port: int) -> bytes:
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS) as page:
-        return next(
-            float(line.split()[-1]) for line in page.read().decode().splitlines() if line.startswith(f"{name} ")
-        )
+        return bytes(page.read())
 
 
 def close_standard_error() -> None:
@@ -158,7 +156,7 @@ def test_a_stopping_server_answers_what_it_accepted(tmp_path: Path, number: sign
         port = server.port()
         with held(database):
             asked = [pool.submit(ask, port, f"device-{n}") for n in range(5)]
-            while figure(port, "abtest_connections") < 5:
+            while figure(metrics(port), "abtest_connections") < 5:
                 time.sleep(0.02)
             server.process.send_signal(number)
             time.sleep(0.1)
@@ -191,7 +189,7 @@ def test_a_scrape_sees_all_processes(tmp_path: Path) -> None:
         os.kill(up.children()[0], signal.SIGKILL)
         up.wait_for("starting it again")
         wait_until_answering(port)
-        assert {figure(port, "abtest_new_devices_total") for _ in range(10)} == {40}
+        assert {figure(metrics(port), "abtest_new_devices_total") for _ in range(10)} == {40}
 
 
 def test_a_port_in_use_is_said_and_nothing_is_started(tmp_path: Path) -> None:
