@@ -1,10 +1,12 @@
-"""What many tests begin with: experiments, devices, an opened store."""
+"""What many tests begin with: experiments, devices, an opened store; and what they look at."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+
+import click
 
 from abtest.models import NewExperiment, Variant
 from abtest.store.sqlite import SQLiteStore
@@ -36,6 +38,14 @@ async def opened(path: Path, patience: float | None = None) -> AsyncIterator[SQL
         yield store
     finally:
         await store.close()
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """A command and all below it, each with the words that call it."""
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from commands(below, f"{path} {name}")
 
 
 def figure(page: bytes, name: str) -> float:

@@ -13,6 +13,7 @@ from abtest.inference.wording import counted, duration
 from abtest.store import migrations
 from abtest.store.driver import open_raw
 from tests.conftest import Run
+from tests.scenes import commands
 
 COLOR = ("--variant", "red=33.3", "--variant", "green=33.3%", "--variant", "a=b=33.3")
 
@@ -190,18 +191,13 @@ def test_settings_come_from_the_environment(run: Run, monkeypatch: pytest.Monkey
     assert not (tmp_path / "abtest.db").exists()
 
 
-def commands(command: click.Command) -> list[click.Command]:
-    below = command.commands.values() if isinstance(command, click.Group) else []
-    return [command, *(found for each in below for found in commands(each))]
-
-
 def test_every_command_and_option_explains_itself() -> None:
-    for command in commands(abtest):
-        assert command.help, command.name
+    for path, command in commands(abtest, "abtest"):
+        assert command.help, path
         for parameter in command.params:
             if isinstance(parameter, click.Option) and parameter.name != "version":
-                assert parameter.help, f"{command.name} {parameter.name}"
-                assert str(parameter.envvar).startswith("ABTEST_"), f"{command.name} {parameter.name}"
+                assert parameter.help, f"{path} {parameter.name}"
+                assert str(parameter.envvar).startswith("ABTEST_"), f"{path} {parameter.name}"
 
 
 def test_errors_are_told_apart_from_accidents(run: Run) -> None:

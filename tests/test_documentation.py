@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from abtest.settings import LIMITS, SETTINGS, Setting, Settings
 from abtest.store import migrations
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import routes
+from tests.scenes import commands
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -33,13 +34,6 @@ INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]+)?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
-
-
-def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    yield path, command
-    if isinstance(command, click.Group):
-        for name, below in command.commands.items():
-            yield from commands(below, f"{path} {name}")
 
 
 COMMANDS = dict(commands(abtest, "abtest"))
