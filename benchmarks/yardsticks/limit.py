@@ -11,7 +11,6 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerConnectionDelegate
 from tornado.iostream import IOStream
 
-from abtest.web.server import Stream
 from benchmarks.yardsticks.bare import BODY
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -35,8 +34,15 @@ class Constants(HTTPServerConnectionDelegate):
         return Constant(cast(HTTP1Connection, request_conn))
 
 
+class Stream(IOStream):
+    """Leaves Nagle's algorithm off, as those of abtest do."""
+
+    def set_nodelay(self, value: bool) -> None:
+        """Nothing to do."""
+
+
 class Server(HTTPServer):
-    """On the streams of abtest, which leave Nagle's algorithm off."""
+    """On those streams."""
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
