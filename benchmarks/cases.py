@@ -242,8 +242,8 @@ def events(plan: Plan, say: Say) -> Iterator[Result]:
             _check_events(server.count("event") - before, told.requests)
             rate, note = EVENTS * told.rate / 1000, f"p99 {told.p99:.1f} ms"
             note += f"; beside them {enrolled:,.0f} new devices/s" if enrolling else ""
-            goal = (f">= {EVENTS_GOAL}", rate >= EVENTS_GOAL) if enrolling else (None, None)
-            yield Result(name, rate, "k/s", *goal, note)
+            goal = f">= {EVENTS_GOAL}" if enrolling else None
+            yield Result(name, rate, "k/s", goal, rate >= EVENTS_GOAL if enrolling else None, note)
 
 
 def soak(plan: Plan, say: Say) -> Iterator[Result]:

@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from abtest import worker
+from abtest.store.base import FoldingStore
 from abtest.store.sqlite import SQLiteStore
 
 FILLING = 250_000
@@ -58,7 +59,7 @@ async def fill(path: Path, size: int) -> dict[str, object]:
         for first in range(size, size + TICKS * NEW, NEW):
             await _enrol(store, first, first + NEW, ENROLLING)
             timed, began = Timed(counting), time.perf_counter()
-            await worker.tick(timed)
+            await worker.tick(cast(FoldingStore, timed))
             ticks.append(1000 * (time.perf_counter() - began))
             database.append(1000 * timed.seconds)
     finally:

@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop
 from tests.processes import Abtest, run, wait_until_answering
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright")
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, async_playwright, expect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -54,12 +54,20 @@ class Product:
         """A page whose errors, and whose requests to other hosts, are complaints."""
         context = await browser.new_context(base_url=self._url, **options)  # type: ignore[arg-type]
         context.set_default_timeout(PATIENCE)
-        context.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
+        context.on("console", self._hear)
         context.on("weberror", lambda failed: self.complaints.append(str(failed.error)))
-        context.on("request", lambda asked: asked.url.startswith(self._url) or self.complaints.append(asked.url))
+        context.on("request", self._look)
         page = await context.new_page()
         await page.goto(path)
         return page
+
+    def _hear(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.complaints.append(said.text)
+
+    def _look(self, asked: Request) -> None:
+        if not asked.url.startswith(self._url):
+            self.complaints.append(asked.url)
 
     async def command(self, *arguments: str) -> None:
         """A command that succeeds."""

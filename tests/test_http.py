@@ -148,7 +148,7 @@ async def test_old_and_closing_connections_are_answered_and_closed(client: Clien
 @pytest.mark.parametrize("limits", [{"idle_timeout": 0.1}])
 async def test_a_connection_that_brings_no_request_is_closed(client: Client) -> None:
     idle, slow = client.send(b""), client.send(b"GET / HTTP/1.1\r\nHost:")
-    assert await asyncio.gather(idle, slow) == [b"", b""]
+    assert set(await asyncio.gather(idle, slow)) == {b""}
 
 
 @pytest.mark.parametrize("limits", [{"idle_timeout": 0.1}])

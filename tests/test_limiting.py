@@ -57,7 +57,7 @@ async def test_a_nearly_full_disk_is_said_once_when_it_begins_and_once_when_it_e
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = [900, 99, 80, 100, 900]
-    stop, said = asyncio.Event(), []
+    stop, said = asyncio.Event(), list[str]()
 
     def usage(folder: Path) -> SimpleNamespace:
         free = left.pop(0)

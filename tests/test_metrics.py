@@ -23,9 +23,9 @@ def test_the_first_event_converts_and_amounts_add_up() -> None:
     for amount in (30_000, None, -10_000):
         for metric in (1, 2):
             tally.add(metric, occurrence(amount=amount))
-    conversion, amount = (tally.cells[metric, 1, 1, 1_000] for metric in (1, 2))
+    conversion, sums = (tally.cells[metric, 1, 1, 1_000] for metric in (1, 2))
     assert (conversion.converters, conversion.total, conversion.squares, conversion.events) == (1, 1, 1, 3)
-    assert (amount.converters, amount.total, amount.squares, amount.without_amount) == (1, 20_000, 20_000**2, 1)
+    assert (sums.converters, sums.total, sums.squares, sums.without_amount) == (1, 20_000, 20_000**2, 1)
     assert tally.totals == {(1, 1): 1, (2, 1): 20_000}
 
 

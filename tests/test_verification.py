@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,9 +147,12 @@ async def test_a_database_verifies_while_it_is_used(tmp_path: Path, monkeypatch:
 async def test_a_chunk_as_it_must_be_is_not_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     explained: list[int] = []
     whole = Audit._explain
-    monkeypatch.setattr(
-        Audit, "_explain", lambda self, chunk, taking: explained.append(chunk.after) or whole(self, chunk, taking)
-    )
+
+    def explain(audit: Audit, chunk: Any, taking: Any) -> Any:
+        explained.append(chunk.after)
+        return whole(audit, chunk, taking)
+
+    monkeypatch.setattr(Audit, "_explain", explain)
     async with opened(tmp_path / "abtest.db") as store:
         await make(store)
         await VerificationService(store).verify()

@@ -7,6 +7,7 @@ import asyncio
 import random
 import sys
 from pathlib import Path
+from sqlite3 import Row
 
 import aiosqlite
 import pysqlite3
@@ -42,7 +43,7 @@ class Experiments(RequestHandler):
         row = await self.one("SELECT id FROM device WHERE token = ?", token)
         device = row[0] if row else await self.enrol(token)
         cursor = await self.database.execute(ANSWER, (device,))
-        self.write(dict(await cursor.fetchall()))
+        self.write({key: value for key, value in await cursor.fetchall()})  # noqa: C416  # a Row is no pair to mypy
 
     async def enrol(self, token: str) -> int:
         """Draw a new device into every experiment, in a transaction of its own."""
@@ -50,6 +51,7 @@ class Experiments(RequestHandler):
             await self.database.execute("BEGIN IMMEDIATE")
             cursor = await self.database.execute("INSERT INTO device (token) VALUES (?)", (token,))
             device = cursor.lastrowid
+            assert device is not None
             for (experiment,) in await self.database.execute_fetchall("SELECT id FROM experiment"):
                 options = await self.database.execute_fetchall(
                     "SELECT id, weight FROM option WHERE experiment_id = ?", (experiment,)
@@ -59,7 +61,7 @@ class Experiments(RequestHandler):
             await self.database.commit()
         return device
 
-    async def one(self, query: str, *arguments: object) -> tuple[int] | None:
+    async def one(self, query: str, *arguments: object) -> Row | None:
         cursor = await self.database.execute(query, arguments)
         return await cursor.fetchone()
 

@@ -33,7 +33,7 @@ def boots_without_commit() -> None:
     async def boot(store: SQLiteStore) -> None:
         """Nothing."""
 
-    SQLiteStore.boot = boot  # type: ignore[method-assign]  # the defect
+    SQLiteStore.boot = boot  # type: ignore[assignment]  # the defect
 
 
 def commits_late() -> None:
@@ -116,7 +116,7 @@ def answers_otherwise() -> None:
     async def get(handler: Any) -> None:
         handler.write({"surprise": 1})
 
-    api.Stats.get = get  # type: ignore[method-assign]  # the defect
+    api.Stats.get = get  # type: ignore[assignment]  # the defect
 
 
 def takes_any_token() -> None:
@@ -156,11 +156,11 @@ def reads_slowly() -> None:
     streams: set[int] = set()
 
     def read_from_fd(stream: server.Stream, buffer: Any) -> Any:
-        streams.add(stream.fileno().fileno())
+        streams.add(stream.socket.fileno())
         time.sleep(1e-7 * len(streams))
         return read(stream, buffer)
 
-    server.Stream.read_from_fd = read_from_fd  # type: ignore[method-assign]  # the defect
+    server.Stream.read_from_fd = read_from_fd  # type: ignore[assignment]  # the defect
 
 
 DEFECTS = {

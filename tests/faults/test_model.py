@@ -231,7 +231,7 @@ class ForgetfulLife(Life):
 def lives(runs: int, steps: int, machine: type[Life] = Life, chance: int = 1) -> dict[str, int]:
     """So many databases with so many steps each; how many of both there were."""
     machine.played.clear()
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # it has no types
+    run_state_machine_as_test(
         seed(chance)(machine),
         settings=settings(
             max_examples=runs,

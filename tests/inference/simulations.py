@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from abtest.inference.answers import Lift
 from abtest.inference.comparison import safe_lifts
-from abtest.inference.lift import Lift
 from abtest.inference.moments import Moments, Stratum
-from abtest.inference.question import Kind
-from abtest.inference.results import Question, judge
+from abtest.inference.question import Kind, Question
+from abtest.inference.results import judge
 
 LOOKS = 30
 HUNDRED = 100

@@ -19,7 +19,8 @@ def test_one_phase_is_pearsons_test() -> None:
 
 def test_the_variant_that_misses_most_is_named() -> None:
     found = exposure([stratum((9_900, 10_000), (9_100, 10_000), (9_890, 10_000))])
-    assert (found.worst, found.worst_part, found.others_part) == (1, 0.09, pytest.approx(0.0105))
+    assert (found.worst, found.worst_part) == (1, 0.09)
+    assert found.others_part == pytest.approx(0.0105)
 
 
 def test_a_phase_that_has_no_devices_yet_changes_nothing() -> None:

@@ -10,6 +10,7 @@ from scipy import integrate, optimize, stats
 
 from abtest.inference import lift as lifts
 from abtest.inference import testing
+from abtest.inference.answers import Lift
 from abtest.inference.moments import Estimate
 
 MEANS = st.fractions(Fraction(-3), Fraction(3), max_denominator=1_000)
@@ -49,7 +50,8 @@ def test_the_ends_of_a_relative_lift_are_the_ratios_that_are_just_not_excluded()
 
 def test_with_a_baseline_known_exactly_it_is_the_delta_methods() -> None:
     found = lifts.lift(known(6, 0.25), known(5, 1e-18), 2.0, relative=True)
-    assert (found.low, found.high) == (pytest.approx(0.2 - 2 * 0.5 / 5), pytest.approx(0.2 + 2 * 0.5 / 5))
+    assert found.low == pytest.approx(0.2 - 2 * 0.5 / 5)
+    assert found.high == pytest.approx(0.2 + 2 * 0.5 / 5)
 
 
 def test_a_baseline_that_may_be_zero_has_no_ratio() -> None:
@@ -57,7 +59,7 @@ def test_a_baseline_that_may_be_zero_has_no_ratio() -> None:
     assert not lifts.has_ratio(known(-1, 0.01), 2.0)
     assert not lifts.has_ratio(known(1, 0.25), 2.0)
     assert lifts.has_ratio(known(1, 0.24), 2.0)
-    assert lifts.lift(known(2, 0.25), known(-1, 0.0), 2.0, relative=False) == lifts.Lift(False, 3.0, 2.0, 4.0)
+    assert lifts.lift(known(2, 0.25), known(-1, 0.0), 2.0, relative=False) == Lift(False, 3.0, 2.0, 4.0)
 
 
 @given(MEANS, VARIANCES, MEANS, VARIANCES)

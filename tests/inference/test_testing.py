@@ -17,7 +17,7 @@ from abtest.inference.moments import Moments, estimate
 COUNTS = [(0, 10), (10, 10), (1, 300), (150, 3_000), (420, 8_143), (3, 1_000_000_000_000)]
 
 
-def exactly(value: float) -> object:
+def exactly(value: object) -> object:
     return pytest.approx(value, rel=1e-9, abs=1e-12)
 
 

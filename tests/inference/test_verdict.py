@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abtest.inference.answers import Results
 from abtest.inference.moments import Moments, Stratum
-from abtest.inference.results import Question, Results, judge
+from abtest.inference.question import Question
+from abtest.inference.results import judge
 from abtest.inference.wording import about, figure
 
 VALUES = ("#FF0000", "#00FF00", "#0000FF")
