@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer, matches
 from abtest.web.pages import STATIC
-from abtest.web.server import MOST_ACCEPTED, listen, open_port, stop_serving
+from abtest.web.server import listen, open_port, stop_serving
 from tests.conftest import Client
 from tests.scenes import figure, until
 
@@ -197,15 +198,16 @@ async def test_what_asks_and_is_gone_before_the_answer_is_no_error(
     assert caplog.messages == []
 
 
-async def test_a_crowd_is_taken_a_few_at_a_time(app: HotServer) -> None:
+async def test_of_a_crowd_a_process_takes_few_and_more_the_more_it_has(app: HotServer) -> None:
     sockets = open_port("127.0.0.1", 0)
-    app.connections.most = 2 * MOST_ACCEPTED
     server = listen(app, Settings(), sockets)
-    crowd = [socket.create_connection(sockets[0].getsockname()) for _ in range(app.connections.most)]
-    server._accept(sockets[0], 0)
-    assert app.connections.open == MOST_ACCEPTED
-    server._accept(sockets[0], 0)
-    assert app.connections.open == 2 * MOST_ACCEPTED
+    crowd = [socket.create_connection(sockets[0].getsockname()) for _ in range(80)]
+    taken = [0]
+    while taken[-1] < len(crowd):
+        server._accept(sockets[0], 0)
+        taken.append(app.connections.open)
+    steps = [after - before for before, after in pairwise(taken)]
+    assert (steps[0], steps[-2], len(steps)) == (2, 8, 23)
     for each in crowd:
         each.close()
     await stop_serving(server)

@@ -28,9 +28,9 @@ from abtest.web.problems import CONTENT_TYPE, Problem, described, problem, unrea
 READ_CHUNK = 4 * 1024
 MOST_LEFT = 1024 * 1024
 BACKLOG = 1024
-MOST_ACCEPTED = 16
-"""Connections taken per wake-up. With one, each of a crowd waits for a round of requests of all before it; with very
-many, the first of several processes takes the whole crowd."""
+FEWEST_ACCEPTED, ACCEPTED_PART = 2, 8
+"""A wake-up takes so many connections, or one for every eight that there are. With few, each of a crowd waits for a
+round of requests of all before it; with many, the first of several processes takes the whole crowd."""
 ACCEPT_PAUSE_SECONDS = 1.0
 SPARE_FILES = 100
 DRAIN_SECONDS = 7.0
@@ -129,7 +129,7 @@ class Server(HTTPServer):
 
     def _accept(self, listening: socket.socket, events: int) -> None:
         try:
-            for _ in range(MOST_ACCEPTED):
+            for _ in range(max(FEWEST_ACCEPTED, self.app.connections.open // ACCEPTED_PART)):
                 self._accepted(*listening.accept())
         except (BlockingIOError, ConnectionAbortedError):
             pass  # no more of them, or another process was faster
