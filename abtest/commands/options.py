@@ -60,18 +60,19 @@ variants = option(
 )
 
 
-def with_store(database: str, work: Callable[[Store], Awaitable[T]], migrate: bool = False, create: bool = True) -> T:
+def with_store(database: str, work: Callable[[Store], Awaitable[T]], create: bool = True) -> T:
     """What the work gives for the opened store."""
+    return asyncio.run(in_store(database, work, create))
+
+
+async def in_store(database: str, work: Callable[[Store], Awaitable[T]], create: bool = True) -> T:
+    """The same for a command that has more to do."""
     path = bootstrap.database_path(database)
     missing = not path.exists()
-
-    async def run() -> T:
-        async with bootstrap.opened(database, migrate, create) as store:
-            if missing:  # the path may be a mistaken one
-                say(f"created the database {path.resolve()}")
-            return await work(store)
-
-    return asyncio.run(run())
+    async with bootstrap.opened(database, create=create) as store:
+        if missing:  # the path may be a mistaken one
+            say(f"created the database {path.resolve()}")
+        return await work(store)
 
 
 def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:

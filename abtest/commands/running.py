@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import sys
 from contextlib import suppress
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from msgspec import structs
 
 from abtest import bootstrap
 from abtest import worker as stats_worker
-from abtest.commands.options import Number, Whole, as_json, limits, option, print_json, say, with_store
+from abtest.commands.options import Number, Whole, as_json, in_store, limits, option, print_json, say, with_store
 from abtest.errors import InvalidSetting
 from abtest.inference.wording import counted
 from abtest.limiting import Proxies
@@ -80,14 +79,11 @@ def serve(database: str, /, interval: float, **options: Any) -> None:
     abtest serve --port 9000 --processes 2
     """
     settings = _settings(database, interval, options)
-    if not supervised():
-        _require(database)
-    sockets = inherited() or open_port(settings.address, settings.port)
     if settings.process_count == 1:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(settings, sockets))
+            runner.run(_serve(settings))
     else:
-        asyncio.run(_serve_together(settings, sockets))
+        asyncio.run(_serve_together(settings))
 
 
 @click.command()
@@ -115,8 +111,6 @@ def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
     # ABTEST_JSON is for commands that print: `up` hands its environment to the worker.
     if click.get_current_context().get_parameter_source("as_json") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--json needs --once: a worker that goes on prints nothing")
-    if not supervised():
-        _require(database)
     asyncio.run(_work(Settings(database=database, stats_interval=interval)))
 
 
@@ -141,7 +135,9 @@ async def _up(settings: Settings) -> None:
     say("stopped")
 
 
-async def _serve_together(settings: Settings, sockets: list[socket.socket]) -> None:
+async def _serve_together(settings: Settings) -> None:
+    await _require(settings.database)
+    sockets = open_port(settings.address, settings.port)
     url = settings.url(port_of(sockets))
     with _counts() as counts:
         stop = stop_event()
@@ -153,9 +149,9 @@ async def _serve_together(settings: Settings, sockets: list[socket.socket]) -> N
         watching.cancel()
 
 
-def _require(database: str) -> None:
+async def _require(database: str) -> None:
     """Say what is wrong with the database once, before anything starts, or that it is created."""
-    with_store(database, lambda store: store.config_version())
+    await in_store(database, lambda store: store.config_version())
 
 
 def _counts() -> "TemporaryDirectory[str]":
@@ -163,11 +159,13 @@ def _counts() -> "TemporaryDirectory[str]":
     return TemporaryDirectory(prefix="abtest-")
 
 
-async def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
+async def _serve(settings: Settings) -> None:
     stop = stop_event(LAST_SECONDS)
     if supervised():
-        await bootstrap.serve(settings, sockets, stop)
+        await bootstrap.serve(settings, inherited(), stop)
         return
+    await _require(settings.database)
+    sockets = inherited() or open_port(settings.address, settings.port)
     watching = asyncio.create_task(bootstrap.watch_disk(settings, stop, say))
     await bootstrap.serve(settings, sockets, stop, say)
     watching.cancel()
@@ -176,6 +174,7 @@ async def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
 async def _work(settings: Settings) -> None:
     stop = stop_event(LAST_SECONDS)
     if not supervised():
+        await _require(settings.database)
         say(f"updating the statistics every {settings.stats_interval:g} s; Ctrl-C stops it")
     await bootstrap.work(settings, stop, say)
 

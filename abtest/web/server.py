@@ -183,7 +183,7 @@ def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> 
     """
     files = _allow_files(app.connections.most + SPARE_FILES)
     if files < app.connections.most + SPARE_FILES:
-        app.connections.most = max(1, files - SPARE_FILES)
+        app.connections.most = max(files // 2, files - SPARE_FILES)
         log.warning("at most %d connections: the system allows %d open files", app.connections.most, files)
     server = Server(
         app,

@@ -24,6 +24,8 @@ INSERT INTO option (experiment_id, value, weight) VALUES (1, '#FF0000', 33.3), (
   (1, '#0000FF', 33.3), (2, '10', 75), (2, '20', 10), (2, '50', 5), (2, '5', 10);
 """
 
+DEVICE = "SELECT id FROM device WHERE token = ?"
+
 ANSWER = """
 SELECT experiment.key, option.value FROM assignment
 JOIN experiment ON experiment.id = assignment.experiment_id JOIN option ON option.id = assignment.option_id
@@ -40,7 +42,7 @@ class Experiments(RequestHandler):
 
     async def get(self) -> None:
         token = self.request.headers["Device-Token"]
-        row = await self.one("SELECT id FROM device WHERE token = ?", token)
+        row = await self.one(DEVICE, token)
         device = row[0] if row else await self.enrol(token)
         cursor = await self.database.execute(ANSWER, (device,))
         self.write({key: value for key, value in await cursor.fetchall()})  # noqa: C416  # a Row is no pair to mypy
@@ -49,7 +51,14 @@ class Experiments(RequestHandler):
         """Draw a new device into every experiment, in a transaction of its own."""
         async with self.lock:
             await self.database.execute("BEGIN IMMEDIATE")
-            cursor = await self.database.execute("INSERT INTO device (token) VALUES (?)", (token,))
+            cursor = await self.database.execute(
+                "INSERT INTO device (token) VALUES (?) ON CONFLICT DO NOTHING", (token,)
+            )
+            if not cursor.rowcount:  # the same device asked twice at once, as at the end of a load
+                await self.database.commit()
+                row = await self.one(DEVICE, token)
+                assert row is not None
+                return int(row[0])
             device = cursor.lastrowid
             assert device is not None
             for (experiment,) in await self.database.execute_fetchall("SELECT id FROM experiment"):
