@@ -161,11 +161,12 @@ def _counts() -> "TemporaryDirectory[str]":
 
 async def _serve(settings: Settings) -> None:
     stop = stop_event(LAST_SECONDS)
-    if supervised():
-        await bootstrap.serve(settings, inherited(), stop)
-        return
-    await _require(settings.database)
+    if not supervised():
+        await _require(settings.database)
     sockets = inherited() or open_port(settings.address, settings.port)
+    if supervised():  # the supervisor speaks for its children
+        await bootstrap.serve(settings, sockets, stop)
+        return
     watching = asyncio.create_task(bootstrap.watch_disk(settings, stop, say))
     await bootstrap.serve(settings, sockets, stop, say)
     watching.cancel()
