@@ -95,6 +95,12 @@ def test_every_section_is_about_a_command_that_exists(heading: str) -> None:
     assert heading in COMMANDS
 
 
+@pytest.mark.parametrize("page", TEXT)
+def test_a_heading_stands_once_on_its_page(page: str) -> None:
+    headings = HEADING.findall(FENCE.sub("", TEXT[page]))
+    assert len(headings) == len(set(headings))
+
+
 def test_the_shown_experiment_has_every_field() -> None:
     (sample,) = (
         json.loads(text) for language, text in FENCE.findall(section("abtest experiments show")) if language == "json"
