@@ -74,7 +74,7 @@ class Plan:
 
 
 QUICK = Plan(
-    seconds=2,
+    seconds=1,
     rounds=2,
     connections=(32,),
     both=(64,),
