@@ -7,7 +7,7 @@ from abtest.models import Status
 from abtest.store.base import AssignmentRecord, AuditStore, ExperimentRecord, PhaseRecord, StatusRecord
 
 WORDS: dict[str, str] = {
-    Status.DRAFT: "a draft",
+    Status.DRAFT: Status.DRAFT.said,
     Status.FINISHED: "finished without a winner",
 }
 

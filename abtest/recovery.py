@@ -91,6 +91,7 @@ async def _checked(path: Path, name: str, restored_at: int | None = None) -> int
 
 def kept_files(target: Path) -> list[Path]:
     """The databases that restores replaced, which lie beside the one in use; the oldest first."""
+    target = target.resolve()
     return sorted(target.parent.glob(f"{escape(target.name)}{KEPT}*"))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from abtest.errors import StorageError
-from abtest.recovery import restore
+from abtest.recovery import kept_files, restore
 from abtest.store.driver import PRAGMAS, open_raw
 from abtest.verification import VerificationService
 from tests.processes import Abtest, Device, run, wait_until_answering
@@ -199,6 +199,7 @@ async def test_a_database_behind_a_link_is_restored_there(tmp_path: Path) -> Non
     assert (tmp_path / "abtest.db").is_symlink()
     assert kept is not None
     assert kept.parent == tmp_path / "disk"
+    assert kept_files(tmp_path / "abtest.db") == [kept]
 
 
 def test_a_backup_to_nowhere_is_said(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, Invali
 from abtest.settings import DATABASE
 
 FAILED, USAGE = 1, 2
+STANDARD_ERROR = 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -32,9 +33,6 @@ def abtest(context: click.Context, database: str) -> None:
 for group in (running, planning, experiments, seeding, figures, results, trust, recovering, databases):
     for command in group.COMMANDS:
         abtest.add_command(command)
-
-
-STANDARD_ERROR = 2
 
 
 def main() -> None:

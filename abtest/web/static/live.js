@@ -37,15 +37,18 @@ async function refresh() {
       headers: { Accept: "text/html" },
       signal: AbortSignal.timeout(PATIENCE * 1000),
     });
-    if (!answer.ok) throw new Error(`the server answers with ${answer.status}`);
+    if (!answer.ok) return outdated(`the server answers with ${answer.status}`);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const id of ["freshness", "live"]) patch(document.getElementById(id), fresh.getElementById(id));
-  } catch (error) {
-    const freshness = document.getElementById("freshness");
-    const told = error.message.startsWith("the server");
-    freshness.textContent = told ? error.message : "the server does not answer";
-    freshness.classList.add("old");
+  } catch {
+    outdated("the server does not answer");
   }
+}
+
+function outdated(why) {
+  const freshness = document.getElementById("freshness");
+  freshness.textContent = why;
+  freshness.classList.add("old");
 }
 
 function wait() {
