@@ -44,6 +44,17 @@ def main() -> None:
         click.echo(f"abtest: {error}", err=True)
         asked_wrongly = isinstance(error, InvalidExperiment | InvalidSetting | InvalidToken)
         sys.exit(USAGE if asked_wrongly else FAILED)
+    finally:
+        _drop_unsaid()
+
+
+def _drop_unsaid() -> None:
+    """What standard error could not take must not become Python's own exit code, which is 120."""
+    try:
+        if sys.stderr is not None:  # as it is where it was closed at the start
+            sys.stderr.flush()
+    except OSError:
+        sys.stderr = None
 
 
 def _open_streams() -> None:
