@@ -77,4 +77,4 @@ def test_what_was_answered_survives_a_power_cut(tmp_path: Path) -> None:
 
 
 def test_with_synchronous_normal_it_would_not(tmp_path: Path) -> None:
-    control(tmp_path, answers=400, points=40)
+    control(tmp_path, answers=400, points=300)
