@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from abtest import clock
+from abtest.inference.buckets import bucket
 from abtest.models import Metric
 
 LATEST = 90 * clock.DAY
@@ -17,7 +18,9 @@ class Sums(Struct):
 
     `converters`: devices with their first event. `total`, `squares`: of the devices' totals, in units of 1/10000 for
     an amount, of 0 and 1 for a conversion. `events`, of which `without_amount`; `lag`: milliseconds from happening to
-    receipt, summed; `first_at`, `last_at`: when they were received.
+    receipt, summed; `first_at`, `last_at`: when they were received. `buckets`, of an amount: bucket -> how many more
+    devices have such a total, their sum and that of the squares. `delays`: days from the first request to the receipt
+    of the first event -> devices.
     """
 
     converters: int = 0
@@ -28,6 +31,18 @@ class Sums(Struct):
     lag: int = 0
     first_at: int = 0
     last_at: int = 0
+    buckets: dict[int, tuple[int, int, int]] = {}
+    delays: dict[int, int] = {}
+
+    def move(self, old: int | None, new: int) -> None:
+        """Put a device's total into its bucket, out of the one it was in."""
+        if old is not None:
+            self._add(bucket(old), -1, -old, -old * old)
+        self._add(bucket(new), 1, new, new * new)
+
+    def _add(self, place: int, devices: int, total: int, squares: int) -> None:
+        before = self.buckets.get(place, (0, 0, 0))
+        self.buckets[place] = before[0] + devices, before[1] + total, before[2] + squares
 
 
 class Occurrence(Struct, frozen=True):
@@ -81,6 +96,11 @@ class Tally:
             self.happened[metric_id, happened // clock.DAY] += 1
         new = (old or 0) + (event.amount or 0) if metric.kind == "amount" else 1
         self.totals[metric_id, event.device] = new
+        if metric.kind == "amount":
+            sums.move(old, new)
+        if old is None:
+            delay = max(received // clock.DAY - event.first_seen // clock.DAY, 0)
+            sums.delays[delay] = sums.delays.get(delay, 0) + 1
         sums.converters += old is None
         sums.total += new - (old or 0)
         sums.squares += new * new - (old or 0) ** 2

@@ -79,6 +79,9 @@ class Recount:
             for name in COUNTS:
                 if getattr(counted, name) != getattr(stored, name):
                     yield f"{where}: {name} is {getattr(stored, name)}, the events say {getattr(counted, name)}"
+            for name in ("buckets", "delays"):
+                if _held(getattr(counted, name)) != _held(getattr(stored, name)):
+                    yield f"{where}: {name} are not those of the events"
             if counted.events and not stored.first_at <= counted.first_at <= counted.last_at <= stored.last_at:
                 yield f"{where}: its events lie outside of its first and last time"
         for (metric, day), devices, kept in differences(self._tally.happened, self._ledger.happened):
@@ -98,6 +101,11 @@ def _structure(ledger: EventLedger) -> Iterator[str]:
     for name, watermark in (marks | {"exposure": ledger.exposure_watermark}).items():
         if watermark > ledger.last_event:
             yield f"summary: {name}: counts events up to {watermark}, there were {ledger.last_event}"
+
+
+def _held(histogram: Mapping[int, object]) -> dict[int, object]:
+    """Without the places that nothing is in."""
+    return {place: held for place, held in histogram.items() if held not in (0, (0, 0, 0))}
 
 
 def _named(total: int | None) -> str:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abtest import clock
+from abtest.inference.buckets import bucket
 from abtest.metrics import LATEST, Occurrence, Tally
 from abtest.models import Metric
 
@@ -82,3 +83,31 @@ def test_a_device_that_is_counted_alone_gives_what_it_gave_among_others(events: 
             if event.device == device:
                 alone.add(2, event)
     assert (alone.cells, alone.happened, alone.totals) == (together.cells, together.happened, together.totals)
+
+
+@given(EVENTS, st.sampled_from([2, 3]))
+def test_buckets_hold_every_devices_total_once(events: list[Occurrence], metric: int) -> None:
+    tally = Tally(METRICS)
+    for event in sorted(events, key=lambda each: each.received_at):
+        tally.add(metric, event)
+    held: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for sums in tally.cells.values():
+        assert sum(total for _, total, _ in sums.buckets.values()) == sums.total
+        assert sum(squares for *_, squares in sums.buckets.values()) == sums.squares
+        for place, more in sums.buckets.items():
+            held[place][:] = (before + new for before, new in zip(held[place], more, strict=True))
+    wanted: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for total in tally.totals.values():
+        wanted[bucket(total)][:] = (
+            before + new for before, new in zip(wanted[bucket(total)], (1, total, total**2), strict=True)
+        )
+    assert {place: each for place, each in held.items() if any(each)} == dict(wanted)
+
+
+def test_how_late_a_device_converts_is_counted_by_what_was_received() -> None:
+    tally = Tally(METRICS)
+    tally.add(1, occurrence(device=1, at=NOW - 9 * clock.DAY))
+    tally.add(1, occurrence(device=1))
+    tally.add(1, occurrence(device=2, received=NOW - 9 * clock.DAY))
+    assert [sums.delays for sums in tally.cells.values()] == [{10: 1}, {1: 1}]
+    assert [sums.buckets for sums in tally.cells.values()] == [{}, {}]

@@ -5,6 +5,7 @@ Whoever audits must not stumble over what is damaged: what can't be read is give
 
 import json
 from decimal import InvalidOperation
+from typing import Any
 
 from abtest import allocation
 from abtest.errors import UnknownDevice
@@ -54,7 +55,7 @@ EXPOSURE_WATERMARK = "SELECT exposure_watermark FROM summary"
 
 CELLS = """
 SELECT metric_id, phase_id, variant_id, day,
-  converters, total, squares, events, without_amount, lag, first_at, last_at
+  converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays
 FROM summary_metric
 """
 
@@ -226,10 +227,10 @@ def _erasures(connection: Raw) -> int:
     return int(erasures)
 
 
-def _sums(converters: int, total: str, squares: str, *others: int) -> Sums:
+def _sums(*columns: Any) -> Sums:
     try:
-        return Sums(converters, int(total), int(squares), *others)
-    except ValueError:
+        return measuring.sums(*columns)
+    except (ValueError, TypeError):
         return Sums()
 
 

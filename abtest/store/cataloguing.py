@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
+from msgspec import structs
+
 from abtest import allocation
 from abtest.errors import Conflict, UnknownExperiment
 from abtest.models import KEY, Change, Experiment, Metric, NewExperiment, Phase, Status, parse_metrics
@@ -14,12 +16,14 @@ from abtest.store.enrolling import last_device
 from abtest.store.events import last_event
 
 EXPERIMENTS = """
-SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, created_at, created_after_device
+SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
+  created_at, created_after_device
 FROM experiment ORDER BY id
 """
 
 EXPERIMENT = """
-SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, created_at, created_after_device
+SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
+  created_at, created_after_device
 FROM experiment WHERE key = ?
 """
 
@@ -44,17 +48,21 @@ ADD_STATUS_CHANGE = """
 INSERT INTO status_change (experiment_id, status, winner, at, after_device, after_event) VALUES (?, ?, ?, ?, ?, ?)
 """
 
-METRICS = "SELECT kind, event, window_days FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place"
+METRICS = """
+SELECT kind, event, window_days, less FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place
+"""
 
 TAKE_METRICS_AWAY = "UPDATE metric SET place = NULL WHERE experiment_id = ?"
 
 PUT_METRIC_BACK = """
-UPDATE metric SET place = ? WHERE experiment_id = ? AND kind = ? AND event = ? AND window_days IS ?
+UPDATE metric SET place = ?, less = ? WHERE experiment_id = ? AND kind = ? AND event = ? AND window_days IS ?
 """
 
-ADD_METRIC = "INSERT INTO metric (place, experiment_id, kind, event, window_days) VALUES (?, ?, ?, ?, ?)"
+ADD_METRIC = "INSERT INTO metric (place, less, experiment_id, kind, event, window_days) VALUES (?, ?, ?, ?, ?, ?)"
 
 SET_PRIMARY_CHANGED = "UPDATE experiment SET primary_changed_at = ? WHERE id = ?"
+
+SET_BASELINE_CHANGED = "UPDATE experiment SET baseline_changed_at = ? WHERE id = ?"
 
 SET_BASELINE = "UPDATE experiment SET baseline = ? WHERE id = ?"
 
@@ -127,10 +135,12 @@ def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now:
         _add_phase(connection, before.id, before.phase.number + 1, decided.weights, now)
     if decided.metrics is not None:
         _set_metrics(connection, before.id, decided.metrics)
-        if before.enrolled and decided.metrics[:1] != before.metrics[:1]:
+        if before.enrolled and not _same_figures(decided.metrics[:1], before.metrics[:1]):
             connection.execute(SET_PRIMARY_CHANGED, (now, before.id))
     if decided.baseline is not None:
         connection.execute(SET_BASELINE, (decided.baseline, before.id))
+        if before.enrolled and decided.baseline != before.values[before.baseline_place]:
+            connection.execute(SET_BASELINE_CHANGED, (now, before.id))
     if decided.planned is not None:
         connection.execute(SET_PLANNED, (decided.planned, before.id))
     connection.execute(RAISE_CONFIG_VERSION)
@@ -144,10 +154,17 @@ def _add_phase(connection: Raw, experiment_id: int, number: int, weights: tuple[
     connection.execute(ADD_PHASE, (experiment_id, number, texts, now, last, counts))
 
 
+def _same_figures(one: Sequence[Metric], other: Sequence[Metric]) -> bool:
+    """Whether they count the same. Which side is better changes no figure."""
+    return [structs.replace(each, less=False) for each in one] == [
+        structs.replace(each, less=False) for each in other
+    ]
+
+
 def _set_metrics(connection: Raw, experiment_id: int, metrics: Sequence[Metric]) -> None:
     connection.execute(TAKE_METRICS_AWAY, (experiment_id,))
     for place, metric in enumerate(metrics):
-        row = (place, experiment_id, metric.kind, metric.event, metric.window_days)
+        row = (place, metric.less, experiment_id, metric.kind, metric.event, metric.window_days)
         if not connection.execute(PUT_METRIC_BACK, row).rowcount:
             connection.execute(ADD_METRIC, row)
 
@@ -162,6 +179,7 @@ def _experiment(
     baseline: str | None,
     planned: int | None,
     primary_changed_at: int | None,
+    baseline_changed_at: int | None,
     created_at: int,
     created_after_device: int,
 ) -> Experiment:
@@ -178,9 +196,13 @@ def _experiment(
         created_after_device=created_after_device,
         values=tuple(value for (value,) in connection.execute(VALUES, (id,))),
         phases=tuple(phases),
-        metrics=tuple(Metric(*row) for row in connection.execute(METRICS, (id,))),
+        metrics=tuple(
+            Metric(kind, event, window, less=bool(less))
+            for kind, event, window, less in connection.execute(METRICS, (id,))
+        ),
         winner=winner,
         baseline=baseline,
         planned=planned,
         primary_changed_at=primary_changed_at,
+        baseline_changed_at=baseline_changed_at,
     )

@@ -1,6 +1,6 @@
 """Metrics in SQLite: what events add to them, and what erased ones take back. Inside one transaction each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from abtest import clock
@@ -10,12 +10,13 @@ from abtest.store import cataloguing
 from abtest.store.base import DayFigures, Measured, MetricFigures
 from abtest.store.driver import Raw
 from abtest.store.events import last_event
+from abtest.store.histograms import dump_buckets, dump_delays, load_buckets, load_delays
 
 WATERMARKS = """
 SELECT exposure_watermark FROM summary UNION SELECT watermark FROM metric WHERE place IS NOT NULL ORDER BY 1
 """
 
-METRICS = "SELECT id, kind, event, window_days FROM metric"
+METRICS = "SELECT id, kind, event, window_days, less FROM metric"
 
 NEW_EVENTS = """
 SELECT counted_event.metric_id, metric_device.total, counted_event.device_id, phase_id, variant_id, first_seen,
@@ -61,14 +62,16 @@ ON CONFLICT (metric_id, device_id) DO UPDATE SET total = excluded.total
 """
 
 SUMS = """
-SELECT converters, total, squares, events, without_amount, lag, first_at, last_at FROM summary_metric
+SELECT converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays
+FROM summary_metric
 WHERE metric_id = ? AND phase_id = ? AND variant_id = ? AND day = ?
 """
 
 SET_SUMS = """
 INSERT OR REPLACE INTO summary_metric
-  (metric_id, phase_id, variant_id, day, converters, total, squares, events, without_amount, lag, first_at, last_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  (metric_id, phase_id, variant_id, day,
+   converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 ADD_HAPPENED = """
@@ -98,7 +101,8 @@ WHERE phase.experiment_id = ? ORDER BY summary_day.day
 """
 
 METRIC_DAYS = """
-SELECT phase.number, variant.place, day, converters, total, squares, events, without_amount, lag, first_at, last_at
+SELECT phase.number, variant.place, day,
+  converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays
 FROM summary_metric
 CROSS JOIN phase ON phase.id = summary_metric.phase_id
 CROSS JOIN variant ON variant.id = summary_metric.variant_id
@@ -152,13 +156,21 @@ def forget(connection: Raw, device: int) -> None:
 
 def metrics(connection: Raw) -> dict[int, Metric]:
     """Every metric by its id, those that were taken away as well."""
-    return {id: Metric(kind, event, window) for id, kind, event, window in connection.execute(METRICS)}
+    return {
+        id: Metric(kind, event, window, bool(less)) for id, kind, event, window, less in connection.execute(METRICS)
+    }
 
 
 def folded_events(connection: Raw, after: int, upto: int) -> Iterator[tuple[int, int, Occurrence]]:
     """What is folded in of the devices with after < id <= upto, as (metric id, event id, what happened)."""
     for metric, event, *occurrence in connection.execute(FOLDED_EVENTS, (after, upto)):
         yield metric, event, Occurrence(*occurrence)
+
+
+def sums(*columns: Any) -> Sums:
+    """The sums of a row. Raises ValueError or TypeError when it is damaged."""
+    converters, total, squares, *others, buckets, delays = columns
+    return Sums(*(converters, int(total), int(squares), *others, load_buckets(buckets), load_delays(delays)))
 
 
 def measured(connection: Raw, experiment: Experiment) -> Measured:
@@ -186,8 +198,8 @@ def conclude(connection: Raw, documents: Iterable[tuple[int, str]]) -> None:
 
 
 def _figures(rows: Iterable[Any]) -> Iterator[MetricFigures]:
-    for phase, place, day, converters, total, squares, *others in rows:
-        yield MetricFigures(phase, place, day, Sums(converters, int(total), int(squares), *others))
+    for phase, place, day, *columns in rows:
+        yield MetricFigures(phase, place, day, sums(*columns))
 
 
 def _fold_exposures(connection: Raw, low: int, upto: int) -> None:
@@ -210,7 +222,7 @@ def _add(connection: Raw, tally: Tally, sign: int) -> None:
     """Add what a tally counted to the summary, or take it back."""
     for cell, more in tally.cells.items():
         found = connection.execute(SUMS, cell).fetchone()
-        connection.execute(SET_SUMS, (*cell, *_row(Sums(*map(int, found)) if found else None, more, sign)))
+        connection.execute(SET_SUMS, (*cell, *_row(sums(*found) if found else None, more, sign)))
     connection.executemany(ADD_HAPPENED, [(*key, sign * devices) for key, devices in tally.happened.items()])
 
 
@@ -226,7 +238,24 @@ def _row(before: Sums | None, more: Sums, sign: int) -> tuple[int | str, ...]:
         old.lag + sign * more.lag,
         min(old.first_at, more.first_at),
         max(old.last_at, more.last_at),
+        dump_buckets(_added(old.buckets, more.buckets, sign)),
+        dump_delays(
+            {
+                days: old.delays.get(days, 0) + sign * more.delays.get(days, 0)
+                for days in {**old.delays, **more.delays}
+            }
+        ),
     )
+
+
+def _added(
+    old: Mapping[int, tuple[int, int, int]], more: Mapping[int, tuple[int, int, int]], sign: int
+) -> dict[int, tuple[int, int, int]]:
+    found = dict(old)
+    for place, (devices, total, squares) in more.items():
+        held = found.get(place, (0, 0, 0))
+        found[place] = held[0] + sign * devices, held[1] + sign * total, held[2] + sign * squares
+    return found
 
 
 def _stored(total: int) -> int | str:

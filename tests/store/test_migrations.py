@@ -15,6 +15,14 @@ from tests.scenes import answers, experiment, opened, tokens
 OLD = 2
 DEVICES = "INSERT INTO device (id, token, first_seen) VALUES (1, 'b', 1000), (2, 'a', 2000), (3, 'c', 3000)"
 HAPPENED = "SELECT metric_id, day, devices FROM summary_happened ORDER BY metric_id, day"
+COUNTED = "SELECT * FROM summary_metric ORDER BY 1, 2, 3, 4"
+BEFORE_BUCKETS = """
+ALTER TABLE metric DROP COLUMN less;
+ALTER TABLE experiment DROP COLUMN baseline_changed_at;
+ALTER TABLE summary_metric DROP COLUMN buckets;
+ALTER TABLE summary_metric DROP COLUMN delays;
+PRAGMA user_version = 4
+"""
 AS_IT_WAS = """
 DROP TABLE summary_happened;
 CREATE TABLE summary_happened (metric_id, day, events);
@@ -75,8 +83,9 @@ async def test_devices_keep_their_ids_and_tokens_through_a_migration(
         )
 
 
-async def test_first_events_are_counted_again_by_a_migration(tmp_path: Path) -> None:
-    path, asked = tmp_path / "abtest.db", tokens("device", 20)
+async def counted(path: Path) -> None:
+    """A database with events of 20 devices, all but the last one of which are counted."""
+    asked = tokens("device", 20)
     metrics = ("conversion:buy", "conversion:buy/1d", "amount:buy")
     async with opened(path) as store:
         await store.add([experiment("color", "1", "1", metrics=metrics)], 1)
@@ -88,10 +97,38 @@ async def test_first_events_are_counted_again_by_a_migration(tmp_path: Path) -> 
         await worker.tick(store)
         await answers(store, ["late"])
         await store.track([("late", [Event("1", "buy")])], 100 * clock.DAY)  # which no worker has seen
+
+
+async def test_first_events_are_counted_again_by_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "abtest.db"
+    await counted(path)
     connection = open_raw(path)
-    counted = connection.execute(HAPPENED).fetchall()
-    assert {day for _, day, _ in counted} == {10, 13, 16, 19, 100}
+    happened = connection.execute(HAPPENED).fetchall()
+    assert {day for _, day, _ in happened} == {10, 13, 16, 19, 100}
+    connection.executescript(BEFORE_BUCKETS)
     connection.executescript(AS_IT_WAS)
+    files = migrations.files()[:4]
+    monkeypatch.setattr(migrations, "files", lambda: files)
     migrations.prepare(connection, path, migrate=True)
-    assert connection.execute(HAPPENED).fetchall() == counted
+    assert connection.execute(HAPPENED).fetchall() == happened
+    connection.close()
+
+
+async def test_what_was_counted_without_buckets_is_counted_anew(tmp_path: Path) -> None:
+    path = tmp_path / "abtest.db"
+    await counted(path)
+    async with opened(path) as store:
+        await worker.tick(store)
+    connection = open_raw(path)
+    before = connection.execute(COUNTED).fetchall()
+    connection.executescript(BEFORE_BUCKETS)
+    migrations.prepare(connection, path, migrate=True)
+    assert connection.execute(COUNTED).fetchall() == []
+    connection.close()
+    async with opened(path) as store:
+        assert (await VerificationService(store).verify()).findings == ()
+        await worker.tick(store)
+        assert (await VerificationService(store).verify()).findings == ()
+    connection = open_raw(path)
+    assert connection.execute(COUNTED).fetchall() == before
     connection.close()
