@@ -1,6 +1,7 @@
 """The life of an experiment: which change is allowed when."""
 
 import re
+import shlex
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from abtest import clock
 from abtest.documents import finding
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
-from abtest.inference.wording import counted
+from abtest.inference.wording import counted, names
 from abtest.models import (
     KEY,
     Change,
@@ -149,6 +150,18 @@ class ExperimentService:
 
     async def _change(self, key: str, rule: Callable[[Experiment], Change]) -> Experiment:
         return await self._store.change(key, rule, clock.now())
+
+
+def ask_direction(key: str, metrics: Sequence[Metric]) -> str:
+    """What to ask where the events of metrics sound like harm, and nobody said that less is better; else nothing."""
+    doubtful = [metric.event for metric in metrics if metric.in_doubt]
+    if not doubtful:
+        return ""
+    said = [structs.replace(metric, less=metric.less or metric.in_doubt) for metric in metrics]
+    options = " ".join(f"--metric {shlex.quote(str(metric))}" for metric in said)
+    return (
+        f"is less of {names(sorted(set(doubtful)))} better? then say so: abtest experiments metrics {key} {options}"
+    )
 
 
 def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:

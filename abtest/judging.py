@@ -1,22 +1,25 @@
 """From what the worker counted to what is known of each experiment."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from math import ceil, sqrt
 
-from msgspec import structs
-
 from abtest import allocation, clock
-from abtest.inference import planning
+from abtest.inference import planning, rule, sequence, testing
+from abtest.inference.answers import Due
+from abtest.inference.capping import capped, find_cap
+from abtest.inference.due import Arrivals, Timing, timing
 from abtest.inference.health import exposure
 from abtest.inference.moments import Moments, Stratum, comparable
 from abtest.inference.question import Question
-from abtest.inference.results import is_due, judge, looks
-from abtest.models import Experiment, Metric, Phase
+from abtest.inference.results import judge, looks
+from abtest.models import Experiment, Metric, Phase, Status
 from abtest.results import ExperimentResults, Health, Look, MetricResults
 from abtest.store.base import DayFigures, Measured, MetricFigures
 
 MOST_LOOKS = 60
+SMALLEST_LEVEL = 1e-12
+"""Below it a normal quantile is noise, and there are hardly any devices."""
 OUTERMOST = 0.01
 """The part of the devices, at either end of time, on which no day is counted: some devices' clocks are wrong."""
 
@@ -36,6 +39,9 @@ def judged(measured: Measured, now: int) -> ExperimentResults:
         primary_changed_at=None
         if experiment.primary_changed_at is None
         else clock.iso(experiment.primary_changed_at),
+        baseline_changed_at=None
+        if experiment.baseline_changed_at is None
+        else clock.iso(experiment.baseline_changed_at),
         verdict=metrics[0].verdict if metrics else None,
         metrics=metrics,
         health=Health(
@@ -63,8 +69,13 @@ def observed_days(happened: Sequence[tuple[int, int]]) -> int:
 
 def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricResults:
     metric, figures = measured.experiment.metrics[place], measured.metrics[place]
-    question = _question(measured, metric, observed_days(measured.happened[place]))
-    found = judge(question, _strata(measured, figures), _at_plan(measured, place, question, today), exact)
+    experiment = measured.experiment
+    fewest = rule.FEWEST * sum(1 for weight in experiment.phase.weights if weight)
+    when = timing(_arrivals(measured, figures), experiment.planned, metric.window_days, today, fewest)
+    question = _question(measured, metric, observed_days(measured.happened[place]), when)
+    strata = _strata(measured, figures)
+    at_plan = None if when.made is None else _strata(measured, figures, when.made)
+    found = judge(question, strata, at_plan, exact)
     days = _thinned(sorted({day.day for day in measured.days} | {each.day for each in figures}))
     lifts = looks(question, [_strata(measured, figures, day) for day in days])
     sums = [each.sums for each in figures if each.sums.events]
@@ -75,15 +86,17 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricRe
         kind=metric.kind,
         event=metric.event,
         window_days=metric.window_days,
+        less=metric.less,
         verdict=found.verdict,
         variants=found.variants,
         comparisons=found.comparisons,
         omnibus_p=found.omnibus_p,
-        detectable=_detectable(question, _strata(measured, figures)),
+        detectable=_detectable(question, capped(strata, find_cap(strata))),
+        due=question.due,
+        cap=found.cap,
+        capped_devices=found.capped_devices,
         over_time=tuple(
-            Look(f"{clock.moment(day * clock.DAY):%Y-%m-%d}", tuple(line))
-            for day, line in zip(days, lifts, strict=True)
-            if any(line)
+            Look(str(_date(day)), tuple(line)) for day, line in zip(days, lifts, strict=True) if any(line)
         ),
         events=events,
         without_amount=sum(each.without_amount for each in sums),
@@ -93,63 +106,75 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricRe
     )
 
 
-def _question(measured: Measured, metric: Metric, days: int) -> Question:
+def _question(measured: Measured, metric: Metric, days: int, when: Timing) -> Question:
     experiment = measured.experiment
     return Question(
         kind=metric.kind,
+        key=experiment.key,
+        event=metric.event,
+        less=metric.less,
         values=experiment.values,
         baseline=experiment.baseline_place,
         days=days,
         planned=experiment.planned,
+        due=Due(_date(when.reached), _date(when.made), _date(when.until), when.late),
         dropped=tuple(place for place, weight in enumerate(experiment.phase.weights) if not weight),
+        running=experiment.status is Status.RUNNING,
+        over=experiment.status in {Status.FINISHED, Status.ARCHIVED},
     )
+
+
+def _date(day: int | None) -> str | None:
+    return None if day is None else f"{clock.moment(day * clock.DAY):%Y-%m-%d}"
+
+
+def _arrivals(measured: Measured, figures: Sequence[MetricFigures]) -> Arrivals:
+    """Of all variants and phases together."""
+    came: Counter[int] = Counter()
+    converted: dict[int, Counter[int]] = defaultdict(Counter)
+    for day in measured.days:
+        came[day.day] += day.devices
+    for each in figures:
+        converted[each.day].update(each.sums.delays)
+    return Arrivals(came, converted)
 
 
 def _strata(measured: Measured, figures: Sequence[MetricFigures], upto: int | None = None) -> list[Stratum]:
     """The phases' moments, as they were at the end of a day."""
     experiment = measured.experiment
-    moments = {(phase.number, place): [0, 0, 0, 0, 0] for phase, place in _cells(experiment)}
+    counts = {cell: [0, 0, 0, 0, 0] for cell in _cells(experiment)}
+    buckets: dict[tuple[int, int], dict[int, tuple[int, int, int]]] = defaultdict(dict)
     for day in measured.days:
         if upto is None or day.day <= upto:
-            found = moments[day.phase, day.place]
+            found = counts[day.phase, day.place]
             found[0] += day.devices
             found[1] += day.exposed
     for each in figures:
         if upto is None or each.day <= upto:
-            found = moments[each.phase, each.place]
+            found = counts[each.phase, each.place]
             found[2] += each.sums.converters
             found[3] += each.sums.total
             found[4] += each.sums.squares
+            whole = buckets[each.phase, each.place]
+            for bucket, more in each.sums.buckets.items():
+                before = whole.get(bucket, (0, 0, 0))
+                whole[bucket] = (before[0] + more[0], before[1] + more[1], before[2] + more[2])
+    moments = {}
+    for cell, (devices, exposed, converters, total, squares) in counts.items():
+        held = tuple((place, *sums) for place, sums in sorted(buckets[cell].items()) if any(sums))
+        moments[cell] = Moments(devices, exposed, converters, total, squares, held)
     return [
-        tuple(Moments(*moments[phase.number, place]) for place in range(len(experiment.values)))
-        for phase in experiment.phases
+        tuple(moments[phase.number, place] for place in range(len(experiment.values))) for phase in experiment.phases
     ]
 
 
-def _cells(experiment: Experiment) -> Iterator[tuple[Phase, int]]:
-    return ((phase, place) for phase in experiment.phases for place in range(len(experiment.values)))
-
-
-def _at_plan(measured: Measured, place: int, question: Question, today: int) -> list[Stratum] | None:
-    """The figures at the end of the day on which the one test was due; None until that day is over.
-
-    Which day that is depends on the days on which devices came, and on nothing that they told: late events must not
-    move it, else one test would be several.
-    """
-    came: Counter[int] = Counter()
-    for each in measured.days:
-        came[each.day] += each.devices
-    first = min((day for day, devices in came.items() if devices), default=today)
-    devices = 0
-    for day in range(first, today):
-        devices += came[day]
-        if is_due(structs.replace(question, days=float(day - first + 1)), devices):
-            return _strata(measured, measured.metrics[place], day)
-    return None
+def _cells(experiment: Experiment) -> Iterator[tuple[int, int]]:
+    return ((phase.number, place) for phase in experiment.phases for place in range(len(experiment.values)))
 
 
 def _detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
-    """The smallest relative lift that the planned devices can show in every variant, or those there are."""
+    """The smallest relative lift that the rule finds in four of five experiments, in every variant: with the planned
+    devices in the one test, without a plan with those there are by the sequence."""
     devices = sum(moments.n for stratum in strata for moments in stratum)
     growth = (question.planned or devices) / devices if devices else 0.0
     others = [place for place in question.others if place not in question.dropped]
@@ -167,9 +192,22 @@ def _detectable_of(question: Question, strata: Sequence[Stratum], place: int, gr
     variance = sum(weight * base.variance for weight, base in zip(told, bases, strict=True)) / (per_arm or 1)
     if mean <= 0 or not variance:
         return None
+    devices = growth * sum(stratum[place].n + stratum[question.baseline].n for stratum in both)
+    level = _level(question, devices)
+    if level < SMALLEST_LEVEL:
+        return None
     if question.kind == "conversion":
-        return planning.detectable_rate(mean, growth * per_arm) if mean < 1 else None
-    return planning.detectable_mean(sqrt(variance), growth * per_arm) / mean
+        return planning.detectable_rate(mean, growth * per_arm, alpha=level) if mean < 1 else None
+    return planning.detectable_mean(sqrt(variance), growth * per_arm, alpha=level) / mean
+
+
+def _level(question: Question, devices: float) -> float:
+    """Of one look that is as strict as the rule is after so many devices of both variants."""
+    comparisons = len(question.others)
+    if question.planned is not None:
+        return rule.plan_level(comparisons)
+    level = rule.sequence_level(comparisons, planned=False, exact=question.exact)
+    return testing.two_sided(sequence.quantile(ceil(devices), level, None))
 
 
 def _exact(phase: Phase, days: Sequence[DayFigures]) -> bool:

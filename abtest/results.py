@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from abtest import clock
 from abtest.errors import UnknownExperiment
-from abtest.inference.answers import Comparison, Exposure, Lift, VariantResult, Verdict
+from abtest.inference.answers import Comparison, Due, Exposure, Lift, VariantResult, Verdict
 from abtest.models import Status
 from abtest.store.base import ResultStore, Summary
 
@@ -29,6 +29,9 @@ COLUMNS = (
     "mean",
     "mean_low",
     "mean_high",
+    "cap",
+    "capped_mean",
+    "less_is_better",
     "difference",
     "difference_low",
     "difference_high",
@@ -38,6 +41,11 @@ COLUMNS = (
     "lift_is_relative",
     "safe_low",
     "safe_high",
+    "at_plan_lift",
+    "at_plan_low",
+    "at_plan_high",
+    "at_plan_is_relative",
+    "decided_by",
     "p",
     "adjusted_p",
 )
@@ -53,8 +61,10 @@ class Look(Struct, frozen=True):
 class MetricResults(Struct, frozen=True):
     """What one metric says. `over_time`: the safe intervals as they were at the end of each day, at most 60 of them.
 
-    `detectable`: the smallest lift, as a part of the baseline's mean, that is found in four of five tests of the
-    planned number of devices, or without a plan of those there are; None where that can't be said.
+    `detectable`: the smallest lift, as a part of the baseline's mean, that the rule finds in four of five experiments
+    with the planned number of devices, or without a plan with those there are; None where that can't be said.
+    `less`: whether less is better. `due`: when the test at the planned number is made. `cap`: what a device counts as
+    at most where the variants are compared, which `capped_devices` exceed; None where all totals count in full.
     `events`, of which `without_amount` (of an amount); `lag_seconds`: from happening to receipt, on average;
     `first_at`, `last_at`: receipt of the first and of the last.
     """
@@ -64,11 +74,15 @@ class MetricResults(Struct, frozen=True):
     kind: Literal["conversion", "amount"]
     event: str
     window_days: int | None
+    less: bool
     verdict: Verdict
     variants: tuple[VariantResult, ...]
     comparisons: tuple[Comparison, ...]
     omnibus_p: float | None
     detectable: float | None
+    due: Due
+    cap: float | None
+    capped_devices: int
     over_time: tuple[Look, ...]
     events: int
     without_amount: int
@@ -103,6 +117,7 @@ class ExperimentResults(Struct, frozen=True):
     devices: int
     days: int
     primary_changed_at: str | None
+    baseline_changed_at: str | None
     verdict: Verdict | None
     metrics: tuple[MetricResults, ...]
     health: Health
@@ -169,6 +184,7 @@ def table(results: ExperimentResults) -> str:
                     _harmless(variant.value),
                     _harmless(results.baseline),
                     *(variant.devices, variant.exposed, variant.converters, variant.mean, variant.low, variant.high),
+                    *(metric.cap, variant.capped_mean, str(metric.less).lower()),
                     *_compared(compared.get(variant.value)),
                 ]
             )
@@ -176,14 +192,22 @@ def table(results: ExperimentResults) -> str:
 
 
 def _compared(found: Comparison | None) -> tuple[object, ...]:
-    if found is None or found.lift is None or found.safe is None:
-        return ("",) * 11
-    lift, safe = found.lift, found.safe
+    if found is None:
+        return ("",) * 16
+    decided_by = found.decided_by or ""
+    if found.lift is None or found.safe is None:
+        return (*("",) * 9, *_lift(found.at_plan), decided_by, "", "")
     return (
         *(found.difference, found.difference_low, found.difference_high),
-        *(lift.value, lift.low, lift.high, str(lift.relative).lower()),
-        *(safe.low, safe.high, found.p, found.adjusted_p),
+        *_lift(found.lift),
+        *(found.safe.low, found.safe.high),
+        *_lift(found.at_plan),
+        *(decided_by, found.p, found.adjusted_p),
     )
+
+
+def _lift(found: Lift | None) -> tuple[object, ...]:
+    return ("",) * 4 if found is None else (found.value, found.low, found.high, str(found.relative).lower())
 
 
 def _harmless(value: str) -> str:
@@ -209,6 +233,7 @@ def _nothing(summary: Summary, key: str) -> ExperimentResults:
         devices=0,
         days=0,
         primary_changed_at=None,
+        baseline_changed_at=None,
         verdict=waiting if experiment.metrics else None,
         metrics=(),
         health=Health(True, Exposure((0,) * len(experiment.values), None), 0, 0),

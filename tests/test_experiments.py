@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from abtest import worker
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
-from abtest.experiments import DEMO, ExperimentService, parse_toml
-from abtest.models import NewExperiment, Status, Variant, parse_weight
+from abtest.experiments import DEMO, ExperimentService, ask_direction, parse_toml
+from abtest.models import Event, NewExperiment, Status, Variant, parse_metrics, parse_weight
 from tests.scenes import experiment, opened
 
 ACTIONS = ("start", "pause", "resume", "finish", "archive")
@@ -192,3 +193,52 @@ async def test_a_file_sets_the_metrics_of_what_is_there_or_changes_nothing(tmp_p
         ]
     with pytest.raises(InvalidExperiment, match="metrics of color: metric 1"):
         parse_toml('[metrics]\ncolor = ["purchase"]\n')
+
+
+def test_a_metric_may_say_that_less_is_better() -> None:
+    texts = ("conversion:refund less", "amount:refund/30d   less", " conversion:crash ")
+    refund, amount, crash = parse_metrics(texts)
+    assert (refund.less, amount.less, crash.less) == (True, True, False)
+    assert [str(each) for each in (refund, amount, crash)] == [
+        "conversion:refund less", "amount:refund/30d less", "conversion:crash",
+    ]  # fmt: skip
+    with pytest.raises(InvalidExperiment, match="only the word less may stand, not 'is fewer'"):
+        parse_metrics(["conversion:refund is fewer"])
+    with pytest.raises(InvalidExperiment, match="one is given twice"):
+        parse_metrics(["conversion:refund", "conversion:refund less"])
+
+
+@pytest.mark.parametrize(
+    "event", ["refund", "app_crash", "uninstalled", "order.cancelled", "errors", "complaint-sent"]
+)
+def test_whether_less_is_better_is_asked_where_an_event_sounds_like_harm(event: str) -> None:
+    metrics = parse_metrics(["conversion:purchase", f"conversion:{event}"])
+    command = f"abtest experiments metrics color --metric conversion:purchase --metric 'conversion:{event} less'"
+    assert ask_direction("color", metrics) == f"is less of {event} better? then say so: {command}"
+    assert ask_direction("color", parse_metrics(["conversion:purchase", f"conversion:{event} less"])) == ""
+    assert ask_direction("color", parse_metrics(["conversion:scrash", "amount:purchase"])) == ""
+
+
+async def test_which_side_is_better_can_be_said_later_and_changes_no_figure(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await service.add([experiment("color", "1", "1", metrics=("conversion:refund",))])
+        await store.enrol(["device"], 1)
+        await store.track([("device", [Event("1", "refund")])], 2)
+        await worker.tick(store)
+        changed = await service.measure("color", ["conversion:refund less"])
+        (measured,) = await store.measured()
+    assert (str(changed.metrics[0]), changed.primary_changed_at) == ("conversion:refund less", None)
+    assert [each.sums.converters for each in measured.metrics[0]] == [1]
+
+
+async def test_a_baseline_that_is_changed_after_devices_came_is_noted(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await service.add([experiment("color", "1", "1")])
+        before = await service.measure("color", baseline="color-1")
+        await store.enrol(["device"], 1)
+        same = await service.measure("color", baseline="color-1")
+        after = await service.measure("color", baseline="color-0")
+    assert before.baseline_changed_at is same.baseline_changed_at is None
+    assert after.baseline_changed_at is not None

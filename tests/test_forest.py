@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from abtest.inference.answers import Comparison, Lift, Verdict
+from abtest.inference.answers import Comparison, Due, Lift, Verdict
 from abtest.results import Look, MetricResults
 from abtest.web.forest import forest, history
 
@@ -18,18 +18,25 @@ LIFTS = st.builds(
 
 
 def metric(*lifts: Lift | None, looks: int = 3, detectable: float | None = 0.1) -> MetricResults:
-    comparisons = tuple(Comparison(f"value-{place}", safe=lift) for place, lift in enumerate(lifts))
+    comparisons = tuple(
+        Comparison(f"value-{place}", safe=lift, decided_by="safe" if lift and lift.shown else None)
+        for place, lift in enumerate(lifts)
+    )
     return MetricResults(
         metric="conversion:purchase",
         role="primary",
         kind="conversion",
         event="purchase",
         window_days=None,
+        less=False,
         verdict=Verdict("no_difference", "No difference shown"),
         variants=(),
         comparisons=comparisons,
         omnibus_p=None,
         detectable=detectable,
+        due=Due(),
+        cap=None,
+        capped_devices=0,
         over_time=tuple(Look(f"2026-11-{day + 1:02d}", lifts) for day in range(looks)),
         events=0,
         without_amount=0,
@@ -51,6 +58,17 @@ def test_zero_and_the_lifts_share_an_axis() -> None:
     assert found.band is not None
     assert (found.band[0] + found.band[1]) / 2 == found.zero
     assert "0" in [tick.label for tick in found.ticks]
+
+
+def test_the_interval_that_decided_is_drawn() -> None:
+    safe, test = Lift(True, 0.1, -0.1, 0.3), Lift(True, 0.2, 0.05, 0.35)
+    decided = Comparison("B", safe=safe, at_plan=test, decided_by="at_plan")
+    one, other = (
+        forest(structs.replace(metric(safe), comparisons=(each,))) for each in (decided, Comparison("B", safe=test))
+    )
+    assert one is not None
+    assert other is not None
+    assert one.marks == tuple(mark and structs.replace(mark, shown=True) for mark in other.marks)
 
 
 def test_without_figures_there_is_nothing_to_draw() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from abtest import clock, worker
 from abtest.commands import abtest
 from abtest.errors import Unavailable
-from abtest.inference import planning
+from abtest.inference import planning, sequence, testing
 from abtest.judging import judged, observed_days
 from abtest.models import Change, Event, NewExperiment, Status, parse_metrics
 from abtest.results import ExperimentResults, ResultService, encoded, table
@@ -57,7 +57,7 @@ async def test_a_difference_is_told_by_conversion_and_by_amount(tmp_path: Path) 
         await live(store, "a", 4_000, {"color-0": 10, "color-1": 20})
         found = await results(store)
     assert found.verdict is not None
-    assert found.verdict.sentence.startswith("color-1 beats color-0 by 100 % (")
+    assert found.verdict.sentence.startswith("color color-1 beats color-0: conversion of purchase up by 100 % (")
     assert [metric.verdict.code for metric in found.metrics] == ["difference", "difference"]
     variants = found.metrics[0].variants
     assert [(each.devices, each.exposed, each.converters) for each in variants] == [
@@ -76,7 +76,7 @@ async def test_no_difference_and_too_few_days_show_none(tmp_path: Path) -> None:
         late = await results(store)
     assert early.verdict is not None
     assert early.verdict.sentence == "Not enough data: 4 more days"
-    assert all(each.lift is None and each.safe is None for each in early.metrics[0].comparisons)
+    assert all(each.safe is not None and each.decided_by is None for each in early.metrics[0].comparisons)
     assert late.verdict is not None
     assert late.verdict.code == "no_difference"
 
@@ -91,7 +91,9 @@ async def test_a_variant_that_loses_its_exposures_is_not_trusted(tmp_path: Path)
         await store.track([(token, [Event("seen", "exposure", "color")]) for token in seen], TODAY)
         found = await results(store)
     assert found.verdict is not None
-    assert found.verdict.sentence.startswith("Don't trust this yet: 9.1 % of the devices in color-1 never report")
+    assert found.verdict.sentence.startswith(
+        "Don't trust this: 90.9 % of the devices in color-1 report exposure, 100 %"
+    )
 
 
 async def test_phases_are_strata_and_not_one_pot(tmp_path: Path) -> None:
@@ -144,9 +146,10 @@ async def test_a_named_baseline_and_a_new_primary_metric(tmp_path: Path) -> None
         await live(store, "a", 4_000, {"color-0": 10, "color-1": 20})
         await store.change("color", lambda _: change, TODAY)
         found = await results(store)
-    assert (found.baseline, found.primary_changed_at) == ("color-1", clock.iso(TODAY))
+    changed = (found.primary_changed_at, found.baseline_changed_at)
+    assert (found.baseline, changed) == ("color-1", (clock.iso(TODAY), clock.iso(TODAY)))
     assert [metric.role for metric in found.metrics] == ["primary", "guardrail"]
-    assert found.metrics[0].verdict.sentence.startswith("color-0 loses to color-1 by")
+    assert found.metrics[0].verdict.sentence.startswith("color color-0 is worse than color-1: amount of purchase")
 
 
 async def test_every_kind_of_experiment_has_results(tmp_path: Path) -> None:
@@ -177,7 +180,17 @@ async def test_what_can_be_found_is_told_by_each_phase_on_its_own(tmp_path: Path
         found = (await results(store)).metrics[0].detectable
     ramp, half = planning.per_arm(20, 1_980), planning.per_arm(1_000, 1_000)
     rate = (ramp * 199 / 1_980 + half * 20 / 1_000) / (ramp + half)
-    assert found == pytest.approx(planning.detectable_rate(rate, ramp + half))
+    level = testing.two_sided(sequence.quantile(4_000, 0.045, None))
+    assert found == pytest.approx(planning.detectable_rate(rate, ramp + half, alpha=level))
+
+
+async def test_with_a_plan_what_can_be_found_is_what_its_test_finds(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        new = experiment("color", "1", "1", "1", metrics=BOTH[:1])
+        await store.add([NewExperiment(new.key, new.variants, metrics=new.metrics, planned=30_000)], 1)
+        await live(store, "a", 6_000, {"color-0": 10, "color-1": 10, "color-2": 10})
+        found = (await results(store)).metrics[0].detectable
+    assert found == pytest.approx(planning.detectable_rate(0.1, 10_000, alpha=0.02))
 
 
 async def test_a_worker_concludes_only_when_something_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,4 +290,4 @@ def test_exposures_of_every_device_are_told_as_such(tmp_path: Path) -> None:
 
     asyncio.run(scene())
     done = CliRunner().invoke(abtest, ["--database", f"sqlite:///{tmp_path}/abtest.db", "results", "color"])
-    assert "exposure: no variant loses more devices than another" in done.output
+    assert "exposure: no difference between the variants so far" in done.output

@@ -246,8 +246,8 @@ async def test_a_verdict_about_long_values_is_short_and_whole_in_its_title(
     cut = f"{'v' * 24}…{'v' * 6}"
     for path in ("/", "/experiments/color"):
         shown = await page(client, path)
-        assert f">{cut}11 beats {cut}10 by 100 % (" in shown
-        assert f'title="{values[1]} beats {values[0]} by 100 % (' in shown
+        assert f"{cut}11 beats {cut}10: conversion of purchase up by 100 % (" in shown
+        assert f"{values[1]} beats {values[0]}: conversion of purchase up by 100 % (" in shown
 
 
 async def test_whether_variants_differ_at_all_is_said_with_its_p_value(client: Client, store: SQLiteStore) -> None:

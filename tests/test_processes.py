@@ -269,7 +269,9 @@ def test_seeded_devices_behave_once_and_their_results_are_told(tmp_path: Path) -
     assert run(database, "worker", "--once").returncode == 0
     results = json.loads(run(database, "results", "button_color", "--json").stdout)
     assert sum(variant["converters"] for variant in results["metrics"][0]["variants"]) == counts["purchases"]
-    assert results["verdict"]["sentence"].startswith("#00FF00 beats #FF0000 by")
+    assert results["verdict"]["sentence"].startswith(
+        "button_color #00FF00 beats #FF0000: conversion of purchase up by "
+    )
     assert run(database, "verify").returncode == 0
 
 

@@ -15,11 +15,12 @@ from abtest.commands.options import (
     plain,
     print_json,
     print_table,
+    say,
     variants,
     with_store,
 )
 from abtest.errors import InvalidExperiment
-from abtest.experiments import ExperimentService, parse_toml
+from abtest.experiments import ExperimentService, ask_direction, parse_toml
 from abtest.inference.wording import counted
 from abtest.models import Experiment, NewExperiment
 
@@ -29,7 +30,8 @@ metrics_option = option(
     "metrics",
     multiple=True,
     metavar="KIND:EVENT",
-    help="conversion:EVENT or amount:EVENT, with a window of 14 days from first seen conversion:EVENT/14d. "
+    help="conversion:EVENT or amount:EVENT, with a window of 14 days from first seen conversion:EVENT/14d, and with "
+    "the word less after it, in quotes, where less is better: 'conversion:refund less'. "
     "The first is the primary metric, others are guardrails. Repeat it.",
 )
 baseline_option = option(
@@ -74,6 +76,7 @@ def add(
     """
     new = NewExperiment(key, parse_variants(variants), description, metrics, draft, baseline, planned)
     (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
+    _ask_direction(added)
     if as_json:
         print_json(described(added))
     else:
@@ -113,6 +116,8 @@ def load(database: str, file: Path, as_json: bool) -> None:
     except InvalidExperiment as error:
         raise InvalidExperiment(f"{file}: {error}") from None
     loaded = with_store(database, lambda store: ExperimentService(store).add(new.experiments, new.metrics))
+    for experiment in loaded:
+        _ask_direction(experiment)
     if as_json:
         print_json([described(experiment) for experiment in loaded])
         return
@@ -233,7 +238,10 @@ def metrics(
     """
     if not metrics and baseline is None and planned is None:
         raise click.UsageError("give a --metric, a --baseline or a --planned number of devices")
-    _change(database, as_json, lambda service: service.measure(key, metrics, baseline, planned))
+    changed = with_store(database, lambda store: ExperimentService(store).measure(key, metrics, baseline, planned))
+    _print(changed, as_json)
+    if metrics:
+        _ask_direction(changed)
 
 
 COMMANDS = (experiments,)
@@ -265,6 +273,11 @@ def described(experiment: Experiment) -> dict[str, Any]:
             for phase in experiment.phases
         ],
     }
+
+
+def _ask_direction(experiment: Experiment) -> None:
+    if question := ask_direction(experiment.key, experiment.metrics):
+        say(question)
 
 
 def _change(database: str, as_json: bool, change: Callable[[ExperimentService], Awaitable[Experiment]]) -> None:

@@ -3,8 +3,10 @@
 import click
 
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
+from abtest.experiments import ask_direction
 from abtest.inference.answers import Comparison, Lift, VariantResult
-from abtest.inference.wording import counted, duration
+from abtest.inference.wording import counted, duration, figure
+from abtest.models import parse_metrics
 from abtest.results import ExperimentResults, MetricResults, ResultService
 from abtest.store.base import Store
 
@@ -16,7 +18,7 @@ NOT_SAFE = "lift, p and chance to beat are for somebody who looks exactly once; 
 @as_json
 @click.pass_obj
 def results(database: str, key: str, as_json: bool) -> None:
-    """Tell whether an experiment works, and what that rests on.
+    """Tell whether an experiment works, and why.
 
     The verdict, each metric, and whether the figures can be trusted.
     As of the stats worker's last tick; bring it up to date with `abtest worker --once`.
@@ -45,10 +47,13 @@ def _print(found: ExperimentResults) -> None:
     planned = f" of {found.planned:,} planned" if found.planned else ""
     as_of = f"as of {found.as_of}" if found.as_of else "before the worker's first tick"
     click.echo(f"{found.status}, {counted(found.devices, 'device')}{planned}, {as_of}")
-    if found.primary_changed_at:
-        click.echo(f"the primary metric was changed at {found.primary_changed_at}, after devices were enrolled")
+    for what, at in (("primary metric", found.primary_changed_at), ("baseline", found.baseline_changed_at)):
+        if at:
+            click.echo(f"the {what} was changed at {at}, after devices had been enrolled")
     for metric in found.metrics:
         _print_metric(metric, found.baseline)
+    if question := ask_direction(found.key, parse_metrics([metric.metric for metric in found.metrics])):
+        say(question)
     if any(each.lift for metric in found.metrics for each in metric.comparisons):
         click.echo(f"\n{NOT_SAFE}")
     _print_health(found)
@@ -56,34 +61,46 @@ def _print(found: ExperimentResults) -> None:
 
 def _print_metric(metric: MetricResults, baseline: str) -> None:
     click.echo(f"\n{metric.metric} ({metric.role}): {metric.verdict.sentence}")
+    for note in metric.verdict.notes:
+        click.echo(f"  {note}")
     compared = {each.value: each for each in metric.comparisons}
     mean = "RATE" if metric.kind == "conversion" else "MEAN"
-    headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", mean, "95 %", "LIFT", "SAFE INTERVAL", "P", "TO BEAT"]
+    headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", mean, "95 %"]
+    headings += [] if metric.cap is None else [f"UP TO {figure(metric.cap)}"]
+    headings += ["LIFT", "SAFE INTERVAL", *(["TEST AT PLAN"] if metric.due.made else []), "P", "TO BEAT"]
     rows = [
-        [*_counts(each, metric.kind), *_comparison(compared.get(each.value), baseline)] for each in metric.variants
+        [*_counts(each, metric), *_comparison(compared.get(each.value), baseline, metric)] for each in metric.variants
     ]
     print_table(headings, rows, frozenset(range(1, len(headings))))
 
 
-def _counts(each: VariantResult, kind: str) -> list[str]:
+def _counts(each: VariantResult, metric: MetricResults) -> list[str]:
+    kind = metric.kind
     interval = (
         "-" if each.low is None or each.high is None else f"{_mean(each.low, kind)} to {_mean(each.high, kind)}"
     )
     mean = "-" if each.mean is None else _mean(each.mean, kind)
-    return [each.value, f"{each.devices:,}", f"{each.exposed:,}", f"{each.converters:,}", mean, interval]
+    capped = [] if metric.cap is None else ["-" if each.capped_mean is None else _mean(each.capped_mean, kind)]
+    return [each.value, f"{each.devices:,}", f"{each.exposed:,}", f"{each.converters:,}", mean, interval, *capped]
 
 
-def _comparison(found: Comparison | None, baseline: str) -> list[str]:
+def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) -> list[str]:
+    tested = 1 if metric.due.made else 0
     if found is None:
-        return ["baseline", "", "", ""]
+        return ["baseline", *[""] * (3 + tested)]
     if found.lift is None or found.safe is None:
-        return ["-", "-", "-", "-"]
+        return ["-"] * (4 + tested)
     return [
         _size(found.lift, found.lift.value),
-        f"{_size(found.safe, found.safe.low)} to {_size(found.safe, found.safe.high)}",
+        _interval(found.safe),
+        *([_interval(found.at_plan)] if tested else []),
         "-" if found.adjusted_p is None else f"{found.adjusted_p:.2g}",
         "-" if found.chance_to_beat is None else f"{100 * found.chance_to_beat:.0f} %",
     ]
+
+
+def _interval(lift: Lift | None) -> str:
+    return "-" if lift is None else f"{_size(lift, lift.low)} to {_size(lift, lift.high)}"
 
 
 def _mean(value: float, kind: str) -> str:
@@ -101,10 +118,12 @@ def _print_health(found: ExperimentResults) -> None:
         click.echo("  counts of devices are not where they must be: run abtest verify")
     if sum(health.exposure.missing) == found.devices:
         click.echo("  no exposure was reported, so it can't be told whether devices lose the variant on the way")
-    elif health.exposure.worst is None:
-        click.echo("  exposure: no variant loses more devices than another")
+    elif health.exposure.differs is not None:
+        click.echo("  exposure: one variant differs from the others")
+    elif health.exposure.alike:
+        click.echo("  exposure: alike in all variants")
     else:
-        click.echo("  exposure: one variant loses more devices than the others")
+        click.echo("  exposure: no difference between the variants so far")
     for metric in found.metrics:
         without = f", {metric.without_amount:,} without an amount" if metric.kind == "amount" else ""
         lag = "" if metric.lag_seconds is None else f", received after {duration(metric.lag_seconds)} on average"

@@ -5,11 +5,12 @@ from typing import Literal
 from msgspec import Struct
 
 Code = Literal["not_enough_data", "no_difference", "difference", "not_trusted"]
+Decision = Literal["safe", "at_plan", "exact"]
 
 
 class Lift(Struct, frozen=True):
-    """A difference of means and its interval: relative to the baseline's mean, or absolute where that is not surely
-    above zero."""
+    """A difference of means and its interval: relative to the baseline's mean, or absolute where that is not known
+    well enough to divide by."""
 
     relative: bool
     value: float
@@ -22,23 +23,28 @@ class Lift(Struct, frozen=True):
         return not self.low <= 0 <= self.high
 
     @property
-    def farthest(self) -> float:
-        """The largest difference, up or down, that the interval does not exclude."""
-        return max(abs(self.low), abs(self.high))
+    def nearest(self) -> float:
+        """The size of the smallest difference that the interval holds."""
+        return min(abs(self.low), abs(self.high)) if self.shown else 0.0
 
 
 class Comparison(Struct, frozen=True):
-    """A variant against the baseline. Everything is None while there is not enough data.
+    """A variant against the baseline. Everything is None while there is not enough data to compare it.
 
     `lift`: at 95 %, with Welch's quantile. `safe`: the interval that may be looked at at any time, and `at_plan` the
-    one of the test at the planned number of devices, both at the levels that decide. `difference_low`,
-    `difference_high`: of the means; Newcombe's for a conversion. `p`: Welch's; `adjusted_p`: Holm's over the
-    variants. `lift`, the difference, both p, `chance_to_beat` and `expected_loss` are not safe for peeking.
+    one of the test at the planned number of devices, both at the levels that decide. `loss`: the exact test's, at
+    least so much to the worse, as a part of the baseline's rate. `decided_by`: which of them shows a difference that
+    is told. `difference_low`, `difference_high`: of the means; Newcombe's for a conversion. `p`: Welch's;
+    `adjusted_p`: Holm's over the variants. `lift`, the difference, both p, `chance_to_beat` and `expected_loss` are
+    not safe for peeking. Of an amount with a cap, all of it is about totals up to the cap.
     """
 
     value: str
     lift: Lift | None = None
     safe: Lift | None = None
+    at_plan: Lift | None = None
+    loss: float | None = None
+    decided_by: Decision | None = None
     difference: float | None = None
     difference_low: float | None = None
     difference_high: float | None = None
@@ -46,34 +52,58 @@ class Comparison(Struct, frozen=True):
     adjusted_p: float | None = None
     chance_to_beat: float | None = None
     expected_loss: float | None = None
-    at_plan: Lift | None = None
 
     @property
-    def shown(self) -> Lift | None:
-        """The interval that shows a difference; None when none does."""
-        return next((each for each in (self.safe, self.at_plan) if each and each.shown), None)
+    def deciding(self) -> Lift | None:
+        """The interval that shows the difference that is told, of the safe one and that of the test."""
+        return {"safe": self.safe, "at_plan": self.at_plan}.get(self.decided_by or "")
+
+    @property
+    def drawn(self) -> Lift | None:
+        """The interval to look at: the one that decided, else the safe one."""
+        return self.deciding or self.safe
+
+
+class Due(Struct, frozen=True):
+    """When the one test of a plan is made, as days such as 2026-11-23 (UTC).
+
+    `reached`: the day on which the planned number of devices was there. `made`: the day at whose end the test was
+    made. `until`: where it is not made, the day at whose end it is, or with `late` at the earliest: it waits for
+    events whose end is not known.
+    """
+
+    reached: str | None = None
+    made: str | None = None
+    until: str | None = None
+    late: bool = False
 
 
 class Verdict(Struct, frozen=True):
-    """One sentence, and its stable name. `more_devices`: about how many are missing, where that can be said."""
+    """One sentence, and its stable name. `notes`: what to know beside it, a sentence each. `better`, `worse`: the
+    values that are told to differ from the baseline, the surest first. `more_devices`: about how many are missing,
+    where that can be said."""
 
     code: Code
     sentence: str
     more_devices: int | None = None
+    better: tuple[str, ...] = ()
+    worse: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Exposure(Struct, frozen=True):
-    """Per variant the devices that never reported exposure; `p` of one ratio in all variants, None without reports.
+    """Per variant the devices that never reported exposure.
 
-    `worst`: the variant with the most of them, when the ratios differ more than chance explains. `worst_part` and
-    `others_part`: what part of its devices is missing, and of all the others.
+    `differs`: the variant whose part of exposed devices surely differs from that of the others by an amount that
+    matters, None when none does; `part` and `others_part`: what part of its devices is exposed, and of all the
+    others. `alike`: whether it is known that no variant differs by such an amount.
     """
 
     missing: tuple[int, ...]
-    p: float | None
-    worst: int | None = None
-    worst_part: float = 0.0
+    differs: int | None = None
+    part: float = 0.0
     others_part: float = 0.0
+    alike: bool = False
 
 
 class VariantResult(Struct, frozen=True):
@@ -81,6 +111,7 @@ class VariantResult(Struct, frozen=True):
 
     The mean is a rate for a conversion; the interval is Wilson's there and Student's for an amount, at 95 %. Over
     several phases it is that of the phases in which all variants can be compared, combined as they are there.
+    `capped_mean`: the same mean of totals up to the metric's cap; None without a cap.
     """
 
     value: str
@@ -90,10 +121,12 @@ class VariantResult(Struct, frozen=True):
     mean: float | None
     low: float | None
     high: float | None
+    capped_mean: float | None = None
 
 
 class Results(Struct, frozen=True):
-    """All of it. `omnibus_p`: whether the variants differ at all, not safe for peeking."""
+    """All of it. `omnibus_p`: whether the variants differ at all, not safe for peeking. `cap`: what a device counts
+    as at most, and `capped_devices` how many have more; None where totals count in full."""
 
     verdict: Verdict
     baseline: str
@@ -101,3 +134,5 @@ class Results(Struct, frozen=True):
     comparisons: tuple[Comparison, ...]
     omnibus_p: float | None
     exposure: Exposure
+    cap: float | None = None
+    capped_devices: int = 0

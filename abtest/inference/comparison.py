@@ -3,41 +3,88 @@
 from collections.abc import Sequence
 
 from abtest.inference import rule, testing
-from abtest.inference.answers import Comparison, Lift
+from abtest.inference.answers import Comparison, Decision, Lift
+from abtest.inference.capping import capped, find_cap
 from abtest.inference.lift import chance_to_beat, difference_interval, expected_loss, has_ratio, lift
 from abtest.inference.moments import Stratum
 from abtest.inference.pair import Pair, pairs
 from abtest.inference.question import Question
+from abtest.inference.split import largest_ratio
 
 
 def compare(
     question: Question, strata: Sequence[Stratum], at_plan: Sequence[Stratum] | None = None
 ) -> list[Comparison]:
-    """A comparison for every variant but the baseline, without figures where there are not enough."""
+    """A comparison for every variant but the baseline, without figures where there are not enough. `strata` with
+    totals up to the cap, `at_plan` as they were."""
     found = {each.place: each for each in pairs(question, strata)}
     p_values = {place: _p_value(each) for place, each in found.items()}
     adjusted = testing.holm([p_values.get(place, 1.0) for place in question.others])
-    safe = safe_lifts(question, strata)
+    safe = sequence_lifts(question, strata, list(found.values()))
     planned = plan_lifts(question, at_plan or [])
-    return [
-        _comparison(question, found[place], p_values[place], adjusted_p, safe[place], planned.get(place))
-        if place in found
-        else Comparison(question.values[place])
-        for place, adjusted_p in zip(question.others, adjusted, strict=True)
-    ]
+    compared = []
+    for place, adjusted_p in zip(question.others, adjusted, strict=True):
+        loss, at_plan_lift = exact_loss(question, strata, place), planned.get(place)
+        decision = decide(question, safe.get(place), at_plan_lift, loss)
+        if place in found:
+            parts = found[place], p_values[place], adjusted_p, safe[place]
+            compared.append(_comparison(question, *parts, at_plan_lift, loss, decision))
+        else:
+            compared.append(Comparison(question.values[place], at_plan=at_plan_lift, loss=loss, decided_by=decision))
+    return compared
+
+
+def decide(question: Question, safe: Lift | None, at_plan: Lift | None, loss: float | None) -> Decision | None:
+    """Which interval shows a difference, if one does. A gain waits for a week, a loss does not."""
+    early = question.days < rule.FEWEST_DAYS
+    if safe and safe.shown and not (early and question.better(safe.value)):
+        return "safe"
+    if at_plan and at_plan.shown:
+        return "at_plan"
+    return None if loss is None else "exact"
 
 
 def safe_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:
     """The confidence sequence's interval of every variant that has enough, all relative or all absolute."""
-    found = pairs(question, strata)
+    counted = capped(strata, find_cap(strata))
+    return sequence_lifts(question, counted, pairs(question, counted))
+
+
+def plan_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:
+    """The interval of the one test, at its part of the level, of every variant that has enough."""
+    found = pairs(question, capped(strata, find_cap(strata))) if strata else []
+    level = rule.plan_level(len(question.others))
+    return _lifts(found, [each.quantile(level) for each in found])
+
+
+def exact_loss(question: Question, strata: Sequence[Stratum], place: int) -> float | None:
+    """The least lift to the worse that the exact test shows; None where it shows none, or there is no such test."""
+    if not question.exact:
+        return None
+    level = rule.exact_level(len(question.others))
+    if question.less:
+        ratio = largest_ratio(strata, question.baseline, place, level)
+        return None if ratio is None else 1 / ratio - 1
+    ratio = largest_ratio(strata, place, question.baseline, level)
+    return None if ratio is None else ratio - 1
+
+
+def sequence_lifts(question: Question, strata: Sequence[Stratum], found: Sequence[Pair]) -> dict[int, Lift]:
+    """The confidence sequence's interval of these pairs, all relative or all absolute."""
     devices = sum(each.n for stratum in strata for each in stratum)
     quantiles = [each.safe_quantile(question, devices) for each in found]
+    return _lifts(found, quantiles, [each.quantile(rule.LEVEL) for each in found])
+
+
+def _lifts(
+    found: Sequence[Pair], quantiles: Sequence[float], beside: Sequence[float] | None = None
+) -> dict[int, Lift]:
+    """`beside`: quantiles with which the lifts shall be of the same kind, relative or not."""
     relative = all(
-        has_ratio(each.base, max(quantile, each.quantile(rule.LEVEL)))
-        for each, quantile in zip(found, quantiles, strict=True)
+        has_ratio(each.base, max(both)) for each, *both in zip(found, quantiles, beside or quantiles, strict=True)
     )
     return {
-        each.place: lift(each.mine, each.base, quantile, relative)
+        each.place: lift(each.mine, each.base, quantile, relative, each.floor)
         for each, quantile in zip(found, quantiles, strict=True)
     }
 
@@ -48,38 +95,39 @@ def _p_value(pair: Pair) -> float:
     return 1.0 if found is None else found
 
 
-def plan_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:
-    """The interval of the one test, at its part of the level, of every variant that has enough."""
-    found = pairs(question, strata)
-    level = rule.plan_level(len(question.others))
-    relative = all(has_ratio(each.base, each.quantile(level)) for each in found)
-    return {each.place: lift(each.mine, each.base, each.quantile(level), relative) for each in found}
-
-
 def _comparison(
-    question: Question, pair: Pair, p: float, adjusted_p: float, safe: Lift, at_plan: Lift | None
+    question: Question,
+    pair: Pair,
+    p: float,
+    adjusted_p: float,
+    safe: Lift,
+    at_plan: Lift | None,
+    loss: float | None,
+    decision: Decision | None,
 ) -> Comparison:
     mine, base = pair.mine, pair.base
     quantile = pair.quantile(rule.LEVEL)
     if question.kind == "conversion":
         low, high = testing.newcombe(
             float(mine.mean),
-            testing.score(mine, rule.LEVEL),
+            testing.score(pair.own_mine, rule.LEVEL),
             float(base.mean),
-            testing.score(base, rule.LEVEL),
+            testing.score(pair.own_base, rule.LEVEL),
         )
     else:
         low, high = difference_interval(mine, base, quantile)
     return Comparison(
         value=question.values[pair.place],
-        lift=lift(mine, base, quantile, safe.relative),
+        lift=lift(mine, base, quantile, safe.relative, pair.floor),
         safe=safe,
         at_plan=at_plan,
+        loss=loss,
+        decided_by=decision,
         difference=float(mine.mean - base.mean),
         difference_low=low,
         difference_high=high,
         p=p,
         adjusted_p=adjusted_p,
-        chance_to_beat=chance_to_beat(mine, base),
-        expected_loss=expected_loss(mine, base),
+        chance_to_beat=chance_to_beat(mine, base, question.less),
+        expected_loss=expected_loss(mine, base, question.less),
     )

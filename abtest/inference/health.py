@@ -5,45 +5,59 @@ Assigned counts are not tested: they are exact by construction, and checked agai
 
 from collections.abc import Sequence
 
-from abtest.inference.answers import Exposure
-from abtest.inference.moments import Stratum, summed
-from abtest.inference.testing import Table, chi_square, expected
+from abtest.inference import sequence
+from abtest.inference.answers import Exposure, Lift
+from abtest.inference.lift import has_ratio, lift
+from abtest.inference.moments import Moments, Stratum, added, summed
+from abtest.inference.pair import pairs
+from abtest.inference.question import Question
 
-SUSPICIOUS = 0.001
-FEWEST_EXPECTED = 5
-"""The smallest expected count with which Pearson's statistic is near enough to a chi-square (W. G. Cochran, Annals of
-Mathematical Statistics 23, 1952)."""
+LEVEL = 0.001
+"""How often a sound experiment is distrusted, over all variants and all looks."""
+MATTERS = 0.02
+"""Parts of exposed devices that differ by less, relative to each other, change no verdict."""
 
 
 def exposure(strata: Sequence[Stratum]) -> Exposure:
-    """Pearson's test of exposed against assigned, at a level that a sound experiment hardly ever meets.
+    """Each variant's part of exposed devices beside that of all others, by a confidence sequence: it is looked at all
+    the time.
 
     Phases are strata: an app may have learnt to report in the middle of an experiment, when shares changed as well.
     """
     counts = [summed(strata, variant) for variant in range(len(strata[0]))] if strata else []
     missing = tuple(each.n - each.exposed for each in counts)
-    tables = [_tested([(each.exposed, each.n - each.exposed) for each in stratum]) for stratum in strata]
-    p = chi_square(*tables)
-    if p is None or p >= SUSPICIOUS:
-        return Exposure(missing, p)
-    worst = max((place for place, each in enumerate(counts) if each.n), key=lambda place: _excess(tables, place))
-    others = [each for place, each in enumerate(counts) if place != worst]
-    others_part = sum(each.n - each.exposed for each in others) / sum(each.n for each in others)
-    return Exposure(missing, p, worst, missing[worst] / counts[worst].n, others_part)
+    present = [place for place, each in enumerate(counts) if each.n]
+    found = {place: each for place in present if (each := _beside_others(strata, place, len(present)))}
+    differing = [place for place, each in found.items() if each.shown and each.nearest > MATTERS]
+    if not differing:
+        alike = 1 < len(found) == len(present) and all(
+            max(-each.low, each.high) <= MATTERS for each in found.values()
+        )
+        return Exposure(missing, alike=alike)
+    # Two differ from each other: the one that loses devices is named.
+    farthest = max(differing, key=lambda place: found[place].nearest)
+    differs = (
+        farthest if len(present) > 2 else min(present, key=lambda place: counts[place].exposed / counts[place].n)
+    )
+    others = added([each for place, each in enumerate(counts) if place != differs])
+    return Exposure(missing, differs, counts[differs].exposed / counts[differs].n, others.exposed / others.n)
 
 
-def _tested(table: Table) -> Table:
-    """The table without the variants that have too few devices for the test."""
-    if not any(map(sum, table)):
-        return table
-    return [
-        row if min(wants) >= FEWEST_EXPECTED else (0, 0) for row, wants in zip(table, expected(table), strict=True)
+def _beside_others(strata: Sequence[Stratum], place: int, tests: int) -> Lift | None:
+    """The lift of a variant's part of exposed devices over that of all others; None where there are too few."""
+    question = Question("conversion", values=("others", "variant"))
+    both = [
+        (_exposed(stratum[:place] + stratum[place + 1 :]), _exposed(stratum[place : place + 1])) for stratum in strata
     ]
+    found = pairs(question, both)
+    if not found:
+        return None
+    (pair,) = found
+    quantile = sequence.quantile(pair.mine.n + pair.base.n, LEVEL / tests, None)
+    return lift(pair.mine, pair.base, quantile, True, pair.floor) if has_ratio(pair.base, quantile) else None
 
 
-def _excess(tables: Sequence[Table], place: int) -> float:
-    """How many more devices than in all variants are missing, as a part of the variant's."""
-    told = [table for table in tables if sum(table[place])]
-    devices = sum(sum(table[place]) for table in told)
-    more = sum(table[place][1] - expected(table)[place][1] for table in told)
-    return more / devices if devices else 0.0
+def _exposed(parts: Sequence[Moments]) -> Moments:
+    """Whether a device was exposed, of all these together."""
+    counts = added(parts)
+    return Moments(counts.n, counts.exposed, counts.exposed, counts.exposed, counts.exposed)

@@ -18,12 +18,15 @@ UNITS = 10_000
 """An amount of 1 is this many units; amounts are whole numbers of units."""
 
 
+Bucket = tuple[int, int, int, int]
+
+
 class Moments(Struct, frozen=True):
     """Sufficient statistics of one variant in one phase for one metric.
 
     `n` devices were assigned; `exposed` of them reported it; `converters` have at least one event. `total` and
     `squares` are the sum, and the sum of squares, of the devices' totals: of units for an amount, of 0 and 1 for a
-    conversion.
+    conversion. `buckets`, of an amount: (bucket, devices, total, squares) of the devices with an event.
     """
 
     n: int = 0
@@ -31,6 +34,7 @@ class Moments(Struct, frozen=True):
     converters: int = 0
     total: int = 0
     squares: int = 0
+    buckets: tuple[Bucket, ...] = ()
 
     @property
     def mean(self) -> Fraction:
@@ -38,10 +42,13 @@ class Moments(Struct, frozen=True):
         return Fraction(self.total, self.n)
 
     @property
-    def variance(self) -> Fraction:
-        """The unbiased sample variance. Exact: squares and total nearly cancel for large means."""
-        return Fraction(self.squares * self.n - self.total * self.total, self.n * (self.n - 1))
+    def variance(self) -> float:
+        """The unbiased sample variance. Squares and total nearly cancel for large means: only the quotient of the
+        integers is rounded."""
+        return (self.squares * self.n - self.total * self.total) / (self.n * (self.n - 1))
 
+
+COUNTS = ("n", "exposed", "converters", "total", "squares")
 
 Stratum = tuple[Moments, ...]
 """One phase: the moments of each variant, in the order of the experiment's values."""
@@ -69,29 +76,35 @@ def comparable(strata: Sequence[Stratum], variants: Sequence[int]) -> list[Strat
     return [stratum for stratum in strata if all(stratum[variant].n >= 2 for variant in variants)]
 
 
-def estimate(strata: Sequence[Stratum], variant: int, variants: Sequence[int], scale: int = 1) -> Estimate | None:
+def estimate(
+    strata: Sequence[Stratum], variant: int, variants: Sequence[int], scale: int = 1, *, pooled: bool = False
+) -> Estimate | None:
     """The mean of a variant, in the weights that the comparison of all `variants` gives the strata; None without any.
 
-    `scale`: units per 1, UNITS for amounts. Every stratum must be comparable in these variants.
+    `scale`: units per 1, UNITS for amounts. `pooled`: with the variance of all `variants` together in each stratum,
+    which is the variant's where they do not differ. Every stratum must be comparable in these variants.
     """
     if not strata:
         return None
     weights = [1 / sum((Fraction(1, stratum[each].n) for each in variants), Fraction(0)) for stratum in strata]
     whole = sum(weights, Fraction(0))
-    mean = variance = Fraction(0)
-    terms = 0.0
+    mean, spread, terms = Fraction(0), 0.0, 0.0
     for stratum, weight in zip(strata, weights, strict=True):
         moments, part = stratum[variant], weight / whole
-        own = part * part * moments.variance / moments.n
+        basis = added([stratum[each] for each in variants]) if pooled else moments
+        own = float(part) ** 2 * basis.variance / moments.n / scale**2
         mean += part * moments.mean
-        variance += own
-        terms += float(own / scale**2) ** 2 / (moments.n - 1)
-    spread = float(variance / scale**2)
+        spread += own
+        terms += own**2 / (basis.n - 1)
     n = sum(stratum[variant].n for stratum in strata)
     return Estimate(mean / scale, spread, spread**2 / terms if terms else float(n - len(strata)), n)
 
 
+def added(parts: Sequence[Moments]) -> Moments:
+    """The moments of all these devices together, without buckets."""
+    return Moments(*(sum(getattr(part, name) for part in parts) for name in COUNTS))
+
+
 def summed(strata: Sequence[Stratum], variant: int) -> Moments:
     """Plain sums over the phases: for counts that people read, never for an estimate."""
-    parts = [stratum[variant] for stratum in strata]
-    return Moments(*(sum(getattr(part, name) for part in parts) for name in Moments.__struct_fields__))
+    return added([stratum[variant] for stratum in strata])

@@ -2,69 +2,100 @@
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Literal
 
 from msgspec import Struct
 
 from abtest.inference import rule, sequence, testing
-from abtest.inference.moments import Estimate, Stratum, comparable, estimate, summed
+from abtest.inference.moments import Estimate, Stratum, comparable, estimate
 from abtest.inference.question import Question
 
 
 class Pair(Struct, frozen=True):
-    """The estimates of a variant and of the baseline."""
+    """The estimates of a variant and of the baseline, with the larger of two errors of their difference.
+
+    One is Welch's, of each variant's own variance; the other is that of the variance of both together. Where nothing
+    differs, a small variant that has not met the devices that spend most, or has hardly an event, does not know how
+    much it varies, and the two together do. Where the variants differ, Welch's is the true one. `own_mine` and
+    `own_base` always have their own variance. `floor`: the smallest lift there can be.
+    """
 
     place: int
     mine: Estimate
     base: Estimate
+    own_mine: Estimate
+    own_base: Estimate
+    floor: float | None
 
     def quantile(self, level: float) -> float:
-        """Welch's for one look, two-sided."""
+        """Student's for one look, two-sided, with Welch's degrees of freedom."""
         return testing.t_quantile(testing.freedom(self.mine, self.base), 1 - level / 2)
 
     def safe_quantile(self, question: Question, devices: int) -> float:
         """The confidence sequence's for any number of looks, when all variants have so many devices."""
         n = self.mine.n + self.base.n
         planned = None if question.planned is None else ceil(question.planned * n / devices)
-        return sequence.quantile(n, rule.sequence_level(len(question.others), planned is not None), planned)
+        level = rule.sequence_level(len(question.others), planned is not None, question.exact)
+        return sequence.quantile(n, level, planned)
 
 
 class Lack(Struct, frozen=True):
-    """What two variants lack: a `reason` in words, or else that `growth` times the devices are needed."""
+    """Why two variants can't be compared: no event in either, no phase with both, nothing that varies, or too few
+    devices, of which `growth` times as many are needed."""
 
-    reason: str | None = None
+    what: Literal["event", "phase", "variance", "devices"]
     growth: float = 0.0
 
 
 def pairs(question: Question, strata: Sequence[Stratum]) -> list[Pair]:
     """The comparisons for which there is enough."""
-    found = (_pair(question, strata, place) for place in question.others if lack(question, strata, place) is None)
-    return [each for each in found if each]
+    return [found for place in question.others if isinstance(found := paired(question, strata, place), Pair)]
 
 
-def lack(question: Question, strata: Sequence[Stratum], place: int) -> Lack | None:
-    """What is missing to compare a variant with the baseline; None when nothing is."""
+def paired(question: Question, strata: Sequence[Stratum], place: int) -> Pair | Lack:
+    """A variant and the baseline, or what is missing to compare them."""
     both = (place, question.baseline)
+    if not any(stratum[each].converters for stratum in strata for each in both):
+        return Lack("event")
     common = comparable(strata, both)
-    for each in both:
-        if not summed(strata, each).converters:
-            return Lack(f"no event of a device in {question.values[each]} yet")
     if not common:
-        return Lack(f"no phase has devices of both {question.values[place]} and {question.values[question.baseline]}")
-    rarest = min(_rarest(question, common, each) for each in both)
-    if not rarest or not _pair(question, strata, place):
-        return Lack("the devices of a variant do not differ from one another")
-    return Lack(growth=rule.FEWEST / rarest) if rarest < rule.FEWEST else None
+        return Lack("phase")
+    rarest = min(_expected(question, common, both))
+    found = _pair(question, common, place) if rarest else None
+    if found is None:
+        return Lack("variance")
+    return Lack("devices", rule.FEWEST / rarest) if rarest < rule.FEWEST else found
 
 
-def _rarest(question: Question, strata: Sequence[Stratum], place: int) -> int:
-    """How many devices have an event, or for a conversion have none, whichever is less."""
-    sums = summed(strata, place)
-    return min(sums.converters, sums.n - sums.converters) if question.kind == "conversion" else sums.converters
+def _expected(question: Question, strata: Sequence[Stratum], both: tuple[int, int]) -> list[float]:
+    """How many devices with an event, and for a conversion without one, either variant has if both are alike."""
+    found = []
+    for place in both:
+        with_event = without = 0.0
+        for stratum in strata:
+            devices = sum(stratum[each].n for each in both)
+            converters = sum(stratum[each].converters for each in both)
+            with_event += stratum[place].n * converters / devices
+            without += stratum[place].n * (devices - converters) / devices
+        found += [with_event, without] if question.kind == "conversion" else [with_event]
+    return found
 
 
 def _pair(question: Question, strata: Sequence[Stratum], place: int) -> Pair | None:
-    """A variant and the baseline, None where nothing varies."""
+    """The same without a look at how much there is; None where nothing varies."""
     both = (place, question.baseline)
-    common = comparable(strata, both)
-    mine, base = (estimate(common, each, both, question.scale) for each in both)
-    return Pair(place, mine, base) if mine and base and mine.variance and base.variance else None
+    own = [estimate(strata, each, both, question.scale) for each in both]
+    together = [estimate(strata, each, both, question.scale, pooled=True) for each in both]
+    if own[0] is None or own[1] is None or together[0] is None or together[1] is None:
+        return None
+    spread, pooled = own[0].variance + own[1].variance, together[0].variance + together[1].variance
+    if not pooled:
+        return None
+    mine, base = (together[0], together[1]) if pooled > spread else (own[0], own[1])
+    return Pair(place, mine, base, own[0], own[1], _floor(question, strata, both))
+
+
+def _floor(question: Question, strata: Sequence[Stratum], both: tuple[int, int]) -> float | None:
+    """-1 where no total is below zero: there can't be less than nothing."""
+    below = (bucket[0] < 0 for stratum in strata for place in both for bucket in stratum[place].buckets)
+    return -1.0 if question.kind == "conversion" or not any(below) else None

@@ -4,24 +4,32 @@ from typing import Literal
 
 from msgspec import Struct
 
+from abtest.inference.answers import Due
 from abtest.inference.moments import UNITS
 
 Kind = Literal["conversion", "amount"]
 
 
 class Question(Struct, frozen=True):
-    """What is asked: the kind of metric, the values, which of them is the baseline, since how many days.
+    """What is asked: the kind of metric and its event, the values, which is the baseline, since how many days.
 
-    `planned`: devices in all variants that the experiment was planned for, if it was. `dropped`: variants to which no
-    device comes any more, for which nothing waits.
+    `less`: whether less is better. `planned`: devices in all variants that the experiment was planned for, if it was,
+    and `due`: when the test at that number is made. `dropped`: variants to which no device comes any more, for which
+    nothing waits. `running`: whether devices still come; `over`: whether they never will again.
     """
 
     kind: Kind
     values: tuple[str, ...]
+    key: str = ""
+    event: str = ""
+    less: bool = False
     baseline: int = 0
     days: float = 0.0
     planned: int | None = None
+    due: Due = Due()
     dropped: tuple[int, ...] = ()
+    running: bool = True
+    over: bool = False
 
     @property
     def scale(self) -> int:
@@ -29,6 +37,15 @@ class Question(Struct, frozen=True):
         return UNITS if self.kind == "amount" else 1
 
     @property
+    def exact(self) -> bool:
+        """Whether there is an exact test of a loss: for whether an event happened, not for how much."""
+        return self.kind == "conversion"
+
+    @property
     def others(self) -> list[int]:
         """All variants but the baseline."""
         return [place for place in range(len(self.values)) if place != self.baseline]
+
+    def better(self, difference: float) -> bool:
+        """Whether a difference from the baseline is to the better."""
+        return (difference < 0) if self.less else (difference > 0)

@@ -2,37 +2,42 @@
 
 from collections.abc import Sequence
 
-from abtest.inference import rule, testing
-from abtest.inference.answers import Comparison, Lift, Results, VariantResult
+from msgspec import structs
+
+from abtest.inference import rule, testing, wording
+from abtest.inference.answers import Lift, Results, VariantResult
+from abtest.inference.capping import beyond, capped, find_cap
 from abtest.inference.comparison import compare, safe_lifts
 from abtest.inference.health import exposure
 from abtest.inference.moments import Estimate, Stratum, comparable, estimate, summed
 from abtest.inference.question import Question
-from abtest.inference.verdict import decide, distrust, not_enough
+from abtest.inference.verdict import conclude, distrust
 
 
 def judge(
     question: Question, strata: Sequence[Stratum], at_plan: Sequence[Stratum] | None = None, exact: bool = True
 ) -> Results:
-    """What the figures say. `at_plan`: the figures when the one test first `is_due`, which alone it looks at.
+    """What the figures say. `at_plan`: the figures when the one test was due, which alone it looks at.
     `exact`: whether every count of devices is where it must be."""
     found = exposure(strata)
-    variants = tuple(_variant(question, strata, place) for place in range(len(question.values)))
-    comparisons = [Comparison(question.values[place]) for place in question.others]
-    omnibus_p = None
-    missing = not_enough(question, strata)
-    if missing is None:
-        comparisons = compare(question, strata, at_plan)
-        omnibus_p = _omnibus(question, strata)
-    devices = sum(each.devices for each in variants)
-    verdict = distrust(question, found, exact) or missing or decide(question, comparisons, devices)
-    return Results(verdict, question.values[question.baseline], variants, tuple(comparisons), omnibus_p, found)
-
-
-def is_due(question: Question, devices: int) -> bool:
-    """Whether the one test is to be made: the planned number of devices is there, and the days are. It asks for
-    nothing that depends on what the devices did."""
-    return question.planned is not None and devices >= question.planned and question.days >= rule.FEWEST_DAYS
+    cap = find_cap(strata)
+    counted = capped(strata, cap)
+    comparisons = compare(question, counted, at_plan)
+    verdict = distrust(question, found, exact) or conclude(question, counted, comparisons, at_plan)
+    if cap is not None and verdict.code in {"difference", "no_difference"}:
+        more = wording.counted(beyond(strata, cap), "device")
+        note = f"A device counts up to {wording.figure(cap / question.scale)}: {more} brought in more."
+        verdict = structs.replace(verdict, notes=(*verdict.notes, note))
+    return Results(
+        verdict=verdict,
+        baseline=question.values[question.baseline],
+        variants=tuple(_variant(question, strata, counted, place) for place in range(len(question.values))),
+        comparisons=tuple(comparisons),
+        omnibus_p=_omnibus(question, counted) if any(each.lift for each in comparisons) else None,
+        exposure=found,
+        cap=None if cap is None else cap / question.scale,
+        capped_devices=0 if cap is None else beyond(strata, cap),
+    )
 
 
 def looks(question: Question, days: Sequence[Sequence[Stratum]]) -> list[list[Lift | None]]:
@@ -46,9 +51,10 @@ def looks(question: Question, days: Sequence[Sequence[Stratum]]) -> list[list[Li
     return [[each.get(place) for place in question.others] for each in found]
 
 
-def _variant(question: Question, strata: Sequence[Stratum], place: int) -> VariantResult:
+def _variant(question: Question, strata: Sequence[Stratum], counted: Sequence[Stratum], place: int) -> VariantResult:
+    """`counted`: the strata with totals up to the cap."""
     sums = summed(strata, place)
-    found = _estimate(question, [stratum for stratum in strata if any(each.n for each in stratum)], place)
+    found, below = (_estimate(question, each, place) for each in (strata, counted))
     mean = low = high = None
     if found is not None:
         mean = float(found.mean)
@@ -56,11 +62,13 @@ def _variant(question: Question, strata: Sequence[Stratum], place: int) -> Varia
             low, high = testing.score(found, rule.LEVEL)
         elif found.variance:
             low, high = testing.mean_interval(found, rule.LEVEL)
-    return VariantResult(question.values[place], sums.n, sums.exposed, sums.converters, mean, low, high)
+    capped_mean = float(below.mean) if below is not None and counted != strata else None
+    return VariantResult(question.values[place], sums.n, sums.exposed, sums.converters, mean, low, high, capped_mean)
 
 
 def _estimate(question: Question, strata: Sequence[Stratum], place: int) -> Estimate | None:
     """A variant by itself in one phase, over several beside those that are still drawn."""
+    strata = [stratum for stratum in strata if any(each.n for each in stratum)]
     drawn = {each for each in range(len(question.values)) if each not in question.dropped}
     beside = [place] if len(strata) == 1 else sorted(drawn | {place})
     return estimate(comparable(strata, beside), place, beside, question.scale)

@@ -1,25 +1,38 @@
 """The figures of the rule by which a difference is claimed.
 
-With a planned number of devices, 0.01 of the level is spent on the confidence sequence and 0.04 on one test at that
-number; without one, the sequence has all of it. Several comparisons share each part equally (C. E. Bonferroni; O. J.
-Dunn, JASA 56, 1961), so that the probability of any false claim is at most 0.05 (J. W. Tukey's familywise error).
+The level of 0.05 is spent in parts. Without a planned number of devices the confidence sequence has all of it; with
+one, 0.01 of it, and the test at that number 0.04. For a conversion, the exact test of a loss takes 0.005 of the
+sequence's part. Several comparisons share each part equally (C. E. Bonferroni; O. J. Dunn, JASA 56, 1961), so that
+the probability of any false claim is at most 0.05 (J. W. Tukey's familywise error).
 """
 
 LEVEL = 0.05
 BEFORE_PLAN, AT_PLAN = 0.01, 0.04
+EXACT = 0.005
 
 FEWEST = 25
-"""Devices of each variant with an event, and for a conversion without one, below which nothing is said: with fewer
-the normal approximation does not hold."""
+"""Devices with an event, and for a conversion without one, that each variant must be expected to have if it is like
+the baseline: with fewer the normal approximation does not hold. Those that it really has would be the wrong question:
+a variant that nobody can buy in has none."""
 FEWEST_DAYS = 7
 """A week has all its days."""
 
+EARLY_WITH_PLAN, EARLY_WITHOUT = "about 1.3 times the true effect", "about 1.7 times the true effect"
+"""What is told when the sequence ends a test of an effect that is found in 4 of 5, on average over those that it ends
+(docs/statistics.md)."""
 
-def sequence_level(comparisons: int, planned: bool) -> float:
-    """The level of one comparison's confidence sequence."""
-    return (BEFORE_PLAN if planned else LEVEL) / comparisons
+
+def sequence_level(comparisons: int, planned: bool, exact: bool) -> float:
+    """The level of one comparison's confidence sequence. `exact`: whether there is an exact test beside it."""
+    whole = BEFORE_PLAN if planned else LEVEL
+    return (whole - EXACT if exact else whole) / comparisons
 
 
 def plan_level(comparisons: int) -> float:
     """The level of one comparison's test at the planned number of devices."""
     return AT_PLAN / comparisons
+
+
+def exact_level(comparisons: int) -> float:
+    """The level of one comparison's exact test of a loss."""
+    return EXACT / comparisons

@@ -1,81 +1,203 @@
-"""The one sentence, and the rule behind it."""
+"""The one sentence, and what to know beside it."""
 
 from collections.abc import Sequence
 from math import ceil
 
 from abtest.inference import rule, wording
 from abtest.inference.answers import Comparison, Exposure, Lift, Verdict
-from abtest.inference.moments import Stratum
-from abtest.inference.pair import lack
+from abtest.inference.moments import Stratum, summed
+from abtest.inference.pair import Lack, paired
 from abtest.inference.question import Question
+
+EARLY = "Found {when}: effects that are found like that are told too large on average, at worst {size}."
 
 
 def distrust(question: Question, found: Exposure, exact: bool) -> Verdict | None:
     """Why the figures can't be trusted; None when they can. `exact`: every count of devices is where it must be."""
     if not exact:
         return Verdict("not_trusted", "Don't trust this: devices are not where they must be; run abtest verify")
-    if found.worst is None:
+    if found.differs is None:
         return None
-    beside = f", {wording.percent(found.others_part)} of the others" if found.others_part >= 0.01 else ""
     return Verdict(
         "not_trusted",
-        f"Don't trust this yet: {wording.percent(found.worst_part)} of the devices in "
-        f"{question.values[found.worst]} never report exposure{beside}",
+        f"Don't trust this: {wording.part(found.part)} of the devices in {question.values[found.differs]} report "
+        f"exposure, {wording.part(found.others_part)} of the others; find out why first",
     )
 
 
-def not_enough(question: Question, strata: Sequence[Stratum]) -> Verdict | None:
-    """Why nothing can be said yet; None when something can."""
-    devices = sum(each.n for stratum in strata for each in stratum)
-    unplanned = max((question.planned or 0) - devices, 0)
+def conclude(
+    question: Question,
+    strata: Sequence[Stratum],
+    comparisons: Sequence[Comparison],
+    at_plan: Sequence[Stratum] | None,
+) -> Verdict:
+    """A difference where one is told, else no difference, else what is missing."""
+    devices = _devices(strata)
+    more = wording.about(max((question.planned or 0) - devices, 0)) or None if question.running else None
+    lacking = {
+        place: found for place in question.others if isinstance(found := paired(question, strata, place), Lack)
+    }
+    told = sorted((each for each in comparisons if each.decided_by), key=lambda each: _order(question, each))
+    if told:
+        sentence = _difference(question, told, strata, at_plan)
+        better = tuple(each.value for each in told if _is_better(question, each))
+        worse = tuple(each.value for each in told if not _is_better(question, each))
+        beside = _beside(
+            question, [place for place in lacking if question.values[place] not in better + worse], lacking
+        )
+        return Verdict("difference", sentence + beside, more, better, worse, _notes(question, told, at_plan))
     waited_for = [place for place in question.others if place not in question.dropped] or question.others
-    lacks = [found for place in waited_for if (found := lack(question, strata, place))]
-    days = ceil(rule.FEWEST_DAYS - question.days)
-    if reason := next((each.reason for each in lacks if each.reason), None):
-        return Verdict("not_enough_data", f"Not enough data: {reason}", wording.about(unplanned) or None)
-    if lacks:
-        needed = ceil(devices * max(each.growth for each in lacks)) - devices
-        more = wording.about(max(needed, unplanned, 1))
-        return Verdict("not_enough_data", f"Not enough data: about {more:,} more device{_s(more)}", more)
-    if days > 0:
-        sentence = f"Not enough data: {days} more day{_s(days)}"
-        return Verdict("not_enough_data", sentence, wording.about(unplanned) or None)
-    return None
+    if all(place in lacking for place in waited_for):
+        return _not_enough(question, devices, {place: lacking[place] for place in waited_for}, more)
+    if question.days < rule.FEWEST_DAYS:
+        days = ceil(rule.FEWEST_DAYS - question.days)
+        missing = f"{wording.counted(days, 'more day')}" if question.running else "events on fewer than seven days"
+        return Verdict("not_enough_data", f"Not enough data: {missing}", more)
+    sentence = _no_difference(question, [each for each in comparisons if each.safe])
+    return Verdict("no_difference", sentence + _beside(question, list(lacking), lacking), more)
 
 
-def decide(question: Question, comparisons: Sequence[Comparison], devices: int) -> Verdict:
-    """A difference is shown when a safe interval leaves out zero, or when the one of the test at the planned number
-    of devices does. The interval that is told is the one that showed it."""
-    shown = [(each.value, each.shown) for each in comparisons if each.shown]
-    if not shown:
-        return _undecided(question, comparisons, devices)
-    shown.sort(key=lambda each: -abs(each[1].value))
-    above = [each for each in shown if each[1].value > 0]
-    below = [each for each in shown if each[1].value <= 0]
-    (value, size), *rest = above or below
-    does = "beats" if above else "loses to"
-    sentence = f"{value} {does} {question.values[question.baseline]} by {wording.lift(size, question.kind)}"
-    also = [f"{'so does' if len(rest) == 1 else 'so do'} {_names(rest)}"] if rest else []
-    also += [f"{_names(below)} {'loses' if len(below) == 1 else 'lose'}"] if above and below else []
-    return Verdict("difference", "; ".join([sentence, *also]))
+def _order(question: Question, found: Comparison) -> tuple[bool, bool, float]:
+    """Gains first, then what is surest to be far from zero."""
+    lift = found.deciding
+    nearest = lift.nearest if lift else abs(found.loss or 0.0)
+    return not _is_better(question, found), found.decided_by == "exact", -nearest
 
 
-def _undecided(question: Question, comparisons: Sequence[Comparison], devices: int) -> Verdict:
+def _is_better(question: Question, found: Comparison) -> bool:
+    return question.better(found.deciding.value) if found.deciding else False
+
+
+def _difference(
+    question: Question,
+    told: Sequence[Comparison],
+    strata: Sequence[Stratum],
+    at_plan: Sequence[Stratum] | None,
+) -> str:
+    baseline, key = question.values[question.baseline], f"{question.key} " if question.key else ""
+    parts = []
+    for place, each in enumerate(told):
+        better, first = _is_better(question, each), place == 0
+        stop = _to_stop(question, each)
+        if first:
+            does = "beats" if better else ("loses decisively to" if stop else "is worse than")
+            how = f"{key}{each.value} {does} {baseline}: {wording.measure(question)} "
+        else:
+            too = " too" if better or not _is_better(question, told[0]) else ""
+            how = f"{each.value} {'is better' if better else ('loses decisively' if stop else 'is worse')}{too}: "
+        parts.append(how + _size(question, each, strata, at_plan) + ("; stop it" if stop else ""))
+    return "; ".join(parts)
+
+
+def _to_stop(question: Question, found: Comparison) -> bool:
+    """Whether to say so: it is a loss, devices still come, and the time for a verdict has not come."""
+    early = question.days < rule.FEWEST_DAYS or bool(question.planned and not question.due.made)
+    still = question.values.index(found.value) not in question.dropped
+    return question.running and still and not _is_better(question, found) and (early or found.decided_by == "exact")
+
+
+def _size(question: Question, found: Comparison, strata: Sequence[Stratum], at_plan: Sequence[Stratum] | None) -> str:
+    if found.deciding is None:
+        place = question.values.index(found.value)
+        mine, base = (summed(strata, each) for each in (place, question.baseline))
+        return (
+            f"{'up' if question.less else 'down'} by at least {wording.percent(abs(found.loss or 0.0))} "
+            f"({mine.converters:,} of {wording.counted(mine.n, 'device')}, {base.converters:,} of {base.n:,} with "
+            f"{question.values[question.baseline]})"
+        )
+    size = wording.moved(found.deciding, question.kind)
+    if found.decided_by == "safe" or at_plan is None:
+        return size
+    size += f" in the test at {_devices(at_plan):,} devices"
+    today = found.safe
+    if today is None or wording.moved_by(today, question.kind) == wording.moved_by(found.deciding, question.kind):
+        return size
+    return f"{size}, today {wording.moved_by(today, question.kind)}"
+
+
+def _notes(question: Question, told: Sequence[Comparison], at_plan: Sequence[Stratum] | None) -> tuple[str, ...]:
+    notes = []
+    if any(each.decided_by == "safe" and _is_better(question, each) for each in told) and not question.due.made:
+        when = "before the planned devices were there" if question.planned else "without a planned number of devices"
+        notes.append(EARLY.format(when=when, size=rule.EARLY_WITH_PLAN if question.planned else rule.EARLY_WITHOUT))
+    for each in told:
+        test, today = each.at_plan, each.safe
+        if each.decided_by == "safe" and test and today and test.shown and test.value * today.value < 0 and at_plan:
+            notes.append(
+                f"The test at {_devices(at_plan):,} devices found the opposite for {each.value}: "
+                f"{wording.moved(test, question.kind)}."
+            )
+    return tuple(notes)
+
+
+def _not_enough(question: Question, devices: int, lacking: dict[int, Lack], more: int | None) -> Verdict:
+    """Nothing can be compared."""
+    whats = {found.what for found in lacking.values()}
+    baseline = question.values[question.baseline]
+    values = wording.names([question.values[place] for place in lacking])
+    if whats == {"event"}:
+        reason = f"no device has sent the event {question.event}" + (" yet" if question.running else "")
+    elif whats == {"phase"}:
+        reason = f"no phase has devices of both {baseline} and {values}"
+    elif whats == {"variance"}:
+        reason = f"all devices in {baseline} and {values} did the same"
+    elif question.running:
+        growth = max(found.growth for found in lacking.values())
+        more = wording.about(max(ceil(devices * growth) - devices, more or 0, 1))
+        reason = f"about {wording.counted(more, 'more device')}"
+    else:
+        reason = f"too few devices to compare {values} with {baseline}"
+    return Verdict("not_enough_data", f"Not enough data: {reason}", more)
+
+
+def _beside(question: Question, places: Sequence[int], lacking: dict[int, Lack]) -> str:
+    """Which variants the sentence is not about."""
+    waiting = [place for place in places if place not in question.dropped]
+    dropped = [question.values[place] for place in places if place in question.dropped]
+    found = ""
+    if waiting:
+        found += f"; not enough data for {wording.names([question.values[place] for place in waiting])}"
+    if dropped:
+        gets = "gets" if len(dropped) == 1 else "get"
+        found += f"; {wording.names(dropped)}, which {gets} no more devices, can't be compared"
+    return found
+
+
+def _no_difference(question: Question, comparisons: Sequence[Comparison]) -> str:
     """What no interval excludes. Safe intervals and the test's hold together, each having its part of the level."""
-    safe = [(each.safe, each.at_plan) for each in comparisons if each.safe]
-    limits = [
-        min(first.farthest, test.farthest) if test and test.relative == first.relative else first.farthest
-        for first, test in safe
-    ]
-    limit = wording.size(max(limits), safe[0][0].relative, question.kind)
-    more = max((question.planned or 0) - devices, 0)
-    sentence = f"No difference shown{' yet' if more else ''}; smaller than ±{limit} is not excluded"
-    return Verdict("no_difference", sentence, wording.about(more) or None)
+    ends = [_not_excluded(each) for each in comparisons]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    worse, better = (high, -low) if question.less else (-low, high)
+    relative = bool(comparisons[0].safe and comparisons[0].safe.relative)
+    worse_, better_ = (wording.size(max(end, 0.0), relative, question.kind) for end in (worse, better))
+    who = comparisons[0].value if len(comparisons) == 1 else "the others"
+    shown = f"{who} may be anything from {worse_} worse to {better_} better than {question.values[question.baseline]}"
+    return f"No difference {_state(question)}: {shown}{_waiting(question)}"
 
 
-def _s(number: int) -> str:
-    return "" if number == 1 else "s"
+def _not_excluded(found: Comparison) -> tuple[float, float]:
+    safe, test = found.safe or Lift(True, 0.0, 0.0, 0.0), found.at_plan
+    if test is None or test.relative != safe.relative or max(safe.low, test.low) > min(safe.high, test.high):
+        return safe.low, safe.high
+    return max(safe.low, test.low), min(safe.high, test.high)
 
 
-def _names(found: Sequence[tuple[str, Lift]]) -> str:
-    return " and ".join(value for value, _ in found)
+def _state(question: Question) -> str:
+    if question.over:
+        return "was shown"
+    if question.due.made:
+        return "shown"
+    return "shown yet" if question.planned and question.running else "shown so far"
+
+
+def _waiting(question: Question) -> str:
+    """When the test is made, once the devices for it are there."""
+    due = question.due
+    if question.planned is None or due.reached is None or due.made:
+        return ""
+    when = "waits for late events, at least until" if due.late else "is made when"
+    return f"; the test at {question.planned:,} devices {when} {due.until} (UTC) is over"
+
+
+def _devices(strata: Sequence[Stratum]) -> int:
+    return sum(each.n for stratum in strata for each in stratum)

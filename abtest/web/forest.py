@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 
 from msgspec import Struct
 
-from abtest.inference.answers import Lift
+from abtest.inference.answers import Comparison, Lift
 from abtest.results import MetricResults
 
 TICKS = 4
@@ -28,7 +28,7 @@ class Tick(Struct, frozen=True):
 
 
 class Mark(Struct, frozen=True):
-    """A lift and its safe interval. `shown`: whether it leaves out zero."""
+    """A lift and the interval that decided, else the safe one. `shown`: whether it shows a difference."""
 
     low: float
     high: float
@@ -39,7 +39,7 @@ class Mark(Struct, frozen=True):
 class Forest(Struct, frozen=True):
     """A mark for each comparison, in their order, on one axis; None where there is no figure.
 
-    `band`: the lifts that are too small to be found, by the planned number of devices or by those there are.
+    `band`: the lifts that are found in fewer than four of five experiments.
     """
 
     marks: tuple[Mark | None, ...]
@@ -70,11 +70,11 @@ class History(Struct, frozen=True):
 
 def forest(metric: MetricResults) -> Forest | None:
     """The marks of a metric's comparisons; None without any figure."""
-    safe = [each.safe for each in metric.comparisons]
-    found = [each for each in safe if each is not None]
-    if not found:
+    relative = next((each.safe.relative for each in metric.comparisons if each.safe), None)
+    if relative is None:
         return None
-    relative = found[0].relative
+    drawn = [_drawn(each, relative) for each in metric.comparisons]
+    found = [each for each, _ in drawn if each is not None]
     band = metric.detectable if relative else None
     low, high = _widened(
         min(0.0, *(each.low for each in found), *([-band] if band else [])),
@@ -84,8 +84,8 @@ def forest(metric: MetricResults) -> Forest | None:
         marks=tuple(
             None
             if each is None
-            else Mark(_at(each.low, low, high), _at(each.high, low, high), _at(each.value, low, high), each.shown)
-            for each in safe
+            else Mark(_at(each.low, low, high), _at(each.high, low, high), _at(each.value, low, high), shown)
+            for each, shown in drawn
         ),
         zero=_at(0, low, high),
         band=(_at(-band, low, high), _at(band, low, high)) if band else None,
@@ -120,6 +120,14 @@ def history(metric: MetricResults) -> History | None:
         last=looks[-1].day,
         days=len(looks),
     )
+
+
+def _drawn(comparison: Comparison, relative: bool) -> tuple[Lift | None, bool]:
+    """What is drawn of a comparison, and whether it shows a difference. The test's may have another unit."""
+    found = comparison.drawn
+    if found is None or found.relative != relative:
+        return comparison.safe, False
+    return found, found == comparison.deciding
 
 
 def _span(last: Sequence[Lift], every: Sequence[Lift]) -> tuple[float, float]:

@@ -11,7 +11,8 @@ import jinja2
 from markupsafe import Markup
 
 from abtest import clock
-from abtest.inference.wording import duration, figure
+from abtest.experiments import ask_direction
+from abtest.inference.wording import duration, figure, part
 from abtest.outlook import often
 from abtest.web.colours import is_colour
 from abtest.web.forest import forest, history
@@ -125,6 +126,7 @@ def environment() -> jinja2.Environment:
         number=number, percent=percent, places=places, tenths=tenths, age=age, since=since, often=often
     )
     made.filters.update(signed_percent=signed_percent, signed=signed, rate=rate, amount=amount, small=small)
-    made.filters.update(forest=forest, history=history, brief=brief, duration=duration)
+    made.filters.update(forest=forest, history=history, brief=brief, duration=duration, figure=figure, part=part)
+    made.filters.update(ask_direction=ask_direction)
     made.tests["colour"] = is_colour
     return made

@@ -22,7 +22,7 @@ def known(mean: Fraction | int, variance: float, freedom: float = inf) -> Estima
 
 
 @given(
-    MEANS, VARIANCES, st.fractions(Fraction(1, 100), 3, max_denominator=1_000), st.floats(0, 0.99), st.floats(1, 6)
+    MEANS, VARIANCES, st.fractions(Fraction(1, 100), 3, max_denominator=1_000), st.floats(0, 0.24), st.floats(1, 6)
 )
 def test_a_relative_lift_leaves_out_zero_exactly_when_the_difference_does(
     a: Fraction, a_variance: float, b: Fraction, doubt: float, quantile: float
@@ -54,12 +54,24 @@ def test_with_a_baseline_known_exactly_it_is_the_delta_methods() -> None:
     assert found.high == pytest.approx(0.2 + 2 * 0.5 / 5)
 
 
-def test_a_baseline_that_may_be_zero_has_no_ratio() -> None:
+def test_a_baseline_that_is_hardly_known_has_no_ratio() -> None:
     assert not lifts.has_ratio(known(0, 0.0), 2.0)
     assert not lifts.has_ratio(known(-1, 0.01), 2.0)
-    assert not lifts.has_ratio(known(1, 0.25), 2.0)
-    assert lifts.has_ratio(known(1, 0.24), 2.0)
+    assert not lifts.has_ratio(known(1, 0.07), 2.0)
+    assert lifts.has_ratio(known(1, 0.06), 2.0)
     assert lifts.lift(known(2, 0.25), known(-1, 0.0), 2.0, relative=False) == Lift(False, 3.0, 2.0, 4.0)
+
+
+def test_nothing_can_fall_by_more_than_all_of_it() -> None:
+    mine, base = known(Fraction(1, 1_000), 1e-5), known(Fraction(5, 100), 1e-5)
+    assert lifts.lift(mine, base, 3.0, relative=True).low < -1
+    assert lifts.lift(mine, base, 3.0, relative=True, floor=-1.0).low == -1
+
+
+def test_where_less_is_better_the_chance_and_the_loss_are_turned() -> None:
+    mine, base = known(6, 0.25), known(5, 0.25)
+    assert lifts.chance_to_beat(mine, base, less=True) == pytest.approx(lifts.chance_to_beat(base, mine))
+    assert lifts.expected_loss(mine, base, less=True) == pytest.approx(lifts.expected_loss(base, mine))
 
 
 @given(MEANS, VARIANCES, MEANS, VARIANCES)

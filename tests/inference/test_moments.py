@@ -17,9 +17,18 @@ def moments(totals: list[int]) -> Moments:
 
 
 @given(TOTALS)
-def test_mean_and_variance_are_exact(totals: list[int]) -> None:
+def test_the_mean_is_exact_and_the_variance_as_near_as_a_float(totals: list[int]) -> None:
     exact = [Fraction(total) for total in totals]
-    assert (moments(totals).mean, moments(totals).variance) == (mean(exact), variance(exact))
+    assert moments(totals).mean == mean(exact)
+    assert moments(totals).variance == float(variance(exact))
+
+
+@given(TOTALS, TOTALS)
+def test_pooled_it_has_the_variance_of_all_devices_together(a: list[int], b: list[int]) -> None:
+    found = estimate([(moments(a), moments(b))], 0, [0, 1], pooled=True)
+    assert found is not None
+    assert found.mean == mean(map(Fraction, a))
+    assert found.variance == pytest.approx(float(variance(map(Fraction, a + b)) / len(a)))
 
 
 @given(TOTALS, TOTALS, TOTALS, TOTALS)

@@ -39,6 +39,8 @@ def test_without_a_plan_it_is_tuned_to_ten_thousand() -> None:
 
 @pytest.mark.parametrize("comparisons", [1, 2, 9])
 def test_the_parts_of_the_level_add_up_to_5_percent(comparisons: int) -> None:
-    before, at = rule.sequence_level(comparisons, planned=True), rule.plan_level(comparisons)
-    assert comparisons * (before + at) == pytest.approx(0.05)
-    assert comparisons * rule.sequence_level(comparisons, planned=False) == pytest.approx(0.05)
+    for exact in (False, True):
+        beside = rule.exact_level(comparisons) if exact else 0.0
+        before, alone = (rule.sequence_level(comparisons, planned, exact) + beside for planned in (True, False))
+        assert comparisons * (before + rule.plan_level(comparisons)) == pytest.approx(0.05)
+        assert comparisons * alone == pytest.approx(0.05)
