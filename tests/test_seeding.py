@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from math import log
 from pathlib import Path
+from statistics import fmean, stdev
 from threading import Thread
 
 import pytest
@@ -71,6 +73,30 @@ def test_without_effects_the_price_does_not_tell_what_is_paid() -> None:
     assert first == second
 
 
+def paid(behaviour: Behaviour, values: dict[str, str], devices: int = 3_000) -> list[float]:
+    return [float(behaviour.sending(f"phone-{each}", values).events[-1].amount or 0) for each in range(devices)]
+
+
+def test_what_is_paid_may_be_log_normal_around_the_price() -> None:
+    uneven = Behaviour(1, {}, 14, NOW, sigma=2.0)
+    logs = [log(each) for each in paid(uneven, {"price": "1000"})]
+    assert fmean(logs) == pytest.approx(log(1_000), abs=0.15)
+    assert stdev(logs) == pytest.approx(2.0, abs=0.1)
+    assert uneven.sending("phone", RED) == uneven.sending("phone", RED)
+    same = Behaviour(1, {}, 14, NOW, by_price=False, sigma=2.0)
+    assert paid(same, RED) == paid(same, {"price": "50"}) != paid(same, RED)[::-1]
+
+
+def test_a_value_may_change_how_much_is_paid() -> None:
+    dearer: Effects = {("button_color", "#00FF00"): 0.5}
+    plain, uneven = (Behaviour(1, {}, 14, NOW, spend_effects=dearer, sigma=sigma) for sigma in (None, 1.0))
+    assert paid(plain, RED, 1) == [10.0]
+    assert paid(plain, GREEN, 1) == [15.0]
+    assert [green / red for green, red in zip(paid(uneven, GREEN, 50), paid(uneven, RED, 50), strict=True)] == [
+        pytest.approx(1.5, rel=0.02)
+    ] * 50
+
+
 def test_no_rate_leaves_its_bounds() -> None:
     assert behaviour(effects={("price", "10"): 30.0}).buying(RED) == 1
     assert behaviour(effects={("price", "10"): -1.0}).buying(RED) == 0
@@ -120,6 +146,11 @@ def test_a_rate_is_from_0_to_100_percent(rate: str) -> None:
         (("--no-effect",), "--no-effect is for devices that behave"),
         (("--events", "--no-effect", "--effect", "a:b=5%"), "--no-effect is without any --effect"),
         (("--events", "--effect", "button_color=5%"), "effect 1: must look like"),
+        (("--events", "--no-effect", "--spend-effect", "a:b=5%"), "--no-effect is without any --effect"),
+        (("--events", "--spend-effect", "a:b=5"), "spend effect 1: must look like"),
+        (("--spend-sigma", "2"), "--spend-sigma is for devices that behave"),
+        (("--events", "--spend-sigma", "3.1"), "spend sigma: from 0 to 3"),
+        (("--events", "--spend-sigma", "much"), "spend sigma: must be a decimal number"),
     ],
 )
 def test_what_is_asked_wrongly_is_said_before_anything_is_sent(

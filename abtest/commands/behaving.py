@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from math import exp, prod
 from random import Random
 from uuid import UUID, uuid5
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 from abtest import clock
 from abtest.errors import InvalidSetting
 from abtest.models import KEY
-from abtest.planning import parse_part
+from abtest.planning import parse_number, parse_part
 
 Effects = Mapping[tuple[str, str], float]
 """By key and value: how much more often a device with that value buys; 0.5 is half as often again."""
@@ -28,6 +29,8 @@ DEFAULT_EFFECTS: Effects = {
 PRICE_KEY = "price"
 PRICE = re.compile(r"\d{1,9}(\.\d{1,4})?")
 USUAL_AMOUNT = 9.99
+MOST_SIGMA = 3.0
+LEAST_AMOUNT, MOST_AMOUNT = 0.01, 10.0**11
 LONGEST_DELAY = clock.HOUR
 IDS = UUID("5f0d8a52-3b1e-4c5e-9a57-0a4d1f6f2c11")
 
@@ -52,7 +55,8 @@ class Behaviour(Struct, frozen=True):
     """What devices do: the part of them that buys, and how their values change it.
 
     What they did is spread over the last `days` before `until`, in milliseconds. `by_price`: they pay the price that
-    they were shown.
+    they were shown. `spend_effects`: how much more they pay. `sigma`: what they pay is log-normal around that, with
+    this deviation of its logarithm; None is as usual.
     """
 
     rate: float
@@ -60,6 +64,8 @@ class Behaviour(Struct, frozen=True):
     days: int
     until: int
     by_price: bool = True
+    spend_effects: Effects = {}
+    sigma: float | None = None
 
     def buying(self, values: Mapping[str, str]) -> float:
         """The probability that a device with these values buys."""
@@ -78,13 +84,21 @@ class Behaviour(Struct, frozen=True):
         ]
         if keenness < self.buying(values):
             bought = clock.iso(round(min(shown + delay * LONGEST_DELAY, self.until)))
-            amount = self._amount(values, spread)
+            amount = self._amount(values, spread, chance.gauss(0.0, 1.0))
             events.append(FakeEvent(_id(token, "purchase"), "purchase", bought, amount=amount))
         return Sending(tuple(events))
 
-    def _amount(self, values: Mapping[str, str], spread: float) -> str:
+    def _amount(self, values: Mapping[str, str], spread: float, normal: float) -> str:
         price = values.get(PRICE_KEY, "")
-        return price if self.by_price and PRICE.fullmatch(price) else f"{USUAL_AMOUNT * (0.5 + spread):.2f}"
+        shown = price if self.by_price and PRICE.fullmatch(price) else None
+        factor = prod(1 + self.spend_effects.get(pair, 0.0) for pair in values.items())
+        if self.sigma is None:
+            if shown is not None and factor == 1:
+                return shown
+            usual = USUAL_AMOUNT * (0.5 + spread) if shown is None else float(shown)
+        else:
+            usual = (USUAL_AMOUNT if shown is None else float(shown)) * exp(self.sigma * normal)
+        return f"{min(max(usual * factor, LEAST_AMOUNT), MOST_AMOUNT):.2f}"
 
 
 def parse_rate(text: str) -> float:
@@ -95,13 +109,21 @@ def parse_rate(text: str) -> float:
     return rate
 
 
-def parse_effects(texts: Sequence[str]) -> Effects:
+def parse_sigma(text: str) -> float:
+    """The deviation of the logarithm of what buyers pay. Raises InvalidSetting."""
+    sigma = parse_number(text, "spend sigma")
+    if not 0 <= sigma <= MOST_SIGMA:
+        raise InvalidSetting(f"spend sigma: from 0 to {MOST_SIGMA:.0f}; 1 is uneven, 2 very uneven")
+    return sigma
+
+
+def parse_effects(texts: Sequence[str], name: str = "effect") -> Effects:
     """Effects from KEY:VALUE=PERCENT. Raises InvalidSetting that says what can't be understood, and where."""
     found: dict[tuple[str, str], float] = {}
     for place, text in enumerate(texts, start=1):
-        pair, effect = _effect(text, f"effect {place}")
+        pair, effect = _effect(text, f"{name} {place}")
         if pair in found:
-            raise InvalidSetting(f"effect {place}: {':'.join(pair)} has an effect already")
+            raise InvalidSetting(f"{name} {place}: {':'.join(pair)} has an effect already")
         found[pair] = effect
     return found
 

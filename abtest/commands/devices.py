@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from abtest.commands.behaving import Behaviour, Sending
+from abtest.commands.behaving import Behaviour, Effects, Sending
 from abtest.commands.options import print_table, say
 from abtest.errors import InvalidSetting, Unreachable
 from abtest.inference.wording import counted
@@ -179,12 +179,17 @@ class Devices:
             f"{counted(counts['accepted'], 'event')} accepted, {counted(counts['duplicates'], 'duplicate')}; "
             f"{counted(counts['purchases'], 'device')} bought"
         )
-        effects = [
+        often, much = self._given(behaviour.effects), self._given(behaviour.spend_effects)
+        paid = f"; on what buyers pay: {much}" if much else ""
+        click.echo(f"true effects: {often or 'none'}{paid}")
+
+    def _given(self, effects: Effects) -> str:
+        """Those of values that a device got."""
+        return ", ".join(
             f"{key}:{value} {signed(effect)}"
-            for (key, value), effect in behaviour.effects.items()
+            for (key, value), effect in effects.items()
             if effect and self.answers.get(key, Counter())[value]
-        ]
-        click.echo(f"true effects: {', '.join(effects) or 'none'}")
+        )
 
     def _request(self, token: str, method: str, path: str, body: bytes | None) -> tuple[int, str | None, bytes]:
         connection = getattr(self._local, "connection", None)

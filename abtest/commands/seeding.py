@@ -21,6 +21,7 @@ from abtest.commands.behaving import (
     Behaviour,
     parse_effects,
     parse_rate,
+    parse_sigma,
 )
 from abtest.commands.devices import Devices
 from abtest.commands.options import Whole, as_json, option, print_json, say
@@ -28,7 +29,14 @@ from abtest.errors import InvalidSetting, InvalidToken
 from abtest.models import LONGEST_TOKEN, check_token
 from abtest.settings import ADDRESS, PORT, Settings
 
-BEHAVING = {"rate": "--rate", "effects": "--effect", "no_effect": "--no-effect", "days": "--days"}
+BEHAVING = {
+    "rate": "--rate",
+    "effects": "--effect",
+    "spend_effects": "--spend-effect",
+    "spend_sigma": "--spend-sigma",
+    "no_effect": "--no-effect",
+    "days": "--days",
+}
 
 
 @click.command()
@@ -46,6 +54,18 @@ BEHAVING = {"rate": "--rate", "effects": "--effect", "no_effect": "--no-effect",
     multiple=True,
     metavar="KEY:VALUE=PERCENT",
     help="Devices with this value buy so much more or less often; replaces the usual effects. Repeat it.",
+)
+@option(
+    "--spend-effect",
+    "spend_effects",
+    multiple=True,
+    metavar="KEY:VALUE=PERCENT",
+    help="Buyers with this value pay so much more or less. Repeat it.",
+)
+@option(
+    "--spend-sigma",
+    metavar="NUMBER",
+    help="What buyers pay is log-normal with this sigma, from 0 to 3: 1 is uneven, with 2 a few pay most of it.",
 )
 @option("--no-effect", is_flag=True, help="Whatever they got, they buy as often and pay about 9.99: an A/A test.")
 @option(
@@ -85,6 +105,7 @@ def seed(
     abtest seed 20000 --events             enough for a verdict on the demo experiments
     abtest seed 20000 --events --no-effect
     abtest seed 20000 --events --rate 5% --effect button_color:#0000FF=+50%
+    abtest seed 60000 --events --no-effect --rate 5% --spend-sigma 2
     """
     if prefix is not None:
         _check_prefix(prefix, count)
@@ -108,7 +129,7 @@ def seed(
         print_json(devices.result(seconds))
     else:
         devices.print(seconds)
-    for key, value in parse_effects(behaving["effects"]):
+    for key, value in (*parse_effects(behaving["effects"]), *parse_effects(behaving["spend_effects"])):
         if not devices.answers.get(key, Counter())[value]:
             say(f"no device got {key}:{value}, so its effect changed nothing")
     if devices.stopped:
@@ -121,7 +142,14 @@ COMMANDS = (seed,)
 
 
 def _behaviour(
-    context: click.Context, events: bool, rate: str, effects: tuple[str, ...], no_effect: bool, days: int
+    context: click.Context,
+    events: bool,
+    rate: str,
+    effects: tuple[str, ...],
+    spend_effects: tuple[str, ...],
+    spend_sigma: str | None,
+    no_effect: bool,
+    days: int,
 ) -> Behaviour | None:
     """How they behave; None without --events. Raises UsageError, or InvalidSetting."""
     if not events:
@@ -129,10 +157,12 @@ def _behaviour(
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise click.UsageError(f"{option} is for devices that behave: give --events as well")
         return None
-    if effects and no_effect:
-        raise click.UsageError("--no-effect is without any --effect")
-    chosen = parse_effects(effects) or ({} if no_effect else DEFAULT_EFFECTS)
-    return Behaviour(parse_rate(rate), chosen, days, clock.now(), by_price=not no_effect)
+    if no_effect and (effects or spend_effects):
+        raise click.UsageError("--no-effect is without any --effect or --spend-effect")
+    pay = parse_effects(spend_effects, "spend effect")
+    often = parse_effects(effects) or ({} if no_effect or pay else DEFAULT_EFFECTS)
+    sigma = None if spend_sigma is None else parse_sigma(spend_sigma)
+    return Behaviour(parse_rate(rate), often, days, clock.now(), not no_effect, pay, sigma)
 
 
 def _check_prefix(prefix: str, count: int) -> None:
