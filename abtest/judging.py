@@ -1,7 +1,7 @@
 """From what the worker counted to what is known of each experiment."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, sqrt
 
 from abtest import allocation, clock
@@ -74,10 +74,10 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricRe
     when = timing(_arrivals(measured, figures), experiment.planned, metric.window_days, today, fewest)
     question = _question(measured, metric, observed_days(measured.happened[place]), when)
     strata = _strata(measured, figures)
-    at_plan = None if when.made is None else _strata(measured, figures, when.made)
+    at_plan = None if when.made is None else next(_strata_at(measured, figures, [when.made]))
     found = judge(question, strata, at_plan, exact)
     days = _thinned(sorted({day.day for day in measured.days} | {each.day for each in figures}))
-    lifts = looks(question, [_strata(measured, figures, day) for day in days])
+    lifts = looks(question, list(_strata_at(measured, figures, days)))
     sums = [each.sums for each in figures if each.sums.events]
     events = sum(each.events for each in sums)
     return MetricResults(
@@ -139,18 +139,28 @@ def _arrivals(measured: Measured, figures: Sequence[MetricFigures]) -> Arrivals:
     return Arrivals(came, converted)
 
 
-def _strata(measured: Measured, figures: Sequence[MetricFigures], upto: int | None = None) -> list[Stratum]:
-    """The phases' moments, as they were at the end of a day."""
+def _strata(measured: Measured, figures: Sequence[MetricFigures]) -> list[Stratum]:
+    """The phases' moments as they are."""
+    (found,) = _strata_at(measured, figures, [None])
+    return found
+
+
+def _strata_at(
+    measured: Measured, figures: Sequence[MetricFigures], days: Sequence[int | None]
+) -> Iterator[list[Stratum]]:
+    """The phases' moments as they were at the end of each of these days, which ascend; None is now."""
     experiment = measured.experiment
     counts = {cell: [0, 0, 0, 0, 0] for cell in _cells(experiment)}
-    buckets: dict[tuple[int, int], dict[int, tuple[int, int, int]]] = defaultdict(dict)
-    for day in measured.days:
-        if upto is None or day.day <= upto:
+    buckets: dict[tuple[int, int], dict[int, tuple[int, int, int]]] = {cell: {} for cell in counts}
+    came, told = iter([*measured.days, None]), iter([*figures, None])
+    day, each = next(came), next(told)
+    for upto in days:
+        while day is not None and (upto is None or day.day <= upto):
             found = counts[day.phase, day.place]
             found[0] += day.devices
             found[1] += day.exposed
-    for each in figures:
-        if upto is None or each.day <= upto:
+            day = next(came)
+        while each is not None and (upto is None or each.day <= upto):
             found = counts[each.phase, each.place]
             found[2] += each.sums.converters
             found[3] += each.sums.total
@@ -159,13 +169,20 @@ def _strata(measured: Measured, figures: Sequence[MetricFigures], upto: int | No
             for bucket, more in each.sums.buckets.items():
                 before = whole.get(bucket, (0, 0, 0))
                 whole[bucket] = (before[0] + more[0], before[1] + more[1], before[2] + more[2])
-    moments = {}
-    for cell, (devices, exposed, converters, total, squares) in counts.items():
-        held = tuple((place, *sums) for place, sums in sorted(buckets[cell].items()) if any(sums))
-        moments[cell] = Moments(devices, exposed, converters, total, squares, held)
-    return [
-        tuple(moments[phase.number, place] for place in range(len(experiment.values))) for phase in experiment.phases
-    ]
+            each = next(told)
+        yield [
+            tuple(
+                _moments(counts[phase.number, place], buckets[phase.number, place])
+                for place in range(len(experiment.values))
+            )
+            for phase in experiment.phases
+        ]
+
+
+def _moments(counts: Sequence[int], buckets: Mapping[int, tuple[int, int, int]]) -> Moments:
+    devices, exposed, converters, total, squares = counts
+    held = tuple((place, *sums) for place, sums in sorted(buckets.items()) if any(sums))
+    return Moments(devices, exposed, converters, total, squares, held)
 
 
 def _cells(experiment: Experiment) -> Iterator[tuple[int, int]]:

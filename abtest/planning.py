@@ -9,7 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil
+from math import ceil, copysign
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from abtest.errors import InvalidSetting
 from abtest.inference import planning, rule, wording
 from abtest.models import MOST_PLANNED, MOST_VARIANTS
 
+NOTHING_FOUND = "no increase is found {}, not even one to 100 %"
 EFFECTS = (0.05, 0.1, 0.2, 0.5)
 LEAST_POWER, MOST_POWER = 0.1, 0.999
 LEAST, MOST_AMOUNT = 1e-9, 10**12
@@ -32,6 +33,7 @@ class PlanRequest(Struct, frozen=True):
     `base`: the rate of a conversion at the baseline; else `mean` and `deviation` of an amount per device. `effect`:
     relative to it, 0.2 is a fifth more; else `devices` in all variants. `power`: in what part of the tests with that
     effect it is found. `weights`: of the variants, the baseline first. `per_day`: new devices in all variants.
+    `less`: whether less is better.
     """
 
     base: float | None = None
@@ -42,12 +44,13 @@ class PlanRequest(Struct, frozen=True):
     power: float = planning.POWER
     weights: tuple[Decimal, ...] = (Decimal(1), Decimal(1))
     per_day: int | None = None
+    less: bool = False
 
 
 class Plan(Struct, frozen=True):
     """What a test needs, or finds.
 
-    `effect`: the one asked for, or the smallest increase that is found; None when even a rate of 100 % is not.
+    `effect`: the one asked for, or the smallest one to the better that is found; None when none is.
     `devices`: in all variants, and `per_variant` in their order. `planned`: the number of devices at which to judge,
     more than `devices` where the results would say nothing yet. `days`: until so many have come.
     `rule_power`: how often the rule of the results finds the effect in its one test with `planned` devices;
@@ -93,8 +96,8 @@ def plan(request: PlanRequest) -> Plan:
 
 def plans(request: PlanRequest) -> tuple[Plan, ...]:
     """For the effect that is asked for and some others of its sign, those for which a test is possible."""
-    asked = request.effect or 0.0
-    effects = {-each if asked < 0 else each for each in EFFECTS} | ({asked} if asked else set())
+    asked = request.effect or (-0.0 if request.less else 0.0)
+    effects = {copysign(each, asked) for each in EFFECTS} | ({asked} if asked else set())
     found = []
     for effect in sorted(effects, key=abs):
         try:
@@ -111,8 +114,9 @@ def found_with(request: PlanRequest, effect: float, devices: int) -> float:
 
 def next_step(request: PlanRequest, found: Plan) -> str:
     """The command with which such an experiment is added."""
-    metric = "amount" if request.base is None else "conversion"
-    return f"abtest experiments add KEY --variant VALUE=WEIGHT ... --metric {metric}:EVENT --planned {found.planned}"
+    metric = f"{'amount' if request.base is None else 'conversion'}:EVENT"
+    metric = f"'{metric} less'" if request.less else metric
+    return f"abtest experiments add KEY --variant VALUE=WEIGHT ... --metric {metric} --planned {found.planned}"
 
 
 def equal(variants: int) -> tuple[Decimal, ...]:
@@ -208,10 +212,16 @@ def _needed(request: PlanRequest, effect: float, level: float) -> int | None:
 
 def _detectable(request: PlanRequest, devices: int) -> float | None:
     arm = _arm(request, devices)
-    if request.base is not None:
-        found = planning.detectable_rate(request.base, arm, request.power)
-        return None if found is None or request.base * (1 + found) >= 1 else found
-    return planning.detectable_mean(request.deviation or 0.0, arm, request.power) / (request.mean or 1.0)
+    if request.base is None:
+        found = planning.detectable_mean(request.deviation or 0.0, arm, request.power) / (request.mean or 1.0)
+        return -found if request.less else found
+    if not request.less:
+        more = planning.detectable_rate(request.base, arm, request.power)
+        return None if more is None or request.base * (1 + more) >= 1 else more
+    # A rate that falls is one of devices without the event that rises.
+    without = planning.detectable_rate(1 - request.base, arm, request.power)
+    fall = None if without is None else without * (1 - request.base) / request.base
+    return None if fall is None or fall >= 1 else -fall
 
 
 def _power(request: PlanRequest, effect: float, devices: int, level: float) -> float:
@@ -264,9 +274,11 @@ def _sentence(request: PlanRequest, found: Plan) -> str:
 
 def _found_with_those(request: PlanRequest, found: Plan, often: str) -> str:
     if found.effect is None:
-        return f"With {found.devices:,} devices no increase is found {often}, not even one to 100 %"
+        nothing = "no decrease is found {}, not even one to 0 %" if request.less else NOTHING_FOUND
+        return f"With {found.devices:,} devices {nothing.format(often)}"
+    size = f"{'-' if found.effect < 0 else '+'}{wording.percent(abs(found.effect))}"
     return (
-        f"With {found.devices:,} devices only a difference of about +{wording.percent(found.effect)} is found "
+        f"With {found.devices:,} devices only a difference of about {size} is found "
         f"{often}: {_change(request, found.effect, _rounded)}"
     )
 
@@ -279,8 +291,20 @@ def _change(request: PlanRequest, effect: float, written: Callable[[float], str]
 
 
 def _notes(request: PlanRequest, found: Plan) -> tuple[str, ...]:
-    notes = (_gate_note(request, found), _days_note(request, found), _rule_note(request, found))
+    notes = (
+        _harm_note(request, found),
+        _gate_note(request, found),
+        _days_note(request, found),
+        _rule_note(request, found),
+    )
     return tuple(note for note in notes if note)
+
+
+def _harm_note(request: PlanRequest, found: Plan) -> str:
+    if not request.effect or (request.effect < 0) == request.less:
+        return ""
+    change = "An increase" if request.effect > 0 else "A decrease"
+    return f"{change} is harm here: the test then guards against it, and a decisive loss is told before it is due."
 
 
 def _gate_note(request: PlanRequest, found: Plan) -> str:
@@ -288,8 +312,8 @@ def _gate_note(request: PlanRequest, found: Plan) -> str:
         return ""
     lacking, when = f"{rule.FEWEST} devices with the event", f"{found.planned:,} devices in all"
     if request.base is None:
-        return f"No verdict comes before each variant has {lacking}, so not before there are {when}."
-    return f"No verdict comes before each variant has {lacking} and as many without: expect that at {when}."
+        return f"No verdict comes before each variant can be expected to have {lacking}: not before {when}."
+    return f"No verdict comes before each variant can be expected to have {lacking} and as many without: at {when}."
 
 
 def _days_note(request: PlanRequest, found: Plan) -> str:

@@ -85,7 +85,7 @@ def test_the_rule_of_the_verdict_costs_something_and_more_with_more_variants() -
 def test_below_25_conversions_per_variant_it_says_that_no_verdict_comes() -> None:
     found = plan(FEW)
     assert (found.devices, found.planned) == (600, 1_500)
-    assert "expect that at 1,500 devices in all" in found.notes[0]
+    assert "and as many without: at 1,500 devices in all" in found.notes[0]
     assert next_step(FEW, found).endswith("--metric conversion:EVENT --planned 1500")
     assert plan(PlanRequest(base=0.95, effect=0.03)).planned == 2_326
     assert plan(PlanRequest(mean=9.5, deviation=1, effect=2)).planned == 50
@@ -206,3 +206,32 @@ def test_what_is_no_number_is_refused(text: str) -> None:
             parse(text, "base")
     with pytest.raises(InvalidSetting, match="must be a decimal number"):
         parse_number("5%", "mean")
+
+
+def test_where_less_is_better_a_decrease_is_looked_for() -> None:
+    found = plan(PlanRequest(base=0.05, devices=20_000, less=True))
+    assert found.effect == pytest.approx(-0.167, abs=0.001)
+    assert "about -17 % is found in 4 of 5 tests: a rate of 5 % that becomes 4.17 %" in found.sentence
+    assert plan(PlanRequest(base=0.05, effect=found.effect)).devices == pytest.approx(20_000, abs=5)
+    assert [each.effect for each in plans(PlanRequest(base=0.05, devices=20_000, less=True))] == [
+        -0.05,
+        -0.1,
+        -0.2,
+        -0.5,
+    ]
+    assert "no decrease is found" in plan(PlanRequest(base=0.05, devices=100, less=True)).sentence
+    assert plan(PlanRequest(mean=9.5, deviation=30.0, devices=5_000, less=True)).effect == pytest.approx(
+        -0.25, abs=0.01
+    )
+
+
+def test_an_effect_to_the_worse_is_called_harm() -> None:
+    harm = "is harm here"
+    notes = {
+        (effect, less): any(harm in note for note in plan(PlanRequest(base=0.05, effect=effect, less=less)).notes)
+        for effect in (-0.2, 0.2)
+        for less in (False, True)
+    }
+    assert notes == {(-0.2, False): True, (-0.2, True): False, (0.2, False): False, (0.2, True): True}
+    request = PlanRequest(base=0.05, effect=-0.2, less=True)
+    assert "--metric 'conversion:EVENT less'" in next_step(request, plan(request))

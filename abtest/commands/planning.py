@@ -27,6 +27,7 @@ WIDTH = 96
 @option("--variants", type=int, help="How many variants with equal weights, with the baseline; 2 unless told.")
 @option("--weight", "weights", multiple=True, metavar="WEIGHT", help="A variant's weight, the baseline's first.")
 @option("--per-day", type=Whole(1), help="New devices per day in all variants.")
+@option("--less", is_flag=True, help="Less is better, as with refunds and crashes.")
 @option("--experiment", "key", metavar="KEY", help="Take weights, base rate and devices from this one.")
 @as_json
 @click.pass_obj
@@ -41,6 +42,7 @@ def plan_(
     variants: int | None,
     weights: tuple[str, ...],
     per_day: int | None,
+    less: bool,
     key: str | None,
     as_json: bool,
 ) -> None:
@@ -53,6 +55,7 @@ def plan_(
     abtest plan --base 5% --effect +20% --weight 75 --weight 10 --weight 5 --weight 10
     abtest plan --mean 9.5 --deviation 30 --effect 10%
     abtest plan --base 5% --devices 600 --variants 3
+    abtest plan --base 5% --effect -20% --less
     abtest plan --experiment button_color
     """
     if sum((variants is not None, bool(weights), key is not None)) > 1:
@@ -66,11 +69,13 @@ def plan_(
         power=parse_part(power, "power"),
         weights=_weights(weights) if weights else equal(2 if variants is None else variants),
         per_day=per_day,
+        less=less,
     )
     experiment = None
     if key is not None:
         experiment, results = with_store(database, lambda store: _read(store, key))
         request = _with_devices(_with_weights(request, experiment), experiment)
+        request = replace(request, less=less or any(metric.less for metric in experiment.metrics[:1]))
         if request.base is None and request.mean is None:
             request = replace(request, base=_rate(results))
     found = plan(request)

@@ -118,6 +118,8 @@ def _print_health(found: ExperimentResults) -> None:
         click.echo("  counts of devices are not where they must be: run abtest verify")
     if sum(health.exposure.missing) == found.devices:
         click.echo("  no exposure was reported, so it can't be told whether devices lose the variant on the way")
+    elif not sum(health.exposure.missing):
+        click.echo("  exposure: every device reported it")
     elif health.exposure.differs is not None:
         click.echo("  exposure: one variant differs from the others")
     elif health.exposure.alike:

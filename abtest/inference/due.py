@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from abtest.inference import rule
 
-MATURE = 0.9
+MATURE = 0.95
 """The part of the conversions that may be expected of the planned devices, which must be there."""
 LONGEST_WAIT = 42
 """Days after which the test is made all the same: some events never end, as opening an app does not."""
@@ -41,7 +41,7 @@ class Timing(Struct, frozen=True):
     late: bool = False
 
 
-def timing(arrivals: Arrivals, planned: int | None, window_days: int | None, today: int, fewest: int = 0) -> Timing:
+def timing(arrivals: Arrivals, planned: int | None, window_days: int | None, today: int, fewest: int = 1) -> Timing:
     """The days of the test, as known on the day `today`, which is not over.
 
     `window_days`: of the metric, if any. `fewest`: devices with an event without which it would say nothing.
@@ -50,12 +50,15 @@ def timing(arrivals: Arrivals, planned: int | None, window_days: int | None, tod
     if reached is None:
         return Timing()
     first = min(day for day, devices in arrivals.came.items() if devices)
-    earliest = max(reached, first + rule.FEWEST_DAYS - 1)
+    told = {day: sum(delays.values()) for day, delays in arrivals.converted.items() if day < today}
+    enough = _reached(told, fewest)
+    earliest = max(reached, first + rule.FEWEST_DAYS - 1, today if enough is None else enough)
     for day in range(earliest, today):
-        if _converted(arrivals, day).total() >= fewest and day - reached >= _wait(arrivals, window_days, day):
+        if day - reached >= _wait(arrivals, window_days, day):
             return Timing(reached, day)
     due = max(earliest, today, reached + _wait(arrivals, window_days, today))
-    return Timing(reached, until=due, late=window_days is None and due > earliest)
+    late = enough is None or (window_days is None and due > earliest)
+    return Timing(reached, until=due, late=late)
 
 
 def lag(arrivals: Arrivals, day: int) -> int:
@@ -92,10 +95,11 @@ def _converted(arrivals: Arrivals, day: int) -> Counter[int]:
     return found
 
 
-def _reached(came: Mapping[int, int], planned: int | None) -> int | None:
+def _reached(by_day: Mapping[int, int], wanted: int | None) -> int | None:
+    """The first day on which there were so many."""
     devices = 0
-    for day in sorted(came):
-        devices += came[day]
-        if planned is not None and devices >= planned:
+    for day in sorted(by_day):
+        devices += by_day[day]
+        if wanted is not None and devices >= wanted:
             return day
     return None

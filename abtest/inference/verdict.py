@@ -9,8 +9,6 @@ from abtest.inference.moments import Stratum, summed
 from abtest.inference.pair import Lack, paired
 from abtest.inference.question import Question
 
-EARLY = "Found {when}: effects that are found like that are told too large on average, at worst {size}."
-
 
 def distrust(question: Question, found: Exposure, exact: bool) -> Verdict | None:
     """Why the figures can't be trusted; None when they can. `exact`: every count of devices is where it must be."""
@@ -118,8 +116,7 @@ def _size(question: Question, found: Comparison, strata: Sequence[Stratum], at_p
 def _notes(question: Question, told: Sequence[Comparison], at_plan: Sequence[Stratum] | None) -> tuple[str, ...]:
     notes = []
     if any(each.decided_by == "safe" and _is_better(question, each) for each in told) and not question.due.made:
-        when = "before the planned devices were there" if question.planned else "without a planned number of devices"
-        notes.append(EARLY.format(when=when, size=rule.EARLY_WITH_PLAN if question.planned else rule.EARLY_WITHOUT))
+        notes.append(rule.EARLY_WITH_PLAN if question.planned else rule.EARLY_WITHOUT_PLAN)
     for each in told:
         test, today = each.at_plan, each.safe
         if each.decided_by == "safe" and test and today and test.shown and test.value * today.value < 0 and at_plan:

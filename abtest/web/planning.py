@@ -33,6 +33,7 @@ FIELDS = {
     "variants": "2",
     "weights": "",
     "per_day": "",
+    "less": "",
 }
 """Every field, and what is entered in it at first."""
 LABELS = {
@@ -125,4 +126,5 @@ def _request(entered: Mapping[str, str]) -> PlanRequest:
         weights=tuple(parse_weight(text, f"weight {place}") for place, text in enumerate(weights, start=1))
         or equal(parse_whole(entered["variants"], "variants")),
         per_day=parse_whole(entered["per_day"], "per day") if entered["per_day"] else None,
+        less=bool(entered["less"]),
     )

@@ -34,7 +34,7 @@ def test_a_window_is_waited_for() -> None:
 
 def test_conversions_that_come_late_are_waited_for() -> None:
     slow = converting({delay: round(100 * 0.9**delay) for delay in range(60)})
-    assert timing(slow, 7_000, None, 107) == Timing(106, until=112, late=True)
+    assert timing(slow, 7_000, None, 107) == Timing(106, until=113, late=True)
     assert timing(slow, 7_000, None, 120).made is None
     made = timing(slow, 7_000, None, 150).made
     assert made is not None
