@@ -13,6 +13,9 @@ LATEST = 90 * clock.DAY
 """No event is believed to have happened longer than this before it was received: clocks of devices may be wrong."""
 
 
+NOTHING = (0, 0, 0)
+
+
 class Sums(Struct):
     """What events added to a metric of a variant in a phase, on the day on which they were received.
 
@@ -36,13 +39,13 @@ class Sums(Struct):
 
     def move(self, old: int | None, new: int) -> None:
         """Put a device's total into its bucket, out of the one it was in."""
+        buckets, place = self.buckets, bucket(new)
+        devices, total, squares = buckets.get(place, NOTHING)
+        buckets[place] = devices + 1, total + new, squares + new * new
         if old is not None:
-            self._add(bucket(old), -1, -old, -old * old)
-        self._add(bucket(new), 1, new, new * new)
-
-    def _add(self, place: int, devices: int, total: int, squares: int) -> None:
-        before = self.buckets.get(place, (0, 0, 0))
-        self.buckets[place] = before[0] + devices, before[1] + total, before[2] + squares
+            place = bucket(old)
+            devices, total, squares = buckets.get(place, NOTHING)
+            buckets[place] = devices - 1, total - old, squares - old * old
 
 
 class Occurrence(Struct, frozen=True):

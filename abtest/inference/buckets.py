@@ -11,8 +11,8 @@ STEPS_BITS = 2
 def bucket(total: int) -> int:
     """The bucket of a total, in units. Larger totals are in larger buckets."""
     size = abs(total)
-    shift = max(size.bit_length() - STEPS_BITS - 1, 0)
-    place = (shift << STEPS_BITS) + (size >> shift)
+    shift = size.bit_length() - STEPS_BITS - 1
+    place = (shift << STEPS_BITS) + (size >> shift) if shift > 0 else size
     return place if total >= 0 else -place
 
 

@@ -76,34 +76,19 @@ Table = Sequence[tuple[int, int]]
 """A row per variant: devices with something, and devices without."""
 
 
-def chi_square(*tables: Table) -> float | None:
-    """p-value of Pearson's test that all rows of a table have one ratio; None where nothing varies.
-
-    Several tables are independent strata: their statistics and degrees of freedom add up.
-    """
-    told = [table for table in tables if len(_rows(table)) > 1 and all(map(sum, zip(*table, strict=True)))]
-    freedom = sum(len(_rows(table)) - 1 for table in told)
-    return float(chdtrc(freedom, sum(map(_pearson, told)))) if told else None
-
-
-def expected(table: Table) -> list[tuple[float, float]]:
-    """What each row would hold with the ratio of the whole table."""
-    whole = sum(map(sum, table))
-    columns = [sum(column) for column in zip(*table, strict=True)]
-    return [(sum(row) * columns[0] / whole, sum(row) * columns[1] / whole) for row in table]
-
-
-def _rows(table: Table) -> list[tuple[int, int]]:
-    return [row for row in table if sum(row)]
-
-
-def _pearson(table: Table) -> float:
-    rows = _rows(table)
-    return sum(
-        (found - wanted) ** 2 / wanted
-        for row, wants in zip(rows, expected(rows), strict=True)
-        for found, wanted in zip(row, wants, strict=True)
+def chi_square(table: Table) -> float | None:
+    """p-value of Pearson's test that all rows of a table have one ratio; None where nothing varies."""
+    rows = [row for row in table if sum(row)]
+    columns = [sum(column) for column in zip(*rows, strict=True)]
+    if len(rows) < 2 or not all(columns):
+        return None
+    wanted = [[sum(row) * column / sum(columns) for column in columns] for row in rows]
+    statistic = sum(
+        (found - want) ** 2 / want
+        for row, wants in zip(rows, wanted, strict=True)
+        for found, want in zip(row, wants, strict=True)
     )
+    return float(chdtrc(len(rows) - 1, statistic))
 
 
 def welch_anova(groups: Sequence[Moments]) -> float | None:

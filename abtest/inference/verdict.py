@@ -1,6 +1,6 @@
 """The one sentence, and what to know beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
 from abtest.inference import rule, wording
@@ -40,9 +40,7 @@ def conclude(
         sentence = _difference(question, told, strata, at_plan)
         better = tuple(each.value for each in told if _is_better(question, each))
         worse = tuple(each.value for each in told if not _is_better(question, each))
-        beside = _beside(
-            question, [place for place in lacking if question.values[place] not in better + worse], lacking
-        )
+        beside = _beside(question, [place for place in lacking if question.values[place] not in better + worse])
         return Verdict("difference", sentence + beside, more, better, worse, _notes(question, told, at_plan))
     waited_for = [place for place in question.others if place not in question.dropped] or question.others
     if all(place in lacking for place in waited_for):
@@ -52,7 +50,7 @@ def conclude(
         missing = f"{wording.counted(days, 'more day')}" if question.running else "events on fewer than seven days"
         return Verdict("not_enough_data", f"Not enough data: {missing}", more)
     sentence = _no_difference(question, [each for each in comparisons if each.safe])
-    return Verdict("no_difference", sentence + _beside(question, list(lacking), lacking), more)
+    return Verdict("no_difference", sentence + _beside(question, lacking), more)
 
 
 def _order(question: Question, found: Comparison) -> tuple[bool, bool, float]:
@@ -127,33 +125,35 @@ def _notes(question: Question, told: Sequence[Comparison], at_plan: Sequence[Str
     return tuple(notes)
 
 
-def _not_enough(question: Question, devices: int, lacking: dict[int, Lack], more: int | None) -> Verdict:
-    """Nothing can be compared."""
-    whats = {found.what for found in lacking.values()}
-    baseline = question.values[question.baseline]
-    values = wording.names([question.values[place] for place in lacking])
-    if whats == {"event"}:
-        reason = f"no device has sent the event {question.event}" + (" yet" if question.running else "")
-    elif whats == {"phase"}:
-        reason = f"no phase has devices of both {baseline} and {values}"
-    elif whats == {"variance"}:
-        reason = f"all devices in {baseline} and {values} did the same"
-    elif question.running:
-        growth = max(found.growth for found in lacking.values())
+def _not_enough(question: Question, devices: int, lacking: Mapping[int, Lack], more: int | None) -> Verdict:
+    """Nothing can be compared: what is told is what comes soonest."""
+    what = next(
+        each for each in ("devices", "event", "phase", "variance") if each in {it.what for it in lacking.values()}
+    )
+    found = {place: each for place, each in lacking.items() if each.what == what}
+    baseline, values = question.values[question.baseline], wording.names([question.values[place] for place in found])
+    if what == "devices" and question.running:
+        growth = max(each.growth for each in found.values())
         more = wording.about(max(ceil(devices * growth) - devices, more or 0, 1))
         reason = f"about {wording.counted(more, 'more device')}"
-    else:
+    elif what == "devices":
         reason = f"too few devices to compare {values} with {baseline}"
+    elif what == "event":
+        reason = f"no device has sent the event {question.event}" + (" yet" if question.running else "")
+    elif what == "phase":
+        reason = f"no phase has devices of both {baseline} and {values}"
+    else:
+        reason = f"all devices in {baseline} and {values} did the same"
     return Verdict("not_enough_data", f"Not enough data: {reason}", more)
 
 
-def _beside(question: Question, places: Sequence[int], lacking: dict[int, Lack]) -> str:
+def _beside(question: Question, places: Iterable[int]) -> str:
     """Which variants the sentence is not about."""
-    waiting = [place for place in places if place not in question.dropped]
-    dropped = [question.values[place] for place in places if place in question.dropped]
-    found = ""
-    if waiting:
-        found += f"; not enough data for {wording.names([question.values[place] for place in waiting])}"
+    waiting: list[str] = []
+    dropped: list[str] = []
+    for place in places:
+        (dropped if place in question.dropped else waiting).append(question.values[place])
+    found = f"; not enough data for {wording.names(waiting)}" if waiting else ""
     if dropped:
         gets = "gets" if len(dropped) == 1 else "get"
         found += f"; {wording.names(dropped)}, which {gets} no more devices, can't be compared"
