@@ -7,6 +7,7 @@ import pytest
 
 from abtest import clock, worker
 from abtest.models import Event
+from abtest.results import ResultService
 from abtest.store import migrations
 from abtest.store.driver import open_raw
 from abtest.verification import VerificationService
@@ -126,6 +127,7 @@ async def test_what_was_counted_without_buckets_is_counted_anew(tmp_path: Path) 
     assert connection.execute(COUNTED).fetchall() == []
     connection.close()
     async with opened(path) as store:
+        assert (await ResultService(store).one("color")).metrics == ()
         assert (await VerificationService(store).verify()).findings == ()
         await worker.tick(store)
         assert (await VerificationService(store).verify()).findings == ()

@@ -8,7 +8,8 @@ ALTER TABLE experiment ADD COLUMN baseline_changed_at INTEGER;
 ALTER TABLE summary_metric ADD COLUMN buckets TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE summary_metric ADD COLUMN delays TEXT NOT NULL DEFAULT '[]';
 
--- Nothing that was counted before has them: the worker counts all events anew.
+-- Nothing that was counted or concluded before has them: the worker counts all events anew.
+DELETE FROM summary_result;
 DELETE FROM summary_metric;
 DELETE FROM metric_device;
 DELETE FROM summary_happened;
