@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from abtest import worker
+from abtest import clock, worker
 from abtest.explanation import ExplanationService
 from abtest.models import Change, Event, Status
 from abtest.store.driver import open_raw
@@ -211,3 +211,20 @@ async def test_why_tells_what_let_a_device_in_and_what_kept_it_out(tmp_path: Pat
             "the experiment was a draft when the device was first seen",
         ],
     }
+
+
+async def test_what_a_forgotten_device_spent_leaves_every_histogram(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", metrics=("amount:purchase",))], 1)
+        names = tokens("a", 12)
+        await store.enrol(names, 1)
+        for place, token in enumerate(names):
+            events = [Event(f"{n}", "purchase", amount=10_000 * (place - 3) * n) for n in range(1, 4)]
+            await store.track([(token, events)], (1 + place % 3) * clock.DAY)
+        await worker.tick(store)
+        await store.forget(names[:7])
+        assert (await VerificationService(store).verify()).findings == ()
+        (measured,) = await store.measured()
+    cells = [each.sums for each in measured.metrics[0]]
+    assert sum(devices for sums in cells for devices, *_ in sums.buckets.values()) == 5
+    assert sum(devices for sums in cells for devices in sums.delays.values()) == 5
