@@ -11,7 +11,7 @@ import pytest
 from abtest import clock, worker
 from abtest.bootstrap import wired
 from abtest.experiments import DEMO, ExperimentService
-from abtest.models import NewExperiment, Variant
+from abtest.models import Event, NewExperiment, Variant
 from abtest.settings import Settings
 from abtest.store.sqlite import SQLiteStore
 from abtest.web.app import make_app
@@ -414,3 +414,37 @@ def test_numbers_and_times_read_as_people_write_them() -> None:
 def test_times_are_relative_while_they_are_recent_and_exact_in_the_title(hours: int, text: str) -> None:
     shown = since(0, now=hours * clock.HOUR)
     assert shown == f'<time datetime="1970-01-01T00:00:00Z" title="1970-01-01T00:00:00Z">{text}</time>'
+
+
+async def test_what_the_test_of_a_plan_found_stands_beside_what_the_figures_say_today(
+    client: Client, store: SQLiteStore
+) -> None:
+    """The devices came long ago, and 10 against 13 % is too little for the interval that holds at any time."""
+    variants = tuple(Variant(value, Decimal(1)) for value in ("A", "B"))
+    new = NewExperiment(key="color", variants=variants, metrics=("conversion:purchase",), planned=4_000)
+    await store.add([new], 1)
+    await live(store, "a", 4_000, {"A": 10, "B": 13})
+    await worker.tick(store)
+    shown = words(await page(client, "/experiments/color"))
+    assert "color B beats A: conversion of purchase up by 30 % (" in shown
+    assert "in the test at 4,000 devices" in shown
+    assert "+30 % in the test" in shown
+    assert "Test of 2024-10-10" in shown
+    table = await client.fetch("/api/v1/experiments/color/results.csv")
+    header, _, row = (line.split(",") for line in table.body.decode().splitlines())
+    found = dict(zip(header, row, strict=True))
+    assert (found["decided_by"], found["less_is_better"]) == ("at_plan", "false")
+    assert float(found["safe_low"]) < 0 < float(found["at_plan_low"])
+
+
+async def test_money_shows_both_means_and_the_cap_between_them(client: Client, store: SQLiteStore) -> None:
+    variants = tuple(Variant(value, Decimal(1)) for value in ("A", "B"))
+    await store.add([NewExperiment(key="color", variants=variants, metrics=("amount:purchase less",))], 1)
+    await live(store, "a", 2_000, {"A": 10, "B": 10})
+    await store.track([("a-7", [Event("whale", "purchase", amount=90_000_000)])], 20_000 * clock.DAY)
+    await worker.tick(store)
+    shown = words(await page(client, "/experiments/color"))
+    assert "Amount of purchase, less is better" in shown
+    assert "Left of zero is better" in shown
+    assert re.search(r"Up to 5\.\d", shown)
+    assert re.search(r"A device counts up to 5\.\d+: 1 device brought in more", shown)
