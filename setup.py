@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 RUN_TIME = [
     "tornado>=6.6",
-    "aiosqlite==0.22.1",  # store/sqlite.py uses one private call of it
+    "aiosqlite==0.22.1",  # store/sqlite/driver.py uses one private call of it
     "pysqlite3>=0.6.1",
     "jinja2>=3.1.6",
     "click>=8.2",
@@ -41,20 +41,14 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11",
-    packages=[
-        "abtest",
-        "abtest.commands",
-        "abtest.inference",
-        "abtest.store",
-        "abtest.templates",
-        "abtest.web",
-    ],
+    packages=[*find_packages(include=["abtest", "abtest.*"]), "abtest.templates"],
     package_dir={"abtest.templates": "templates"},
     package_data={
         "abtest": ["py.typed"],
-        "abtest.store": ["sql/*.sql"],
+        "abtest.store.sqlite": ["sql/*.sql"],
         "abtest.templates": ["*.html"],
-        "abtest.web": ["openapi.yaml", "static/*", "static/*/*"],
+        "abtest.web.api": ["openapi.yaml"],
+        "abtest.web.pages": ["static/*", "static/*/*"],
     },
     install_requires=RUN_TIME,
     extras_require={"dev": DEVELOPMENT},

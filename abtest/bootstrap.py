@@ -9,21 +9,22 @@ from pathlib import Path
 
 from msgspec import structs
 
-from abtest import clock, worker
-from abtest.enrolment import EnrolmentService, Limits
+from abtest import clock
+from abtest.domain.experiments import Experiment, Status
+from abtest.enrolment.answers import EnrolmentService, Limits
+from abtest.enrolment.explanation import ExplanationService
+from abtest.enrolment.limiting import Rate, lacking
 from abtest.errors import InvalidSetting, Unavailable
-from abtest.experiments import DEMO, ExperimentService
-from abtest.explanation import ExplanationService
-from abtest.limiting import Rate, lacking
-from abtest.models import Experiment, Status
-from abtest.reports import ReportService
-from abtest.results import ResultService
+from abtest.events.tracking import TrackingService
+from abtest.management.experiments import DEMO, ExperimentService
+from abtest.results import worker
+from abtest.results.conclusions import ResultService
+from abtest.results.reports import ReportService
+from abtest.results.simulation import SimulationService
 from abtest.settings import DEMO as DEMO_PAGE
 from abtest.settings import Settings
-from abtest.simulation import SimulationService
-from abtest.store import migrations
-from abtest.store.sqlite import SQLiteStore
-from abtest.tracking import TrackingService
+from abtest.store.sqlite import migrations
+from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring

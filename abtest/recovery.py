@@ -9,11 +9,11 @@ from pathlib import Path
 
 from abtest import clock
 from abtest.errors import StorageError
-from abtest.store import backup
-from abtest.store.base import Store
-from abtest.store.driver import log_of
-from abtest.store.sqlite import SQLiteStore
-from abtest.verification import VerificationService
+from abtest.store.protocols import Store
+from abtest.store.sqlite import backup
+from abtest.store.sqlite.driver import log_of
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.trust.verification import VerificationService
 
 Progress = Callable[[int, int], None]
 KEPT = ".before-"

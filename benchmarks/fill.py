@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, cast
 
-from abtest import worker
-from abtest.store.base import FoldingStore
-from abtest.store.sqlite import SQLiteStore
+from abtest.results import worker
+from abtest.store.protocols import FoldingStore
+from abtest.store.sqlite.store import SQLiteStore
 
 FILLING = 250_000
 """Devices per transaction while it only grows: the same transaction as a server's, with fewer syncs."""

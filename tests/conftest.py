@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop
 
 from abtest.commands import abtest
 from abtest.settings import Settings
-from abtest.store.sqlite import SQLiteStore
+from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.hot import HotServer
 from abtest.web.server import Server, listen, open_port, port_of, stop_serving
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from abtest.models import NewExperiment, Variant
-from abtest.store.sqlite import SQLiteStore
+from abtest.domain.experiments import NewExperiment, Variant
+from abtest.store.sqlite.store import SQLiteStore
 
 
 def experiment(key: str, *weights: str, draft: bool = False, metrics: Sequence[str] = ()) -> NewExperiment:

@@ -13,10 +13,10 @@ import pytest
 from abtest.bootstrap import wired
 from abtest.commands import abtest
 from abtest.commands.experiments import described, experiments
-from abtest.models import Experiment, Phase, Status
+from abtest.domain.experiments import Experiment, Phase, Status
 from abtest.settings import LIMITS, SETTINGS, Setting, Settings
-from abtest.store import migrations
-from abtest.store.sqlite import SQLiteStore
+from abtest.store.sqlite import migrations
+from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import routes
 from tests.scenes import commands
 

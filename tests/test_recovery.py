@@ -12,8 +12,8 @@ import pytest
 
 from abtest.errors import StorageError
 from abtest.recovery import kept_files, restore
-from abtest.store.driver import PRAGMAS, open_raw
-from abtest.verification import VerificationService
+from abtest.store.sqlite.driver import PRAGMAS, open_raw
+from abtest.trust.verification import VerificationService
 from tests.processes import Abtest, Device, run, wait_until_answering
 from tests.scenes import answers, experiment, opened, tokens
 

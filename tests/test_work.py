@@ -13,13 +13,13 @@ import pytest
 from tornado.ioloop import IOLoop
 
 import abtest
-from abtest import worker
 from abtest.bootstrap import wired
-from abtest.enrolment import EnrolmentService, Limits
-from abtest.reports import ReportService
+from abtest.enrolment.answers import EnrolmentService, Limits
+from abtest.results import worker
+from abtest.results.reports import ReportService
 from abtest.settings import Settings
-from abtest.store.driver import Connection
-from abtest.store.sqlite import SQLiteStore
+from abtest.store.sqlite.driver import Connection
+from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client

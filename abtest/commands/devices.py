@@ -16,9 +16,9 @@ import msgspec
 from abtest.commands.behaving import Behaviour, Effects, Sending
 from abtest.commands.options import print_table, say
 from abtest.errors import InvalidSetting, Unreachable
+from abtest.events.tracking import Accepted
 from abtest.inference.wording import counted
-from abtest.planning import signed
-from abtest.tracking import Accepted
+from abtest.results.planning import signed
 
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 30.0

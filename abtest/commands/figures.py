@@ -5,7 +5,7 @@ import click
 from abtest import clock
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
 from abtest.inference.wording import counted
-from abtest.reports import Report, ReportService
+from abtest.results.reports import Report, ReportService
 
 
 @click.command()

@@ -7,12 +7,12 @@ import click
 from msgspec.structs import replace
 
 from abtest.commands.options import Whole, as_json, option, plain, print_json, print_table, with_store
+from abtest.domain.experiments import Experiment, parse_weight
 from abtest.errors import InvalidSetting
-from abtest.experiments import ExperimentService
-from abtest.models import Experiment, parse_weight
-from abtest.planning import Plan, PlanRequest, equal, next_step, parse_number, parse_part, plan
-from abtest.results import ExperimentResults, ResultService
-from abtest.store.base import Store
+from abtest.management.experiments import ExperimentService
+from abtest.results.conclusions import ExperimentResults, ResultService
+from abtest.results.planning import Plan, PlanRequest, equal, next_step, parse_number, parse_part, plan
+from abtest.store.protocols import Store
 
 WIDTH = 96
 

@@ -9,10 +9,10 @@ import click
 
 from abtest import bootstrap, recovery
 from abtest.commands.options import as_json, option, print_json, say, with_store
+from abtest.domain.experiments import check_token
 from abtest.errors import InvalidToken
 from abtest.inference.wording import counted
-from abtest.models import check_token
-from abtest.store.base import Store
+from abtest.store.protocols import Store
 
 BATCH = 500
 

@@ -3,12 +3,12 @@
 import click
 
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
-from abtest.experiments import ask_direction
+from abtest.domain.experiments import parse_metrics
 from abtest.inference.answers import Comparison, Lift, VariantResult
 from abtest.inference.wording import counted, duration, figure
-from abtest.models import parse_metrics
-from abtest.results import ExperimentResults, MetricResults, ResultService
-from abtest.store.base import Store
+from abtest.management.experiments import ask_direction
+from abtest.results.conclusions import ExperimentResults, MetricResults, ResultService
+from abtest.store.protocols import Store
 
 NOT_SAFE = "lift, p and chance to beat are for somebody who looks exactly once; the safe interval holds at any time"
 

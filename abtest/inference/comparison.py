@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from abtest.inference import rule, testing
+from abtest.inference import rule
 from abtest.inference.answers import Comparison, Decision, Lift
-from abtest.inference.capping import capped, find_cap
-from abtest.inference.lift import chance_to_beat, difference_interval, expected_loss, has_ratio, lift
-from abtest.inference.moments import Stratum
 from abtest.inference.pair import Pair, pairs
 from abtest.inference.question import Question
-from abtest.inference.split import largest_ratio
+from abtest.inference.statistics import testing
+from abtest.inference.statistics.capping import capped, find_cap
+from abtest.inference.statistics.lift import chance_to_beat, difference_interval, expected_loss, has_ratio, lift
+from abtest.inference.statistics.moments import Stratum
+from abtest.inference.statistics.split import largest_ratio
 
 
 def compare(

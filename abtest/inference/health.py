@@ -5,12 +5,12 @@ Assigned counts are not tested: they are exact by construction, and checked agai
 
 from collections.abc import Sequence
 
-from abtest.inference import sequence
 from abtest.inference.answers import Exposure, Lift
-from abtest.inference.lift import has_ratio, lift
-from abtest.inference.moments import Moments, Stratum, added, summed
 from abtest.inference.pair import pairs
 from abtest.inference.question import Question
+from abtest.inference.statistics import sequence
+from abtest.inference.statistics.lift import has_ratio, lift
+from abtest.inference.statistics.moments import Moments, Stratum, added, summed
 
 LEVEL = 0.001
 """How often a sound experiment is distrusted, over all variants and all looks."""

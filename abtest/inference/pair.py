@@ -6,9 +6,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from abtest.inference import rule, sequence, testing
-from abtest.inference.moments import Estimate, Stratum, comparable, estimate
+from abtest.inference import rule
 from abtest.inference.question import Question
+from abtest.inference.statistics import sequence, testing
+from abtest.inference.statistics.moments import Estimate, Stratum, comparable, estimate
 
 
 class Pair(Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from abtest.inference.answers import Due
-from abtest.inference.moments import UNITS
+from abtest.inference.statistics.moments import UNITS
 
 Kind = Literal["conversion", "amount"]
 

@@ -5,9 +5,9 @@ from math import ceil
 
 from abtest.inference import rule, wording
 from abtest.inference.answers import Comparison, Exposure, Lift, Verdict
-from abtest.inference.moments import Stratum, summed
 from abtest.inference.pair import Lack, paired
 from abtest.inference.question import Question
+from abtest.inference.statistics.moments import Stratum, summed
 
 
 def distrust(question: Question, found: Exposure, exact: bool) -> Verdict | None:

@@ -5,18 +5,20 @@ from typing import Any
 from msgspec import Struct
 from tornado.web import Application, RequestHandler
 
-from abtest.enrolment import EnrolmentService
-from abtest.explanation import ExplanationService
-from abtest.reports import ReportService
-from abtest.results import ResultService
+from abtest.enrolment.answers import EnrolmentService
+from abtest.enrolment.explanation import ExplanationService
+from abtest.events.tracking import TrackingService
+from abtest.results.conclusions import ResultService
+from abtest.results.reports import ReportService
+from abtest.results.simulation import SimulationService
 from abtest.settings import Settings
-from abtest.simulation import SimulationService
-from abtest.store.base import ConditionStore
-from abtest.tracking import TrackingService
-from abtest.web import api, ops, pages
+from abtest.store.protocols import ConditionStore
+from abtest.web import ops
+from abtest.web.api import handlers as api
 from abtest.web.base import NotFound
 from abtest.web.hot import PATH, HotServer
 from abtest.web.monitoring import Monitoring
+from abtest.web.pages import handlers as pages
 
 Route = tuple[str, type[Any], dict[str, Any]]
 

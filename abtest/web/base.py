@@ -7,7 +7,7 @@ from typing import Any
 from tornado.web import HTTPError, RequestHandler
 
 from abtest.errors import AbtestError
-from abtest.web import rendering
+from abtest.web.pages import rendering
 from abtest.web.problems import CONTENT_TYPE, Problem, described, unreadable
 
 CONTENT_SECURITY_POLICY = (

@@ -20,10 +20,10 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
-from abtest.enrolment import Answer, EnrolmentService
+from abtest.domain.experiments import check_token
+from abtest.enrolment.answers import Answer, EnrolmentService
+from abtest.enrolment.limiting import Proxies
 from abtest.errors import InvalidToken, TooLarge, UnknownDevice
-from abtest.limiting import Proxies
-from abtest.models import check_token
 from abtest.settings import Settings
 from abtest.web.connections import Connections
 from abtest.web.monitoring import Monitoring

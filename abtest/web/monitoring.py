@@ -27,8 +27,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from abtest.reports import Report
-from abtest.store.base import Condition
+from abtest.results.reports import Report
+from abtest.store.protocols import Condition
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"

@@ -1,10 +1,10 @@
 """Liveness, readiness and figures for Prometheus."""
 
-from abtest.enrolment import EnrolmentService
+from abtest.enrolment.answers import EnrolmentService
+from abtest.enrolment.limiting import lacking
 from abtest.errors import Unavailable
-from abtest.limiting import lacking
-from abtest.reports import ReportService
-from abtest.store.base import ConditionStore
+from abtest.results.reports import ReportService
+from abtest.store.protocols import ConditionStore
 from abtest.web.base import Handler
 from abtest.web.monitoring import CONTENT_TYPE, Monitoring
 

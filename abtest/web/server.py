@@ -19,8 +19,8 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, UnsatisfiableReadError
 from tornado.netutil import bind_sockets
 
+from abtest.domain.experiments import TOKEN_RULE
 from abtest.errors import CannotStart, InvalidSetting, InvalidToken, Unavailable
-from abtest.models import TOKEN_RULE
 from abtest.settings import Settings
 from abtest.web.hot import GUARDED, HotServer
 from abtest.web.problems import CONTENT_TYPE, Problem, described, problem, unreadable

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from abtest import models
 from abtest.commands import main
-from abtest.store import database, driver, enrolling, migrations
-from abtest.store.base import Enrolment
-from abtest.store.sqlite import SQLiteStore
-from abtest.web import api, server
+from abtest.domain import experiments as models
+from abtest.store.protocols import Enrolment
+from abtest.store.sqlite import database, driver, enrolling, migrations
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.web import server
+from abtest.web.api import handlers as api
 
 COMMIT_EVERY = 40
 

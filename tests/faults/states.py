@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from abtest.errors import AbtestError
-from abtest.store.sqlite import SQLiteStore
-from abtest.verification import VerificationService
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.trust.verification import VerificationService
 from tests.faults.recordings import ACKNOWLEDGED, DATABASE, WAL, Disk, Record, lay_out
 from tests.faults.shims import in_memory
 

@@ -4,10 +4,10 @@ import asyncio
 import random
 from pathlib import Path
 
+from abtest.domain.experiments import NewExperiment, Variant, parse_weight
 from abtest.errors import Conflict
-from abtest.experiments import ExperimentService
-from abtest.models import NewExperiment, Variant, parse_weight
-from abtest.store.sqlite import SQLiteStore
+from abtest.management.experiments import ExperimentService
+from abtest.store.sqlite.store import SQLiteStore
 from tests.faults.clients import Ledger, ask_all, load, named
 from tests.faults.parts import Part
 from tests.faults.servers import create, two_serve, verify

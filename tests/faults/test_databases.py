@@ -13,8 +13,8 @@ from urllib.request import urlopen
 import msgspec
 import pytest
 
-from abtest.store.driver import LOG_LIMIT
-from abtest.store.migrations import newest
+from abtest.store.sqlite.driver import LOG_LIMIT
+from abtest.store.sqlite.migrations import newest
 from abtest.web.ops import LARGE_LOG
 from tests.faults.clients import Ledger, Reply, ask_all, connected, load, more, named
 from tests.faults.parts import Part

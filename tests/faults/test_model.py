@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from msgspec import Struct, field
 
-from abtest import allocation, worker
-from abtest.enrolment import EnrolmentService, Limits
+from abtest.allocation import blocks as allocation
+from abtest.domain.experiments import NewExperiment, Status, Variant
+from abtest.enrolment.answers import EnrolmentService, Limits
 from abtest.errors import Conflict
-from abtest.experiments import ExperimentService
-from abtest.models import NewExperiment, Status, Variant
-from abtest.reports import ReportService
-from abtest.store.sqlite import SQLiteStore
-from abtest.verification import VerificationService
+from abtest.management.experiments import ExperimentService
+from abtest.results import worker
+from abtest.results.reports import ReportService
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.trust.verification import VerificationService
 from tests.faults.parts import Part
 
 MEMORY = Path("/dev/shm")

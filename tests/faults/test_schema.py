@@ -12,7 +12,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance, response_schema_conformance
 
-from abtest.web.pages import SPECIFICATION
+from abtest.web.pages.handlers import SPECIFICATION
 from tests.faults.parts import Part
 from tests.faults.servers import create, free_port, run, serve, verify
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from abtest.inference.health import exposure
-from abtest.inference.moments import Moments
+from abtest.inference.statistics.moments import Moments
 
 DAYS, VARIANTS = 365, 3
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from abtest.inference.comparison import plan_lifts
 from abtest.inference.due import Arrivals, timing
-from abtest.inference.moments import Moments
 from abtest.inference.question import Question
+from abtest.inference.statistics.moments import Moments
 
 DEVICES, DAYS, FEWEST, LAST = 8_143, 7, 50, 300
 Delays = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.int64]]

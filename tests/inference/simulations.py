@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from abtest.inference.answers import Lift
-from abtest.inference.buckets import bucket, edge
-from abtest.inference.capping import capped, find_cap
 from abtest.inference.comparison import decide, exact_loss, plan_lifts, sequence_lifts
-from abtest.inference.moments import UNITS, Bucket, Moments, Stratum, summed
 from abtest.inference.pair import Pair, pairs
 from abtest.inference.question import Kind, Question
+from abtest.inference.statistics.buckets import bucket, edge
+from abtest.inference.statistics.capping import capped, find_cap
+from abtest.inference.statistics.moments import UNITS, Bucket, Moments, Stratum, summed
 
 HUNDRED = 100
 LOOKS = 30

@@ -1,7 +1,7 @@
 import pytest
 
 from abtest.inference.health import exposure
-from abtest.inference.moments import Moments, Stratum
+from abtest.inference.statistics.moments import Moments, Stratum
 
 
 def stratum(*counts: tuple[int, int]) -> Stratum:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abtest.inference.answers import Due, Results
-from abtest.inference.moments import Moments, Stratum
+from abtest.inference.judgement import judge
 from abtest.inference.question import Question
-from abtest.inference.results import judge
+from abtest.inference.statistics.moments import Moments, Stratum
 from abtest.inference.wording import about, figure, names
 
 VALUES = ("#FF0000", "#00FF00", "#0000FF")

@@ -9,10 +9,10 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest import clock
+from abtest.domain.experiments import Change, Event, Status, parse_metrics
 from abtest.errors import Conflict, UnknownExperiment
-from abtest.models import Change, Event, Status, parse_metrics
-from abtest.store.base import AssignmentRecord, DayFigures, Folded, Measured
-from abtest.store.sqlite import SQLiteStore
+from abtest.store.protocols import AssignmentRecord, DayFigures, Folded, Measured
+from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import answers, experiment, opened, tokens
 
 stores = [SQLiteStore]

@@ -1,0 +1,88 @@
+"""From sufficient statistics to what is known: estimates, comparisons and a verdict that can't be misread."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from abtest.inference import rule, wording
+from abtest.inference.answers import Lift, Results, VariantResult
+from abtest.inference.comparison import compare, safe_lifts
+from abtest.inference.health import exposure
+from abtest.inference.question import Question
+from abtest.inference.statistics import testing
+from abtest.inference.statistics.capping import beyond, capped, find_cap
+from abtest.inference.statistics.moments import Estimate, Stratum, comparable, estimate, summed
+from abtest.inference.verdict import conclude, distrust
+
+
+def judge(
+    question: Question, strata: Sequence[Stratum], at_plan: Sequence[Stratum] | None = None, exact: bool = True
+) -> Results:
+    """What the figures say. `at_plan`: the figures when the one test was due, which alone it looks at.
+    `exact`: whether every count of devices is where it must be."""
+    found = exposure(strata)
+    cap = find_cap(strata)
+    counted = capped(strata, cap)
+    comparisons = compare(question, counted, at_plan)
+    verdict = distrust(question, found, exact) or conclude(question, counted, comparisons, at_plan)
+    if cap is not None and verdict.code in {"difference", "no_difference"}:
+        more = wording.counted(beyond(strata, cap), "device")
+        note = f"A device counts up to {wording.figure(cap / question.scale)}: {more} brought in more."
+        verdict = structs.replace(verdict, notes=(*verdict.notes, note))
+    return Results(
+        verdict=verdict,
+        baseline=question.values[question.baseline],
+        variants=tuple(_variant(question, strata, counted, place) for place in range(len(question.values))),
+        comparisons=tuple(comparisons),
+        omnibus_p=_omnibus(question, counted) if any(each.lift for each in comparisons) else None,
+        exposure=found,
+        cap=None if cap is None else cap / question.scale,
+        capped_devices=0 if cap is None else beyond(strata, cap),
+    )
+
+
+def looks(question: Question, days: Sequence[Sequence[Stratum]]) -> list[list[Lift | None]]:
+    """The safe interval of every comparison after each day, from the strata as they were at its end; None where there
+    was not enough.
+
+    Each is that of its own day: the intersection over the days would be narrower, but an asymptotic sequence that
+    wanders may leave it empty.
+    """
+    found = [safe_lifts(question, strata) for strata in days]
+    return [[each.get(place) for place in question.others] for each in found]
+
+
+def _variant(question: Question, strata: Sequence[Stratum], counted: Sequence[Stratum], place: int) -> VariantResult:
+    """`counted`: the strata with totals up to the cap."""
+    sums = summed(strata, place)
+    found, below = (_estimate(question, each, place) for each in (strata, counted))
+    mean = low = high = None
+    if found is not None:
+        mean = float(found.mean)
+        if question.kind == "conversion":
+            low, high = testing.score(found, rule.LEVEL)
+        elif found.variance:
+            low, high = testing.mean_interval(found, rule.LEVEL)
+    capped_mean = float(below.mean) if below is not None and counted != strata else None
+    return VariantResult(question.values[place], sums.n, sums.exposed, sums.converters, mean, low, high, capped_mean)
+
+
+def _estimate(question: Question, strata: Sequence[Stratum], place: int) -> Estimate | None:
+    """A variant by itself in one phase, over several beside those that are still drawn."""
+    strata = [stratum for stratum in strata if any(each.n for each in stratum)]
+    drawn = {each for each in range(len(question.values)) if each not in question.dropped}
+    beside = [place] if len(strata) == 1 else sorted(drawn | {place})
+    return estimate(comparable(strata, beside), place, beside, question.scale)
+
+
+def _omnibus(question: Question, strata: Sequence[Stratum]) -> float | None:
+    """Whether the variants differ at all: Pearson's and Welch's tests in one phase, Wald's over several."""
+    places = [place for place in range(len(question.values)) if place not in question.dropped]
+    common = comparable(strata, places)
+    if len(common) == 1:
+        groups = [common[0][place] for place in places]
+        if question.kind == "conversion":
+            return testing.chi_square([(each.converters, each.n - each.converters) for each in groups])
+        return testing.welch_anova(groups)
+    found = [estimate(common, place, places, question.scale) for place in places]
+    return testing.wald([each for each in found if each is not None])

@@ -1,0 +1,73 @@
+"""How much one mean is above another."""
+
+from math import sqrt
+
+from scipy.special import ndtr
+
+from abtest.inference.answers import Lift
+from abtest.inference.statistics.moments import Estimate
+from abtest.inference.statistics.testing import Interval, normal_density
+
+MOST_DOUBT = 0.25
+"""The square of half the baseline's interval, as a part of its mean. From 1 on a ratio has no interval, and well
+before that one whose far end says nothing."""
+
+
+def has_ratio(baseline: Estimate, quantile: float) -> bool:
+    """Whether the baseline's mean is known well enough to divide by it: it is at least twice its own error."""
+    return baseline.mean > 0 and _doubt(baseline, quantile) <= MOST_DOUBT
+
+
+def lift(mine: Estimate, baseline: Estimate, quantile: float, relative: bool, floor: float | None = None) -> Lift:
+    """The lift with so many standard errors on either side; a relative one needs a baseline that `has_ratio`.
+
+    `floor`: the smallest relative lift there can be, -1 where nothing is below zero.
+
+    The relative interval is E. C. Fieller's (JRSS B 16, 1954): the ratios q for which mine - q * baseline is not told
+    from zero. So it leaves out zero exactly when the difference is told from zero, by a test or by a confidence
+    sequence. The delta method's is its first approximation, for a baseline that is known exactly.
+    """
+    if not relative:
+        difference = float(mine.mean - baseline.mean)
+        low, high = difference_interval(mine, baseline, quantile)
+        return Lift(False, difference, low, high)
+    doubt, value = _doubt(baseline, quantile), float(mine.mean / baseline.mean - 1)
+    half = sqrt(quantile**2 * mine.variance / float(baseline.mean) ** 2 * (1 - doubt) + (value + 1) ** 2 * doubt)
+    low, high = (value + doubt - half) / (1 - doubt), (value + doubt + half) / (1 - doubt)
+    return Lift(True, value, low if floor is None else max(low, floor), high)
+
+
+def _doubt(baseline: Estimate, quantile: float) -> float:
+    """The square of the baseline's interval's half, as a part of its mean's."""
+    return quantile**2 * baseline.variance / float(baseline.mean) ** 2
+
+
+def difference_interval(mine: Estimate, baseline: Estimate, quantile: float) -> Interval:
+    """The difference of means with so many standard errors on either side."""
+    difference = float(mine.mean - baseline.mean)
+    half = quantile * sqrt(mine.variance + baseline.variance)
+    return difference - half, difference + half
+
+
+def chance_to_beat(mine: Estimate, baseline: Estimate, less: bool = False) -> float | None:
+    """The posterior probability that the mean is better than the baseline's, with a flat prior and normal means.
+
+    Not safe for peeking: who stops when it is high is wrong more often than it says. None where nothing varies.
+    """
+    variance = mine.variance + baseline.variance
+    return float(ndtr(_gain(mine, baseline, less) / sqrt(variance))) if variance else None
+
+
+def expected_loss(mine: Estimate, baseline: Estimate, less: bool = False) -> float | None:
+    """What is lost on average per device by choosing this mean if the baseline's is better (C. Stucchio, Bayesian
+    A/B testing at VWO, 2015, for normal means). As unsafe for peeking."""
+    variance = mine.variance + baseline.variance
+    if not variance:
+        return None
+    spread = sqrt(variance)
+    gap = -_gain(mine, baseline, less) / spread
+    return max(0.0, spread * (normal_density(gap) + gap * float(ndtr(gap))))
+
+
+def _gain(mine: Estimate, baseline: Estimate, less: bool) -> float:
+    return float(baseline.mean - mine.mean if less else mine.mean - baseline.mean)

@@ -1,0 +1,267 @@
+"""The life of an experiment: which change is allowed when."""
+
+import re
+import shlex
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from abtest import clock
+from abtest.domain.documents import finding
+from abtest.domain.experiments import (
+    KEY,
+    Change,
+    Experiment,
+    Metric,
+    NewExperiment,
+    Status,
+    Variant,
+    check_baseline,
+    check_planned,
+    in_order,
+    parse_metrics,
+    parse_weight,
+)
+from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
+from abtest.inference.wording import counted, names
+from abtest.store.protocols import ExperimentStore
+
+DEMO = (
+    NewExperiment(
+        key="button_color",
+        description="does the colour of the buy button change conversion into purchase?",
+        variants=tuple(Variant(value, Decimal("33.3")) for value in ("#FF0000", "#00FF00", "#0000FF")),
+        metrics=("conversion:purchase",),
+    ),
+    NewExperiment(
+        key="price",
+        description="does another price change what a device brings in?",
+        variants=(
+            Variant("10", Decimal(75)),
+            Variant("20", Decimal(10)),
+            Variant("50", Decimal(5)),
+            Variant("5", Decimal(10)),
+        ),
+        metrics=("amount:purchase",),
+    ),
+)
+
+
+class ExperimentService:
+    """Creates experiments and moves them through their life.
+
+    Every method returns after the change is durable. Raises UnknownExperiment, InvalidExperiment, or Conflict
+    when the status does not allow the change.
+    """
+
+    def __init__(self, store: ExperimentStore) -> None:
+        self._store = store
+
+    async def all(self) -> list[Experiment]:
+        """Every experiment, in the order of creation."""
+        return await self._store.experiments()
+
+    async def one(self, key: str) -> Experiment:
+        """The experiment with this key."""
+        for experiment in await self._store.experiments():
+            if experiment.key == key:
+                return experiment
+        raise UnknownExperiment(key)
+
+    async def add(
+        self, new: Sequence[NewExperiment], metrics: Mapping[str, tuple[Metric, ...]] | None = None
+    ) -> list[Experiment]:
+        """Create all of these and judge those that are there, by key, by these metrics; all of it or nothing."""
+        return await self._store.add([experiment.checked() for experiment in new], clock.now(), metrics or {})
+
+    async def start(self, key: str) -> Experiment:
+        """Let a draft take devices."""
+        return await self._move(key, "started", {Status.DRAFT}, Status.RUNNING)
+
+    async def pause(self, key: str) -> Experiment:
+        """Take no more devices for now."""
+        return await self._move(key, "paused", {Status.RUNNING}, Status.PAUSED)
+
+    async def resume(self, key: str) -> Experiment:
+        """Take devices again."""
+        return await self._move(key, "resumed", {Status.PAUSED}, Status.RUNNING)
+
+    async def finish(self, key: str, winner: str | None = None) -> Experiment:
+        """Take no more devices for good; with a winner, devices to come get that value."""
+
+        def rule(experiment: Experiment) -> Change:
+            _require(experiment, "finished", {Status.RUNNING, Status.PAUSED})
+            if winner is not None and winner not in experiment.values:
+                raise InvalidExperiment(f"winner: {winner!r} is not a value of {key}")
+            return Change(status=Status.FINISHED, winner=winner)
+
+        return await self._change(key, rule)
+
+    async def archive(self, key: str) -> Experiment:
+        """Deliver the key to no device any more."""
+        return await self._move(key, "archived", set(Status) - {Status.ARCHIVED}, Status.ARCHIVED)
+
+    async def reweight(self, key: str, variants: Sequence[Variant]) -> Experiment:
+        """Begin a new phase: devices to come are drawn with these weights, those in it keep their value."""
+        weights = {variant.value: variant.weight for variant in variants}
+        if len(weights) < len(variants):
+            raise InvalidExperiment("variants: a value is given twice")
+
+        def rule(experiment: Experiment) -> Change:
+            _require(experiment, "given new weights", {Status.DRAFT, Status.RUNNING, Status.PAUSED})
+            return Change(weights=in_order(experiment.values, weights))
+
+        return await self._change(key, rule)
+
+    async def measure(
+        self, key: str, metrics: Sequence[str] = (), baseline: str | None = None, planned: int | None = None
+    ) -> Experiment:
+        """Judge an experiment by these metrics, the first of which is the primary one, against this baseline.
+
+        What is not given stays. `planned`, a number of devices, only before the first one is enrolled: a plan that is
+        made after looking protects from nothing.
+        """
+        wanted = parse_metrics(metrics) if metrics else None
+        check_planned(planned)
+
+        def rule(experiment: Experiment) -> Change:
+            check_baseline(baseline, experiment.values)
+            if planned is not None and experiment.enrolled:
+                devices = counted(experiment.enrolled, "device")
+                raise Conflict(
+                    f"{key} has {devices}; a number can be planned only before the first one",
+                    code="impossible_transition",
+                )
+            return Change(metrics=wanted, baseline=baseline, planned=planned)
+
+        return await self._change(key, rule)
+
+    async def _move(self, key: str, verb: str, allowed: set[Status], to: Status) -> Experiment:
+        def rule(experiment: Experiment) -> Change:
+            _require(experiment, verb, allowed)
+            return Change(status=to)
+
+        return await self._change(key, rule)
+
+    async def _change(self, key: str, rule: Callable[[Experiment], Change]) -> Experiment:
+        return await self._store.change(key, rule, clock.now())
+
+
+def ask_direction(key: str, metrics: Sequence[Metric]) -> str:
+    """What to ask where the events of metrics sound like harm, and nobody said that less is better; else nothing."""
+    doubtful = [metric.event for metric in metrics if metric.in_doubt]
+    if not doubtful:
+        return ""
+    said = [structs.replace(metric, less=metric.less or metric.in_doubt) for metric in metrics]
+    options = " ".join(f"--metric {shlex.quote(str(metric))}" for metric in said)
+    return (
+        f"is less of {names(sorted(set(doubtful)))} better? then say so: abtest experiments metrics {key} {options}"
+    )
+
+
+def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:
+    if experiment.status not in allowed:
+        raise Conflict(
+            f"{experiment.key} is {experiment.status.said} and can't be {verb}", code="impossible_transition"
+        )
+
+
+EXPERIMENT = re.compile(r"experiments\[(\d+)\]\.?(.*)", re.DOTALL)
+PART = re.compile(r"(variants|metrics)\[(\d+)\](?:\.(.*))?", re.DOTALL)
+
+
+class _Variant(Struct, forbid_unknown_fields=True):
+    value: str
+    weight: Decimal
+
+
+class _Experiment(Struct, forbid_unknown_fields=True):
+    key: str
+    variants: list[_Variant]
+    description: str = ""
+    metrics: list[str] = []
+    draft: bool = False
+    baseline: str | None = None
+    planned: int | None = None
+
+
+class _File(Struct, forbid_unknown_fields=True):
+    experiments: list[_Experiment] = []
+    metrics: dict[str, list[str]] = {}
+
+
+class Described(Struct, frozen=True):
+    """What a TOML file asks for: experiments to add, and by which metrics those that are there are judged, by key."""
+
+    experiments: tuple[NewExperiment, ...]
+    metrics: dict[str, tuple[Metric, ...]]
+
+
+def parse_toml(text: str) -> Described:
+    """What a TOML file describes. Raises InvalidExperiment that says what is wrong, and where."""
+    try:
+        # Decimals from their text: a float would already have lost what was written.
+        table: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)
+        wanted = msgspec.convert(table, _File)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidExperiment(str(error)) from None
+    except msgspec.ValidationError as error:
+        place, what = finding(error, {})
+        raise InvalidExperiment(f"{_placed(table, place)}: {what}") from None
+    if not wanted.experiments and not wanted.metrics:
+        raise InvalidExperiment("experiments: there is none in it; each begins with [[experiments]]")
+    keys = Counter(experiment.key for experiment in wanted.experiments)
+    repeated = [key for key, count in keys.items() if count > 1]
+    if repeated:
+        raise InvalidExperiment(f"key: {repeated[0]!r} is given to {keys[repeated[0]]} experiments")
+    added = tuple(_added(experiment, number) for number, experiment in enumerate(wanted.experiments, start=1))
+    return Described(added, {key: _metrics(key, texts) for key, texts in wanted.metrics.items()})
+
+
+def _added(experiment: _Experiment, number: int) -> NewExperiment:
+    try:
+        return NewExperiment(
+            key=experiment.key,
+            description=experiment.description,
+            variants=tuple(
+                Variant(variant.value, parse_weight(f"{variant.weight:f}", f"weight of variant {place}"))
+                for place, variant in enumerate(experiment.variants, start=1)
+            ),
+            metrics=tuple(experiment.metrics),
+            draft=experiment.draft,
+            baseline=experiment.baseline,
+            planned=experiment.planned,
+        ).checked()
+    except InvalidExperiment as error:
+        raise InvalidExperiment(f"{_named(experiment.key, number)}: {error}") from None
+
+
+def _placed(table: Mapping[str, Any], place: str) -> str:
+    """checkout: weight of variant 2, for experiments[1].variants[1].weight."""
+    match = EXPERIMENT.fullmatch(place)
+    if not match:
+        return place.partition("[")[0]
+    number, inside = int(match[1]), match[2]
+    experiment = table["experiments"][number]
+    name = _named(experiment.get("key") if isinstance(experiment, dict) else None, number + 1)
+    if part := PART.fullmatch(inside):
+        field = f"{part[3]} of " if part[3] else ""
+        inside = f"{field}{part[1].removesuffix('s')} {int(part[2]) + 1}"
+    return f"{name}: {inside}" if inside else name
+
+
+def _named(key: object, number: int) -> str:
+    """An experiment of a file: by its key, or, when that can be none, by its number in the file."""
+    return key if isinstance(key, str) and KEY.fullmatch(key) else f"experiment {number}"
+
+
+def _metrics(key: str, texts: Sequence[str]) -> tuple[Metric, ...]:
+    try:
+        return parse_metrics(texts)
+    except InvalidExperiment as error:
+        raise InvalidExperiment(f"metrics of {key}: {error}") from None

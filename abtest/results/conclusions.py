@@ -1,0 +1,242 @@
+"""What the worker concluded of experiments, as pages and programs read it."""
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+from msgspec import Struct, structs
+
+from abtest import clock
+from abtest.domain.experiments import Status
+from abtest.errors import UnknownExperiment
+from abtest.inference.answers import Comparison, Due, Exposure, Lift, VariantResult, Verdict
+from abtest.store.protocols import ResultStore, Summary
+
+FORMULA = re.compile(r"[=+\-@\t\r]")
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+COLUMNS = (
+    "experiment",
+    "metric",
+    "role",
+    "variant",
+    "baseline",
+    "devices",
+    "exposed",
+    "converters",
+    "mean",
+    "mean_low",
+    "mean_high",
+    "cap",
+    "capped_mean",
+    "less_is_better",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "lift",
+    "lift_low",
+    "lift_high",
+    "lift_is_relative",
+    "safe_low",
+    "safe_high",
+    "at_plan_lift",
+    "at_plan_low",
+    "at_plan_high",
+    "at_plan_is_relative",
+    "decided_by",
+    "p",
+    "adjusted_p",
+)
+
+
+class Look(Struct, frozen=True):
+    """The safe interval of each comparison at the end of a day, in their order; None where there was not enough."""
+
+    day: str
+    safe: tuple[Lift | None, ...]
+
+
+class MetricResults(Struct, frozen=True):
+    """What one metric says. `over_time`: the safe intervals as they were at the end of each day, at most 60 of them.
+
+    `detectable`: the smallest lift, as a part of the baseline's mean, that the rule finds in four of five experiments
+    with the planned number of devices, or without a plan with those there are; None where that can't be said.
+    `less`: whether less is better. `due`: when the test at the planned number is made. `cap`: what a device counts as
+    at most where the variants are compared, which `capped_devices` exceed; None where all totals count in full.
+    `events`, of which `without_amount` (of an amount); `lag_seconds`: from happening to receipt, on average;
+    `first_at`, `last_at`: receipt of the first and of the last.
+    """
+
+    metric: str
+    role: Literal["primary", "guardrail"]
+    kind: Literal["conversion", "amount"]
+    event: str
+    window_days: int | None
+    less: bool
+    verdict: Verdict
+    variants: tuple[VariantResult, ...]
+    comparisons: tuple[Comparison, ...]
+    omnibus_p: float | None
+    detectable: float | None
+    due: Due
+    cap: float | None
+    capped_devices: int
+    over_time: tuple[Look, ...]
+    events: int
+    without_amount: int
+    lag_seconds: float | None
+    first_at: str | None
+    last_at: str | None
+
+
+class Health(Struct, frozen=True):
+    """Whether the figures can be trusted. `exact`: whether every count of devices is where it must be.
+
+    `duplicate_events` and `unknown_device_events` are of all experiments.
+    """
+
+    exact: bool
+    exposure: Exposure
+    duplicate_events: int
+    unknown_device_events: int
+
+
+class ExperimentResults(Struct, frozen=True):
+    """`GET /api/v1/experiments/{key}/results`. `verdict` is that of the primary metric, None without a metric.
+
+    `days`: those on which devices had their first event of the primary metric, from the first to the last but for the
+    outermost hundredths. `as_of`, `age_seconds`: when the worker counted last; None before it did.
+    """
+
+    key: str
+    status: str
+    baseline: str
+    planned: int | None
+    devices: int
+    days: int
+    primary_changed_at: str | None
+    baseline_changed_at: str | None
+    verdict: Verdict | None
+    metrics: tuple[MetricResults, ...]
+    health: Health
+    as_of: str | None = None
+    age_seconds: float | None = None
+
+    @property
+    def primary(self) -> MetricResults | None:
+        """The metric that decides."""
+        return self.metrics[0] if self.metrics else None
+
+
+class ResultService:
+    """Reads what the worker concluded; computes nothing."""
+
+    def __init__(self, store: ResultStore) -> None:
+        self._store = store
+
+    async def one(self, key: str) -> ExperimentResults:
+        """The results of an experiment. Raises UnknownExperiment; one that the worker has not seen yet is empty."""
+        summary, document = await self._store.summary(), await self._store.result(key)
+        if document is None:
+            return _nothing(summary, key)
+        return structs.replace(decoded(document), as_of=_as_of(summary), age_seconds=clock.age(summary.as_of))
+
+    async def verdicts(self) -> Mapping[int, Verdict | None]:
+        """The verdict of every experiment that has a metric, by the experiment's id."""
+        return {id: _Concluded.verdict_of(document) for id, document in (await self._store.results()).items()}
+
+
+class _Concluded(Struct):
+    """The part of a document that the dashboard shows; the rest is not decoded."""
+
+    verdict: Verdict | None
+
+    @staticmethod
+    def verdict_of(document: str) -> Verdict | None:
+        return msgspec.json.decode(document, type=_Concluded).verdict
+
+
+def decoded(document: str) -> ExperimentResults:
+    """The results of a stored document."""
+    return msgspec.json.decode(document, type=ExperimentResults)
+
+
+def encoded(results: ExperimentResults) -> str:
+    """The document of results."""
+    return msgspec.json.encode(results).decode()
+
+
+def table(results: ExperimentResults) -> str:
+    """The results as CSV, a row for each variant of each metric, CRLF at line ends (RFC 4180)."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for metric in results.metrics:
+        compared = {each.value: each for each in metric.comparisons}
+        for variant in metric.variants:
+            writer.writerow(
+                [
+                    results.key,
+                    metric.metric,
+                    metric.role,
+                    _harmless(variant.value),
+                    _harmless(results.baseline),
+                    *(variant.devices, variant.exposed, variant.converters, variant.mean, variant.low, variant.high),
+                    *(metric.cap, variant.capped_mean, str(metric.less).lower()),
+                    *_compared(compared.get(variant.value)),
+                ]
+            )
+    return text.getvalue()
+
+
+def _compared(found: Comparison | None) -> tuple[object, ...]:
+    if found is None:
+        return ("",) * 16
+    decided_by = found.decided_by or ""
+    if found.lift is None or found.safe is None:
+        return (*("",) * 9, *_lift(found.at_plan), decided_by, "", "")
+    return (
+        *(found.difference, found.difference_low, found.difference_high),
+        *_lift(found.lift),
+        *(found.safe.low, found.safe.high),
+        *_lift(found.at_plan),
+        *(decided_by, found.p, found.adjusted_p),
+    )
+
+
+def _lift(found: Lift | None) -> tuple[object, ...]:
+    return ("",) * 4 if found is None else (found.value, found.low, found.high, str(found.relative).lower())
+
+
+def _harmless(value: str) -> str:
+    """A text that a spreadsheet would take for a formula, marked as a text."""
+    return f"'{value}" if FORMULA.match(value) and not NUMBER.fullmatch(value) else value
+
+
+def _as_of(summary: Summary) -> str | None:
+    return None if summary.as_of is None else clock.iso(summary.as_of)
+
+
+def _nothing(summary: Summary, key: str) -> ExperimentResults:
+    """Before the worker concluded anything."""
+    experiment = next((each for each in summary.experiments if each.key == key), None)
+    if experiment is None:
+        raise UnknownExperiment(key)
+    waiting = Verdict("not_enough_data", "Not enough data: the stats worker has not counted anything yet")
+    return ExperimentResults(
+        key=key,
+        status=Status(experiment.status),
+        baseline=experiment.values[experiment.baseline_place],
+        planned=experiment.planned,
+        devices=0,
+        days=0,
+        primary_changed_at=None,
+        baseline_changed_at=None,
+        verdict=waiting if experiment.metrics else None,
+        metrics=(),
+        health=Health(True, Exposure((0,) * len(experiment.values), None), 0, 0),
+        as_of=_as_of(summary),
+        age_seconds=clock.age(summary.as_of),
+    )

@@ -1,0 +1,245 @@
+"""From what the worker counted to what is known of each experiment."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil, sqrt
+
+from abtest import clock
+from abtest.allocation import blocks as allocation
+from abtest.domain.experiments import Experiment, Metric, Phase, Status
+from abtest.inference import planning, rule
+from abtest.inference.answers import Due
+from abtest.inference.due import Arrivals, Timing, timing
+from abtest.inference.health import exposure
+from abtest.inference.judgement import judge, looks
+from abtest.inference.question import Question
+from abtest.inference.statistics import sequence, testing
+from abtest.inference.statistics.capping import capped, find_cap
+from abtest.inference.statistics.moments import Moments, Stratum, comparable
+from abtest.results.conclusions import ExperimentResults, Health, Look, MetricResults
+from abtest.store.protocols import DayFigures, Measured, MetricFigures
+
+MOST_LOOKS = 60
+SMALLEST_LEVEL = 1e-12
+"""Below it a normal quantile is noise, and there are hardly any devices."""
+OUTERMOST = 0.01
+"""The part of the devices, at either end of time, on which no day is counted: some devices' clocks are wrong."""
+
+
+def judged(measured: Measured, now: int) -> ExperimentResults:
+    """The results of an experiment. Days that are over before `now` (milliseconds) don't change any more."""
+    experiment, today = measured.experiment, now // clock.DAY
+    exact = all(_exact(phase, measured.days) for phase in experiment.phases)
+    metrics = tuple(_metric(measured, place, exact, today) for place in range(len(experiment.metrics)))
+    return ExperimentResults(
+        key=experiment.key,
+        status=experiment.status,
+        baseline=experiment.values[experiment.baseline_place],
+        planned=experiment.planned,
+        devices=sum(day.devices for day in measured.days),
+        days=observed_days(measured.happened[0]) if metrics else 0,
+        primary_changed_at=None
+        if experiment.primary_changed_at is None
+        else clock.iso(experiment.primary_changed_at),
+        baseline_changed_at=None
+        if experiment.baseline_changed_at is None
+        else clock.iso(experiment.baseline_changed_at),
+        verdict=metrics[0].verdict if metrics else None,
+        metrics=metrics,
+        health=Health(
+            exact, exposure(_strata(measured, ())), measured.duplicate_events, measured.unknown_device_events
+        ),
+    )
+
+
+def observed_days(happened: Sequence[tuple[int, int]]) -> int:
+    """How many days lie between the first and the last device with an event, both included, without the outermost
+    hundredths.
+
+    `happened`: days ascending, with the devices whose first event happened on them: however much one device tells, it
+    counts once.
+    """
+    whole, passed, first = sum(devices for _, devices in happened), 0, None
+    for day, devices in happened:
+        passed += devices
+        if first is None and passed > OUTERMOST * whole:
+            first = day
+        if first is not None and passed >= (1 - OUTERMOST) * whole:
+            return day - first + 1
+    return 0
+
+
+def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricResults:
+    metric, figures = measured.experiment.metrics[place], measured.metrics[place]
+    experiment = measured.experiment
+    fewest = rule.FEWEST * sum(1 for weight in experiment.phase.weights if weight)
+    when = timing(_arrivals(measured, figures), experiment.planned, metric.window_days, today, fewest)
+    question = _question(measured, metric, observed_days(measured.happened[place]), when)
+    strata = _strata(measured, figures)
+    at_plan = None if when.made is None else next(_strata_at(measured, figures, [when.made]))
+    found = judge(question, strata, at_plan, exact)
+    days = _thinned(sorted({day.day for day in measured.days} | {each.day for each in figures}))
+    lifts = looks(question, list(_strata_at(measured, figures, days)))
+    sums = [each.sums for each in figures if each.sums.events]
+    events = sum(each.events for each in sums)
+    return MetricResults(
+        metric=str(metric),
+        role="guardrail" if place else "primary",
+        kind=metric.kind,
+        event=metric.event,
+        window_days=metric.window_days,
+        less=metric.less,
+        verdict=found.verdict,
+        variants=found.variants,
+        comparisons=found.comparisons,
+        omnibus_p=found.omnibus_p,
+        detectable=_detectable(question, capped(strata, find_cap(strata))),
+        due=question.due,
+        cap=found.cap,
+        capped_devices=found.capped_devices,
+        over_time=tuple(
+            Look(str(_date(day)), tuple(line)) for day, line in zip(days, lifts, strict=True) if any(line)
+        ),
+        events=events,
+        without_amount=sum(each.without_amount for each in sums),
+        lag_seconds=round(sum(each.lag for each in sums) / events / 1000, 1) if events else None,
+        first_at=clock.iso(min(each.first_at for each in sums)) if sums else None,
+        last_at=clock.iso(max(each.last_at for each in sums)) if sums else None,
+    )
+
+
+def _question(measured: Measured, metric: Metric, days: int, when: Timing) -> Question:
+    experiment = measured.experiment
+    return Question(
+        kind=metric.kind,
+        key=experiment.key,
+        event=metric.event,
+        less=metric.less,
+        values=experiment.values,
+        baseline=experiment.baseline_place,
+        days=days,
+        planned=experiment.planned,
+        due=Due(_date(when.reached), _date(when.made), _date(when.until), when.late),
+        dropped=tuple(place for place, weight in enumerate(experiment.phase.weights) if not weight),
+        running=experiment.status is Status.RUNNING,
+        over=experiment.status in {Status.FINISHED, Status.ARCHIVED},
+    )
+
+
+def _date(day: int | None) -> str | None:
+    return None if day is None else f"{clock.moment(day * clock.DAY):%Y-%m-%d}"
+
+
+def _arrivals(measured: Measured, figures: Sequence[MetricFigures]) -> Arrivals:
+    """Of all variants and phases together."""
+    came: Counter[int] = Counter()
+    converted: dict[int, Counter[int]] = defaultdict(Counter)
+    for day in measured.days:
+        came[day.day] += day.devices
+    for each in figures:
+        converted[each.day].update(each.sums.delays)
+    return Arrivals(came, converted)
+
+
+def _strata(measured: Measured, figures: Sequence[MetricFigures]) -> list[Stratum]:
+    """The phases' moments as they are."""
+    (found,) = _strata_at(measured, figures, [None])
+    return found
+
+
+def _strata_at(
+    measured: Measured, figures: Sequence[MetricFigures], days: Sequence[int | None]
+) -> Iterator[list[Stratum]]:
+    """The phases' moments as they were at the end of each of these days, which ascend; None is now."""
+    experiment = measured.experiment
+    counts = {cell: [0, 0, 0, 0, 0] for cell in _cells(experiment)}
+    buckets: dict[tuple[int, int], dict[int, tuple[int, int, int]]] = {cell: {} for cell in counts}
+    came, told = iter([*measured.days, None]), iter([*figures, None])
+    day, each = next(came), next(told)
+    for upto in days:
+        while day is not None and (upto is None or day.day <= upto):
+            found = counts[day.phase, day.place]
+            found[0] += day.devices
+            found[1] += day.exposed
+            day = next(came)
+        while each is not None and (upto is None or each.day <= upto):
+            found = counts[each.phase, each.place]
+            found[2] += each.sums.converters
+            found[3] += each.sums.total
+            found[4] += each.sums.squares
+            whole = buckets[each.phase, each.place]
+            for bucket, more in each.sums.buckets.items():
+                before = whole.get(bucket, (0, 0, 0))
+                whole[bucket] = (before[0] + more[0], before[1] + more[1], before[2] + more[2])
+            each = next(told)
+        yield [
+            tuple(
+                _moments(counts[phase.number, place], buckets[phase.number, place])
+                for place in range(len(experiment.values))
+            )
+            for phase in experiment.phases
+        ]
+
+
+def _moments(counts: Sequence[int], buckets: Mapping[int, tuple[int, int, int]]) -> Moments:
+    devices, exposed, converters, total, squares = counts
+    held = tuple((place, *sums) for place, sums in sorted(buckets.items()) if any(sums))
+    return Moments(devices, exposed, converters, total, squares, held)
+
+
+def _cells(experiment: Experiment) -> Iterator[tuple[int, int]]:
+    return ((phase.number, place) for phase in experiment.phases for place in range(len(experiment.values)))
+
+
+def _detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
+    """The smallest relative lift that the rule finds in four of five experiments, in every variant: with the planned
+    devices in the one test, without a plan with those there are by the sequence."""
+    devices = sum(moments.n for stratum in strata for moments in stratum)
+    growth = (question.planned or devices) / devices if devices else 0.0
+    others = [place for place in question.others if place not in question.dropped]
+    found = [_detectable_of(question, strata, place, growth) for place in others]
+    return max((each for each in found if each is not None), default=None) if all(found) else None
+
+
+def _detectable_of(question: Question, strata: Sequence[Stratum], place: int, growth: float) -> float | None:
+    """The same of one variant: a phase weighs what it tells of the difference, as in `estimate`."""
+    both = comparable(strata, (place, question.baseline))
+    bases = [stratum[question.baseline] for stratum in both]
+    told = [planning.per_arm(stratum[place].n, base.n) for stratum, base in zip(both, bases, strict=True)]
+    per_arm = sum(told)
+    mean = sum(weight * base.mean for weight, base in zip(told, bases, strict=True)) / (per_arm or 1)
+    variance = sum(weight * base.variance for weight, base in zip(told, bases, strict=True)) / (per_arm or 1)
+    if mean <= 0 or not variance:
+        return None
+    devices = growth * sum(stratum[place].n + stratum[question.baseline].n for stratum in both)
+    level = _level(question, devices)
+    if level < SMALLEST_LEVEL:
+        return None
+    if question.kind == "conversion":
+        return planning.detectable_rate(mean, growth * per_arm, alpha=level) if mean < 1 else None
+    return planning.detectable_mean(sqrt(variance), growth * per_arm, alpha=level) / mean
+
+
+def _level(question: Question, devices: float) -> float:
+    """Of one look that is as strict as the rule is after so many devices of both variants."""
+    comparisons = len(question.others)
+    if question.planned is not None:
+        return rule.plan_level(comparisons)
+    level = rule.sequence_level(comparisons, planned=False, exact=question.exact)
+    return testing.two_sided(sequence.quantile(ceil(devices), level, None))
+
+
+def _exact(phase: Phase, days: Sequence[DayFigures]) -> bool:
+    """Whether the counts of a phase are within their bound."""
+    weights = phase.integers
+    counts = [0] * len(weights)
+    for day in days:
+        if day.phase == phase.number:
+            counts[day.place] += day.devices
+    return allocation.deviation(weights, counts) <= allocation.bound(weights)
+
+
+def _thinned(days: Sequence[int]) -> list[int]:
+    """At most so many of them, evenly spread, the last one always."""
+    step = ceil(len(days) / MOST_LOOKS) or 1
+    return list(days[::-step][::-1])

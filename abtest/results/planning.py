@@ -1,0 +1,359 @@
+"""How many devices and days a test needs, or what the devices there are can find: in figures and in words.
+
+The formulas and their level are those of `inference/planning.py`, one ordinary test of two variants; what the rule of
+the results makes of the same devices stands beside them.
+"""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, copysign
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from abtest.allocation import blocks as allocation
+from abtest.domain.experiments import MOST_PLANNED, MOST_VARIANTS
+from abtest.errors import InvalidSetting
+from abtest.inference import planning, rule, wording
+
+NOTHING_FOUND = "no increase is found {}, not even one to 100 %"
+EFFECTS = (0.05, 0.1, 0.2, 0.5)
+LEAST_POWER, MOST_POWER = 0.1, 0.999
+LEAST, MOST_AMOUNT = 1e-9, 10**12
+PART = re.compile(r"([+-]?(?:[0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15}))( ?%)?")
+WHOLE = re.compile(r"[0-9]{1,15}")
+
+
+class PlanRequest(Struct, frozen=True):
+    """What is asked: devices for an effect, or the effect for a number of devices.
+
+    `base`: the rate of a conversion at the baseline; else `mean` and `deviation` of an amount per device. `effect`:
+    relative to it, 0.2 is a fifth more; else `devices` in all variants. `power`: in what part of the tests with that
+    effect it is found. `weights`: of the variants, the baseline first. `per_day`: new devices in all variants.
+    `less`: whether less is better.
+    """
+
+    base: float | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    effect: float | None = None
+    devices: int | None = None
+    power: float = planning.POWER
+    weights: tuple[Decimal, ...] = (Decimal(1), Decimal(1))
+    per_day: int | None = None
+    less: bool = False
+
+
+class Plan(Struct, frozen=True):
+    """What a test needs, or finds.
+
+    `effect`: the one asked for, or the smallest one to the better that is found; None when none is.
+    `devices`: in all variants, and `per_variant` in their order. `planned`: the number of devices at which to judge,
+    more than `devices` where the results would say nothing yet. `days`: until so many have come.
+    `rule_power`: how often the rule of the results finds the effect in its one test with `planned` devices;
+    `rule_devices`: with how many in all variants that is the power asked for, None when they can't be planned.
+    """
+
+    sentence: str
+    notes: tuple[str, ...]
+    effect: float | None
+    power: float
+    devices: int
+    per_variant: tuple[int, ...]
+    planned: int
+    days: int | None
+    rule_power: float | None
+    rule_devices: int | None
+
+
+def plan(request: PlanRequest) -> Plan:
+    """The answer. Raises InvalidSetting that says what can't be planned, and where."""
+    _check(request)
+    effect = request.effect if request.devices is None else _detectable(request, request.devices)
+    devices = _needed(request, effect or 0.0, rule.LEVEL) if request.devices is None else request.devices
+    if devices is None:
+        raise InvalidSetting(f"effect: so small here that more than {MOST_PLANNED:,} devices would be needed")
+    gate, level = _gate(request, effect), rule.plan_level(len(request.weights) - 1)
+    planned = max(devices, gate)
+    by_rule = None if effect is None else _needed(request, effect, level)
+    found = Plan(
+        sentence="",
+        notes=(),
+        effect=effect,
+        power=request.power,
+        devices=devices,
+        per_variant=_split(devices, _integers(request)),
+        planned=planned,
+        days=None if request.per_day is None else planning.days(planned, request.per_day),
+        rule_power=None if effect is None else _power(request, effect, planned, level),
+        rule_devices=by_rule and max(by_rule, gate),
+    )
+    return replace(found, sentence=_sentence(request, found), notes=_notes(request, found))
+
+
+def plans(request: PlanRequest) -> tuple[Plan, ...]:
+    """For the effect that is asked for and some others of its sign, those for which a test is possible."""
+    asked = request.effect or (-0.0 if request.less else 0.0)
+    effects = {copysign(each, asked) for each in EFFECTS} | ({asked} if asked else set())
+    found = []
+    for effect in sorted(effects, key=abs):
+        try:
+            found.append(plan(replace(request, effect=effect, devices=None)))
+        except InvalidSetting:
+            continue
+    return tuple(found)
+
+
+def found_with(request: PlanRequest, effect: float, devices: int) -> float:
+    """How often an ordinary test finds this effect with so many devices in all variants."""
+    return _power(request, effect, devices, rule.LEVEL)
+
+
+def next_step(request: PlanRequest, found: Plan) -> str:
+    """The command with which such an experiment is added."""
+    metric = f"{'amount' if request.base is None else 'conversion'}:EVENT"
+    metric = f"'{metric} less'" if request.less else metric
+    return f"abtest experiments add KEY --variant VALUE=WEIGHT ... --metric {metric} --planned {found.planned}"
+
+
+def equal(variants: int) -> tuple[Decimal, ...]:
+    """The weights of so many variants. Raises InvalidSetting."""
+    if not 2 <= variants <= MOST_VARIANTS:
+        raise InvalidSetting(f"variants: from 2 to {MOST_VARIANTS}, with the baseline")
+    return (Decimal(1),) * variants
+
+
+def parse_part(text: str, where: str) -> float:
+    """0.05, or 5 % as a part of 1. Raises InvalidSetting."""
+    match = PART.fullmatch(text.strip())
+    if not match:
+        raise InvalidSetting(f"{where}: must be a percentage such as 5%, or a number such as 0.05")
+    return float(Decimal(match[1]) / (100 if match[2] else 1))
+
+
+def parse_number(text: str, where: str) -> float:
+    """A decimal number. Raises InvalidSetting."""
+    match = PART.fullmatch(text.strip())
+    if not match or match[2]:
+        raise InvalidSetting(f"{where}: must be a decimal number such as 9.5")
+    return float(match[1])
+
+
+def parse_whole(text: str, where: str) -> int:
+    """A whole number. Raises InvalidSetting."""
+    if not WHOLE.fullmatch(text.strip()):
+        raise InvalidSetting(f"{where}: must be a whole number, without a sign or a comma")
+    return int(text)
+
+
+def signed(part: float) -> str:
+    """+20 %, as it was asked for."""
+    return f"{'+' if part > 0 else '-'}{_exact(abs(part))}"
+
+
+def _check(request: PlanRequest) -> None:
+    if not 2 <= len(request.weights) <= MOST_VARIANTS:
+        raise InvalidSetting(f"weights: from 2 to {MOST_VARIANTS} of them, the baseline's first")
+    if not all(weight > 0 for weight in request.weights):
+        raise InvalidSetting("weights: each must be above 0")
+    if not LEAST_POWER <= request.power <= MOST_POWER:
+        raise InvalidSetting(f"power: from {_exact(LEAST_POWER)} to {_exact(MOST_POWER)}, such as 80%")
+    if request.per_day is not None and not 1 <= request.per_day <= MOST_PLANNED:
+        raise InvalidSetting(f"per day: from 1 to {MOST_PLANNED:,} new devices")
+    _check_metric(request)
+    if (request.effect is None) == (request.devices is None):
+        raise InvalidSetting("effect: give the effect to find, or the devices there are, and not both")
+    if request.devices is not None and not len(request.weights) <= request.devices <= MOST_PLANNED:
+        raise InvalidSetting(f"devices: from {len(request.weights)}, one for each variant, to {MOST_PLANNED:,}")
+    if request.effect is not None:
+        _check_effect(request.effect, request.base)
+
+
+def _check_metric(request: PlanRequest) -> None:
+    if request.base is not None:
+        if request.mean is not None or request.deviation is not None:
+            raise InvalidSetting("base: give a rate, or a mean with its deviation, and not both")
+        if not LEAST <= request.base < 1:
+            raise InvalidSetting("base: must be a rate between 0 and 100 %, such as 5%")
+        return
+    if request.mean is None or request.deviation is None:
+        raise InvalidSetting("base: give a rate, or a mean with its deviation")
+    for where, value in (("mean", request.mean), ("deviation", request.deviation)):
+        if not LEAST <= value <= MOST_AMOUNT:
+            raise InvalidSetting(f"{where}: must be a number from {_plain(LEAST)} to {MOST_AMOUNT:,}")
+
+
+def _check_effect(effect: float, base: float | None) -> None:
+    if not (-1 <= effect <= MOST_AMOUNT and effect):
+        raise InvalidSetting("effect: must be a difference from -100 % on that is not 0, such as +20%")
+    if base is not None and not 0 < base * (1 + effect) < 1:
+        raise InvalidSetting(
+            f"effect: {signed(effect)} makes {_exact(max(base * (1 + effect), 0))} of a rate of {_exact(base)}, "
+            "and a test needs a rate between 0 and 100 %; a fifth more is +20%"
+        )
+
+
+def _needed(request: PlanRequest, effect: float, level: float) -> int | None:
+    """Devices in all variants; None when they are more than can be planned."""
+    try:
+        if request.base is not None:
+            arm = planning.devices_for_rate(request.base, effect, request.power, level)
+        else:
+            mean, deviation = request.mean or 0.0, request.deviation or 0.0
+            arm = planning.devices_for_mean(deviation, mean * effect, request.power, level)
+        devices = planning.in_all(max(arm, 1), _integers(request))
+    except (ValueError, ArithmeticError):
+        return None
+    return devices if devices <= MOST_PLANNED else None
+
+
+def _detectable(request: PlanRequest, devices: int) -> float | None:
+    arm = _arm(request, devices)
+    if request.base is None:
+        found = planning.detectable_mean(request.deviation or 0.0, arm, request.power) / (request.mean or 1.0)
+        return -found if request.less else found
+    if not request.less:
+        more = planning.detectable_rate(request.base, arm, request.power)
+        return None if more is None or request.base * (1 + more) >= 1 else more
+    # A rate that falls is one of devices without the event that rises.
+    without = planning.detectable_rate(1 - request.base, arm, request.power)
+    fall = None if without is None else without * (1 - request.base) / request.base
+    return None if fall is None or fall >= 1 else -fall
+
+
+def _power(request: PlanRequest, effect: float, devices: int, level: float) -> float:
+    arm = _arm(request, devices)
+    if request.base is not None:
+        return planning.power_for_rate(request.base, effect, arm, level)
+    return planning.power_for_mean(request.deviation or 0.0, (request.mean or 0.0) * effect, arm, level)
+
+
+def _arm(request: PlanRequest, devices: int) -> float:
+    """Devices of each of two equal arms that tell as much as the baseline and the variant with the smallest share."""
+    baseline, *others = _integers(request)
+    part = devices / (baseline + sum(others))
+    return planning.per_arm(min(others) * part, baseline * part)
+
+
+def _gate(request: PlanRequest, effect: float | None) -> int:
+    """Devices in all with which every variant may be expected to have as many conversions as a verdict needs, and as
+    many devices without one; of an amount, whose conversions are not known, at least as many devices."""
+    integers, rates = _integers(request), [1.0] * len(request.weights)
+    if request.base is not None:
+        other = request.base * (1 + (effect or 0.0))
+        rates = [min(rate, 1 - rate) for rate in [request.base, *[other] * (len(integers) - 1)]]
+    needed = max(
+        rule.FEWEST * sum(integers) / (integer * rate) for integer, rate in zip(integers, rates, strict=True)
+    )
+    return ceil(round(min(needed, MOST_PLANNED), 6))
+
+
+def _integers(request: PlanRequest) -> allocation.Weights:
+    return allocation.lowest_terms(request.weights)
+
+
+def _split(devices: int, integers: allocation.Weights) -> tuple[int, ...]:
+    """Whole devices per variant that are `devices` together."""
+    ends = [devices * sum(integers[:place]) // sum(integers) for place in range(len(integers) + 1)]
+    return tuple(after - before for before, after in pairwise(ends))
+
+
+def _sentence(request: PlanRequest, found: Plan) -> str:
+    often = f"in {_times(request.power)} tests"
+    if request.devices is not None:
+        return _found_with_those(request, found, often)
+    effect = found.effect or 0.0
+    finds = f"find a difference of {signed(effect)} ({_change(request, effect, _plain)}) {often}"
+    if len(set(request.weights)) == 1:
+        return f"{wording.counted(found.per_variant[0], 'device')} per variant, {found.devices:,} in all, {finds}"
+    return f"{found.devices:,} devices in all, {min(found.per_variant):,} of them in the smallest variant, {finds}"
+
+
+def _found_with_those(request: PlanRequest, found: Plan, often: str) -> str:
+    if found.effect is None:
+        nothing = "no decrease is found {}, not even one to 0 %" if request.less else NOTHING_FOUND
+        return f"With {found.devices:,} devices {nothing.format(often)}"
+    size = f"{'-' if found.effect < 0 else '+'}{wording.percent(abs(found.effect))}"
+    return (
+        f"With {found.devices:,} devices only a difference of about {size} is found "
+        f"{often}: {_change(request, found.effect, _rounded)}"
+    )
+
+
+def _change(request: PlanRequest, effect: float, written: Callable[[float], str]) -> str:
+    if request.base is not None:
+        return f"a rate of {_exact(request.base)} that becomes {_exact(request.base * (1 + effect))}"
+    mean = request.mean or 0.0
+    return f"a mean of {_plain(mean)} that becomes {written(mean * (1 + effect))}"
+
+
+def _notes(request: PlanRequest, found: Plan) -> tuple[str, ...]:
+    notes = (
+        _harm_note(request, found),
+        _gate_note(request, found),
+        _days_note(request, found),
+        _rule_note(request, found),
+    )
+    return tuple(note for note in notes if note)
+
+
+def _harm_note(request: PlanRequest, found: Plan) -> str:
+    if not request.effect or (request.effect < 0) == request.less:
+        return ""
+    change = "An increase" if request.effect > 0 else "A decrease"
+    return f"{change} is harm here: the test then guards against it, and a decisive loss is told before it is due."
+
+
+def _gate_note(request: PlanRequest, found: Plan) -> str:
+    if found.planned == found.devices:
+        return ""
+    lacking, when = f"{rule.FEWEST} devices with the event", f"{found.planned:,} devices in all"
+    if request.base is None:
+        return f"No verdict comes before each variant can be expected to have {lacking}: not before {when}."
+    return f"No verdict comes before each variant can be expected to have {lacking} and as many without: at {when}."
+
+
+def _days_note(request: PlanRequest, found: Plan) -> str:
+    if found.days is None or request.per_day is None:
+        return ""
+    week = "; no verdict comes before a week is over" if found.days == rule.FEWEST_DAYS else ""
+    s = "" if request.per_day == 1 else "s"
+    return f"With {request.per_day:,} new device{s} per day that takes {found.days:,} days{week}."
+
+
+def _rule_note(request: PlanRequest, found: Plan) -> str:
+    if found.rule_power is None:
+        return ""
+    comparisons, often = len(request.weights) - 1, wording.percent(found.rule_power)
+    each = ", for each comparison of a variant with the baseline by itself" if comparisons > 1 else ""
+    shared = f" and divides its level among {comparisons} comparisons" if comparisons > 1 else ""
+    short = found.rule_devices is not None and found.rule_devices > found.planned
+    more = f", and in {_times(found.power)} with {found.rule_devices:,}" if short else ""
+    return (
+        f"This counts on one look by an ordinary test{each}. The verdict, which may be looked at at any time{shared}"
+        f", finds this difference in about {often} of tests with {found.planned:,} devices{more}."
+    )
+
+
+def _times(power: float) -> str:
+    """4 of 5."""
+    part = Fraction(round(1000 * power), 1000)
+    return f"{part.numerator} of {part.denominator}"
+
+
+def _exact(part: float) -> str:
+    """A percentage as people read it: what is computed has many more figures than count."""
+    return f"{_rounded(100 * part)} %"
+
+
+def _plain(value: float) -> str:
+    """As it was entered: ten figures that count, no exponent."""
+    return f"{Decimal(f'{value:.10g}'):,f}"
+
+
+def _rounded(value: float) -> str:
+    """Three figures that count, or all whole ones."""
+    return f"{value:,.0f}" if value >= 100 else f"{Decimal(f'{value:.3g}'):f}"

@@ -1,0 +1,174 @@
+"""The figures people see, from the summary that the worker wrote."""
+
+from fractions import Fraction
+
+from msgspec import Struct
+
+from abtest import clock
+from abtest.allocation import blocks as allocation
+from abtest.domain.experiments import Experiment, Phase
+from abtest.errors import UnknownExperiment
+from abtest.store.protocols import Summary, SummaryStore
+
+
+class VariantFigures(Struct, frozen=True):
+    """One variant's line. `expected`: sum of n x share over the phases; `percent`: of the experiment's devices."""
+
+    value: str
+    share: str
+    expected: float
+    devices: int
+    percent: float
+
+
+class ExperimentFigures(Struct, frozen=True):
+    """One experiment of `GET /api/v1/stats`."""
+
+    key: str
+    status: str
+    created_at: str
+    devices: int
+    variants: tuple[VariantFigures, ...]
+
+
+class Figures(Struct, frozen=True):
+    """`GET /api/v1/stats`. `as_of` and `age_seconds` are None while no worker has written a summary."""
+
+    as_of: str | None
+    age_seconds: float | None
+    devices: int
+    experiments: tuple[ExperimentFigures, ...]
+
+
+class PhaseReport(Struct, frozen=True):
+    """A phase with its counts, the farthest a count may be from its share, and the farthest that one is."""
+
+    phase: Phase
+    counts: tuple[int, ...]
+
+    @property
+    def devices(self) -> int:
+        """How many were enrolled in it."""
+        return sum(self.counts)
+
+    @property
+    def bound(self) -> Fraction:
+        """The farthest any count may be from n times its share."""
+        return allocation.bound(self.phase.integers)
+
+    @property
+    def deviation(self) -> Fraction:
+        """The farthest any count is from n times its share."""
+        return allocation.deviation(self.phase.integers, self.counts)
+
+    def expected(self, variant: int) -> Fraction:
+        """n times the variant's share."""
+        return self.devices * allocation.share(self.phase.integers, variant)
+
+
+class ExperimentReport(Struct, frozen=True):
+    """All of an experiment that a page shows.
+
+    `excluded`: devices in the figures that have no value of it, not even its winner: they were first seen before it
+    was created, while it was a draft or paused, or after its end.
+    """
+
+    experiment: Experiment
+    phases: tuple[PhaseReport, ...]
+    excluded: int = 0
+
+    @property
+    def devices(self) -> int:
+        """How many were enrolled in it."""
+        return sum(phase.devices for phase in self.phases)
+
+    @property
+    def figures(self) -> ExperimentFigures:
+        """The same as the figures of the API."""
+        return ExperimentFigures(
+            key=self.experiment.key,
+            status=self.experiment.status,
+            created_at=clock.iso(self.experiment.created_at),
+            devices=self.devices,
+            variants=tuple(self._variant(place, value) for place, value in enumerate(self.experiment.values)),
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether every count of every phase is where it must be."""
+        return all(phase.deviation <= phase.bound for phase in self.phases)
+
+    def _variant(self, place: int, value: str) -> VariantFigures:
+        devices = sum(phase.counts[place] for phase in self.phases)
+        return VariantFigures(
+            value=value,
+            share=str(allocation.share(self.experiment.phase.integers, place)),
+            expected=round(float(sum(phase.expected(place) for phase in self.phases)), 4),
+            devices=devices,
+            percent=round(100 * devices / self.devices, 2) if self.devices else 0.0,
+        )
+
+
+class Report(Struct, frozen=True):
+    """Everything on the dashboard. `as_of` in milliseconds, `age_seconds` in seconds; None before the first tick.
+
+    `restored_at` and `restored_to` as in Summary.
+    """
+
+    as_of: int | None
+    age_seconds: float | None
+    devices: int
+    experiments: tuple[ExperimentReport, ...]
+    restored_at: int | None = None
+    restored_to: int | None = None
+
+    @property
+    def figures(self) -> Figures:
+        """The same as the figures of the API."""
+        return Figures(
+            as_of=None if self.as_of is None else clock.iso(self.as_of),
+            age_seconds=self.age_seconds,
+            devices=self.devices,
+            experiments=tuple(report.figures for report in self.experiments),
+        )
+
+
+class ReportService:
+    """Reads summaries; never a device."""
+
+    def __init__(self, store: SummaryStore) -> None:
+        self._store = store
+
+    async def report(self) -> Report:
+        """All experiments, in the order of creation."""
+        summary = await self._store.summary()
+        return Report(
+            as_of=summary.as_of,
+            age_seconds=clock.age(summary.as_of),
+            devices=summary.devices,
+            experiments=tuple(_report(summary, experiment) for experiment in summary.experiments),
+            restored_at=summary.restored_at,
+            restored_to=summary.restored_to,
+        )
+
+    async def per_hour(self, experiment: Experiment) -> list[tuple[int, int]]:
+        """Hours since 1970-01-01 UTC, and how many devices were enrolled in each."""
+        return await self._store.enrolled_per_hour(experiment.id)
+
+
+def find(report: Report, key: str) -> ExperimentReport:
+    """The experiment with this key. Raises UnknownExperiment."""
+    for experiment in report.experiments:
+        if experiment.experiment.key == key:
+            return experiment
+    raise UnknownExperiment(key)
+
+
+def _report(summary: Summary, experiment: Experiment) -> ExperimentReport:
+    phases = tuple(
+        PhaseReport(phase=phase, counts=summary.counts[experiment.id, phase.number]) for phase in experiment.phases
+    )
+    enrolled = sum(phase.devices for phase in phases)
+    return ExperimentReport(
+        experiment, phases, excluded=summary.devices - enrolled - summary.winners.get(experiment.id, 0)
+    )

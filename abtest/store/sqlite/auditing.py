@@ -1,0 +1,257 @@
+"""Reading back every decision from SQLite: functions on a raw connection, run inside one transaction each.
+
+Whoever audits must not stumble over what is damaged: what can't be read is given as empty.
+"""
+
+import json
+from decimal import InvalidOperation
+from typing import Any
+
+from abtest.allocation import blocks as allocation
+from abtest.domain.experiments import Metric
+from abtest.domain.tally import Sums
+from abtest.errors import UnknownDevice
+from abtest.store.protocols import (
+    AssignmentRecord,
+    Chunk,
+    DeviceRecord,
+    EventChunk,
+    EventLedger,
+    ExperimentRecord,
+    Ledger,
+    MetricRecord,
+    PhaseRecord,
+    StatusRecord,
+)
+from abtest.store.sqlite import measuring
+from abtest.store.sqlite import weights as weight_column
+from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.enrolling import last_device
+from abtest.store.sqlite.events import last_event
+
+DEVICE_ROWS = "SELECT count(*) FROM device"
+
+STRANGERS = """
+SELECT (SELECT count(*) FROM device WHERE id < 1) + (SELECT count(*) FROM device WHERE id > ?1)
+  + (SELECT count(*) FROM assignment WHERE device_id < 1) + (SELECT count(*) FROM assignment WHERE device_id > ?1)
+"""
+
+TOKENS = "SELECT device_id FROM device_token"
+
+WATERMARK = "SELECT device_watermark FROM summary"
+
+COUNTED = "SELECT phase_id, variant_id, devices FROM summary_variant"
+
+HOURLY = "SELECT experiment_id, hour, devices FROM summary_hour"
+
+DAILY = "SELECT phase_id, variant_id, day, devices FROM summary_day"
+
+METRICS = """
+SELECT metric.id, experiment.key, metric.kind, metric.event, metric.window_days, metric.watermark
+FROM metric LEFT JOIN experiment ON experiment.id = metric.experiment_id
+"""
+
+EXPOSURE_WATERMARK = "SELECT exposure_watermark FROM summary"
+
+CELLS = """
+SELECT metric_id, phase_id, variant_id, day,
+  converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays
+FROM summary_metric
+"""
+
+HAPPENED = "SELECT metric_id, day, devices FROM summary_happened"
+
+EXPOSED_PER_DAY = "SELECT phase_id, variant_id, day, exposed FROM summary_day"
+
+ERASURES = "SELECT value FROM meta WHERE name = 'erasures'"
+
+TOTALS = """
+SELECT metric_device.metric_id, device_id, total
+FROM metric CROSS JOIN metric_device ON metric_device.metric_id = metric.id
+WHERE device_id > ? AND device_id <= ?
+"""
+
+EXPOSED = """
+SELECT exposed.experiment_id, device_id
+FROM experiment CROSS JOIN exposed ON exposed.experiment_id = experiment.id
+WHERE device_id > ? AND device_id <= ?
+"""
+
+EXPERIMENTS = "SELECT id, key, status, winner, seed, algorithm, created_after_device FROM experiment ORDER BY id"
+
+VARIANTS = "SELECT id, value, place FROM variant WHERE experiment_id = ? ORDER BY place"
+
+PHASES = """
+SELECT id, number, weights, created_after_device, next_position, block_counts
+FROM phase WHERE experiment_id = ? ORDER BY number
+"""
+
+STATUSES = "SELECT status, winner, after_device FROM status_change WHERE experiment_id = ? ORDER BY id"
+
+DEVICES = "SELECT id, first_seen FROM device WHERE id > ? AND id <= ? ORDER BY id"
+
+ASSIGNMENTS = """
+SELECT device_id, experiment_id, phase_id, variant_id, position
+FROM assignment WHERE device_id > ? AND device_id <= ? ORDER BY device_id, experiment_id
+"""
+
+DEVICE = "SELECT id, first_seen FROM device_token JOIN device ON id = device_id WHERE token = ?"
+
+MANY = 255
+
+
+def ledger(connection: Raw) -> Ledger:
+    """What the assignments must agree with."""
+    (devices,) = connection.execute(DEVICE_ROWS).fetchone()
+    last = last_device(connection)
+    (strangers,) = connection.execute(STRANGERS, (last,)).fetchone()
+    tokens, strange_tokens = _tokens(connection, last)
+    (watermark,) = connection.execute(WATERMARK).fetchone() or (None,)
+    return Ledger(
+        devices=devices,
+        last_device=last,
+        strangers=strangers + strange_tokens,
+        tokens=tokens,
+        experiments=experiments(connection),
+        watermark=watermark,
+        counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
+        hourly={(experiment, hour): count for experiment, hour, count in connection.execute(HOURLY)},
+        daily={(phase, variant, day): count for phase, variant, day, count in connection.execute(DAILY)},
+    )
+
+
+def experiments(connection: Raw) -> tuple[ExperimentRecord, ...]:
+    """Every experiment with all that ever decided for a device; no device is looked at."""
+    return tuple(_experiment(connection, *row) for row in connection.execute(EXPERIMENTS).fetchall())
+
+
+def chunk(connection: Raw, after: int, upto: int) -> Chunk:
+    """The devices with after < id <= upto, and their assignments."""
+    return Chunk(
+        after=after,
+        upto=upto,
+        devices=connection.execute(DEVICES, (after, upto)).fetchall(),
+        assignments=connection.execute(ASSIGNMENTS, (after, upto)).fetchall(),
+    )
+
+
+def event_ledger(connection: Raw) -> EventLedger:
+    """What the events must agree with."""
+    last = last_device(connection)
+    (exposure_watermark,) = connection.execute(EXPOSURE_WATERMARK).fetchone() or (0,)
+    return EventLedger(
+        last_event=last_event(connection),
+        last_device=last,
+        metrics={
+            id: MetricRecord(key or "an unknown experiment", Metric(kind, event, window), watermark)
+            for id, key, kind, event, window, watermark in connection.execute(METRICS)
+        },
+        exposure_watermark=exposure_watermark,
+        cells={tuple(row[:4]): _sums(*row[4:]) for row in connection.execute(CELLS)},
+        happened={(metric, day): devices for metric, day, devices in connection.execute(HAPPENED)},
+        exposed={
+            (phase, variant, day): exposed for phase, variant, day, exposed in connection.execute(EXPOSED_PER_DAY)
+        },
+        erasures=_erasures(connection),
+    )
+
+
+def event_chunk(connection: Raw, after: int, upto: int) -> EventChunk:
+    """What the devices with after < id <= upto did."""
+    return EventChunk(
+        metrics=measuring.metrics(connection),
+        events=list(measuring.folded_events(connection, after, upto)),
+        exposures=connection.execute(measuring.FOLDED_EXPOSURES, (after, upto)).fetchall(),
+        totals={
+            (metric, device): _whole(total) for metric, device, total in connection.execute(TOTALS, (after, upto))
+        },
+        exposed=frozenset(connection.execute(EXPOSED, (after, upto)).fetchall()),
+        erasures=_erasures(connection),
+    )
+
+
+def device(connection: Raw, token: str) -> DeviceRecord:
+    """The device with this token. Raises UnknownDevice."""
+    found = connection.execute(DEVICE, (token,)).fetchone()
+    if found is None:
+        raise UnknownDevice("no device has asked with this token")
+    id, first_seen = found
+    rows = connection.execute(ASSIGNMENTS, (id - 1, id))
+    return DeviceRecord(id, first_seen, tuple(AssignmentRecord(*row[1:]) for row in rows))
+
+
+def _tokens(connection: Raw, last: int) -> tuple[bytes, int]:
+    """See Ledger.tokens; and how many tokens are of devices that never were."""
+    found, strange = bytearray(last), 0
+    for (device,) in connection.execute(TOKENS):
+        if 0 < device <= last:
+            found[device - 1] = min(found[device - 1] + 1, MANY)
+        else:
+            strange += 1
+    return bytes(found), strange
+
+
+def _experiment(
+    connection: Raw,
+    id: int,
+    key: str,
+    status: str,
+    winner: str | None,
+    seed: bytes,
+    algorithm: int,
+    created_after_device: int,
+) -> ExperimentRecord:
+    variants = connection.execute(VARIANTS, (id,)).fetchall()
+    phases = [
+        PhaseRecord(phase, number, _weights(weights), after, next_position, _counts(counts))
+        for phase, number, weights, after, next_position, counts in connection.execute(PHASES, (id,))
+    ]
+    return ExperimentRecord(
+        id=id,
+        key=key,
+        status=status,
+        winner=winner,
+        seed=seed,
+        algorithm=algorithm,
+        created_after_device=created_after_device,
+        values=tuple(value for _, value, _ in variants),
+        variants=tuple(variant for variant, _, _ in variants),
+        places=tuple(place for _, _, place in variants),
+        phases=tuple(phases),
+        statuses=tuple(StatusRecord(*row) for row in connection.execute(STATUSES, (id,))),
+    )
+
+
+def _erasures(connection: Raw) -> int:
+    (erasures,) = connection.execute(ERASURES).fetchone() or (0,)
+    return int(erasures)
+
+
+def _sums(*columns: Any) -> Sums:
+    try:
+        return measuring.sums(*columns)
+    except (ValueError, TypeError):
+        return Sums()
+
+
+def _whole(text: int | str) -> int | None:
+    """A total; None when what is stored is no number."""
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def _weights(text: str) -> allocation.Weights:
+    try:
+        return allocation.lowest_terms(weight_column.load(text))
+    except (ValueError, TypeError, OverflowError, InvalidOperation):
+        return ()
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    try:
+        counts = tuple(json.loads(text))
+    except (ValueError, TypeError):
+        return ()
+    return counts if all(type(count) is int for count in counts) else ()

@@ -1,0 +1,208 @@
+"""Experiments in SQLite: functions on a raw connection, run inside one transaction each."""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+
+from msgspec import structs
+
+from abtest.allocation import blocks as allocation
+from abtest.domain.experiments import KEY, Change, Experiment, Metric, NewExperiment, Phase, Status, parse_metrics
+from abtest.errors import Conflict, UnknownExperiment
+from abtest.store.sqlite import weights as weight_column
+from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.enrolling import last_device
+from abtest.store.sqlite.events import last_event
+
+EXPERIMENTS = """
+SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
+  created_at, created_after_device
+FROM experiment ORDER BY id
+"""
+
+EXPERIMENT = """
+SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
+  created_at, created_after_device
+FROM experiment WHERE key = ?
+"""
+
+VALUES = "SELECT value FROM variant WHERE experiment_id = ? ORDER BY place"
+
+PHASES = "SELECT number, weights, created_at, next_position FROM phase WHERE experiment_id = ? ORDER BY number"
+
+ADD_EXPERIMENT = """
+INSERT INTO experiment
+  (key, description, status, baseline, planned, seed, algorithm, created_at, created_after_device)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+ADD_VARIANT = "INSERT INTO variant (experiment_id, place, value) VALUES (?, ?, ?)"
+
+ADD_PHASE = """
+INSERT INTO phase (experiment_id, number, weights, created_at, created_after_device, block_counts)
+VALUES (?, ?, ?, ?, ?, ?)
+"""
+
+ADD_STATUS_CHANGE = """
+INSERT INTO status_change (experiment_id, status, winner, at, after_device, after_event) VALUES (?, ?, ?, ?, ?, ?)
+"""
+
+METRICS = """
+SELECT kind, event, window_days, less FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place
+"""
+
+TAKE_METRICS_AWAY = "UPDATE metric SET place = NULL WHERE experiment_id = ?"
+
+PUT_METRIC_BACK = """
+UPDATE metric SET place = ?, less = ? WHERE experiment_id = ? AND kind = ? AND event = ? AND window_days IS ?
+"""
+
+ADD_METRIC = "INSERT INTO metric (place, less, experiment_id, kind, event, window_days) VALUES (?, ?, ?, ?, ?, ?)"
+
+SET_PRIMARY_CHANGED = "UPDATE experiment SET primary_changed_at = ? WHERE id = ?"
+
+SET_BASELINE_CHANGED = "UPDATE experiment SET baseline_changed_at = ? WHERE id = ?"
+
+SET_BASELINE = "UPDATE experiment SET baseline = ? WHERE id = ?"
+
+SET_PLANNED = "UPDATE experiment SET planned = ? WHERE id = ?"
+
+SET_STATUS = "UPDATE experiment SET status = ?, winner = ? WHERE id = ?"
+
+RAISE_CONFIG_VERSION = "UPDATE meta SET value = value + 1 WHERE name = 'config_version'"
+
+
+def experiments(connection: Raw) -> list[Experiment]:
+    """Every experiment, in the order of creation."""
+    return [_experiment(connection, *row) for row in connection.execute(EXPERIMENTS).fetchall()]
+
+
+def experiment(connection: Raw, key: str) -> Experiment:
+    """The experiment with this key. Raises UnknownExperiment."""
+    row = connection.execute(EXPERIMENT, (key,)).fetchone() if KEY.fullmatch(key) else None
+    if row is None:
+        raise UnknownExperiment(key)
+    return _experiment(connection, *row)
+
+
+def add(
+    connection: Raw, new: Sequence[NewExperiment], now: int, metrics: Mapping[str, tuple[Metric, ...]]
+) -> list[Experiment]:
+    """Create all of these, and judge others by these metrics. Raises Conflict or UnknownExperiment."""
+    last = last_device(connection)
+    for wanted in new:
+        if connection.execute(EXPERIMENT, (wanted.key,)).fetchone():
+            raise Conflict(f"the experiment {wanted.key!r} exists already", code="experiment_exists")
+        status = Status.DRAFT if wanted.draft else Status.RUNNING
+        experiment_id = connection.execute(
+            ADD_EXPERIMENT,
+            (
+                wanted.key,
+                wanted.description,
+                status,
+                wanted.baseline,
+                wanted.planned,
+                secrets.token_bytes(allocation.SEED_BYTES),
+                allocation.VERSION,
+                now,
+                last,
+            ),
+        ).lastrowid
+        connection.executemany(
+            ADD_VARIANT,
+            [(experiment_id, place, variant.value) for place, variant in enumerate(wanted.variants)],
+        )
+        _add_phase(connection, experiment_id, 1, tuple(variant.weight for variant in wanted.variants), now)
+        _set_metrics(connection, experiment_id, parse_metrics(wanted.metrics))
+        connection.execute(ADD_STATUS_CHANGE, (experiment_id, status, None, now, last, last_event(connection)))
+    connection.execute(RAISE_CONFIG_VERSION)
+    for key, judged_by in metrics.items():
+        change(connection, key, lambda _, judged_by=judged_by: Change(metrics=judged_by), now)  # type: ignore[misc]  # mypy knows no default of a lambda
+    return [experiment(connection, key) for key in (*(wanted.key for wanted in new), *metrics)]
+
+
+def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:
+    """Apply what the rule decides about the experiment as it stands."""
+    before = experiment(connection, key)
+    decided = rule(before)
+    if decided.status is not None:
+        last = last_device(connection)
+        winner = decided.winner or before.winner
+        connection.execute(SET_STATUS, (decided.status, winner, before.id))
+        connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last, last_event(connection)))
+    if decided.weights is not None:
+        _add_phase(connection, before.id, before.phase.number + 1, decided.weights, now)
+    if decided.metrics is not None:
+        _set_metrics(connection, before.id, decided.metrics)
+        if before.enrolled and not _same_figures(decided.metrics[:1], before.metrics[:1]):
+            connection.execute(SET_PRIMARY_CHANGED, (now, before.id))
+    if decided.baseline is not None:
+        connection.execute(SET_BASELINE, (decided.baseline, before.id))
+        if before.enrolled and decided.baseline != before.values[before.baseline_place]:
+            connection.execute(SET_BASELINE_CHANGED, (now, before.id))
+    if decided.planned is not None:
+        connection.execute(SET_PLANNED, (decided.planned, before.id))
+    connection.execute(RAISE_CONFIG_VERSION)
+    return experiment(connection, key)
+
+
+def _add_phase(connection: Raw, experiment_id: int, number: int, weights: tuple[Decimal, ...], now: int) -> None:
+    last = last_device(connection)
+    texts = weight_column.dump(weights)
+    counts = json.dumps(allocation.no_counts(allocation.lowest_terms(weights)))
+    connection.execute(ADD_PHASE, (experiment_id, number, texts, now, last, counts))
+
+
+def _same_figures(one: Sequence[Metric], other: Sequence[Metric]) -> bool:
+    """Whether they count the same. Which side is better changes no figure."""
+    return [structs.replace(each, less=False) for each in one] == [
+        structs.replace(each, less=False) for each in other
+    ]
+
+
+def _set_metrics(connection: Raw, experiment_id: int, metrics: Sequence[Metric]) -> None:
+    connection.execute(TAKE_METRICS_AWAY, (experiment_id,))
+    for place, metric in enumerate(metrics):
+        row = (place, metric.less, experiment_id, metric.kind, metric.event, metric.window_days)
+        if not connection.execute(PUT_METRIC_BACK, row).rowcount:
+            connection.execute(ADD_METRIC, row)
+
+
+def _experiment(
+    connection: Raw,
+    id: int,
+    key: str,
+    description: str,
+    status: str,
+    winner: str | None,
+    baseline: str | None,
+    planned: int | None,
+    primary_changed_at: int | None,
+    baseline_changed_at: int | None,
+    created_at: int,
+    created_after_device: int,
+) -> Experiment:
+    phases = [
+        Phase(number=number, weights=weight_column.load(weights), created_at=at, enrolled=next_position)
+        for number, weights, at, next_position in connection.execute(PHASES, (id,))
+    ]
+    return Experiment(
+        id=id,
+        key=key,
+        description=description,
+        status=Status(status),
+        created_at=created_at,
+        created_after_device=created_after_device,
+        values=tuple(value for (value,) in connection.execute(VALUES, (id,))),
+        phases=tuple(phases),
+        metrics=tuple(
+            Metric(kind, event, window, less=bool(less))
+            for kind, event, window, less in connection.execute(METRICS, (id,))
+        ),
+        winner=winner,
+        baseline=baseline,
+        planned=planned,
+        primary_changed_at=primary_changed_at,
+        baseline_changed_at=baseline_changed_at,
+    )

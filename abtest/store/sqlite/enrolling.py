@@ -1,0 +1,172 @@
+"""The first request in SQLite: functions on a raw connection, run inside one transaction each."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import groupby, repeat
+from operator import itemgetter
+
+from msgspec import Struct
+
+from abtest.allocation import blocks as allocation
+from abtest.domain.experiments import Status
+from abtest.store.protocols import Enrolment
+from abtest.store.sqlite import weights as weight_column
+from abtest.store.sqlite.driver import Raw
+
+CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
+
+KNOWN = """
+SELECT device_token.token, assignment.variant_id
+FROM json_each(?) AS asked
+JOIN device_token ON device_token.token = asked.value
+LEFT JOIN assignment ON assignment.device_id = device_token.device_id
+ORDER BY asked.key
+"""
+
+# Not max(id): a number that was given out must not be given again, even when somebody deleted its row.
+LAST_DEVICE = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'device'), 0)"
+
+ADD_DEVICE = "INSERT INTO device (id, first_seen) VALUES (?, ?)"
+
+ADD_TOKEN = "INSERT INTO device_token (token, device_id) VALUES (?, ?)"
+
+ADD_ASSIGNMENT = """
+INSERT INTO assignment (device_id, experiment_id, phase_id, variant_id, position) VALUES (?, ?, ?, ?, ?)
+"""
+
+NEXT_POSITION = "SELECT next_position, block_counts FROM phase WHERE id = ?"
+
+ADVANCE = "UPDATE phase SET next_position = ?, block_counts = ? WHERE id = ?"
+
+DELIVERED = """
+SELECT variant.id, experiment.key, variant.value
+FROM experiment JOIN variant ON variant.experiment_id = experiment.id
+WHERE experiment.status IN ('running', 'paused', 'finished')
+"""
+
+TAKING = """
+SELECT experiment.id, experiment.status, experiment.winner, experiment.seed, phase.id, phase.number, phase.weights
+FROM experiment
+JOIN phase ON phase.id = (SELECT max(id) FROM phase WHERE experiment_id = experiment.id)
+WHERE experiment.status = 'running' OR (experiment.status = 'finished' AND experiment.winner IS NOT NULL)
+ORDER BY experiment.id
+"""
+
+VARIANTS = "SELECT id, value FROM variant WHERE experiment_id = ? ORDER BY place"
+
+
+class Taking(Struct, frozen=True):
+    """An experiment that takes new devices. `winner` is the variant that all get once it is finished."""
+
+    experiment_id: int
+    phase_id: int
+    phase_number: int
+    seed: bytes
+    weights: allocation.Weights
+    variant_ids: tuple[int, ...]
+    winner: int | None
+
+
+class Catalogue(Struct, frozen=True):
+    """What enrolment needs to know of the experiments, as of a config version."""
+
+    config_version: int
+    values: Mapping[int, tuple[str, str]]
+    taking: tuple[Taking, ...]
+
+
+NOTHING = Catalogue(config_version=0, values={}, taking=())
+
+
+def config_version(connection: Raw) -> int:
+    """The version that grows with every change of an experiment."""
+    (version,) = connection.execute(CONFIG_VERSION).fetchone()
+    return int(version)
+
+
+def last_device(connection: Raw) -> int:
+    """The highest id that a device ever had; 0 before the first."""
+    (last,) = connection.execute(LAST_DEVICE).fetchone()
+    return int(last)
+
+
+def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
+    """The catalogue, read anew only when the version moved."""
+    version = config_version(connection)
+    if version == catalogue.config_version:
+        return catalogue
+    values = {variant: (key, value) for variant, key, value in connection.execute(DELIVERED)}
+    taking = []
+    for experiment, status, winner, seed, phase, number, weights in connection.execute(TAKING).fetchall():
+        variants = connection.execute(VARIANTS, (experiment,)).fetchall()
+        taking.append(
+            Taking(
+                experiment_id=experiment,
+                phase_id=phase,
+                phase_number=number,
+                seed=seed,
+                weights=allocation.lowest_terms(weight_column.load(weights)),
+                variant_ids=tuple(variant for variant, _ in variants),
+                winner=next(variant for variant, value in variants if value == winner)
+                if status == Status.FINISHED
+                else None,
+            )
+        )
+    return Catalogue(config_version=version, values=values, taking=tuple(taking))
+
+
+def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The delivered variants of those of the tokens that are devices."""
+    rows = connection.execute(KNOWN, (json.dumps(tokens),))
+    return {
+        token: tuple(variant for _, variant in group if variant in catalogue.values)
+        for token, group in groupby(rows, key=itemgetter(0))
+    }
+
+
+def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
+    """The answers of those of the tokens that are devices."""
+    catalogue = current(connection, catalogue)
+    return catalogue, Enrolment(catalogue.config_version, catalogue.values, known(connection, catalogue, tokens))
+
+
+def enrol(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> tuple[Catalogue, Enrolment]:
+    """Answer every token; those not known become devices, each drawn into every experiment that takes devices."""
+    catalogue = current(connection, catalogue)
+    variants = known(connection, catalogue, tokens)
+    new = [token for token in tokens if token not in variants]
+    if new:
+        variants |= zip(new, _enrol_new(connection, catalogue, new, now), strict=True)
+    return catalogue, Enrolment(catalogue.config_version, catalogue.values, variants, frozenset(new))
+
+
+def _enrol_new(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> list[tuple[int, ...]]:
+    last = last_device(connection)
+    devices = range(last + 1, last + 1 + len(tokens))
+    connection.executemany(ADD_DEVICE, zip(devices, repeat(now)))
+    connection.executemany(ADD_TOKEN, zip(tokens, devices, strict=True))
+    drawn = [_draw(connection, taking, devices) for taking in catalogue.taking]
+    return list(zip(*drawn, strict=True)) if drawn else [()] * len(tokens)
+
+
+def _draw(connection: Raw, taking: Taking, devices: range) -> list[int]:
+    """Assign the devices in one experiment; the variant id of each."""
+    if taking.winner is not None:
+        variants = [taking.winner] * len(devices)
+        positions: Sequence[int | None] = [None] * len(devices)
+    else:
+        first, counts = connection.execute(NEXT_POSITION, (taking.phase_id,)).fetchone()
+        places, counts = allocation.draw(
+            taking.seed, taking.phase_number, taking.weights, first, len(devices), tuple(json.loads(counts))
+        )
+        connection.execute(ADVANCE, (first + len(devices), json.dumps(counts), taking.phase_id))
+        variants = [taking.variant_ids[place] for place in places]
+        positions = range(first, first + len(devices))
+    connection.executemany(
+        ADD_ASSIGNMENT,
+        [
+            (device, taking.experiment_id, taking.phase_id, variant, position)
+            for device, variant, position in zip(devices, variants, positions, strict=True)
+        ],
+    )
+    return variants

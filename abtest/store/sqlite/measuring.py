@@ -1,0 +1,263 @@
+"""Metrics in SQLite: what events add to them, and what erased ones take back. Inside one transaction each."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from abtest import clock
+from abtest.domain.experiments import Experiment, Metric
+from abtest.domain.tally import Occurrence, Sums, Tally
+from abtest.store.protocols import DayFigures, Measured, MetricFigures
+from abtest.store.sqlite import cataloguing
+from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.events import last_event
+from abtest.store.sqlite.histograms import dump_buckets, dump_delays, load_buckets, load_delays
+
+WATERMARKS = """
+SELECT exposure_watermark FROM summary UNION SELECT watermark FROM metric WHERE place IS NOT NULL ORDER BY 1
+"""
+
+METRICS = "SELECT id, kind, event, window_days, less FROM metric"
+
+NEW_EVENTS = """
+SELECT counted_event.metric_id, metric_device.total, counted_event.device_id, phase_id, variant_id, first_seen,
+  amount, at, received_at
+FROM counted_event LEFT JOIN metric_device
+  ON metric_device.metric_id = counted_event.metric_id AND metric_device.device_id = counted_event.device_id
+WHERE event_id > ?1 AND event_id <= ?2 AND watermark = ?1 AND place IS NOT NULL
+ORDER BY event_id
+"""
+
+FOLDED_EVENTS = """
+SELECT metric_id, event_id, device_id, phase_id, variant_id, first_seen, amount, at, received_at
+FROM counted_event
+WHERE device_id > ? AND device_id <= ? AND event_id <= watermark
+ORDER BY event_id
+"""
+
+# Beside min(), the other columns are those of the row that has it.
+NEW_EXPOSURES = """
+SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at
+FROM counted_exposure WHERE event_id > ? AND event_id <= ?
+GROUP BY experiment_id, device_id
+"""
+
+FOLDED_EXPOSURES = """
+SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at
+FROM counted_exposure
+WHERE device_id > ? AND device_id <= ? AND event_id <= (SELECT exposure_watermark FROM summary)
+GROUP BY experiment_id, device_id
+"""
+
+ADD_EXPOSED = "INSERT INTO exposed (experiment_id, device_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+ADD_TO_DAY = """
+INSERT INTO summary_day (phase_id, variant_id, day, devices, exposed) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (phase_id, variant_id, day)
+DO UPDATE SET devices = devices + excluded.devices, exposed = exposed + excluded.exposed
+"""
+
+SET_TOTAL = """
+INSERT INTO metric_device (metric_id, device_id, total) VALUES (?, ?, ?)
+ON CONFLICT (metric_id, device_id) DO UPDATE SET total = excluded.total
+"""
+
+SUMS = """
+SELECT converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays
+FROM summary_metric
+WHERE metric_id = ? AND phase_id = ? AND variant_id = ? AND day = ?
+"""
+
+SET_SUMS = """
+INSERT OR REPLACE INTO summary_metric
+  (metric_id, phase_id, variant_id, day,
+   converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+ADD_HAPPENED = """
+INSERT INTO summary_happened (metric_id, day, devices) VALUES (?, ?, ?)
+ON CONFLICT (metric_id, day) DO UPDATE SET devices = devices + excluded.devices
+"""
+
+MOVE_METRICS = "UPDATE metric SET watermark = ? WHERE watermark = ? AND place IS NOT NULL"
+
+MOVE_EXPOSURES = "UPDATE summary SET exposure_watermark = ? WHERE exposure_watermark = ?"
+
+FORGET_EVENTS = "DELETE FROM event WHERE device_id = ?"
+
+FORGET_EXPOSED = """
+DELETE FROM exposed WHERE device_id = ?1
+  AND experiment_id IN (SELECT experiment_id FROM assignment WHERE device_id = ?1)
+"""
+
+FORGET_TOTALS = "DELETE FROM metric_device WHERE metric_id IN (SELECT id FROM metric) AND device_id = ?"
+
+DAYS = """
+SELECT phase.number, variant.place, summary_day.day, summary_day.devices, summary_day.exposed
+FROM phase
+CROSS JOIN summary_day ON summary_day.phase_id = phase.id
+CROSS JOIN variant ON variant.id = summary_day.variant_id
+WHERE phase.experiment_id = ? ORDER BY summary_day.day
+"""
+
+METRIC_DAYS = """
+SELECT phase.number, variant.place, day,
+  converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays
+FROM summary_metric
+CROSS JOIN phase ON phase.id = summary_metric.phase_id
+CROSS JOIN variant ON variant.id = summary_metric.variant_id
+WHERE metric_id = ? ORDER BY day
+"""
+
+HAPPENED = "SELECT day, devices FROM summary_happened WHERE metric_id = ? ORDER BY day"
+
+METRIC_IDS = "SELECT id FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place"
+
+REFUSED = "SELECT value FROM meta WHERE name IN ('duplicate_events', 'unknown_device_events') ORDER BY name"
+
+SET_RESULT = """
+INSERT INTO summary_result (experiment_id, document) VALUES (?, ?)
+ON CONFLICT (experiment_id) DO UPDATE SET document = excluded.document
+"""
+
+SMALLEST, LARGEST = -(2**63), 2**63 - 1
+
+
+def fold(connection: Raw, most: int) -> tuple[int, int]:
+    """Fold at most so many events after the lowest watermark; how many there were, and how many are left after it.
+
+    A metric that was added later begins with the first event; until it has caught up, only it moves.
+    """
+    newest = last_event(connection)
+    watermarks: list[int] = [watermark for (watermark,) in connection.execute(WATERMARKS)]
+    low, *higher = watermarks
+    upto = min(newest, low + most, *higher[:1])
+    if upto > low:
+        _fold_exposures(connection, low, upto)
+        _fold_metrics(connection, low, upto)
+        connection.execute(MOVE_METRICS, (upto, low))
+        connection.execute(MOVE_EXPOSURES, (upto, low))
+    return upto - low, newest - upto
+
+
+def forget(connection: Raw, device: int) -> None:
+    """Erase the events of a device, and take back what they had added."""
+    tally = Tally(metrics(connection))
+    for metric, _, event in folded_events(connection, device - 1, device):
+        tally.add(metric, event)
+    _add(connection, tally, -1)
+    exposures = connection.execute(FOLDED_EXPOSURES, (device - 1, device)).fetchall()
+    connection.executemany(
+        ADD_TO_DAY, [(phase, variant, at // clock.DAY, 0, -1) for *_, phase, variant, at in exposures]
+    )
+    for statement in (FORGET_TOTALS, FORGET_EXPOSED, FORGET_EVENTS):
+        connection.execute(statement, (device,))
+
+
+def metrics(connection: Raw) -> dict[int, Metric]:
+    """Every metric by its id, those that were taken away as well."""
+    return {
+        id: Metric(kind, event, window, bool(less)) for id, kind, event, window, less in connection.execute(METRICS)
+    }
+
+
+def folded_events(connection: Raw, after: int, upto: int) -> Iterator[tuple[int, int, Occurrence]]:
+    """What is folded in of the devices with after < id <= upto, as (metric id, event id, what happened)."""
+    for metric, event, *occurrence in connection.execute(FOLDED_EVENTS, (after, upto)):
+        yield metric, event, Occurrence(*occurrence)
+
+
+def sums(*columns: Any) -> Sums:
+    """The sums of a row. Raises ValueError or TypeError when it is damaged."""
+    converters, total, squares, *others, buckets, delays = columns
+    return Sums(*(converters, int(total), int(squares), *others, load_buckets(buckets), load_delays(delays)))
+
+
+def measured(connection: Raw, experiment: Experiment) -> Measured:
+    """The figures of an experiment."""
+    found = [metric for (metric,) in connection.execute(METRIC_IDS, (experiment.id,)).fetchall()]
+    duplicates, unknown = (value for (value,) in connection.execute(REFUSED))
+    return Measured(
+        experiment=experiment,
+        days=tuple(DayFigures(*row) for row in connection.execute(DAYS, (experiment.id,))),
+        metrics=tuple(tuple(_figures(connection.execute(METRIC_DAYS, (metric,)))) for metric in found),
+        happened=tuple(tuple(connection.execute(HAPPENED, (metric,)).fetchall()) for metric in found),
+        duplicate_events=duplicates,
+        unknown_device_events=unknown,
+    )
+
+
+def all_measured(connection: Raw) -> list[Measured]:
+    """The figures of every experiment, in the order of creation."""
+    return [measured(connection, each) for each in cataloguing.experiments(connection)]
+
+
+def conclude(connection: Raw, documents: Iterable[tuple[int, str]]) -> None:
+    """Keep what was concluded of experiments, as (experiment id, JSON document)."""
+    connection.executemany(SET_RESULT, documents)
+
+
+def _figures(rows: Iterable[Any]) -> Iterator[MetricFigures]:
+    for phase, place, day, *columns in rows:
+        yield MetricFigures(phase, place, day, sums(*columns))
+
+
+def _fold_exposures(connection: Raw, low: int, upto: int) -> None:
+    if connection.execute("SELECT exposure_watermark FROM summary").fetchone() != (low,):
+        return
+    for _, experiment, device, phase, variant, at in connection.execute(NEW_EXPOSURES, (low, upto)).fetchall():
+        if connection.execute(ADD_EXPOSED, (experiment, device)).rowcount:
+            connection.execute(ADD_TO_DAY, (phase, variant, at // clock.DAY, 0, 1))
+
+
+def _fold_metrics(connection: Raw, low: int, upto: int) -> None:
+    tally = Tally(metrics(connection))
+    for metric, before, *occurrence in connection.execute(NEW_EVENTS, (low, upto)):
+        tally.add(metric, Occurrence(*occurrence), None if before is None else int(before))
+    connection.executemany(SET_TOTAL, [(*key, _stored(total)) for key, total in tally.totals.items()])
+    _add(connection, tally, 1)
+
+
+def _add(connection: Raw, tally: Tally, sign: int) -> None:
+    """Add what a tally counted to the summary, or take it back."""
+    for cell, more in tally.cells.items():
+        found = connection.execute(SUMS, cell).fetchone()
+        connection.execute(SET_SUMS, (*cell, *_row(sums(*found) if found else None, more, sign)))
+    connection.executemany(ADD_HAPPENED, [(*key, sign * devices) for key, devices in tally.happened.items()])
+
+
+def _row(before: Sums | None, more: Sums, sign: int) -> tuple[int | str, ...]:
+    """A cell's columns. The times of receipt stay when events are taken back: they tell nothing of a person."""
+    old = before or Sums(first_at=more.first_at, last_at=more.last_at)
+    return (
+        old.converters + sign * more.converters,
+        str(old.total + sign * more.total),
+        str(old.squares + sign * more.squares),
+        old.events + sign * more.events,
+        old.without_amount + sign * more.without_amount,
+        old.lag + sign * more.lag,
+        min(old.first_at, more.first_at),
+        max(old.last_at, more.last_at),
+        dump_buckets(_added(old.buckets, more.buckets, sign)),
+        dump_delays(
+            {
+                days: old.delays.get(days, 0) + sign * more.delays.get(days, 0)
+                for days in {**old.delays, **more.delays}
+            }
+        ),
+    )
+
+
+def _added(
+    old: Mapping[int, tuple[int, int, int]], more: Mapping[int, tuple[int, int, int]], sign: int
+) -> dict[int, tuple[int, int, int]]:
+    found = dict(old)
+    for place, (devices, total, squares) in more.items():
+        held = found.get(place, (0, 0, 0))
+        found[place] = held[0] + sign * devices, held[1] + sign * total, held[2] + sign * squares
+    return found
+
+
+def _stored(total: int) -> int | str:
+    """As an integer where 64 bits hold it."""
+    return total if SMALLEST <= total <= LARGEST else str(total)

@@ -1,0 +1,78 @@
+"""Numbered SQL files bring a database to the schema of this program; each is one transaction with its record."""
+
+from importlib import resources
+from pathlib import Path
+
+from abtest.errors import StorageError
+from abtest.store.sqlite.driver import Raw
+
+APPLICATION_ID = 0x61627473  # "abts"
+
+
+def files() -> list[tuple[int, str]]:
+    """Number and SQL of every migration, in order."""
+    folder = resources.files("abtest.store.sqlite") / "sql"
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return sorted((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in found)
+
+
+def newest() -> int:
+    """The schema version of this program."""
+    return files()[-1][0]
+
+
+def version(connection: Raw) -> int:
+    """The schema version of the database; 0 before the first migration."""
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def refuse_foreign(connection: Raw, path: Path) -> None:
+    """Raises StorageError for another program's database."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise StorageError(f"{path} is a database of another program; nothing was changed", code="foreign_database")
+
+
+def prepare(connection: Raw, path: Path, migrate: bool, create: bool = True) -> None:
+    """Bring the database to the newest version, or refuse it.
+
+    An empty file becomes a new database where one may be created. Raises StorageError for another program's
+    database, a newer schema, and an older one unless `migrate`.
+    """
+    refuse_foreign(connection, path)
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not tables and not create:
+        raise StorageError(f"{path} is empty: there is no database in it", code="empty_database")
+    found = version(connection)
+    if found > newest():
+        raise StorageError(
+            f"{path} has schema {found}, this program knows up to {newest()}: install a newer abtest",
+            code="newer_schema",
+        )
+    if tables and found < newest() and not migrate:
+        raise StorageError(
+            f"{path} has schema {found}, this program needs {newest()}: run 'abtest db migrate'", code="older_schema"
+        )
+    for number, sql in files():
+        if number > found:
+            _apply(connection, number, sql)
+
+
+def _apply(connection: Raw, number: int, sql: str) -> None:
+    # A table that others refer to can be built anew: https://www.sqlite.org/lang_altertable.html#otheralter.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("PRAGMA legacy_alter_table = ON")
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\n"
+            f"PRAGMA user_version = {number};\nCOMMIT;"
+        )
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    finally:
+        connection.execute("PRAGMA legacy_alter_table = OFF")
+        connection.execute("PRAGMA foreign_keys = ON")

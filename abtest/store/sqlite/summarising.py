@@ -1,0 +1,172 @@
+"""The summary in SQLite: functions on a raw connection, run inside one transaction each."""
+
+from collections import Counter, defaultdict
+
+from abtest import clock
+from abtest.domain.experiments import KEY
+from abtest.errors import StorageError, UnknownExperiment
+from abtest.store.protocols import Folded, Summary
+from abtest.store.sqlite import cataloguing, measuring
+from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.enrolling import config_version, last_device
+
+SUMMARY = "SELECT device_watermark, as_of FROM summary"
+
+COUNTS = """
+SELECT phase.experiment_id, phase.number, variant.place, summary_variant.devices
+FROM summary_variant
+JOIN phase ON phase.id = summary_variant.phase_id
+JOIN variant ON variant.id = summary_variant.variant_id
+"""
+
+# Every device that came while a winner was given got it, so none need be read.
+WINNERS = """
+SELECT experiment_id, min(ended_after, ?1) - min(after_device, ?1)
+FROM (
+  SELECT experiment_id, status, winner, after_device,
+    lead(after_device, 1, ?1) OVER (PARTITION BY experiment_id ORDER BY id) AS ended_after
+  FROM status_change
+)
+WHERE status = 'finished' AND winner IS NOT NULL
+"""
+
+PER_HOUR = "SELECT hour, devices FROM summary_hour WHERE experiment_id = ? ORDER BY hour"
+
+# One long text that is counted outside: GROUP BY would sort all these rows first, and take three times as long.
+NEW_VARIANTS = """
+SELECT group_concat(variant_id)
+FROM assignment
+WHERE device_id > ? AND device_id <= ? AND position IS NOT NULL
+"""
+
+NEXT_PHASE = "SELECT min(created_after_device) FROM phase WHERE created_after_device > ? AND created_after_device < ?"
+
+PHASE = """
+SELECT phase.experiment_id, max(phase.id)
+FROM variant JOIN phase ON phase.experiment_id = variant.experiment_id
+WHERE variant.id = ? AND phase.created_after_device <= ?
+"""
+
+HOURS = "SELECT min(first_seen) / ?1, max(first_seen) / ?1 FROM device WHERE id > ?2 AND id <= ?3"
+
+NEW_COUNTS_PER_DAY = """
+SELECT assignment.phase_id, assignment.variant_id, device.first_seen / ?1, count(*)
+FROM device CROSS JOIN assignment ON assignment.device_id = device.id
+WHERE device.id > ?2 AND device.id <= ?3 AND assignment.position IS NOT NULL
+GROUP BY 1, 2, 3
+"""
+
+NEW_COUNTS_PER_HOUR = """
+SELECT assignment.experiment_id, device.first_seen / ?1, count(*)
+FROM device CROSS JOIN assignment ON assignment.device_id = device.id
+WHERE device.id > ?2 AND device.id <= ?3 AND assignment.position IS NOT NULL
+GROUP BY 1, 2
+"""
+
+ADD_TO_VARIANT = """
+INSERT INTO summary_variant (phase_id, variant_id, devices) VALUES (?, ?, ?)
+ON CONFLICT (phase_id, variant_id) DO UPDATE SET devices = devices + excluded.devices
+"""
+
+ADD_TO_HOUR = """
+INSERT INTO summary_hour (experiment_id, hour, devices) VALUES (?, ?, ?)
+ON CONFLICT (experiment_id, hour) DO UPDATE SET devices = devices + excluded.devices
+"""
+
+RESULT = """
+SELECT document FROM experiment LEFT JOIN summary_result ON summary_result.experiment_id = experiment.id WHERE key = ?
+"""
+
+RESULTS = "SELECT experiment_id, document FROM summary_result"
+
+RESTORED = "SELECT name, value FROM meta WHERE name IN ('restored_at', 'restored_to')"
+
+MOVE = "UPDATE summary SET device_watermark = ?, as_of = ?"
+
+
+def fold(connection: Raw, most: int, now: int) -> Folded:
+    """Fold at most so many devices after the watermark, and move it; then as many events, once no device is left.
+
+    Raises StorageError when more are counted than there ever were.
+    """
+    watermark, _ = connection.execute(SUMMARY).fetchone()
+    newest = last_device(connection)
+    if watermark > newest:
+        raise StorageError(f"{watermark} devices are counted and {newest} were seen; see what 'abtest verify' says")
+    last = min(newest, watermark + most)
+    (phase_begins,) = connection.execute(NEXT_PHASE, (watermark, last)).fetchone()
+    last = phase_begins or last  # so that a chunk knows one phase of each experiment
+    if last > watermark:
+        _fold(connection, watermark, last)
+    connection.execute(MOVE, (last, now))
+    events, left = measuring.fold(connection, most) if last == newest else (0, newest - last)
+    return Folded(last - watermark, events, left, config_version(connection))
+
+
+def _fold(connection: Raw, after: int, upto: int) -> None:
+    counts = _new_counts(connection, after, upto)
+    connection.executemany(ADD_TO_VARIANT, [(phase, variant, devices) for _, phase, variant, devices in counts])
+    first, last = connection.execute(HOURS, (clock.HOUR, after, upto)).fetchone()
+    if first == last:  # nearly always: then the devices need not be read once more beside their assignments
+        day = first * clock.HOUR // clock.DAY
+        per_hour = [(experiment, first, devices) for experiment, _, _, devices in counts]
+        per_day = [(phase, variant, day, devices) for _, phase, variant, devices in counts]
+    else:
+        per_hour = connection.execute(NEW_COUNTS_PER_HOUR, (clock.HOUR, after, upto)).fetchall()
+        per_day = connection.execute(NEW_COUNTS_PER_DAY, (clock.DAY, after, upto)).fetchall()
+    connection.executemany(ADD_TO_HOUR, per_hour)
+    connection.executemany(measuring.ADD_TO_DAY, [(*row, 0) for row in per_day])
+
+
+def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, int, int]]:
+    """Experiment, phase, variant, and how many of these devices were drawn there. No phase begins among them."""
+    (variants,) = connection.execute(NEW_VARIANTS, (after, upto)).fetchone()
+    counts = Counter(variants.split(",")) if variants else {}
+    return [
+        (*connection.execute(PHASE, (int(variant), after)).fetchone(), int(variant), devices)
+        for variant, devices in counts.items()
+    ]
+
+
+def summary(connection: Raw) -> Summary:
+    """All figures, with the experiments as they stand."""
+    watermark, as_of = connection.execute(SUMMARY).fetchone()
+    experiments = cataloguing.experiments(connection)
+    counts: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
+    for experiment_id, phase, place, devices in connection.execute(COUNTS):
+        counts[experiment_id, phase][place] = devices
+    restored = dict(connection.execute(RESTORED).fetchall())
+    return Summary(
+        restored_at=restored.get("restored_at"),
+        restored_to=restored.get("restored_to"),
+        as_of=as_of,
+        devices=watermark,
+        experiments=tuple(experiments),
+        counts={
+            (experiment.id, phase.number): tuple(
+                counts[experiment.id, phase.number].get(place, 0) for place in range(len(experiment.values))
+            )
+            for experiment in experiments
+            for phase in experiment.phases
+        },
+        winners=dict(connection.execute(WINNERS, (watermark,)).fetchall()),
+    )
+
+
+def per_hour(connection: Raw, experiment_id: int) -> list[tuple[int, int]]:
+    """Hours with the devices enrolled in them."""
+    return [(hour, devices) for hour, devices in connection.execute(PER_HOUR, (experiment_id,))]
+
+
+def result(connection: Raw, key: str) -> str | None:
+    """What the worker concluded of an experiment. Raises UnknownExperiment."""
+    found = connection.execute(RESULT, (key,)).fetchone() if KEY.fullmatch(key) else None
+    if found is None:
+        raise UnknownExperiment(key)
+    (document,) = found
+    return None if document is None else str(document)
+
+
+def results(connection: Raw) -> dict[int, str]:
+    """What the worker concluded of every experiment, by its id."""
+    return dict(connection.execute(RESULTS).fetchall())

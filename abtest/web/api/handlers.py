@@ -1,0 +1,92 @@
+"""JSON for programs, beside the hot path."""
+
+from http import HTTPStatus
+
+import msgspec
+
+from abtest.errors import UnsupportedType
+from abtest.events.tracking import TrackingService
+from abtest.results.conclusions import ResultService, table
+from abtest.results.reports import ReportService
+from abtest.web.base import Handler
+from abtest.web.hot import device_token
+
+
+class Experiments(Handler):
+    """The methods of the hot path that are not GET or HEAD: `HotServer` answers those before they come here."""
+
+    def get(self) -> None:
+        raise NotImplementedError
+
+    head = get
+
+
+class JsonHandler(Handler):
+    """Answers with a document."""
+
+    def json(self, document: msgspec.Struct, caching: str = "no-cache") -> None:
+        """Finish with this."""
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", caching)
+        self.finish(msgspec.json.encode(document))
+
+
+class Events(JsonHandler):
+    """What happened on a device."""
+
+    def initialize(self, tracking: TrackingService) -> None:
+        self._tracking = tracking
+        # Tornado would take a form to pieces before `post` can refuse it.
+        self._content_type = self.request.headers.pop("Content-Type", "")
+
+    async def post(self) -> None:
+        token = device_token(self.request.headers)
+        require_json(self._content_type)
+        accepted = await self._tracking.track(token, self.request.body)
+        self.set_status(HTTPStatus.ACCEPTED)
+        self.json(accepted, caching="no-store")
+
+
+class Stats(JsonHandler):
+    """The summary that the worker wrote."""
+
+    def initialize(self, reports: ReportService) -> None:
+        self._reports = reports
+
+    async def get(self) -> None:
+        report = await self._reports.report()
+        self.json(report.figures)
+
+    head = get
+
+
+class Results(JsonHandler):
+    """What the worker concluded of an experiment."""
+
+    def initialize(self, results: ResultService) -> None:
+        self._results = results
+
+    async def get(self, key: str) -> None:
+        self.json(await self._results.one(key))
+
+    head = get
+
+
+class ResultsTable(Results):
+    """The same as CSV."""
+
+    async def get(self, key: str) -> None:
+        results = await self._results.one(key)
+        self.set_header("Content-Type", "text/csv; charset=UTF-8")
+        self.set_header("Content-Disposition", f'attachment; filename="{results.key}.csv"')
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(table(results))
+
+    head = get
+
+
+def require_json(content_type: str) -> None:
+    """Raises UnsupportedType unless the body is said to be JSON, in UTF-8 if anything is said about that."""
+    kind, _, parameters = content_type.lower().partition(";")
+    if kind.strip() != "application/json" or parameters.strip().replace('"', "") not in {"", "charset=utf-8"}:
+        raise UnsupportedType("Content-Type must be application/json")

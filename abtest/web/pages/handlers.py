@@ -1,0 +1,312 @@
+"""The pages people read."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import aclosing, suppress
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, StaticFileHandler
+
+from abtest import clock
+from abtest.domain.experiments import LONGEST_TOKEN, check_token
+from abtest.enrolment.explanation import Explanation, ExplanationService
+from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken, UnknownDevice
+from abtest.results.conclusions import ResultService
+from abtest.results.outlook import Outlook, PlannedEffect, outlook
+from abtest.results.reports import Report, ReportService, find
+from abtest.results.simulation import MOST_DEVICES, Simulated, SimulationService
+from abtest.web.base import Handler, PageHandler
+from abtest.web.pages import planning, rendering
+from abtest.web.pages.chart import chart
+from abtest.web.problems import described
+
+SPECIFICATION = Path(__file__).parent.parent / "api" / "openapi.yaml"
+STATIC = Path(__file__).with_name("static")
+DEFAULT_DEVICES = 600
+CROSS_SITE = {"cross-site", "same-site"}
+
+
+class ReportPage(PageHandler):
+    """A page of figures, which says how old they are."""
+
+    def initialize(self, reports: ReportService, results: ResultService, stats_interval: float) -> None:
+        self._reports = reports
+        self._results = results
+        self._old_seconds = max(15.0, 3 * stats_interval)
+
+    def report_page(self, template: str, report: Report, **values: Any) -> None:
+        """Finish with this page."""
+        old = report.age_seconds is not None and report.age_seconds > self._old_seconds
+        self.page(template, report=report, old=old, **values)
+
+
+class Dashboard(ReportPage):
+    """Every experiment with its distribution."""
+
+    async def get(self) -> None:
+        report, verdicts = await self._reports.report(), await self._results.verdicts()
+        self.report_page("dashboard.html", report, page="dashboard", verdicts=verdicts)
+
+    head = get
+
+
+class Experiment(ReportPage):
+    """One experiment in detail."""
+
+    async def get(self, key: str) -> None:
+        report = await self._reports.report()
+        experiment = find(report, key)
+        hours = await self._reports.per_hour(experiment.experiment)
+        results = await self._results.one(key)
+        drawn = chart(hours, now=(report.as_of or 0) // clock.HOUR)
+        self.report_page("experiment.html", report, page="", it=experiment, chart=drawn, results=results)
+
+    head = get
+
+
+class Simulation(Handler):
+    """Ends a simulation whose client has gone away."""
+
+    def initialize(self, simulation: SimulationService) -> None:
+        self._simulation = simulation
+        self._running: asyncio.Task[None] | None = None
+
+    async def while_connected(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work; a client that goes away ends it."""
+        self._running = asyncio.create_task(work)
+        with suppress(asyncio.CancelledError, StreamClosedError):
+            await self._running
+
+    def on_connection_close(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+
+
+class Simulate(Simulation, PageHandler):
+    """The form, and with `devices` in the query the result as well."""
+
+    async def get(self) -> None:
+        if "devices" in self.request.query_arguments:
+            await self.while_connected(self._run())
+        else:
+            self._show()
+
+    def head(self) -> None:
+        """The headers alone: what was asked is checked, and nothing is drawn."""
+        if "devices" in self.request.query_arguments:
+            asked_devices(self)
+            asked_effect(self)
+        self._show()
+
+    async def _run(self) -> None:
+        last: Simulated | None = None
+        try:
+            devices, planned = asked_devices(self), asked_effect(self)
+            async with aclosing(self._simulation.run(devices)) as steps:
+                async for step in steps:
+                    last = step
+        except AbtestError as error:
+            self._show(message=self.refuse(error).detail)
+        else:
+            self._show(result=last, outlooks=_outlooks(planned, last))
+
+    def _show(self, message: str = "", **result: Any) -> None:
+        fields = {"devices": str(DEFAULT_DEVICES), "base": "", "effect": ""}
+        shown = {"result": None, "outlooks": {}} | result
+        self.page(
+            "simulate.html",
+            page="simulate",
+            most=MOST_DEVICES,
+            message=sentence(planning.labelled(message, planning.SIMULATION_LABELS)),
+            wrong=planning.field_of(message),
+            labels=planning.SIMULATION_LABELS,
+            entered={name: self.get_query_argument(name, default) for name, default in fields.items()},
+            **shown,
+        )
+
+
+class SimulateRun(Simulation):
+    """The same as server-sent events: `progress`, then `result` with the tables, or `failed` with the problem."""
+
+    async def get(self) -> None:
+        await self.while_connected(self._run(*self._asked()))
+
+    async def head(self) -> None:
+        """The headers alone: without events there is nothing to draw devices for."""
+        self._asked()
+        await self.flush()
+
+    def _asked(self) -> tuple[int, PlannedEffect | None]:
+        devices, planned = asked_devices(self), asked_effect(self)
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-store")
+        return devices, planned
+
+    async def _run(self, devices: int, planned: PlannedEffect | None) -> None:
+        try:
+            async with aclosing(self._simulation.run(devices)) as steps:
+                async for step in steps:
+                    progress = {"done": step.done, "rate": step.per_second}
+                    await self._send("progress", msgspec.json.encode(progress).decode())
+        except AbtestError as error:
+            document, _ = described(error)
+            self.settings["refused"](document.code)
+            await self._send("failed", document.json().decode())
+        else:
+            tables = rendering.render("_simulated.html", result=step, outlooks=_outlooks(planned, step))
+            await self._send("result", tables)
+
+    async def _send(self, event: str, text: str) -> None:
+        lines = "".join(f"data: {line}\n" for line in text.splitlines())
+        self.write(f"event: {event}\n{lines}\n")
+        await self.flush()
+
+
+class Plan(PageHandler):
+    """The planner's form; with a query the answer as well."""
+
+    def get(self) -> None:
+        entered = {name: self.get_query_argument(name, default) for name, default in planning.FIELDS.items()}
+        if not self.request.query_arguments:
+            self._show(entered)
+            return
+        try:
+            answer = planning.answered(entered)
+        except (InvalidSetting, InvalidExperiment) as error:
+            self._show(entered, message=self.refuse(error).detail)
+        else:
+            self._show(entered, answer)
+
+    head = get
+
+    def _show(self, entered: dict[str, str], answer: planning.Answer | None = None, message: str = "") -> None:
+        self.page(
+            "plan.html",
+            page="plan",
+            entered=entered,
+            labels=planning.LABELS,
+            answer=answer,
+            message=sentence(planning.labelled(message, planning.LABELS)),
+            wrong=planning.field_of(message),
+        )
+
+
+class Why(PageHandler):
+    """A form for a token, and what that device has. The token comes in a body, so that no address or log has it."""
+
+    caching = "no-store"
+
+    def initialize(self, explanations: ExplanationService) -> None:
+        self._explanations = explanations
+
+    def get(self) -> None:
+        self._show()
+
+    head = get
+
+    async def post(self) -> None:
+        self.check_xsrf_cookie()
+        try:
+            token = check_token(self.get_body_argument("token", "", strip=False))
+            explanation = await self._explanations.why(token)
+        except (InvalidToken, UnknownDevice) as error:
+            self._show(message=sentence(self.refuse(error).detail))
+        else:
+            self._show(explanation)
+
+    def _show(self, explanation: Explanation | None = None, message: str = "") -> None:
+        token = self.xsrf_token.decode()
+        self.page(
+            "why.html",
+            page="why",
+            longest=LONGEST_TOKEN,
+            xsrf_token=token,
+            explanation=explanation,
+            message=message,
+        )
+
+
+class Demo(PageHandler):
+    """An app to play with, where it is on."""
+
+    def get(self) -> None:
+        if not self.demo:
+            raise HTTPError(HTTPStatus.NOT_FOUND)
+        self.page("demo.html", page="demo")
+
+    head = get
+
+
+class Docs(PageHandler):
+    """The API reference."""
+
+    def get(self) -> None:
+        self.page("docs.html", page="docs")
+
+    head = get
+
+
+class Specification(Handler):
+    """The OpenAPI document."""
+
+    def get(self) -> None:
+        self.set_header("Content-Type", "application/yaml; charset=UTF-8")
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(SPECIFICATION.read_bytes())
+
+    head = get
+
+
+class Static(StaticFileHandler, PageHandler):
+    """Style, scripts and the vendored API reference."""
+
+    async def get(self, path: str, include_body: bool = True) -> None:
+        # Tornado would answer 403 outside of the folder, and take a path with a slash too many for one without.
+        if path not in static_files():
+            raise HTTPError(HTTPStatus.NOT_FOUND)
+        await super().get(path, include_body)
+
+    def set_extra_headers(self, path: str) -> None:
+        self.set_header("Cache-Control", "no-cache")
+
+
+def sentence(detail: str) -> str:
+    """The detail of a problem as people read it; nothing of none."""
+    return f"{detail[:1].upper()}{detail[1:]}{'.' if detail else ''}"
+
+
+@cache
+def static_files() -> frozenset[str]:
+    """The paths that there are under /static/."""
+    return frozenset(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file())
+
+
+def asked_devices(handler: Handler) -> int:
+    """The number of devices in the query. Raises InvalidSetting, or HTTPError when another site's page asks."""
+    if handler.request.headers.get("Sec-Fetch-Site") in CROSS_SITE:
+        raise HTTPError(HTTPStatus.FORBIDDEN)
+    text = handler.get_query_argument("devices", "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST_DEVICES):
+        raise InvalidSetting(f"devices: a whole number from 1 to {MOST_DEVICES:,}")
+    return int(text)
+
+
+def asked_effect(handler: Handler) -> PlannedEffect | None:
+    """The planned effect in the query, in percent; None when nothing is entered. Raises InvalidSetting."""
+    entered = {name: handler.get_query_argument(name, "") for name in ("base", "effect")}
+    if not any(entered.values()):
+        return None
+    base, effect = (planning.percent(entered, name) for name in entered)
+    return PlannedEffect(base, effect).checked()
+
+
+def _outlooks(planned: PlannedEffect | None, result: Simulated | None) -> dict[str, Outlook]:
+    """By the keys of the experiments."""
+    if planned is None or result is None:
+        return {}
+    return {each.experiment.key: outlook(planned, each) for each in result.experiments}

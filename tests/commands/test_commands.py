@@ -1,0 +1,216 @@
+"""The command line, as typed."""
+
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from abtest.commands import abtest, main
+from abtest.errors import AbtestError
+from abtest.inference.wording import counted, duration
+from abtest.store.sqlite import migrations
+from abtest.store.sqlite.driver import open_raw
+from tests.conftest import Run
+from tests.scenes import commands
+
+COLOR = ("--variant", "red=33.3", "--variant", "green=33.3%", "--variant", "a=b=33.3")
+
+
+def test_an_experiment_is_added_listed_and_shown(run: Run) -> None:
+    added = run("experiments", "add", "color", *COLOR, "--description", "which?", "--metric", "conversion:buy")
+    assert (added.exit_code, added.stdout) == (0, "added color, running\n")
+    assert re.search(r"color +running +20.* red, green, a=b", run("experiments", "list").stdout)
+    shown = json.loads(run("experiments", "show", "color", "--json").stdout)
+    assert shown["variants"] == [{"value": value, "weight": "33.3"} for value in ("red", "green", "a=b")]
+    assert (shown["status"], shown["metrics"], shown["description"]) == ("running", ["conversion:buy"], "which?")
+
+
+def test_an_experiment_shows_its_baseline_and_its_plan(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR)
+    assert "  baseline red\n  planned for no number of devices\n" in run("experiments", "show", "color").stdout
+    changed = run("experiments", "metrics", "color", "--baseline", "green", "--planned", "1500")
+    assert "  baseline green\n  planned for 1,500 devices\n" in changed.stdout
+
+
+def test_the_life_of_an_experiment(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR, "--draft")
+    for action, status in (("start", "running"), ("pause", "paused"), ("resume", "running")):
+        assert run("experiments", action, "color").stdout.startswith(f"color is {status}\n")
+    weighed = run(
+        "experiments", "weights", "color", "--variant", "red=1", "--variant", "green=2", "--variant", "a=b=0"
+    )
+    assert "PHASE 2" in weighed.stdout
+    assert "winner red" in run("experiments", "finish", "color", "--winner", "red").stdout
+    assert json.loads(run("experiments", "archive", "color", "--json").stdout)["status"] == "archived"
+
+
+def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    one = '[[experiments]]\nkey = "{}"\nvariants = [{{ value = "1", weight = 1 }}, {{ value = "2", weight = 1.5 }}]\n'
+    (tmp_path / "new.toml").write_text(one.format("first") + one.format("second"))
+    assert run("experiments", "load", "new.toml").stdout == "added first, running\nadded second, running\n"
+    (tmp_path / "again.toml").write_text(one.format("third") + one.format("first"))
+    assert "exists already" in str(run("experiments", "load", "again.toml").exception)
+    assert len(json.loads(run("experiments", "list", "--json").stdout)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("experiments", "add", "Color", *COLOR), 2, "abtest: key: must be 1 to 64 of a-z"),
+        (("experiments", "add", "color", "--variant", "red"), 2, "must look like VALUE=WEIGHT"),
+        (("experiments", "add", "color", "--variant", "red=-1"), 2, "weight of variant 1: must be a decimal"),
+        (("experiments", "add", "color", "--variant", "red=0.00001"), 2, "weight of variant 1: at most 4 decimals"),
+        (("experiments", "add", "color", "--variant", "red= 1"), 2, "weight of variant 1: must be a decimal"),
+        (
+            ("experiments", "add", "color", *COLOR, "--metric", "conversion:exposure"),
+            2,
+            "metric 1: the event can't be exposure",
+        ),
+        (("experiments", "add", "color", *COLOR, *2 * ("--metric", "amount:buy")), 2, "metrics: one is given twice"),
+        (("experiments", "metrics", "color", *2 * ("--metric", "amount:buy")), 2, "metrics: one is given twice"),
+        (("experiments", "add", "color", "--variant", "red=1"), 2, "an experiment has 2 to 20, not 1"),
+        (("experiments", "pause", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
+        (("results", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
+        (("experiments", "load", "nothing.toml"), 1, "abtest: there is no experiment 'nothing'"),
+        (("why", "nobody"), 1, "abtest: no device has asked with this token in {folder}/abtest.db"),
+        (("why", "no body"), 2, "Device-Token must be"),
+        (("--database", "postgresql://me@host/db", "stats"), 2, "database: this version keeps everything in SQLite"),
+        (("--database", "abtest.db", "stats"), 2, "database: must look like sqlite:///abtest.db"),
+        (("--database", "sqlite:////tmp", "stats"), 2, "database: /tmp is a folder; name a file in it"),
+        (("--database", "sqlite:////nowhere/abtest.db", "stats"), 1, "No such file or directory"),
+        (("serve", "--port", "70000"), 2, "70000"),
+        (("serve", "--port", "http"), 2, "'http' is not a valid integer.\n"),
+        (("worker", "--interval", "soon"), 2, "'soon' is not a valid number.\n"),
+        (("seed", "1", "--url", "localhost"), 2, "url: must look like"),
+        (("seed", "1", "--prefix", "a b"), 2, "abtest: prefix: --prefix and a number must be 1 to 128"),
+        (("worker", "--json"), 2, "--json needs --once"),
+        (("nothing",), 2, "No such command 'nothing'"),
+    ],
+)
+def test_what_goes_wrong_is_said_with_its_exit_code(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    (tmp_path / "nothing.toml").write_text('[metrics]\nnothing = ["conversion:buy"]\n')
+    monkeypatch.setattr("sys.argv", ["abtest", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (code, "")
+    assert message.replace("{folder}", str(tmp_path)) in said.err
+    assert "Traceback" not in said.err
+
+
+def test_stats_say_when_there_are_none_and_then_what_they_are(run: Run) -> None:
+    assert "no figures yet" in run("stats").stderr
+    assert json.loads(run("stats", "--json").stdout) == {
+        "as_of": None,
+        "age_seconds": None,
+        "devices": 0,
+        "experiments": [],
+    }
+    run("experiments", "add", "color", *COLOR)
+    run("worker", "--once")
+    assert re.search(r"red +0 +0\.00 % +1/3 +0\n", run("stats").stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("stats",), ("verify",), ("db", "check"), ("experiments", "list", "--json"), ("worker", "--once")],
+)
+def test_a_command_that_creates_a_database_says_which(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    first, second = run(*arguments), run(*arguments)
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert first.stderr.startswith(f"created the database {tmp_path}/abtest.db\n")
+    assert "created the database" not in first.stdout + second.stderr
+
+
+def test_a_backup_needs_a_database(run: Run, tmp_path: Path) -> None:
+    assert str(run("backup", "copy.db").exception) == f"there is no database at {tmp_path}/abtest.db"
+
+
+def test_results_before_the_first_tick_say_so(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR, "--metric", "conversion:buy")
+    assert "running, 0 devices, before the worker's first tick\n" in run("results", "color").stdout
+
+
+def test_a_draft_is_called_one(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR, "--draft")
+    assert run("experiments", "show", "color").stdout.startswith("color is a draft\n")
+    assert str(run("experiments", "pause", "color").exception) == "color is a draft and can't be paused"
+
+
+def test_verify_tells_what_broke_and_exits_1(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR)
+    assert (run("verify").exit_code, json.loads(run("verify", "--json").stdout)["broken"]) == (0, 0)
+    connection = open_raw(Path("abtest.db"))
+    connection.execute("UPDATE phase SET next_position = 3")
+    connection.close()
+    broken = run("verify")
+    assert broken.exit_code == 1
+    assert "BROKEN  phase 1 of color: the next position is 3, 0 were given" in broken.stdout
+
+
+def test_db_check_finds_damage_and_migrate_names_the_schema(run: Run, tmp_path: Path) -> None:
+    assert run("db", "migrate").stdout == f"abtest.db has schema {migrations.newest()}\n"
+    assert run("db", "check").stdout == "the file is sound\n"
+    run("experiments", "add", "color", *COLOR)
+    connection = open_raw(Path("abtest.db"))
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("DELETE FROM experiment")
+    connection.close()
+    damaged = run("db", "check", "--json")
+    assert (damaged.exit_code, json.loads(damaged.stdout)["sound"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "said"),
+    [
+        ("me\n\nyou\n", 1, "tokens.txt, line 2: it is empty and is skipped\n"),
+        ("me\n\ny ou\n", 2, "tokens.txt, line 3: Device-Token must be 1 to 128 visible ASCII characters"),
+        ("\n", 2, "tokens.txt: there is no token in it\n"),
+    ],
+)
+def test_a_line_of_a_file_of_tokens_is_named(run: Run, tmp_path: Path, lines: str, code: int, said: str) -> None:
+    (tmp_path / "tokens.txt").write_text(lines)
+    forgotten = run("forget", "--from-file", "tokens.txt")
+    assert (forgotten.exit_code, said in forgotten.stderr) == (code, True), forgotten.stderr
+
+
+def test_settings_come_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ABTEST_DATABASE", f"sqlite:///{tmp_path}/other.db")
+    run("experiments", "add", "color", *COLOR)
+    assert (tmp_path / "other.db").exists()
+    assert not (tmp_path / "abtest.db").exists()
+
+
+def test_every_command_and_option_explains_itself() -> None:
+    for path, command in commands(abtest, "abtest"):
+        assert command.help, path
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.name != "version":
+                assert parameter.help, f"{path} {parameter.name}"
+                assert str(parameter.envvar).startswith("ABTEST_"), f"{path} {parameter.name}"
+
+
+def test_errors_are_told_apart_from_accidents(run: Run) -> None:
+    assert isinstance(run("experiments", "pause", "nothing").exception, AbtestError)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(603_361.2, "7.0 days"), (5_400, "1.5 hours"), (60, "1.0 minutes"), (59.94, "59.9 s"), (0, "0.0 s")],
+)
+def test_a_duration_is_told_in_its_largest_unit(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_one_is_not_counted_in_the_plural() -> None:
+    assert [counted(number, "device") for number in (0, 1, 1_200)] == ["0 devices", "1 device", "1,200 devices"]

@@ -1,0 +1,109 @@
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from abtest.domain.experiments import Change, NewExperiment, Status, Variant
+from abtest.enrolment.answers import EnrolmentService, Limits, render
+from abtest.errors import StorageError, Unavailable
+from abtest.store.sqlite.store import SQLiteStore
+from tests.scenes import experiment
+
+COLOR = NewExperiment(key="color", variants=tuple(Variant(value, Decimal(1)) for value in ("red", "green", "blue")))
+
+
+@pytest.fixture
+def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
+    opened = SQLiteStore(tmp_path / "abtest.db")
+    io_loop.run_sync(opened.open)
+    io_loop.run_sync(lambda: opened.add([COLOR], 1))
+    yield opened
+    io_loop.run_sync(opened.close)
+
+
+async def test_concurrent_first_requests_of_a_device_get_one_answer(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits())
+    answers = await asyncio.gather(*[service.answer(f"device-{n % 30}") for n in range(300)])
+    assert all(answers[n] == answers[n % 30] for n in range(300))
+    assert Counter(answer.values["color"] for answer in answers[:30]) == {"red": 10, "green": 10, "blue": 10}
+
+
+async def test_a_cached_answer_is_the_stored_one(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits())
+    answer = await service.answer("device")
+    assert service.cached("device") == answer
+    assert await EnrolmentService(store, Limits()).answer("device") == answer
+
+
+async def test_the_cache_stays_within_its_limit(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits(cache=10))
+    for n in range(25):
+        await service.answer(f"device-{n}")
+    assert sum(service.cached(f"device-{n}") is not None for n in range(25)) == 10
+
+
+async def test_what_is_rendered_stays_within_the_limit_of_the_cache(store: SQLiteStore) -> None:
+    await store.add([experiment(f"e{n}", "1", "1", "1") for n in range(10)], 1)
+    service = EnrolmentService(store, Limits(cache=10, batch=5))
+    await asyncio.gather(*[service.answer(f"device-{n}") for n in range(200)])
+    assert service.cached_devices == 10
+    assert len(service._rendered) <= 15
+
+
+async def test_an_archived_experiment_leaves_the_cache(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits())
+    assert (await service.answer("device")).values
+    await store.change("color", lambda _: Change(status=Status.ARCHIVED), 2)
+    await service.refresh()
+    assert (await service.answer("device")).values == {}
+
+
+async def test_a_full_queue_is_said_and_what_was_accepted_is_answered(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits(queue=2))
+    accepted = [asyncio.create_task(service.answer(f"device-{n}")) for n in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable) as refused:
+        await service.answer("device-2")
+    assert refused.value.code == "queue_full"
+    assert all(answer.values for answer in await asyncio.gather(*accepted))
+
+
+async def test_draining_finishes_what_was_accepted(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits())
+    accepted = asyncio.create_task(service.answer("device"))
+    await asyncio.sleep(0)
+    await service.drain()
+    assert (await accepted).values
+    with pytest.raises(Unavailable, match="stopping"):
+        await service.answer("another")
+
+
+async def test_looking_for_a_device_does_not_make_one(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits())
+    assert await service.find("device") is None
+    answer = await service.answer("device")
+    assert await EnrolmentService(store, Limits()).find("device") == answer
+
+
+async def test_nothing_is_believed_after_the_database_failed(store: SQLiteStore) -> None:
+    service = EnrolmentService(store, Limits())
+    await service.answer("device")
+    store._database.path.rename(store._database.path.with_name("moved.db"))
+    with pytest.raises(StorageError, match="deleted or replaced"):
+        await service.answer("another")
+    store._database.path.with_name("moved.db").rename(store._database.path)
+    with pytest.raises(StorageError, match="deleted or replaced"):
+        await service.answer("third")
+    with pytest.raises(StorageError, match="deleted or replaced"):
+        await service.find("device-that-nobody-knows")
+    assert service.cached("device") is not None
+
+
+def test_an_etag_belongs_to_the_answer() -> None:
+    red, blue = render([("color", "red")]), render([("color", "blue")])
+    assert red.etag != blue.etag
+    assert red.etag == render([("color", "red")]).etag

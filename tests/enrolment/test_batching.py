@@ -1,0 +1,95 @@
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from abtest.enrolment.batching import Batches
+from abtest.errors import AbtestError, Unavailable
+
+
+class Deciding:
+    """Doubles numbers once it may; refuses 13, and breaks on 0."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+        self.batches: list[list[str]] = []
+
+    async def __call__(self, batch: Mapping[str, int]) -> Mapping[str, int | AbtestError]:
+        self.batches.append(list(batch))
+        await self.may.wait()
+        if 0 in batch.values():
+            raise ZeroDivisionError
+        return {
+            key: Unavailable("unlucky") if asked == 13 else 2 * asked for key, asked in batch.items() if asked > 0
+        }
+
+
+async def test_a_request_expires_by_its_own_time_whenever_its_batch_began() -> None:
+    deciding = Deciding()
+    batches = Batches(deciding, 10, 100, 0.2)
+    first = batches.add("first", 1)
+    await asyncio.sleep(0.12)
+    second = batches.add("second", 2)
+    await asyncio.wait({first})
+    assert isinstance(first.exception(), Unavailable)
+    assert not second.done()
+    await asyncio.wait({second})
+    assert isinstance(second.exception(), Unavailable)
+    third = batches.add("third", 3)
+    deciding.may.set()
+    assert await third == 6
+
+
+async def test_what_waits_is_decided_in_batches_that_grow_with_the_load() -> None:
+    deciding = Deciding()
+    batches = Batches(deciding, 3, 100, 60)
+    futures = [batches.add(f"{n}", n) for n in range(1, 3)]
+    await asyncio.sleep(0)
+    futures += [batches.add(f"{n}", n) for n in range(3, 8)]
+    deciding.may.set()
+    assert await asyncio.gather(*futures) == [2, 4, 6, 8, 10, 12, 14]
+    assert deciding.batches == [["1", "2"], ["3", "4", "5"], ["6", "7"]]
+
+
+async def test_who_was_answered_and_comes_back_shares_a_batch_with_those_who_waited() -> None:
+    sizes: list[int] = []
+
+    async def slowly(batch: Mapping[str, int]) -> Mapping[str, int]:
+        sizes.append(len(batch))
+        await asyncio.sleep(0.03)
+        return batch
+
+    async def ask_again_and_again(name: str) -> None:
+        for n in range(6):
+            assert await batches.add(name, n) == n
+
+    batches = Batches(slowly, 100, 100, 60)
+    asking = [asyncio.create_task(ask_again_and_again(f"a{n}")) for n in range(4)]
+    await asyncio.sleep(0.01)
+    asking += [asyncio.create_task(ask_again_and_again(f"b{n}")) for n in range(4)]
+    await asyncio.gather(*asking)
+    assert max(sizes) == 8
+    assert len(sizes) < 12  # 7, or one more for each pause of the machine; 12 of 4 when nobody may come back
+
+
+async def test_one_bad_request_fails_alone() -> None:
+    deciding = Deciding()
+    deciding.may.set()
+    batches = Batches(deciding, 10, 100, 60)
+    good, bad, unlucky, forgotten = (batches.add(name, n) for name, n in (("a", 1), ("b", 0), ("c", 13), ("d", -1)))
+    await batches.drain()
+    assert good.result() == 2
+    assert isinstance(bad.exception(), ZeroDivisionError)
+    assert isinstance(unlucky.exception(), Unavailable)
+    assert isinstance(forgotten.exception(), RuntimeError)
+
+
+async def test_who_waits_is_told_when_the_work_is_ended() -> None:
+    batches = Batches(Deciding(), 10, 100, 60)
+    waiting = batches.add("a", 1)
+    await asyncio.sleep(0)
+    assert batches._working is not None
+    batches._working.cancel()
+    with pytest.raises(Unavailable, match="stopping"):
+        await waiting
+    assert len(batches) == 0

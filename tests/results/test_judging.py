@@ -1,0 +1,295 @@
+"""From events of devices to a verdict, through the real store and worker."""
+
+import asyncio
+import sys
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abtest import clock
+from abtest.commands import abtest
+from abtest.domain.experiments import Change, Event, NewExperiment, Status, parse_metrics
+from abtest.errors import Unavailable
+from abtest.inference import planning
+from abtest.inference.statistics import sequence, testing
+from abtest.results import worker
+from abtest.results.conclusions import ExperimentResults, ResultService, encoded, table
+from abtest.results.judging import judged, observed_days
+from abtest.store.sqlite.driver import PRAGMAS, open_raw
+from abtest.store.sqlite.store import SQLiteStore
+from tests.scenes import experiment, opened, tokens
+
+TODAY = 20_000 * clock.DAY
+BOTH = ("conversion:purchase", "amount:purchase")
+
+
+async def live(
+    store: SQLiteStore, prefix: str, devices: int, rates: dict[str, int], days: int = 14, exposed: bool = True
+) -> None:
+    """So many devices come, and of every hundred with a value so many buy, on days before today."""
+    names = tokens(prefix, devices)
+    enrolment = await store.enrol(names, TODAY)
+    came = dict.fromkeys(rates, 0)
+    requests = []
+    for place, token in enumerate(names):
+        value = dict(enrolment.values[variant] for variant in enrolment.variants[token])["color"]
+        came[value] += 1
+        events = [Event("seen", "exposure", "color")] if exposed else []
+        if came[value] % 100 < rates[value]:
+            at = TODAY - place % days * clock.DAY
+            events.append(Event("bought", "purchase", amount=50_000 + place % 7, at=at))
+        requests.append((token, events))
+    await store.track(requests, TODAY)
+
+
+async def results(store: SQLiteStore, now: int = TODAY) -> ExperimentResults:
+    while (await store.fold(10_000, now)).left:
+        pass
+    return judged((await store.measured())[0], now)
+
+
+async def test_a_difference_is_told_by_conversion_and_by_amount(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+        await live(store, "a", 4_000, {"color-0": 10, "color-1": 20})
+        found = await results(store)
+    assert found.verdict is not None
+    assert found.verdict.sentence.startswith("color color-1 beats color-0: conversion of purchase up by 100 % (")
+    assert [metric.verdict.code for metric in found.metrics] == ["difference", "difference"]
+    variants = found.metrics[0].variants
+    assert [(each.devices, each.exposed, each.converters) for each in variants] == [
+        (2000, 2000, 200),
+        (2000, 2000, 400),
+    ]
+    assert (found.days, found.health.exact, found.metrics[1].without_amount) == (14, True, 0)
+
+
+async def test_no_difference_and_too_few_days_show_none(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+        await live(store, "a", 4_000, {"color-0": 10, "color-1": 10}, days=3)
+        early = await results(store)
+        await live(store, "b", 4_000, {"color-0": 10, "color-1": 10})
+        late = await results(store)
+    assert early.verdict is not None
+    assert early.verdict.sentence == "Not enough data: 4 more days"
+    assert all(each.safe is not None and each.decided_by is None for each in early.metrics[0].comparisons)
+    assert late.verdict is not None
+    assert late.verdict.code == "no_difference"
+
+
+async def test_a_variant_that_loses_its_exposures_is_not_trusted(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+        await live(store, "a", 4_000, {"color-0": 10, "color-1": 20})
+        names = tokens("b", 400)
+        enrolment = await store.enrol(names, TODAY)
+        seen = [token for token in names if enrolment.values[enrolment.variants[token][0]][1] == "color-0"]
+        await store.track([(token, [Event("seen", "exposure", "color")]) for token in seen], TODAY)
+        found = await results(store)
+    assert found.verdict is not None
+    assert found.verdict.sentence.startswith(
+        "Don't trust this: 90.9 % of the devices in color-1 report exposure, 100 %"
+    )
+
+
+async def test_phases_are_strata_and_not_one_pot(tmp_path: Path) -> None:
+    """99:1 when hardly anybody buys, then 50:50 when many do: pooled, the second variant would win by far."""
+    rule = Change(weights=(Decimal(1), Decimal(1)))
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "99", "1", metrics=BOTH[:1])], 1)
+        await live(store, "a", 20_000, {"color-0": 2, "color-1": 2})
+        await store.change("color", lambda _: rule, 2)
+        await live(store, "b", 10_000, {"color-0": 40, "color-1": 32})
+        found = await results(store)
+    rates = [each.converters / each.devices for each in found.metrics[0].variants]
+    (comparison,) = found.metrics[0].comparisons
+    assert rates[1] > 2 * rates[0]
+    assert comparison.lift is not None
+    assert comparison.lift.value < 0
+
+
+async def test_the_one_test_looks_at_the_day_on_which_the_plan_was_met(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        planned = experiment("color", "1", "1", metrics=BOTH[:1])
+        await store.add([NewExperiment(planned.key, planned.variants, metrics=planned.metrics, planned=8_000)], 1)
+        await live(store, "a", 8_000, {"color-0": 10, "color-1": 12})
+        too_early = [await results(store, TODAY + days * clock.DAY) for days in (0, 6)]
+        a_week_later = await results(store, TODAY + 7 * clock.DAY)
+    assert [each.metrics[0].comparisons[0].at_plan for each in too_early] == [None, None]
+    at_plan = a_week_later.metrics[0].comparisons[0].at_plan
+    assert at_plan is not None
+    assert at_plan.value == pytest.approx(0.2)
+
+
+async def test_what_comes_after_the_plan_was_met_does_not_change_its_test(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        new = experiment("color", "1", "1", metrics=BOTH[:1])
+        await store.add([NewExperiment(new.key, new.variants, metrics=new.metrics, planned=8_000)], 1)
+        await live(store, "a", 8_000, {"color-0": 10, "color-1": 12})
+        before = await results(store, TODAY + 7 * clock.DAY)
+        late = [(token, [Event("late", "purchase")]) for token in tokens("a", 4_000)]
+        await store.track(late, TODAY + 7 * clock.DAY)
+        after = await results(store, TODAY + 8 * clock.DAY)
+    plans = [each.metrics[0].comparisons[0].at_plan for each in (before, after)]
+    assert plans[0] == plans[1]
+    assert before.metrics[0].comparisons[0].lift != after.metrics[0].comparisons[0].lift
+
+
+async def test_a_named_baseline_and_a_new_primary_metric(tmp_path: Path) -> None:
+    change = Change(metrics=parse_metrics(BOTH[::-1]), baseline="color-1")
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+        await live(store, "a", 4_000, {"color-0": 10, "color-1": 20})
+        await store.change("color", lambda _: change, TODAY)
+        found = await results(store)
+    changed = (found.primary_changed_at, found.baseline_changed_at)
+    assert (found.baseline, changed) == ("color-1", (clock.iso(TODAY), clock.iso(TODAY)))
+    assert [metric.role for metric in found.metrics] == ["primary", "guardrail"]
+    assert found.metrics[0].verdict.sentence.startswith("color color-0 is worse than color-1: amount of purchase")
+
+
+async def test_every_kind_of_experiment_has_results(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        many = experiment("many", *["1"] * 20, metrics=("conversion:purchase/14d",))
+        new = [experiment("bare", "1", "1"), experiment("draft", "1", "1", draft=True, metrics=BOTH), many]
+        await store.add(new, 1)
+        service = ResultService(store)
+        before = await service.one("many")
+        await store.enrol(["device"], TODAY)
+        await store.change("bare", lambda _: Change(status=Status.ARCHIVED), 3)
+        await worker.tick(store)
+        after = {key: await service.one(key) for key in ("bare", "draft", "many")}
+        verdicts = await service.verdicts()
+    assert before.verdict is not None
+    assert before.verdict.code == "not_enough_data"
+    assert after["bare"].verdict is None
+    assert {key: len(found.metrics) for key, found in after.items()} == {"bare": 0, "draft": 2, "many": 1}
+    assert [verdict and verdict.code for verdict in verdicts.values()] == [None, "not_enough_data", "not_enough_data"]
+
+
+async def test_what_can_be_found_is_told_by_each_phase_on_its_own(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "99", "1", metrics=BOTH[:1])], 1)
+        await live(store, "ramp", 2_000, {"color-0": 10, "color-1": 10})
+        await store.change("color", lambda _: Change(weights=(Decimal(1), Decimal(1))), 2)
+        await live(store, "half", 2_000, {"color-0": 2, "color-1": 2})
+        found = (await results(store)).metrics[0].detectable
+    ramp, half = planning.per_arm(20, 1_980), planning.per_arm(1_000, 1_000)
+    rate = (ramp * 199 / 1_980 + half * 20 / 1_000) / (ramp + half)
+    level = testing.two_sided(sequence.quantile(4_000, 0.045, None))
+    assert found == pytest.approx(planning.detectable_rate(rate, ramp + half, alpha=level))
+
+
+async def test_with_a_plan_what_can_be_found_is_what_its_test_finds(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        new = experiment("color", "1", "1", "1", metrics=BOTH[:1])
+        await store.add([NewExperiment(new.key, new.variants, metrics=new.metrics, planned=30_000)], 1)
+        await live(store, "a", 6_000, {"color-0": 10, "color-1": 10, "color-2": 10})
+        found = (await results(store)).metrics[0].detectable
+    assert found == pytest.approx(planning.detectable_rate(0.1, 10_000, alpha=0.02))
+
+
+async def test_a_worker_concludes_only_when_something_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    concluded: list[int] = []
+    conclude = SQLiteStore.conclude
+
+    async def counted(self: SQLiteStore, documents: list[tuple[int, str]]) -> None:
+        concluded.append(len(documents))
+        await conclude(self, documents)
+
+    monkeypatch.setattr(SQLiteStore, "conclude", counted)
+    async with opened(tmp_path / "abtest.db") as store:
+        ticking = worker.Worker(store)
+        await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+        for expected in (1, 1):
+            await ticking.tick()
+            assert len(concluded) == expected
+        await store.add([experiment("price", "1", "1", metrics=BOTH)], 2)
+        await store.enrol(["device"], TODAY)
+        await ticking.tick()
+        await store.change("color", lambda _: Change(status=Status.PAUSED), 3)
+        await ticking.tick()
+        await store.enrol(["another"], TODAY)
+        await ticking.tick()
+        await ticking.tick()
+    assert concluded == [1, 2, 1, 1]
+
+
+async def test_what_could_not_be_concluded_is_concluded_in_the_next_tick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRAGMAS, "busy_timeout", 0)
+    conclude = SQLiteStore.conclude
+
+    async def beside_another_writer(self: SQLiteStore, documents: list[tuple[int, str]]) -> None:
+        with closing(open_raw(tmp_path / "abtest.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await conclude(self, documents)
+
+    async with opened(tmp_path / "abtest.db") as store:
+        ticking = worker.Worker(store)
+        await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+        await ticking.tick()
+        before = await store.results()
+        await store.enrol(["device"], TODAY)
+        with monkeypatch.context() as busy:
+            busy.setattr(SQLiteStore, "conclude", beside_another_writer)
+            with pytest.raises(Unavailable):
+                await ticking.tick()
+        assert await store.results() == before
+        await ticking.tick()
+        assert await store.results() != before
+
+
+async def test_a_value_that_looks_like_a_formula_is_marked_in_the_table(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        values = [each.value for each in experiment("color", "1", "1").variants]
+        assert values == ["color-0", "color-1"]
+        new = experiment("color", "1", "1", metrics=BOTH[:1])
+        hostile = [type(each)(value, each.weight) for value, each in zip(("=1+1", "-5"), new.variants, strict=True)]
+        await store.add([NewExperiment("color", tuple(hostile), metrics=new.metrics)], 1)
+        text = table(await results(store))
+    rows = [line.split(",")[3:5] for line in text.splitlines()]
+    assert rows == [["variant", "baseline"], ["'=1+1", "'=1+1"], ["-5", "'=1+1"]]
+    assert text.count("\r\n") == 3
+
+
+def test_no_server_loads_scipy() -> None:
+    async def loaded() -> str:
+        code = "import sys, abtest.commands, abtest.bootstrap; print('scipy' in sys.modules)"
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=-1)
+        output, _ = await process.communicate()
+        return output.decode().strip()
+
+    assert asyncio.run(loaded()) == "False"
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 50)), max_size=10))
+def test_days_are_counted_from_the_first_to_the_last_but_for_the_outermost(days: list[tuple[int, int]]) -> None:
+    happened = sorted(dict(days).items())
+    found = observed_days(happened)
+    if sum(events for _, events in happened) <= 99:
+        assert found == (happened[-1][0] - happened[0][0] + 1 if happened else 0)
+    assert 0 <= found <= 101
+
+
+def test_a_few_wrong_clocks_open_no_gate() -> None:
+    assert observed_days([(1, 1), (90, 500), (91, 500), (400, 2)]) == 2
+
+
+def test_exposures_of_every_device_are_told_as_such(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with opened(tmp_path / "abtest.db") as store:
+            await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+            await live(store, "a", 100, {"color-0": 10, "color-1": 20})
+            await store.conclude([(1, encoded(await results(store)))])
+
+    asyncio.run(scene())
+    done = CliRunner().invoke(abtest, ["--database", f"sqlite:///{tmp_path}/abtest.db", "results", "color"])
+    assert "exposure: every device reported it" in done.output

@@ -1,0 +1,54 @@
+"""The figures people see."""
+
+from pathlib import Path
+
+from abtest import clock
+from abtest.management.experiments import ExperimentService
+from abtest.results import worker
+from abtest.results.reports import ReportService
+from abtest.store.sqlite.store import SQLiteStore
+from tests.scenes import answers, experiment, opened, tokens
+
+
+async def excluded(store: SQLiteStore) -> int:
+    await worker.tick(store)
+    (report,) = (await ReportService(store).report()).experiments
+    return report.excluded
+
+
+async def test_devices_that_came_before_or_while_it_took_none_are_excluded(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await answers(store, tokens("before", 10))
+        await store.add([experiment("color", "1", "1", draft=True)], clock.now())
+        await answers(store, tokens("draft", 5))
+        await service.start("color")
+        await answers(store, tokens("enrolled", 20))
+        assert await excluded(store) == 15
+        await service.pause("color")
+        await answers(store, tokens("paused", 3))
+        assert await excluded(store) == 18
+
+
+async def test_devices_that_got_the_winner_are_not_excluded(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await answers(store, tokens("before", 10))
+        await store.add([experiment("color", "1", "1")], clock.now())
+        await service.finish("color", "color-1")
+        await answers(store, tokens("won", 7))
+        assert await excluded(store) == 10
+        await service.archive("color")
+        await answers(store, tokens("archived", 2))
+        assert await excluded(store) == 12
+
+
+async def test_only_devices_in_the_figures_are_excluded(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await answers(store, tokens("before", 10))
+        await store.add([experiment("color", "1", "1")], clock.now())
+        await ExperimentService(store).finish("color", "color-1")
+        await answers(store, tokens("won", 7))
+        await store.fold(4, clock.now())
+        (report,) = (await ReportService(store).report()).experiments
+        assert (report.devices, report.excluded) == (0, 4)

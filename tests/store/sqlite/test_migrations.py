@@ -1,0 +1,137 @@
+"""A database of an older version becomes what a new one is, and keeps all that it had."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abtest import clock
+from abtest.domain.experiments import Event
+from abtest.results import worker
+from abtest.results.conclusions import ResultService
+from abtest.store.sqlite import migrations
+from abtest.store.sqlite.driver import open_raw
+from abtest.trust.verification import VerificationService
+from tests.scenes import answers, experiment, opened, tokens
+
+OLD = 2
+DEVICES = "INSERT INTO device (id, token, first_seen) VALUES (1, 'b', 1000), (2, 'a', 2000), (3, 'c', 3000)"
+HAPPENED = "SELECT metric_id, day, devices FROM summary_happened ORDER BY metric_id, day"
+COUNTED = "SELECT * FROM summary_metric ORDER BY 1, 2, 3, 4"
+BEFORE_BUCKETS = """
+ALTER TABLE metric DROP COLUMN less;
+ALTER TABLE experiment DROP COLUMN baseline_changed_at;
+ALTER TABLE summary_metric DROP COLUMN buckets;
+ALTER TABLE summary_metric DROP COLUMN delays;
+PRAGMA user_version = 4
+"""
+AS_IT_WAS = """
+DROP TABLE summary_happened;
+CREATE TABLE summary_happened (metric_id, day, events);
+INSERT INTO summary_happened VALUES (1, 0, 99);
+PRAGMA user_version = 3
+"""
+KEPT = "SELECT device.id, token, first_seen FROM device JOIN device_token ON device_id = id ORDER BY id"
+
+
+def old_database(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A database of schema 2 that had three devices, the last of which is gone."""
+    connection = open_raw(path)
+    with monkeypatch.context() as older:
+        files = migrations.files()[:OLD]
+        older.setattr(migrations, "files", lambda: files)
+        migrations.prepare(connection, path, migrate=True)
+    connection.execute(DEVICES)
+    connection.execute("DELETE FROM device WHERE id = 3")
+    return connection
+
+
+def schema(connection: Any) -> list[tuple[str, str]]:
+    """Every table, index and view, as SQLite reads its definition."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").fetchall()
+    return [(name, " ".join(sql.replace('"', "").split())) for name, sql in rows]
+
+
+async def test_a_migrated_database_has_the_schema_of_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = old_database(tmp_path / "old.db", monkeypatch)
+    migrations.prepare(old, tmp_path / "old.db", migrate=True)
+    async with opened(tmp_path / "new.db"):
+        pass
+    new = open_raw(tmp_path / "new.db")
+    assert schema(old) == schema(new)
+    assert old.execute("PRAGMA foreign_keys").fetchone() == (1,)
+    assert old.execute("PRAGMA foreign_key_check").fetchall() == []
+    old.close()
+    new.close()
+
+
+async def test_devices_keep_their_ids_and_tokens_through_a_migration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = old_database(tmp_path / "old.db", monkeypatch)
+    migrations.prepare(old, tmp_path / "old.db", migrate=True)
+    old.close()
+    async with opened(tmp_path / "old.db") as store:
+        enrolment = await store.enrol(["a", "b", "d"], 4000)
+        assert enrolment.new == {"d"}
+        rows = await (await store._database._writer.execute(KEPT)).fetchall()
+        assert [tuple(row) for row in rows] == [(1, "b", 1000), (2, "a", 2000), (4, "d", 4000)]
+        verified = await VerificationService(store).verify()
+        assert verified.findings == (
+            "device 3: has no tokens",
+            "device 3: its row is missing, though later devices are there or were",
+        )
+
+
+async def counted(path: Path) -> None:
+    """A database with events of 20 devices, all but the last one of which are counted."""
+    asked = tokens("device", 20)
+    metrics = ("conversion:buy", "conversion:buy/1d", "amount:buy")
+    async with opened(path) as store:
+        await store.add([experiment("color", "1", "1", metrics=metrics)], 1)
+        await answers(store, asked)
+        for place, token in enumerate(asked):
+            times = [None, place * clock.DAY, 200 * clock.DAY]
+            events = [Event(f"{n}", "buy", amount=place, at=at) for n, at in enumerate(times[place % 3 :])]
+            await store.track([(token, events)], 100 * clock.DAY)
+        await worker.tick(store)
+        await answers(store, ["late"])
+        await store.track([("late", [Event("1", "buy")])], 100 * clock.DAY)  # which no worker has seen
+
+
+async def test_first_events_are_counted_again_by_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "abtest.db"
+    await counted(path)
+    connection = open_raw(path)
+    happened = connection.execute(HAPPENED).fetchall()
+    assert {day for _, day, _ in happened} == {10, 13, 16, 19, 100}
+    connection.executescript(BEFORE_BUCKETS)
+    connection.executescript(AS_IT_WAS)
+    files = migrations.files()[:4]
+    monkeypatch.setattr(migrations, "files", lambda: files)
+    migrations.prepare(connection, path, migrate=True)
+    assert connection.execute(HAPPENED).fetchall() == happened
+    connection.close()
+
+
+async def test_what_was_counted_without_buckets_is_counted_anew(tmp_path: Path) -> None:
+    path = tmp_path / "abtest.db"
+    await counted(path)
+    async with opened(path) as store:
+        await worker.tick(store)
+    connection = open_raw(path)
+    before = connection.execute(COUNTED).fetchall()
+    connection.executescript(BEFORE_BUCKETS)
+    migrations.prepare(connection, path, migrate=True)
+    assert connection.execute(COUNTED).fetchall() == []
+    connection.close()
+    async with opened(path) as store:
+        assert (await ResultService(store).one("color")).metrics == ()
+        assert (await VerificationService(store).verify()).findings == ()
+        await worker.tick(store)
+        assert (await VerificationService(store).verify()).findings == ()
+    connection = open_raw(path)
+    assert connection.execute(COUNTED).fetchall() == before
+    connection.close()

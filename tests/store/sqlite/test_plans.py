@@ -1,0 +1,149 @@
+"""Every query of the hot path, the worker and the pages uses its index, and none reads a large table as a whole."""
+
+import json
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from abtest.store import sqlite
+from abtest.store.sqlite import auditing, cataloguing, enrolling, events, measuring, summarising
+from abtest.store.sqlite.driver import open_raw
+from tests.scenes import opened
+
+QUERIES = {
+    "known devices": (
+        enrolling.KNOWN,
+        (json.dumps(["a"]),),
+        ["device_token USING PRIMARY KEY", "assignment USING PRIMARY KEY"],
+    ),
+    "config version": (enrolling.CONFIG_VERSION, (), ["meta USING PRIMARY KEY"]),
+    "delivered variants": (enrolling.DELIVERED, (), ["variant USING COVERING INDEX"]),
+    "experiments that take devices": (enrolling.TAKING, (), ["phase USING INTEGER PRIMARY KEY"]),
+    "variants of an experiment": (enrolling.VARIANTS, (1,), ["variant USING INDEX"]),
+    "last device": (enrolling.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
+    "next position": (enrolling.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
+    "advance": (enrolling.ADVANCE, (1, "[]", 1), ["phase USING INTEGER PRIMARY KEY"]),
+    "watermark": (summarising.SUMMARY, (), ["SCAN summary"]),
+    "move the watermark": (summarising.MOVE, (1, 1), ["SCAN summary"]),
+    "restored": (summarising.RESTORED, (), ["meta USING PRIMARY KEY"]),
+    "counts": (
+        summarising.COUNTS,
+        (),
+        ["phase USING INTEGER PRIMARY KEY", "variant USING INTEGER PRIMARY KEY"],
+    ),
+    "next phase": (summarising.NEXT_PHASE, (1, 2), ["phase"]),
+    "new variants": (summarising.NEW_VARIANTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "phase of a variant": (summarising.PHASE, (1, 2), ["variant USING INTEGER PRIMARY KEY", "phase USING INDEX"]),
+    "hours of a chunk": (summarising.HOURS, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "new counts per hour": (
+        summarising.NEW_COUNTS_PER_HOUR,
+        (1, 1, 2),
+        ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
+    ),
+    "enrolment over time": (summarising.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
+    "winners": (summarising.WINNERS, (1,), ["status_change USING INDEX"]),
+    "one experiment": (cataloguing.EXPERIMENT, ("color",), ["experiment USING INDEX"]),
+    "devices to audit": (auditing.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "assignments to audit": (auditing.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "one device": (
+        auditing.DEVICE,
+        ("a",),
+        ["device_token USING PRIMARY KEY", "device USING INTEGER PRIMARY KEY"],
+    ),
+    "devices of events": (events.DEVICES, (json.dumps(["a"]),), ["device_token USING PRIMARY KEY"]),
+    "new events": (
+        measuring.NEW_EVENTS,
+        (1, 2),
+        ["event USING INTEGER PRIMARY KEY", "metric USING INDEX metric_event", "assignment USING PRIMARY KEY"],
+    ),
+    "new exposures": (measuring.NEW_EXPOSURES, (1, 2), ["event USING INTEGER PRIMARY KEY"]),
+    "folded events": (measuring.FOLDED_EVENTS, (1, 2), ["event USING INDEX sqlite_autoindex_event_1"]),
+    "folded exposures": (measuring.FOLDED_EXPOSURES, (1, 2), ["event USING INDEX sqlite_autoindex_event_1"]),
+    "events to forget": (measuring.FORGET_EVENTS, (1,), ["event USING COVERING INDEX sqlite_autoindex_event_1"]),
+    "exposures to forget": (measuring.FORGET_EXPOSED, (1,), ["exposed USING PRIMARY KEY"]),
+    "totals to forget": (measuring.FORGET_TOTALS, (1,), ["metric_device USING PRIMARY KEY"]),
+    "what was concluded": (summarising.RESULT, ("color",), ["experiment USING COVERING INDEX"]),
+    "all that was concluded": (summarising.RESULTS, (), ["SCAN summary_result"]),
+    "days of an experiment": (measuring.DAYS, (1,), ["summary_day USING PRIMARY KEY"]),
+    "days of a metric": (measuring.METRIC_DAYS, (1,), ["summary_metric USING PRIMARY KEY"]),
+    "new counts per day": (summarising.NEW_COUNTS_PER_DAY, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "totals to audit": (auditing.TOTALS, (1, 2), ["metric_device USING PRIMARY KEY"]),
+    "exposures to audit": (auditing.EXPOSED, (1, 2), ["exposed USING PRIMARY KEY"]),
+    "strangers": (auditing.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),
+}
+STATEMENTS = {
+    f"{module.name}.{name}": text
+    for module in iter_modules(sqlite.__path__)
+    for name, text in vars(import_module(f"abtest.store.sqlite.{module.name}")).items()
+    if isinstance(text, str) and text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))
+}
+SMALL = {
+    "CONSTANT": "no table",
+    "asked": "the tokens of a batch",
+    "sqlite_sequence": "one row per table that numbers its rows",
+    "summary": "one row",
+    "experiment": "what people created",
+    "metric": "what people created",
+    "phase": "what people created",
+    "variant": "what people created",
+    "status_change": "what people did",
+    "summary_result": "one row per experiment",
+    "summary_variant": "one row per variant and phase",
+}
+"""What may be read from one end to the other by everyone, and why."""
+WHOLE = {
+    "auditing.DEVICE_ROWS": "verify counts what is there",
+    "auditing.TOKENS": "verify looks at every device",
+    "auditing.HOURLY": "verify recomputes every hour",
+    "auditing.DAILY": "verify recomputes every day",
+    "auditing.EXPOSED_PER_DAY": "verify recomputes every day",
+    "auditing.CELLS": "verify recomputes every sum",
+    "auditing.HAPPENED": "verify recomputes every day",
+    "backup.LAST_SEEN": "once in a restore",
+}
+"""Who may read another table from one end to the other, and why."""
+
+
+@pytest.fixture
+def connection(tmp_path: Path, io_loop: IOLoop) -> Iterator[Any]:
+    async def create() -> None:
+        async with opened(tmp_path / "abtest.db"):
+            pass
+
+    io_loop.run_sync(create)
+    raw = open_raw(tmp_path / "abtest.db")
+    yield raw
+    raw.close()
+
+
+@pytest.mark.parametrize("module", [enrolling, summarising])
+def test_no_query_is_left_out(module: ModuleType) -> None:
+    texts = {text for text in vars(module).values() if isinstance(text, str)}
+    queries = {text for text in texts if text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))}
+    assert queries <= {query for query, _, _ in QUERIES.values()}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_uses_its_index(connection: Any, name: str) -> None:
+    query, arguments, expected = QUERIES[name]
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", arguments)]
+    for words in expected:
+        assert any(words in step for step in plan), plan
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_only_what_is_small_or_must_be_is_read_as_a_whole(connection: Any, name: str) -> None:
+    text = STATEMENTS[name]
+    arguments = ["[]"] * max(map(int, re.findall(r"\?(\d+)", text)), default=text.count("?"))
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", arguments)]
+    # What is called a search and names no index goes through all rows as well.
+    steps = [found for step in plan if (found := re.match(r"SCAN (\w+)|SEARCH (\w+)$", step))]
+    large = {found[1] or found[2] for found in steps} - SMALL.keys()
+    assert bool(large) is (name in WHOLE), plan

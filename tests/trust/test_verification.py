@@ -1,0 +1,231 @@
+"""verify sees every kind of damage, each done by hand here."""
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abtest import clock
+from abtest.domain.experiments import Change, Event, Status
+from abtest.enrolment.explanation import ExplanationService
+from abtest.results import worker
+from abtest.store.sqlite.driver import open_raw
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.trust.verification import Audit, VerificationService
+from tests.scenes import answers, experiment, opened, tokens
+
+DAMAGES = {
+    "UPDATE assignment SET variant_id = 3 - variant_id WHERE device_id = 9 AND experiment_id = 1": "gives",
+    "DELETE FROM assignment WHERE device_id = 9 AND experiment_id = 1": "has no value of color",
+    "DELETE FROM assignment WHERE device_id = 9 ": "is missing before",
+    "UPDATE assignment SET position = 3 WHERE device_id = 9 AND experiment_id = 1": "is given twice",
+    "UPDATE assignment SET position = NULL WHERE device_id = 9 AND experiment_id = 1": "has no position",
+    "UPDATE assignment SET variant_id = 1 WHERE experiment_id = 1": "farther from its share than 0.50",
+    "UPDATE experiment SET created_after_device = 10 WHERE id = 1": "was seen before the experiment was created",
+    "UPDATE status_change SET status = 'paused'": "the experiment took no devices then",
+    "UPDATE assignment SET phase_id = 2 WHERE device_id = 9 AND experiment_id = 1": "belongs to another experiment",
+    "UPDATE assignment SET variant_id = 3 WHERE device_id = 9 AND experiment_id = 1": "its variant belongs to",
+    "UPDATE phase SET next_position = 7 WHERE id = 1": "the next position is 7, 20 were given",
+    "UPDATE phase SET block_counts = '[5, 5]' WHERE id = 1": "the counts before the block are",
+    "DELETE FROM device WHERE id = 9": "device 9: its row is missing",
+    "UPDATE summary_variant SET devices = devices + 1 WHERE phase_id = 2": "summary: phase 1 of price",
+    "UPDATE summary_hour SET devices = devices - 1 WHERE experiment_id = 2": "summary: price, hour of",
+    "UPDATE experiment SET seed = randomblob(32) WHERE id = 1": "gives",
+    "UPDATE assignment SET position = 9000000000000000000 WHERE device_id = 9": "beyond the number of devices",
+    "UPDATE assignment SET position = -1 WHERE device_id = 9": "positions begin with 0",
+    "UPDATE assignment SET variant_id = 99 WHERE device_id = 9": "its variant belongs to another experiment",
+    "UPDATE assignment SET device_id = 0 WHERE device_id = 9": "2 rows of devices, tokens or assignments have",
+    "UPDATE assignment SET device_id = 21 WHERE device_id = 9": "2 rows of devices, tokens or assignments have",
+    "DELETE FROM device WHERE id = 20": "device 20: its row is missing",
+    "UPDATE device SET id = 40 WHERE id = 20": "1 rows of devices, tokens or assignments have",
+    "UPDATE sqlite_sequence SET seq = 19 WHERE name = 'device'": "4 rows of devices, tokens or assignments",
+    "DELETE FROM device_token WHERE device_id = 9": "device 9: has no tokens",
+    "INSERT INTO device_token VALUES ('another', 9)": "device 9: has 2 tokens",
+    "UPDATE device_token SET device_id = 21 WHERE device_id = 9": "1 rows of devices, tokens or assignments have",
+    "UPDATE experiment SET status = 'paused' WHERE id = 2": "price: its status is 'paused' with winner None",
+    "UPDATE experiment SET winner = 'color-1' WHERE id = 1": "color: its status is 'running' with winner 'color-1'",
+    "UPDATE experiment SET algorithm = 2 WHERE id = 1": "color: its allocation is version 2, this program knows 1",
+    "UPDATE experiment SET created_after_device = 99 WHERE id = 1": "color: created after device 99, which never was",
+    "UPDATE status_change SET status = 'resting' WHERE experiment_id = 1": "color: had the unknown status 'resting'",
+    "UPDATE status_change SET winner = 'pink' WHERE experiment_id = 1": "color: had the winner 'pink', which is not",
+    "UPDATE status_change SET after_device = 5 WHERE experiment_id = 1": "but its statuses begin after [5]",
+    "DELETE FROM status_change WHERE experiment_id = 1": "the last change says (None, None)",
+    "UPDATE phase SET created_after_device = 5 WHERE id = 1": "but its phases begin after [5]",
+    "UPDATE phase SET number = 2 WHERE id = 1": "color: its phases are numbered [2]",
+    "DELETE FROM phase WHERE id = 1": "color: its phases are numbered []",
+    "UPDATE phase SET weights = 'nonsense' WHERE id = 1": "color: the weights of phase 1 can't be read",
+    """UPDATE phase SET weights = '["1", "-1"]' WHERE id = 1""": "color: the weights of phase 1 can't be read",
+    """UPDATE phase SET weights = '["1", "NaN"]' WHERE id = 1""": "color: the weights of phase 1 can't be read",
+    """UPDATE phase SET weights = '["1"]' WHERE id = 1""": "color: the weights of phase 1 can't be read",
+    "UPDATE phase SET weights = '7' WHERE id = 1": "color: the weights of phase 1 can't be read",
+    "UPDATE phase SET block_counts = '{' WHERE id = 1": "the counts before the block are ()",
+    "UPDATE variant SET place = 7 WHERE id = 1": "color: the places of its variants are (1, 7)",
+    "DELETE FROM variant WHERE id = 1": "color: the places of its variants are (1,)",
+    "DELETE FROM experiment WHERE id = 1": "device 1 in an unknown experiment: its phase belongs to another",
+    "UPDATE summary SET device_watermark = 21": "summary: counts 21 devices, there were 20",
+    "UPDATE summary SET device_watermark = 19": "summary: phase 1 of color",
+    "DELETE FROM summary": "summary: its row is missing",
+    "UPDATE summary_day SET devices = devices + 1 WHERE phase_id = 1": "summary: phase 1 of color, variant 1, day",
+    "UPDATE summary_day SET exposed = 77 WHERE phase_id = 1": "77 exposed, the events say",
+    "UPDATE summary_metric SET converters = 9 WHERE metric_id = 1": "converters is 9, the events say",
+    "UPDATE summary_metric SET squares = '1' WHERE metric_id = 2": "squares is 1, the events say",
+    "UPDATE summary_metric SET total = 'x' WHERE metric_id = 2": "total is 0, the events say",
+    "UPDATE summary_metric SET buckets = '[[75,1,90000,8100000000]]' WHERE metric_id = 2": "buckets are not those of",
+    "UPDATE summary_metric SET buckets = '{' WHERE metric_id = 2": "total is 0, the events say",
+    "UPDATE summary_metric SET delays = '[[1]]' WHERE metric_id = 1": "converters is 0, the events say",
+    "UPDATE summary_metric SET delays = '[[3,1]]' WHERE metric_id = 1": "delays are not those of the events",
+    "UPDATE summary_metric SET first_at = 9": "its events lie outside of its first and last time",
+    "UPDATE summary_happened SET devices = 7": "7 devices had their first event, the events say",
+    "UPDATE metric_device SET total = 3 WHERE device_id = 10": "device 10, amount:purchase of color: its total is 3",
+    "DELETE FROM metric_device WHERE device_id = 10": "amount:purchase of color: its total is missing or no number",
+    "UPDATE metric_device SET total = 'x' WHERE device_id = 10": "conversion:purchase of color: its total is missing",
+    "INSERT INTO metric_device VALUES (1, 3, 0)": "device 3, conversion:purchase of color: its total is 0, its",
+    "DELETE FROM exposed WHERE device_id = 9": "device 9: its exposure to experiment 1 is not kept",
+    "INSERT INTO exposed VALUES (1, 8)": "device 8: its exposure to experiment 1 is kept, and no event tells it",
+    "DELETE FROM event WHERE device_id = 10": "device 10, conversion:purchase of color: its total is 1",
+    "UPDATE event SET amount = 5 WHERE device_id = 10": "amount:purchase of color: its total is",
+    "UPDATE metric SET watermark = 99 WHERE id = 1": "counts events up to 99, there were 20",
+    "UPDATE summary_hour SET hour = 4000000000000000": "hour 4000000000000000 since 1970",
+}
+
+
+async def make(store: SQLiteStore) -> None:
+    metrics = ("conversion:purchase", "amount:purchase")
+    await store.add([experiment("color", "1", "1", metrics=metrics), experiment("price", "97", "3")], 1)
+    await answers(store, tokens("a", 20))
+    for place, token in enumerate(tokens("a", 20)):
+        sent = [Event("1", "purchase", amount=place)] if place % 2 else [Event("1", "exposure", "color")]
+        await store.track([(token, sent)], 1)
+    await worker.tick(store)
+
+
+def damage(path: Path, statement: str) -> None:
+    connection = open_raw(path)
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize("statement", DAMAGES)
+async def test_damage_is_seen(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "abtest.db"
+    async with opened(path) as store:
+        await make(store)
+        assert not (await VerificationService(store).verify()).broken
+        damage(path, statement)
+        verified = await VerificationService(store).verify()
+    assert any(DAMAGES[statement] in finding for finding in verified.findings), verified.findings
+
+
+@pytest.mark.parametrize("experiments", [0, 1])
+async def test_an_empty_database_verifies(tmp_path: Path, experiments: int) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment(f"color-{n}", "1", "1") for n in range(experiments)], 1)
+        assert (await VerificationService(store).verify()).broken == 0
+        await answers(store, tokens("a", 3 * (1 - experiments)))
+        assert (await VerificationService(store).verify()).broken == 0
+
+
+async def test_a_database_verifies_while_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("abtest.trust.verification.CHUNK", 10)
+    changes = [Change(status=Status.PAUSED), Change(weights=(Decimal(3), Decimal(2))), Change(status=Status.RUNNING)]
+
+    async def use(store: SQLiteStore) -> None:
+        for number, change in enumerate(20 * changes):
+            await store.change("color", lambda _, change=change: change, 2)  # type: ignore[misc]
+            await answers(store, tokens(f"later-{number}", 7))
+            await worker.tick(store)
+
+    async with opened(tmp_path / "abtest.db") as store:
+        await make(store)
+        using = asyncio.create_task(use(store))
+        verified = []
+        while not using.done():
+            verified.append(await VerificationService(store).verify())
+        await using
+    assert {found.findings for found in verified} == {()}
+    assert len({found.devices for found in verified}) > 2
+
+
+async def test_a_chunk_as_it_must_be_is_not_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    explained: list[int] = []
+    whole = Audit._explain
+
+    def explain(audit: Audit, chunk: Any, taking: Any) -> Any:
+        explained.append(chunk.after)
+        return whole(audit, chunk, taking)
+
+    monkeypatch.setattr(Audit, "_explain", explain)
+    async with opened(tmp_path / "abtest.db") as store:
+        await make(store)
+        await VerificationService(store).verify()
+        assert explained == []
+        damage(tmp_path / "abtest.db", "UPDATE assignment SET position = 30 WHERE device_id = 3")
+        await VerificationService(store).verify()
+        assert explained == [0]
+
+
+async def test_a_whole_life_verifies(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await answers(store, tokens("early", 5))
+        await make(store)
+        for number, change in enumerate(
+            [
+                Change(status=Status.PAUSED),
+                Change(weights=(Decimal(3), Decimal(2))),
+                Change(status=Status.RUNNING),
+                Change(weights=(Decimal(1), Decimal(96))),
+                Change(status=Status.FINISHED, winner="color-1"),
+                Change(status=Status.ARCHIVED),
+            ]
+        ):
+            await store.change("color", lambda _, change=change: change, 2)  # type: ignore[misc]
+            await answers(store, tokens(f"phase-{number}", 33))
+        await worker.tick(store)
+        verified = await VerificationService(store).verify()
+    assert verified.findings == ()
+    assert (verified.devices, verified.experiments) == (5 + 20 + 6 * 33, 2)
+
+
+async def test_why_tells_what_let_a_device_in_and_what_kept_it_out(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await answers(store, ["early"])
+        await store.add([experiment("color", "1", "1"), experiment("price", "1", "1", draft=True)], 1)
+        await answers(store, ["late"])
+        await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
+        await answers(store, ["last"])
+        service = ExplanationService(store)
+        reasons = {
+            token: [each.reason for each in (await service.why(token)).experiments]
+            for token in ("early", "late", "last")
+        }
+    assert reasons == {
+        "early": ["first seen before the experiment was created"] * 2,
+        "late": [
+            "drawn at position 0 (counted from 0) of phase 1",
+            "the experiment was a draft when the device was first seen",
+        ],
+        "last": [
+            "the winner, since the experiment was finished then",
+            "the experiment was a draft when the device was first seen",
+        ],
+    }
+
+
+async def test_what_a_forgotten_device_spent_leaves_every_histogram(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", metrics=("amount:purchase",))], 1)
+        names = tokens("a", 12)
+        await store.enrol(names, 1)
+        for place, token in enumerate(names):
+            events = [Event(f"{n}", "purchase", amount=10_000 * (place - 3) * n) for n in range(1, 4)]
+            await store.track([(token, events)], (1 + place % 3) * clock.DAY)
+        await worker.tick(store)
+        await store.forget(names[:7])
+        assert (await VerificationService(store).verify()).findings == ()
+        (measured,) = await store.measured()
+    cells = [each.sums for each in measured.metrics[0]]
+    assert sum(devices for sums in cells for devices, *_ in sums.buckets.values()) == 5
+    assert sum(devices for sums in cells for devices in sums.delays.values()) == 5

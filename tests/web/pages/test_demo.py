@@ -1,0 +1,69 @@
+"""When the demo page is on."""
+
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from abtest.bootstrap import prepare, wired, with_demo
+from abtest.management.experiments import ExperimentService
+from abtest.settings import Settings
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.web.app import make_app
+from abtest.web.hot import HotServer
+from tests.conftest import Client
+from tests.processes import SECONDS, Abtest, run, wait_until_answering
+from tests.scenes import experiment, opened
+
+
+@pytest.fixture
+def app(store: SQLiteStore, request: pytest.FixtureRequest) -> HotServer:
+    return make_app(wired(store, Settings(demo=request.param)))
+
+
+@pytest.mark.parametrize("app", ["auto", "off"], indirect=True)
+async def test_a_server_alone_has_no_demo_unless_asked(client: Client) -> None:
+    answer = await client.fetch("/demo")
+    assert (answer.code, b'href="/demo"' in answer.body) == (404, False)
+    assert b'href="/demo"' not in (await client.fetch("/")).body
+
+
+@pytest.mark.parametrize("app", ["on"], indirect=True)
+async def test_where_it_is_on_every_page_links_to_it(client: Client) -> None:
+    assert (await client.fetch("/demo")).code == 200
+    for path in ("/", "/plan", "/experiments/nothing"):
+        assert b'href="/demo"' in (await client.fetch(path)).body
+
+
+async def test_up_decides_by_its_demo_experiments(tmp_path: Path) -> None:
+    settings = Settings(database=f"sqlite:///{tmp_path}/abtest.db")
+    assert with_demo(settings, await prepare(settings)).demo == "on"
+    async with opened(tmp_path / "abtest.db") as store:
+        await ExperimentService(store).archive("price")
+    there = await prepare(settings)
+    assert with_demo(settings, there).demo == "off"
+    assert with_demo(Settings(demo="on"), there).demo == "on"
+
+
+async def test_up_on_a_database_of_somebody_elses_experiments_has_no_demo(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1")], 1)
+    settings = Settings(database=f"sqlite:///{tmp_path}/abtest.db")
+    assert with_demo(settings, await prepare(settings)).demo == "off"
+
+
+@pytest.mark.parametrize(("command", "status"), [("up", 200), ("serve", 404), ("serve --demo on", 200)])
+def test_each_command_serves_it_as_it_says(tmp_path: Path, command: str, status: int) -> None:
+    arguments = [*command.split(), "--port", "0", "--processes", "1"]
+    with Abtest(tmp_path / "abtest.db", *arguments) as abtest:
+        port = abtest.port()
+        wait_until_answering(port)
+        connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+        connection.request("GET", "/demo")
+        assert connection.getresponse().status == status
+        connection.close()
+
+
+def test_another_word_is_refused(tmp_path: Path) -> None:
+    ended = run(tmp_path / "abtest.db", "serve", "--demo", "maybe")
+    assert (ended.returncode, "'maybe' is not one of 'auto', 'on', 'off'" in ended.stderr) == (2, True)

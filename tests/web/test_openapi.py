@@ -1,0 +1,80 @@
+"""The specification is valid, and says what the routes are: no more, no less."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from tornado.web import RequestHandler
+
+from abtest import errors
+from abtest.bootstrap import wired
+from abtest.settings import Settings
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.web.app import routes
+from abtest.web.pages.handlers import SPECIFICATION, Static
+from abtest.web.problems import BY_STATUS, STATUS
+
+METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
+COMMAND_LINE_ONLY = {"experiment_exists", "impossible_transition", "invalid_experiment", "conflict"}
+PARAMETER = re.compile(r"\{[^}]+\}")
+
+
+@pytest.fixture(scope="module")
+def specification() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(SPECIFICATION.read_text(encoding="utf-8"))
+    return document
+
+
+def served() -> set[tuple[str, str]]:
+    """Path pattern and method of every route. Static files are no interface: pages alone know their names."""
+    services = wired(SQLiteStore(Path("abtest.db")), Settings())
+    return {
+        (pattern, method.lower())
+        for pattern, handler, _ in routes(services)
+        if handler is not Static
+        for method in RequestHandler.SUPPORTED_METHODS
+        if getattr(handler, method.lower()) is not getattr(RequestHandler, method.lower())
+    }
+
+
+def test_the_specification_is_valid(specification: dict[str, Any]) -> None:
+    assert specification["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(specification).iter_errors()) == []
+
+
+def test_the_specification_and_the_routes_agree(specification: dict[str, Any]) -> None:
+    described = {
+        (PARAMETER.sub("([^/]+)", path), method)
+        for path, operations in specification["paths"].items()
+        for method in operations.keys() & METHODS
+    }
+    assert described == served()
+
+
+def test_what_answers_get_answers_head() -> None:
+    assert {path for path, method in served() if method == "get"} == {
+        path for path, method in served() if method == "head"
+    }
+
+
+def test_every_operation_is_explained(specification: dict[str, Any]) -> None:
+    for path, operations in specification["paths"].items():
+        for method in operations.keys() & METHODS:
+            assert operations[method]["summary"], f"{method} {path}"
+            assert operations[method]["tags"], f"{method} {path}"
+
+
+def test_every_code_of_a_problem_is_listed(specification: dict[str, Any]) -> None:
+    listed = set(specification["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
+    known = {kind.code for kind in STATUS} | {code for code, _ in BY_STATUS.values()}
+    told = set(re.findall(r"`([a-z_]+)`", errors.Unavailable.__doc__ or "")) - {"code", "retry_after"}
+    assert known | told <= listed | COMMAND_LINE_ONLY
+    assert listed >= told
+
+
+def test_the_version_is_the_programs(specification: dict[str, Any]) -> None:
+    setup = (Path(__file__).parent.parent.parent / "setup.py").read_text(encoding="utf-8")
+    assert f'version="{specification["info"]["version"]}"' in setup
