@@ -23,8 +23,11 @@ from abtest.results.reports import ReportService
 from abtest.results.simulation import SimulationService
 from abtest.settings import DEMO as DEMO_PAGE
 from abtest.settings import Settings
-from abtest.store.sqlite import migrations
+from abtest.store.audit import AuditStore
+from abtest.store.protocols import Store
+from abtest.store.sqlite import migrations, recovery
 from abtest.store.sqlite.store import SQLiteStore
+from abtest.trust.verification import VerificationService
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
@@ -82,6 +85,21 @@ async def prepare(settings: Settings) -> list[Experiment]:
         if there or await store.boots():
             return there
         return await experiments.add(DEMO)
+
+
+async def back_up(store: Store, file: Path, progress: Callable[[int, int], None]) -> int:
+    """Write a checked copy of the database; see recovery.back_up."""
+    return await recovery.back_up(store, file, progress, _audit)
+
+
+async def restore(file: Path, database: str) -> tuple[int, Path | None]:
+    """Make a backup the database; see recovery.restore."""
+    return await recovery.restore(file, database_path(database), _audit)
+
+
+def kept_files(database: str) -> list[Path]:
+    """See recovery.kept_files."""
+    return recovery.kept_files(database_path(database))
 
 
 def with_demo(settings: Settings, experiments: Sequence[Experiment]) -> Settings:
@@ -153,6 +171,11 @@ async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], Non
     async with opened(settings.database, create=False, patience=None) as store:
         await store.boot()
         await worker.work(store, settings.stats_interval, say, stop)
+
+
+async def _audit(store: AuditStore) -> tuple[int, Sequence[str]]:
+    verified = await VerificationService(store).verify()
+    return verified.devices, verified.findings
 
 
 async def _watch(app: HotServer, store: SQLiteStore, stop: asyncio.Event) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from abtest.results import worker
-from abtest.store.protocols import FoldingStore
+from abtest.store.figures import FoldingStore
 from abtest.store.sqlite.store import SQLiteStore
 
 FILLING = 250_000

@@ -15,7 +15,7 @@ FLOORS = [
     {"store"},
     {"enrolment", "events", "results", "management", "trust"},
     {"web"},
-    {"bootstrap", "supervisor", "recovery", "commands", "__main__"},
+    {"bootstrap", "supervisor", "commands", "__main__"},
 ]
 GROUND = ["errors", "clock", "settings"]
 MODULES = sorted(
@@ -60,7 +60,7 @@ def test_only_the_top_knows_the_concrete_store() -> None:
         module for module in MODULES if any(name.startswith("abtest.store.sqlite") for name in imported(module))
     }
     above = {module for module in knowing if not module.startswith("abtest/store/")}
-    assert {module.split("/")[1] for module in above} <= {"bootstrap", "recovery"}
+    assert {module.split("/")[1] for module in above} <= {"bootstrap"}
 
 
 def test_the_table_of_the_floors_names_every_module() -> None:

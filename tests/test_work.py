@@ -46,10 +46,10 @@ def app(store: SQLiteStore) -> HotServer:
 def statements(store: SQLiteStore) -> Iterator[list[str]]:
     """The statements that the store's connections run; a row of executemany is one."""
     ran: list[str] = []
-    for connection in store._database._connections:
+    for connection in store._connections:
         connection._conn.set_trace_callback(ran.append)
     yield ran
-    for connection in store._database._connections:
+    for connection in store._connections:
         connection._conn.set_trace_callback(None)
 
 
@@ -77,10 +77,10 @@ async def steps(store: SQLiteStore, work: Callable[[], Awaitable[Any]]) -> int:
         ran += 1
         return 0
 
-    for connection in store._database._connections:
+    for connection in store._connections:
         connection._conn.set_progress_handler(count, 100)
     await work()
-    for connection in store._database._connections:
+    for connection in store._connections:
         connection._conn.set_progress_handler(None, 0)
     return ran
 

@@ -7,9 +7,9 @@ from typing import TextIO
 
 import click
 
-from abtest import bootstrap, recovery
+from abtest import bootstrap
 from abtest.commands.options import as_json, option, print_json, say, with_store
-from abtest.domain.experiments import check_token
+from abtest.domain.devices import check_token
 from abtest.errors import InvalidToken
 from abtest.inference.wording import counted
 from abtest.store.protocols import Store
@@ -35,7 +35,7 @@ def backup(database: str, file: Path, as_json: bool) -> None:
                 bar.length = total
                 bar.update(done - bar.pos)
 
-            return await recovery.back_up(store, file, progress)
+            return await bootstrap.back_up(store, file, progress)
 
     devices = with_store(database, run, create=False)
     if as_json:
@@ -57,7 +57,7 @@ def restore(database: str, file: Path, as_json: bool) -> None:
     abtest restore abtest-monday.db
     """
     path = bootstrap.database_path(database)
-    devices, kept = asyncio.run(recovery.restore(file, path))
+    devices, kept = asyncio.run(bootstrap.restore(file, database))
     if as_json:
         print_json({"devices": devices, "kept": None if kept is None else str(kept)})
         return
@@ -98,7 +98,7 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
         say(f"forgot {forgotten:,} of {counted(len(tokens), 'token')}")
     if not emptied:
         say("the database's log may still have it, since a program is reading: run this again when it has ended")
-    for kept in recovery.kept_files(bootstrap.database_path(database)):
+    for kept in bootstrap.kept_files(database):
         say(f"{kept}, which a restore kept, may still have it: delete the file when nobody needs it")
     if forgotten < len(tokens):
         raise click.exceptions.Exit(1)

@@ -3,7 +3,7 @@
 import click
 
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
-from abtest.domain.experiments import parse_metrics
+from abtest.domain.metrics import parse_metrics
 from abtest.inference.answers import Comparison, Lift, VariantResult
 from abtest.inference.wording import counted, duration, figure
 from abtest.management.experiments import ask_direction

@@ -6,12 +6,13 @@ import click
 
 from abtest import bootstrap
 from abtest.commands.options import as_json, print_json, print_table, with_store
-from abtest.domain.experiments import check_token
+from abtest.domain.devices import check_token
 from abtest.enrolment.explanation import ExplanationService
 from abtest.errors import UnknownDevice
 from abtest.inference.wording import counted
 from abtest.store.protocols import Store
-from abtest.trust.verification import VerificationService, Verified
+from abtest.trust.audit import Verified
+from abtest.trust.verification import VerificationService
 
 CHECKS = (
     "every stored value is the one that its position gives",

@@ -5,26 +5,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
 from unicodedata import category
 
 from msgspec import Struct
 
-from abtest.allocation import blocks as allocation
-from abtest.errors import InvalidExperiment, InvalidToken
+from abtest import allocation
+from abtest.domain.metrics import Metric, parse_metrics
+from abtest.errors import InvalidExperiment
 
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
-LONGEST_TOKEN = 128
-TOKEN_RULE = "Device-Token must be 1 to 128 visible ASCII characters (0x21-0x7E)"
 WEIGHT = re.compile(r"([0-9]{1,7}(?:\.[0-9]+)?|\.[0-9]+)%?")
-EVENT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-EVENT_RULE = "1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or a digit"
-METRIC = re.compile(rf"(conversion|amount):({EVENT.pattern})(?:/([1-9][0-9]{{0,2}})d)?(\s+less)?")
-HARM = re.compile(r"(?:^|[_.-])(?:refund|crash|uninstall|error|cancel|complain|churn|unsubscri|chargeback|fail)")
-"""How the names of events begin of which one usually wants less."""
-AMOUNT_UNITS = 10_000
-"""An amount of 1 in the whole numbers that are stored."""
 MOST_VARIANTS = 20
 LONGEST_VALUE = 256
 LONGEST_DESCRIPTION = 1000
@@ -51,38 +41,6 @@ class Variant(Struct, frozen=True):
 
     value: str
     weight: Decimal
-
-
-class Event(Struct, frozen=True):
-    """Something that happened on a device. `amount` in units of 1/10000; `at` in milliseconds, as the device says."""
-
-    id: str
-    name: str
-    experiment: str | None = None
-    amount: int | None = None
-    at: int | None = None
-
-
-class Metric(Struct, frozen=True):
-    """What an experiment is judged by: whether an event happened, or the sum of its amounts.
-
-    `window_days`: only what happens in so many days from first seen counts; None is no limit. `less`: whether less is
-    better.
-    """
-
-    kind: Literal["conversion", "amount"]
-    event: str
-    window_days: int | None = None
-    less: bool = False
-
-    def __str__(self) -> str:
-        window, less = f"/{self.window_days}d" if self.window_days else "", " less" if self.less else ""
-        return f"{self.kind}:{self.event}{window}{less}"
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether less may be better though nobody said so: the event's name sounds like harm."""
-        return not self.less and HARM.search(self.event) is not None
 
 
 class NewExperiment(Struct, frozen=True):
@@ -177,13 +135,6 @@ class Change(Struct, frozen=True):
     planned: int | None = None
 
 
-def check_token(token: str) -> str:
-    """The token. Raises InvalidToken."""
-    if not TOKEN.fullmatch(token):
-        raise InvalidToken(TOKEN_RULE)
-    return token
-
-
 def parse_weight(text: str, where: str = "weight") -> Decimal:
     """A weight from decimal text with at most 4 places; a trailing % is allowed. Raises InvalidExperiment."""
     match = WEIGHT.fullmatch(text)
@@ -193,42 +144,6 @@ def parse_weight(text: str, where: str = "weight") -> Decimal:
     if -int(weight.as_tuple().exponent) > 4:
         raise InvalidExperiment(f"{where}: at most 4 decimals")
     return weight
-
-
-def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
-    """Metrics from KIND:EVENT, or KIND:EVENT/DAYSd with a window, and `less` after it; the first is the primary one.
-
-    Raises InvalidExperiment.
-    """
-    metrics = []
-    for place, text in enumerate(texts, start=1):
-        match = METRIC.fullmatch(text.strip())
-        if not match or match[2] == "exposure":
-            raise InvalidExperiment(
-                f"metric {place}: {_wrong_part(text)}; it looks like conversion:purchase or amount:purchase, "
-                "with a window of 14 days conversion:purchase/14d, and where less is better 'conversion:refund less'"
-            )
-        kind: Literal["conversion", "amount"] = "amount" if match[1] == "amount" else "conversion"
-        metrics.append(Metric(kind, match[2], int(match[3] or 0) or None, match[4] is not None))
-    if len({(metric.kind, metric.event, metric.window_days) for metric in metrics}) < len(metrics):
-        raise InvalidExperiment("metrics: one is given twice")
-    return tuple(metrics)
-
-
-def _wrong_part(text: str) -> str:
-    """The part of a metric that can't be accepted, and why."""
-    first, *words = text.split() or [""]
-    kind, _, rest = first.partition(":")
-    event, _, window = rest.partition("/")
-    if kind not in {"conversion", "amount"}:
-        return "what stands before the colon must be conversion or amount"
-    if event == "exposure":
-        return "the event can't be exposure, which is no metric"
-    if not EVENT.fullmatch(event):
-        return f"the event must be {EVENT_RULE}"
-    if words and words != ["less"]:
-        return f"after the metric only the word less may stand, not {' '.join(words)!r}"
-    return f"the window {window!r} must be 1d to 999d"
 
 
 def check_baseline(baseline: str | None, values: Sequence[str]) -> None:

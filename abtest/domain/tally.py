@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain.experiments import Metric
+from abtest.domain.metrics import Metric
 from abtest.inference.statistics.buckets import bucket
 
 LATEST = 90 * clock.DAY

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from abtest import clock
 from abtest.domain.experiments import Status
-from abtest.store.protocols import AssignmentRecord, AuditStore, ExperimentRecord, PhaseRecord, StatusRecord
+from abtest.store.audit import AssignmentRecord, AuditStore, ExperimentRecord, PhaseRecord, StatusRecord
 
 WORDS: dict[str, str] = {
     Status.DRAFT: Status.DRAFT.said,

@@ -1,54 +1,19 @@
 """Events of devices: read strictly, stored whole or not at all, and harmless when they come again."""
 
-import json
-import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping
 from itertools import count
-from typing import Annotated, Any
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from abtest import clock
-from abtest.domain.documents import finding
-from abtest.domain.experiments import AMOUNT_UNITS, EVENT, EVENT_RULE, KEY, Event, check_token
+from abtest.domain.devices import check_token
+from abtest.domain.events import Event
 from abtest.enrolment.batching import Batches
-from abtest.errors import AbtestError, InvalidEvent, InvalidJson, UnknownDevice
-from abtest.store.protocols import EventStore
+from abtest.errors import AbtestError, UnknownDevice
+from abtest.events.parsing import parse_events
+from abtest.store.events import EventStore
 
-MOST_EVENTS = 500
-AMOUNT_DIGITS, AMOUNT_DECIMALS = 12, 4
-LONGEST_PROBLEM = 200
-AMOUNT = re.compile(r"-?[0-9]{1,12}([.][0-9]{1,4})?")
-EXPOSURE = "exposure"
 REQUESTS_AT_ONCE = 64
-TWICE, NOT_FINITE, TOO_LONG = "a key is given twice", "NaN and Infinity are not JSON", "a number is too long"
-
-RULES = {
-    "id": "1 to 64 visible ASCII characters (0x21-0x7E)",
-    "name": EVENT_RULE,
-}
-
-Id = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}\Z")]
-Name = Annotated[str, Meta(pattern=rf"^{EVENT.pattern}\Z")]
-
-
-class _Amount(int):
-    """Whole units of 1/10000: a type of its own, so that msgspec asks `_convert` for it."""
-
-
-class _Event(Struct, forbid_unknown_fields=True):
-    id: Id
-    name: Name
-    amount: _Amount | None = None
-    at: Annotated[datetime, Meta(tz=True)] | None = None
-    experiment: str | None = None
-
-
-class _Body(Struct, forbid_unknown_fields=True):
-    events: Annotated[list[_Event], Meta(max_length=MOST_EVENTS)]
 
 
 class Sent(Struct, frozen=True):
@@ -92,85 +57,3 @@ class TrackingService:
             else Accepted(accepted, len(batch[number].events) - accepted)
             for number, accepted in zip(batch, stored, strict=True)
         }
-
-
-def parse_events(body: bytes) -> tuple[Event, ...]:
-    """The events of a request. Raises InvalidJson, or InvalidEvent that says what and where."""
-    try:
-        # Not msgspec's decoder: it takes the last of two equal keys, and numbers as floats.
-        document = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=_decimal, parse_constant=_refuse
-        )
-    except (ValueError, RecursionError) as error:
-        raise InvalidJson(f"the body must be JSON: {_short(error)}") from None
-    try:
-        wanted = msgspec.convert(document, _Body, dec_hook=_convert)
-    except msgspec.ValidationError as error:
-        place, what = finding(error, RULES)
-        raise InvalidEvent(f"{place or 'body'}: {what}"[:LONGEST_PROBLEM]) from None
-    except UnicodeEncodeError:  # half of a surrogate pair in a name, which msgspec can't say
-        raise InvalidJson("the body must be JSON: it is not UTF-8") from None
-    return tuple(_event(event, f"events[{place}]") for place, event in enumerate(wanted.events))
-
-
-def parse_amount(given: object) -> int:
-    """Whole units of 1/10000 of a decimal text or number. Raises ValueError."""
-    if isinstance(given, str):
-        if not AMOUNT.fullmatch(given):
-            raise ValueError('must be a decimal number with at most 4 decimals, such as "9.99"')
-        given = Decimal(given)
-    if not isinstance(given, int | Decimal) or isinstance(given, bool):
-        raise ValueError("must be a decimal number, as a text or as a number")
-    exact = Decimal(given)
-    if exact and exact.adjusted() >= AMOUNT_DIGITS:
-        raise ValueError("must be between -10^12 and 10^12")
-    if int(exact.as_tuple().exponent) < -AMOUNT_DECIMALS:
-        raise ValueError(f"at most {AMOUNT_DECIMALS} decimals")
-    return int(exact * AMOUNT_UNITS)
-
-
-def _event(event: _Event, where: str) -> Event:
-    if (event.name == EXPOSURE) is not (event.experiment is not None):
-        raise InvalidEvent(f"{where}.experiment: an exposure, and nothing else, names its experiment")
-    if event.experiment is not None and not KEY.fullmatch(event.experiment):
-        raise InvalidEvent(f"{where}.experiment: must be the key of an experiment")
-    return Event(
-        id=event.id,
-        name=event.name,
-        experiment=event.experiment,
-        amount=event.amount,
-        at=None if event.at is None else clock.milliseconds(event.at),
-    )
-
-
-def _convert(kind: type, given: object) -> _Amount:
-    return _Amount(parse_amount(given))
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(TWICE)
-    return found
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(NOT_FINITE)
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise ValueError(TOO_LONG) from None
-
-
-def _short(error: Exception) -> str:
-    """What is wrong, without the input."""
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at position {error.pos}"
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return str(error) if str(error) in {TWICE, NOT_FINITE} else TOO_LONG

@@ -17,19 +17,18 @@ from abtest.domain.experiments import (
     KEY,
     Change,
     Experiment,
-    Metric,
     NewExperiment,
     Status,
     Variant,
     check_baseline,
     check_planned,
     in_order,
-    parse_metrics,
     parse_weight,
 )
+from abtest.domain.metrics import Metric, parse_metrics
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.inference.wording import counted, names
-from abtest.store.protocols import ExperimentStore
+from abtest.store.catalogue import ExperimentStore
 
 DEMO = (
     NewExperiment(

@@ -1,8 +1,5 @@
 """What the worker concluded of experiments, as pages and programs read it."""
 
-import csv
-import io
-import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,42 +10,7 @@ from abtest import clock
 from abtest.domain.experiments import Status
 from abtest.errors import UnknownExperiment
 from abtest.inference.answers import Comparison, Due, Exposure, Lift, VariantResult, Verdict
-from abtest.store.protocols import ResultStore, Summary
-
-FORMULA = re.compile(r"[=+\-@\t\r]")
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-COLUMNS = (
-    "experiment",
-    "metric",
-    "role",
-    "variant",
-    "baseline",
-    "devices",
-    "exposed",
-    "converters",
-    "mean",
-    "mean_low",
-    "mean_high",
-    "cap",
-    "capped_mean",
-    "less_is_better",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "lift",
-    "lift_low",
-    "lift_high",
-    "lift_is_relative",
-    "safe_low",
-    "safe_high",
-    "at_plan_lift",
-    "at_plan_low",
-    "at_plan_high",
-    "at_plan_is_relative",
-    "decided_by",
-    "p",
-    "adjusted_p",
-)
+from abtest.store.figures import ResultStore, Summary
 
 
 class Look(Struct, frozen=True):
@@ -166,53 +128,6 @@ def decoded(document: str) -> ExperimentResults:
 def encoded(results: ExperimentResults) -> str:
     """The document of results."""
     return msgspec.json.encode(results).decode()
-
-
-def table(results: ExperimentResults) -> str:
-    """The results as CSV, a row for each variant of each metric, CRLF at line ends (RFC 4180)."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for metric in results.metrics:
-        compared = {each.value: each for each in metric.comparisons}
-        for variant in metric.variants:
-            writer.writerow(
-                [
-                    results.key,
-                    metric.metric,
-                    metric.role,
-                    _harmless(variant.value),
-                    _harmless(results.baseline),
-                    *(variant.devices, variant.exposed, variant.converters, variant.mean, variant.low, variant.high),
-                    *(metric.cap, variant.capped_mean, str(metric.less).lower()),
-                    *_compared(compared.get(variant.value)),
-                ]
-            )
-    return text.getvalue()
-
-
-def _compared(found: Comparison | None) -> tuple[object, ...]:
-    if found is None:
-        return ("",) * 16
-    decided_by = found.decided_by or ""
-    if found.lift is None or found.safe is None:
-        return (*("",) * 9, *_lift(found.at_plan), decided_by, "", "")
-    return (
-        *(found.difference, found.difference_low, found.difference_high),
-        *_lift(found.lift),
-        *(found.safe.low, found.safe.high),
-        *_lift(found.at_plan),
-        *(decided_by, found.p, found.adjusted_p),
-    )
-
-
-def _lift(found: Lift | None) -> tuple[object, ...]:
-    return ("",) * 4 if found is None else (found.value, found.low, found.high, str(found.relative).lower())
-
-
-def _harmless(value: str) -> str:
-    """A text that a spreadsheet would take for a formula, marked as a text."""
-    return f"'{value}" if FORMULA.match(value) and not NUMBER.fullmatch(value) else value
 
 
 def _as_of(summary: Summary) -> str | None:

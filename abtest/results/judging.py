@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, sqrt
 
-from abtest import clock
-from abtest.allocation import blocks as allocation
-from abtest.domain.experiments import Experiment, Metric, Phase, Status
+from abtest import allocation, clock
+from abtest.domain.experiments import Experiment, Phase, Status
+from abtest.domain.metrics import Metric
 from abtest.inference import planning, rule
 from abtest.inference.answers import Due
 from abtest.inference.due import Arrivals, Timing, timing
@@ -17,7 +17,7 @@ from abtest.inference.statistics import sequence, testing
 from abtest.inference.statistics.capping import capped, find_cap
 from abtest.inference.statistics.moments import Moments, Stratum, comparable
 from abtest.results.conclusions import ExperimentResults, Health, Look, MetricResults
-from abtest.store.protocols import DayFigures, Measured, MetricFigures
+from abtest.store.figures import DayFigures, Measured, MetricFigures
 
 MOST_LOOKS = 60
 SMALLEST_LEVEL = 1e-12

@@ -14,7 +14,7 @@ from math import ceil, copysign
 from msgspec import Struct
 from msgspec.structs import replace
 
-from abtest.allocation import blocks as allocation
+from abtest import allocation
 from abtest.domain.experiments import MOST_PLANNED, MOST_VARIANTS
 from abtest.errors import InvalidSetting
 from abtest.inference import planning, rule, wording

@@ -4,11 +4,10 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from abtest import clock
-from abtest.allocation import blocks as allocation
+from abtest import allocation, clock
 from abtest.domain.experiments import Experiment, Phase
 from abtest.errors import UnknownExperiment
-from abtest.store.protocols import Summary, SummaryStore
+from abtest.store.figures import Summary, SummaryStore
 
 
 class VariantFigures(Struct, frozen=True):

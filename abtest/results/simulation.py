@@ -19,11 +19,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from abtest.allocation import blocks as allocation
+from abtest import allocation
 from abtest.domain.experiments import Experiment, Status
 from abtest.errors import Conflict, InvalidSetting
 from abtest.results.reports import ExperimentReport, PhaseReport
-from abtest.store.protocols import ExperimentStore
+from abtest.store.catalogue import ExperimentStore
 
 MOST_DEVICES = 1_000_000
 CHUNK = 2_000

@@ -8,7 +8,7 @@ from msgspec import structs
 from abtest import clock
 from abtest.errors import Unavailable
 from abtest.results.conclusions import ExperimentResults, encoded
-from abtest.store.protocols import FoldingStore, Measured
+from abtest.store.figures import FoldingStore, Measured
 
 CHUNK = 10_000
 LEASE_SECONDS = 1.0

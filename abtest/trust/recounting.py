@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from abtest import clock
 from abtest.domain.tally import Sums, Tally
 from abtest.errors import Unavailable
-from abtest.store.protocols import AuditStore, EventChunk, EventLedger
+from abtest.store.audit import AuditStore, EventChunk, EventLedger
 
 K = TypeVar("K", bound=Hashable)
 

@@ -12,7 +12,7 @@ from abtest.results.conclusions import ResultService
 from abtest.results.reports import ReportService
 from abtest.results.simulation import SimulationService
 from abtest.settings import Settings
-from abtest.store.protocols import ConditionStore
+from abtest.store.upkeep import ConditionStore
 from abtest.web import ops
 from abtest.web.api import handlers as api
 from abtest.web.base import NotFound

@@ -20,7 +20,7 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
-from abtest.domain.experiments import check_token
+from abtest.domain.devices import check_token
 from abtest.enrolment.answers import Answer, EnrolmentService
 from abtest.enrolment.limiting import Proxies
 from abtest.errors import InvalidToken, TooLarge, UnknownDevice

@@ -4,7 +4,7 @@ from abtest.enrolment.answers import EnrolmentService
 from abtest.enrolment.limiting import lacking
 from abtest.errors import Unavailable
 from abtest.results.reports import ReportService
-from abtest.store.protocols import ConditionStore
+from abtest.store.upkeep import ConditionStore
 from abtest.web.base import Handler
 from abtest.web.monitoring import CONTENT_TYPE, Monitoring
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abtest.allocation import blocks as allocation
+from abtest import allocation
 
 SEED = bytes(range(32))
 

@@ -8,7 +8,7 @@ import pytest
 
 from abtest import clock
 from abtest.commands import main
-from abtest.domain.experiments import Event
+from abtest.domain.events import Event
 from tests.conftest import Run
 from tests.scenes import answers, opened, tokens
 

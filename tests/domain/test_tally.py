@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abtest import clock
-from abtest.domain.experiments import Metric
+from abtest.domain.metrics import Metric
 from abtest.domain.tally import LATEST, Occurrence, Tally
 from abtest.inference.statistics.buckets import bucket
 

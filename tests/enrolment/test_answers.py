@@ -92,10 +92,10 @@ async def test_looking_for_a_device_does_not_make_one(store: SQLiteStore) -> Non
 async def test_nothing_is_believed_after_the_database_failed(store: SQLiteStore) -> None:
     service = EnrolmentService(store, Limits())
     await service.answer("device")
-    store._database.path.rename(store._database.path.with_name("moved.db"))
+    store.path.rename(store.path.with_name("moved.db"))
     with pytest.raises(StorageError, match="deleted or replaced"):
         await service.answer("another")
-    store._database.path.with_name("moved.db").rename(store._database.path)
+    store.path.with_name("moved.db").rename(store.path)
     with pytest.raises(StorageError, match="deleted or replaced"):
         await service.answer("third")
     with pytest.raises(StorageError, match="deleted or replaced"):

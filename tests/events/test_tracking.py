@@ -14,9 +14,9 @@ from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 
 from abtest.bootstrap import wired
-from abtest.domain.experiments import Event
+from abtest.domain.events import Event
 from abtest.errors import InvalidEvent, InvalidJson
-from abtest.events.tracking import parse_amount, parse_events
+from abtest.events.parsing import parse_amount, parse_events
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
@@ -55,7 +55,7 @@ def event(id: str, **more: Any) -> dict[str, Any]:
 
 async def stored(store: SQLiteStore) -> list[tuple[Any, ...]]:
     read = "SELECT device_id, event_id, name, experiment, amount, at FROM event ORDER BY id"
-    return await store._database.read(lambda connection: connection.execute(read).fetchall())
+    return await store.read(lambda connection: connection.execute(read).fetchall())
 
 
 async def test_events_are_stored_with_exact_amounts_and_both_times(client: Client, store: SQLiteStore) -> None:
@@ -101,9 +101,9 @@ async def test_a_device_that_never_asked_is_unknown_and_stays_so(client: Client,
 
 async def test_requests_that_come_together_share_a_transaction(client: Client, store: SQLiteStore) -> None:
     commits: list[str] = []
-    store._database._connections[-1]._conn.set_trace_callback(commits.append)
+    store._connections[-1]._conn.set_trace_callback(commits.append)
     answers = await asyncio.gather(*(send(client, {"events": [event(str(n))]}) for n in range(10)))
-    store._database._connections[-1]._conn.set_trace_callback(None)
+    store._connections[-1]._conn.set_trace_callback(None)
     assert {answer.code for answer in answers} == {202}
     assert commits.count("COMMIT") < 10
     assert len(await stored(store)) == 10

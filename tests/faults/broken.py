@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from abtest.commands import main
-from abtest.domain import experiments as models
-from abtest.store.protocols import Enrolment
+from abtest.domain import devices
+from abtest.store.enrolment import Enrolment
 from abtest.store.sqlite import database, driver, enrolling, migrations
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import server
@@ -122,7 +122,7 @@ def answers_otherwise() -> None:
 
 def takes_any_token() -> None:
     """A token is whatever comes."""
-    models.TOKEN = re.compile(r"[\s\S]*")
+    devices.TOKEN = re.compile(r"[\s\S]*")
 
 
 def ignores_failed_commits() -> None:

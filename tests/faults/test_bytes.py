@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from abtest.domain.experiments import TOKEN
+from abtest.domain.devices import TOKEN
 from tests.faults.clients import GONE, Ledger, load, more, named
 from tests.faults.parts import Part
 from tests.faults.servers import Process, create, free_port, run, serve, verify

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from msgspec import Struct, field
 
-from abtest.allocation import blocks as allocation
+from abtest import allocation
 from abtest.domain.experiments import NewExperiment, Status, Variant
 from abtest.enrolment.answers import EnrolmentService, Limits
 from abtest.errors import Conflict
@@ -226,7 +226,7 @@ class ForgetfulLife(Life):
 
     @rule()
     def assignments_are_lost(self) -> None:
-        self.run(self.store._database.write(lambda connection: connection.execute("DELETE FROM assignment")))
+        self.run(self.store.write(lambda connection: connection.execute("DELETE FROM assignment")))
 
 
 def lives(runs: int, steps: int, machine: type[Life] = Life, chance: int = 1) -> dict[str, int]:

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from abtest.domain.experiments import Event, NewExperiment, Status, Variant, parse_metrics, parse_weight
+from abtest.domain.events import Event
+from abtest.domain.experiments import NewExperiment, Status, Variant, parse_weight
+from abtest.domain.metrics import parse_metrics
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.management.experiments import DEMO, ExperimentService, ask_direction, parse_toml
 from abtest.results import worker

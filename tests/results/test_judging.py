@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from abtest import clock
 from abtest.commands import abtest
-from abtest.domain.experiments import Change, Event, NewExperiment, Status, parse_metrics
+from abtest.domain.events import Event
+from abtest.domain.experiments import Change, NewExperiment, Status
+from abtest.domain.metrics import parse_metrics
 from abtest.errors import Unavailable
 from abtest.inference import planning
 from abtest.inference.statistics import sequence, testing
 from abtest.results import worker
-from abtest.results.conclusions import ExperimentResults, ResultService, encoded, table
+from abtest.results.conclusions import ExperimentResults, ResultService, encoded
+from abtest.results.exporting import table
 from abtest.results.judging import judged, observed_days
 from abtest.store.sqlite.driver import PRAGMAS, open_raw
 from abtest.store.sqlite.store import SQLiteStore

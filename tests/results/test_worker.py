@@ -41,11 +41,11 @@ async def test_a_worker_that_fails_inside_a_fold_counts_nothing_twice(tmp_path: 
         await store.add([experiment("color", "1", "1")], 1)
         await answers(store, tokens("a", 100))
 
-        await store._database.write(lambda connection: connection.execute(FAILING))
+        await store.write(lambda connection: connection.execute(FAILING))
         for _ in range(3):
             with pytest.raises(RuntimeError, match="in the middle"):
                 await worker.tick(store)
-        await store._database.write(lambda connection: connection.execute("DROP TRIGGER failing"))
+        await store.write(lambda connection: connection.execute("DROP TRIGGER failing"))
         assert await worker.tick(store) == 100
         assert (await store.summary()).counts == {(1, 1): (50, 50)}
         assert not (await VerificationService(store).verify()).broken

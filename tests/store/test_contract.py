@@ -9,9 +9,12 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest import clock
-from abtest.domain.experiments import Change, Event, Status, parse_metrics
+from abtest.domain.events import Event
+from abtest.domain.experiments import Change, Status
+from abtest.domain.metrics import parse_metrics
 from abtest.errors import Conflict, UnknownExperiment
-from abtest.store.protocols import AssignmentRecord, DayFigures, Folded, Measured
+from abtest.store.audit import AssignmentRecord
+from abtest.store.figures import DayFigures, Folded, Measured
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import answers, experiment, opened, tokens
 

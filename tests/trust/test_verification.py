@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from abtest import clock
-from abtest.domain.experiments import Change, Event, Status
+from abtest.domain.events import Event
+from abtest.domain.experiments import Change, Status
 from abtest.enrolment.explanation import ExplanationService
 from abtest.results import worker
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.store import SQLiteStore
-from abtest.trust.verification import Audit, VerificationService
+from abtest.trust.audit import Audit
+from abtest.trust.verification import VerificationService
 from tests.scenes import answers, experiment, opened, tokens
 
 DAMAGES = {

@@ -7,11 +7,11 @@ import json
 from decimal import InvalidOperation
 from typing import Any
 
-from abtest.allocation import blocks as allocation
-from abtest.domain.experiments import Metric
+from abtest import allocation
+from abtest.domain.metrics import Metric
 from abtest.domain.tally import Sums
 from abtest.errors import UnknownDevice
-from abtest.store.protocols import (
+from abtest.store.audit import (
     AssignmentRecord,
     Chunk,
     DeviceRecord,
@@ -24,7 +24,7 @@ from abtest.store.protocols import (
     StatusRecord,
 )
 from abtest.store.sqlite import measuring
-from abtest.store.sqlite import weights as weight_column
+from abtest.store.sqlite.columns import load_weights
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import last_device
 from abtest.store.sqlite.events import last_event
@@ -112,7 +112,7 @@ def ledger(connection: Raw) -> Ledger:
         last_device=last,
         strangers=strangers + strange_tokens,
         tokens=tokens,
-        experiments=experiments(connection),
+        experiments=experiment_records(connection),
         watermark=watermark,
         counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
         hourly={(experiment, hour): count for experiment, hour, count in connection.execute(HOURLY)},
@@ -120,7 +120,7 @@ def ledger(connection: Raw) -> Ledger:
     )
 
 
-def experiments(connection: Raw) -> tuple[ExperimentRecord, ...]:
+def experiment_records(connection: Raw) -> tuple[ExperimentRecord, ...]:
     """Every experiment with all that ever decided for a device; no device is looked at."""
     return tuple(_experiment(connection, *row) for row in connection.execute(EXPERIMENTS).fetchall())
 
@@ -244,7 +244,7 @@ def _whole(text: int | str) -> int | None:
 
 def _weights(text: str) -> allocation.Weights:
     try:
-        return allocation.lowest_terms(weight_column.load(text))
+        return allocation.lowest_terms(load_weights(text))
     except (ValueError, TypeError, OverflowError, InvalidOperation):
         return ()
 

@@ -7,10 +7,12 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from abtest.allocation import blocks as allocation
-from abtest.domain.experiments import KEY, Change, Experiment, Metric, NewExperiment, Phase, Status, parse_metrics
+from abtest import allocation
+from abtest.domain.experiments import KEY, Change, Experiment, NewExperiment, Phase, Status
+from abtest.domain.metrics import Metric, parse_metrics
 from abtest.errors import Conflict, UnknownExperiment
-from abtest.store.sqlite import weights as weight_column
+from abtest.store.catalogue import NO_METRICS
+from abtest.store.sqlite.columns import dump_weights, load_weights
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import last_device
 from abtest.store.sqlite.events import last_event
@@ -87,11 +89,14 @@ def experiment(connection: Raw, key: str) -> Experiment:
 
 
 def add(
-    connection: Raw, new: Sequence[NewExperiment], now: int, metrics: Mapping[str, tuple[Metric, ...]]
+    connection: Raw,
+    experiments: Sequence[NewExperiment],
+    now: int,
+    metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
 ) -> list[Experiment]:
     """Create all of these, and judge others by these metrics. Raises Conflict or UnknownExperiment."""
     last = last_device(connection)
-    for wanted in new:
+    for wanted in experiments:
         if connection.execute(EXPERIMENT, (wanted.key,)).fetchone():
             raise Conflict(f"the experiment {wanted.key!r} exists already", code="experiment_exists")
         status = Status.DRAFT if wanted.draft else Status.RUNNING
@@ -119,7 +124,7 @@ def add(
     connection.execute(RAISE_CONFIG_VERSION)
     for key, judged_by in metrics.items():
         change(connection, key, lambda _, judged_by=judged_by: Change(metrics=judged_by), now)  # type: ignore[misc]  # mypy knows no default of a lambda
-    return [experiment(connection, key) for key in (*(wanted.key for wanted in new), *metrics)]
+    return [experiment(connection, key) for key in (*(wanted.key for wanted in experiments), *metrics)]
 
 
 def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:
@@ -149,7 +154,7 @@ def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now:
 
 def _add_phase(connection: Raw, experiment_id: int, number: int, weights: tuple[Decimal, ...], now: int) -> None:
     last = last_device(connection)
-    texts = weight_column.dump(weights)
+    texts = dump_weights(weights)
     counts = json.dumps(allocation.no_counts(allocation.lowest_terms(weights)))
     connection.execute(ADD_PHASE, (experiment_id, number, texts, now, last, counts))
 
@@ -184,7 +189,7 @@ def _experiment(
     created_after_device: int,
 ) -> Experiment:
     phases = [
-        Phase(number=number, weights=weight_column.load(weights), created_at=at, enrolled=next_position)
+        Phase(number=number, weights=load_weights(weights), created_at=at, enrolled=next_position)
         for number, weights, at, next_position in connection.execute(PHASES, (id,))
     ]
     return Experiment(

@@ -12,9 +12,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from abtest.errors import StorageError, Unavailable
-from abtest.store.protocols import Condition
 from abtest.store.sqlite import driver, migrations
 from abtest.store.sqlite.driver import Connection, Raw
+from abtest.store.upkeep import Condition
 
 P = ParamSpec("P")
 T = TypeVar("T")

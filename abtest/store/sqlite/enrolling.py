@@ -7,10 +7,10 @@ from operator import itemgetter
 
 from msgspec import Struct
 
-from abtest.allocation import blocks as allocation
+from abtest import allocation
 from abtest.domain.experiments import Status
-from abtest.store.protocols import Enrolment
-from abtest.store.sqlite import weights as weight_column
+from abtest.store.enrolment import Enrolment
+from abtest.store.sqlite.columns import load_weights
 from abtest.store.sqlite.driver import Raw
 
 CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
@@ -105,7 +105,7 @@ def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
                 phase_id=phase,
                 phase_number=number,
                 seed=seed,
-                weights=allocation.lowest_terms(weight_column.load(weights)),
+                weights=allocation.lowest_terms(load_weights(weights)),
                 variant_ids=tuple(variant for variant, _ in variants),
                 winner=next(variant for variant, value in variants if value == winner)
                 if status == Status.FINISHED

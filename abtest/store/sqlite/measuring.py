@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from abtest import clock
-from abtest.domain.experiments import Experiment, Metric
+from abtest.domain.experiments import Experiment
+from abtest.domain.metrics import Metric
 from abtest.domain.tally import Occurrence, Sums, Tally
-from abtest.store.protocols import DayFigures, Measured, MetricFigures
+from abtest.store.figures import DayFigures, Measured, MetricFigures
 from abtest.store.sqlite import cataloguing
+from abtest.store.sqlite.columns import dump_buckets, dump_delays, load_buckets, load_delays
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.events import last_event
-from abtest.store.sqlite.histograms import dump_buckets, dump_delays, load_buckets, load_delays
 
 WATERMARKS = """
 SELECT exposure_watermark FROM summary UNION SELECT watermark FROM metric WHERE place IS NOT NULL ORDER BY 1
@@ -173,7 +174,7 @@ def sums(*columns: Any) -> Sums:
     return Sums(*(converters, int(total), int(squares), *others, load_buckets(buckets), load_delays(delays)))
 
 
-def measured(connection: Raw, experiment: Experiment) -> Measured:
+def _measured(connection: Raw, experiment: Experiment) -> Measured:
     """The figures of an experiment."""
     found = [metric for (metric,) in connection.execute(METRIC_IDS, (experiment.id,)).fetchall()]
     duplicates, unknown = (value for (value,) in connection.execute(REFUSED))
@@ -187,9 +188,9 @@ def measured(connection: Raw, experiment: Experiment) -> Measured:
     )
 
 
-def all_measured(connection: Raw) -> list[Measured]:
+def measured(connection: Raw) -> list[Measured]:
     """The figures of every experiment, in the order of creation."""
-    return [measured(connection, each) for each in cataloguing.experiments(connection)]
+    return [_measured(connection, each) for each in cataloguing.experiments(connection)]
 
 
 def conclude(connection: Raw, documents: Iterable[tuple[int, str]]) -> None:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from abtest import clock
 from abtest.domain.experiments import KEY
 from abtest.errors import StorageError, UnknownExperiment
-from abtest.store.protocols import Folded, Summary
+from abtest.store.figures import Folded, Summary
 from abtest.store.sqlite import cataloguing, measuring
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import config_version, last_device
@@ -153,7 +153,7 @@ def summary(connection: Raw) -> Summary:
     )
 
 
-def per_hour(connection: Raw, experiment_id: int) -> list[tuple[int, int]]:
+def enrolled_per_hour(connection: Raw, experiment_id: int) -> list[tuple[int, int]]:
     """Hours with the devices enrolled in them."""
     return [(hour, devices) for hour, devices in connection.execute(PER_HOUR, (experiment_id,))]
 

@@ -6,7 +6,8 @@ import msgspec
 
 from abtest.errors import UnsupportedType
 from abtest.events.tracking import TrackingService
-from abtest.results.conclusions import ResultService, table
+from abtest.results.conclusions import ResultService
+from abtest.results.exporting import table
 from abtest.results.reports import ReportService
 from abtest.web.base import Handler
 from abtest.web.hot import device_token

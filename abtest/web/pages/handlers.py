@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
 from abtest import clock
-from abtest.domain.experiments import LONGEST_TOKEN, check_token
+from abtest.domain.devices import LONGEST_TOKEN, check_token
 from abtest.enrolment.explanation import Explanation, ExplanationService
 from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken, UnknownDevice
 from abtest.results.conclusions import ResultService

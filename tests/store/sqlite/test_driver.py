@@ -45,7 +45,7 @@ def test_only_a_fixed_sqlite_is_used_and_else_the_reason_is_said() -> None:
 
 async def test_every_connection_has_its_settings(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        for connection in store._database._connections:
+        for connection in store._connections:
             for name, wanted in PRAGMAS.items():
                 rows = await (await connection.execute(f"PRAGMA {name}")).fetchall()
                 found = [tuple(row) for row in rows]
@@ -130,7 +130,7 @@ async def test_every_way_to_a_database_leads_to_one_lock(tmp_path: Path) -> None
 
 async def test_a_database_that_may_not_be_written_ends_the_process_rather_than_ask_again(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        await store._database._writer.execute("PRAGMA query_only = ON")
+        await store._writer.execute("PRAGMA query_only = ON")
         with pytest.raises(StorageError, match="readonly"):
             await store.boot()
 
@@ -145,15 +145,15 @@ async def test_a_closed_database_says_so(tmp_path: Path) -> None:
 async def test_a_number_that_was_given_out_is_never_given_again(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         await store.enrol(["a", "b"], 1)
-        await store._database._writer.execute("DELETE FROM device_token WHERE device_id = 2")
-        await store._database._writer.execute("DELETE FROM device WHERE id = 2")
+        await store._writer.execute("DELETE FROM device_token WHERE device_id = 2")
+        await store._writer.execute("DELETE FROM device WHERE id = 2")
         await store.enrol(["c"], 1)
         assert (await store.device("c")).id == 3
 
 
 async def test_figures_that_count_more_than_there_is_are_not_continued(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        await store._database._writer.execute("UPDATE summary SET device_watermark = 7")
+        await store._writer.execute("UPDATE summary SET device_watermark = 7")
         with pytest.raises(StorageError, match="7 devices are counted and 0 were seen"):
             await store.fold(10, 1)
 

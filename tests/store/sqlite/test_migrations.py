@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from abtest import clock
-from abtest.domain.experiments import Event
+from abtest.domain.events import Event
 from abtest.results import worker
 from abtest.results.conclusions import ResultService
 from abtest.store.sqlite import migrations
@@ -76,7 +76,7 @@ async def test_devices_keep_their_ids_and_tokens_through_a_migration(
     async with opened(tmp_path / "old.db") as store:
         enrolment = await store.enrol(["a", "b", "d"], 4000)
         assert enrolment.new == {"d"}
-        rows = await (await store._database._writer.execute(KEPT)).fetchall()
+        rows = await (await store._writer.execute(KEPT)).fetchall()
         assert [tuple(row) for row in rows] == [(1, "b", 1000), (2, "a", 2000), (4, "d", 4000)]
         verified = await VerificationService(store).verify()
         assert verified.findings == (

@@ -10,7 +10,8 @@ import pytest
 
 from abtest import clock
 from abtest.bootstrap import wired
-from abtest.domain.experiments import Event, NewExperiment, Variant
+from abtest.domain.events import Event
+from abtest.domain.experiments import NewExperiment, Variant
 from abtest.management.experiments import DEMO, ExperimentService
 from abtest.results import worker
 from abtest.settings import Settings
@@ -141,7 +142,7 @@ async def test_the_dashboard_shows_the_exact_distribution(client: Client, store:
 async def test_a_count_that_is_wrong_is_said(client: Client, store: SQLiteStore) -> None:
     await demo(store)
     wrong = "UPDATE summary_variant SET devices = devices + 5 WHERE variant_id = 1"
-    await store._database.write(lambda connection: connection.execute(wrong))
+    await store.write(lambda connection: connection.execute(wrong))
     assert "Not exact : a count is farther from its share than it may be" in words(await page(client))
 
 

@@ -1,7 +1,18 @@
-"""How many devices are where, in one column: a JSON list of lists, so that equal contents are equal texts."""
+"""What is kept as a JSON text in one column; equal contents are equal texts."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+
+def dump_weights(weights: Sequence[Decimal]) -> str:
+    """["50", "33.3", ...]: decimal texts, as they were given."""
+    return json.dumps([str(weight) for weight in weights])
+
+
+def load_weights(text: str) -> tuple[Decimal, ...]:
+    """Raises ValueError, TypeError or ArithmeticError when the text is damaged."""
+    return tuple(Decimal(weight) for weight in json.loads(text))
 
 
 def dump_buckets(buckets: Mapping[int, tuple[int, int, int]]) -> str:

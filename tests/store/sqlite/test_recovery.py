@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from abtest.bootstrap import kept_files, restore
 from abtest.errors import StorageError
-from abtest.recovery import kept_files, restore
 from abtest.store.sqlite.driver import PRAGMAS, open_raw
 from abtest.trust.verification import VerificationService
 from tests.processes import Abtest, Device, run, wait_until_answering
@@ -56,7 +56,7 @@ async def test_a_damaged_backup_is_refused_and_nothing_changes(tmp_path: Path) -
     connection.execute("UPDATE phase SET next_position = 3")
     connection.close()
     with pytest.raises(StorageError, match="is damaged: phase 1 of color"):
-        await restore(copy, database)
+        await restore(copy, f"sqlite:///{database}")
     assert names(tmp_path) == {"copy.db"}
 
 
@@ -129,7 +129,7 @@ async def test_a_stray_log_is_not_mixed_with_a_backup(tmp_path: Path) -> None:
         pass
     Path(f"{tmp_path}/abtest.db-wal").write_bytes(b"what another database left")
     with pytest.raises(StorageError, match="lies there without its database"):
-        await restore(tmp_path / "copy.db", tmp_path / "abtest.db")
+        await restore(tmp_path / "copy.db", f"sqlite:///{tmp_path}/abtest.db")
 
 
 async def test_a_backup_takes_the_place_of_a_damaged_database_that_nobody_has_open(tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ async def test_a_backup_takes_the_place_of_a_damaged_database_that_nobody_has_op
     server.execute("UPDATE meta SET value = value")
     database.write_bytes(b"no database any more" * 1000)
     with pytest.raises(StorageError, match="is in use"):
-        await restore(copy, database)
+        await restore(copy, f"sqlite:///{database}")
     server.close()
-    _, kept = await restore(copy, database)
+    _, kept = await restore(copy, f"sqlite:///{database}")
     assert kept is not None
     assert b"no database any more" in kept.read_bytes()
     assert run(database, "verify").returncode == 0
@@ -157,7 +157,7 @@ async def test_what_a_killed_restore_left_is_not_mixed_with_the_next(tmp_path: P
     async with opened(copy) as store:
         await store.add([experiment("color", "1", "1")], 1)
     Path(f"{killed}-wal").write_bytes(left)
-    await restore(copy, database)
+    await restore(copy, f"sqlite:///{database}")
     async with opened(database) as store:
         assert [each.key for each in await store.experiments()] == ["color"]
     assert names(tmp_path) == {"abtest.db", "copy.db"}
@@ -185,7 +185,7 @@ async def test_a_database_in_use_is_no_backup(tmp_path: Path) -> None:
     async with opened(tmp_path / "used.db") as store:
         await answers(store, ["a"])
         with pytest.raises(StorageError, match=r"used\.db has a log: .*nothing was changed"):
-            await restore(tmp_path / "used.db", tmp_path / "abtest.db")
+            await restore(tmp_path / "used.db", f"sqlite:///{tmp_path}/abtest.db")
     assert names(tmp_path) == {"used.db"}
 
 
@@ -195,11 +195,11 @@ async def test_a_database_behind_a_link_is_restored_there(tmp_path: Path) -> Non
         async with opened(path):
             pass
     (tmp_path / "abtest.db").symlink_to("disk/real.db")
-    _, kept = await restore(tmp_path / "copy.db", tmp_path / "abtest.db")
+    _, kept = await restore(tmp_path / "copy.db", f"sqlite:///{tmp_path}/abtest.db")
     assert (tmp_path / "abtest.db").is_symlink()
     assert kept is not None
     assert kept.parent == tmp_path / "disk"
-    assert kept_files(tmp_path / "abtest.db") == [kept]
+    assert kept_files(f"sqlite:///{tmp_path}/abtest.db") == [kept]
 
 
 def test_a_backup_to_nowhere_is_said(tmp_path: Path) -> None:

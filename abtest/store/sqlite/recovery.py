@@ -2,25 +2,27 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
 from abtest import clock
 from abtest.errors import StorageError
+from abtest.store.audit import AuditStore
 from abtest.store.protocols import Store
 from abtest.store.sqlite import backup
 from abtest.store.sqlite.driver import log_of
 from abtest.store.sqlite.store import SQLiteStore
-from abtest.trust.verification import VerificationService
 
 Progress = Callable[[int, int], None]
+Audit = Callable[[AuditStore], Awaitable[tuple[int, Sequence[str]]]]
+"""How many devices a store has, and what is wrong with it; nothing when it is sound."""
 KEPT = ".before-"
 NOTHING_CHANGED = "; nothing was changed"
 
 
-async def back_up(store: Store, file: Path, progress: Progress) -> int:
+async def back_up(store: Store, file: Path, progress: Progress, audit: Audit) -> int:
     """Write a checked copy of the database as it is now; how many devices it has. It appears whole or not at all.
 
     `progress` is told pages done and pages in all. Raises StorageError: it exists already, can't be written, or what
@@ -32,7 +34,7 @@ async def back_up(store: Store, file: Path, progress: Progress) -> int:
     try:
         _discard(partial)  # with the log that a killed one may have left
         await store.copy(partial, progress)
-        devices = await _checked(partial, f"the backup {file}")
+        devices = await _checked(partial, f"the backup {file}", audit)
         backup.seal(partial)
         partial.replace(file)
         backup.flush(file)
@@ -43,7 +45,7 @@ async def back_up(store: Store, file: Path, progress: Progress) -> int:
     return devices
 
 
-async def restore(file: Path, target: Path) -> tuple[int, Path | None]:
+async def restore(file: Path, target: Path, audit: Audit) -> tuple[int, Path | None]:
     """Make a backup the database; how many devices it has, and where the old file is kept, if there was one.
 
     Raises StorageError, and changes nothing, when the file is no sound backup, the database is in use, or a log lies
@@ -61,7 +63,7 @@ async def restore(file: Path, target: Path) -> tuple[int, Path | None]:
                 raise StorageError(f"{file} has a log: it is a database in use, or was killed; use its backup")
             backup.require_unused(target)
             shutil.copyfile(file, arriving)
-            devices = await _checked(arriving, str(file), restored_at=clock.now())
+            devices = await _checked(arriving, str(file), audit, restored_at=clock.now())
             backup.seal(arriving)
             backup.require_unused(target)
         backup.put_in_place(arriving, target, kept or target)
@@ -71,18 +73,17 @@ async def restore(file: Path, target: Path) -> tuple[int, Path | None]:
     return devices, kept
 
 
-async def _checked(path: Path, name: str, restored_at: int | None = None) -> int:
+async def _checked(path: Path, name: str, audit: Audit, restored_at: int | None = None) -> int:
     store = SQLiteStore(path)
     await store.open(migrate=True, create=False)
     try:
         damage = await store.check()
-        verified = await VerificationService(store).verify()
-        if damage or verified.broken:
-            first = (damage or list(verified.findings))[0]
+        devices, findings = await audit(store)
+        for first in (*damage, *findings):
             raise StorageError(f"{name} is damaged: {first}", code="damaged")
         if restored_at is not None:
             await store.mark_restored(restored_at)
-        return verified.devices
+        return devices
     except RuntimeError as error:  # tables that every schema has are not there, or are others
         raise StorageError(f"{name} is damaged: {error}", code="damaged") from error
     finally:

@@ -1,0 +1,67 @@
+"""Weights as integers in lowest terms, and what they promise: exact, in fractions."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from math import gcd, lcm
+
+LARGEST_WHOLE_BLOCK = 64
+
+
+TIJDEMAN_BLOCK = 20
+
+
+Weights = tuple[int, ...]
+
+
+Counts = tuple[int, ...]
+
+
+def lowest_terms(weights: Sequence[Decimal]) -> Weights:
+    """Integers in exactly the proportion of the weights, with no common divisor.
+
+    Raises ValueError when a weight is negative or none is positive.
+    """
+    fractions = [Fraction(weight) for weight in weights]
+    if min(fractions) < 0 or not any(fractions):
+        raise ValueError("weights must not be negative, and one must be positive")
+    scale = lcm(*(fraction.denominator for fraction in fractions))
+    integers = [int(fraction * scale) for fraction in fractions]
+    divisor = gcd(*integers)
+    return tuple(integer // divisor for integer in integers)
+
+
+def share(weights: Weights, variant: int) -> Fraction:
+    """The part of all enrolments that belongs to a variant."""
+    return Fraction(weights[variant], sum(weights))
+
+
+def block_length(weights: Weights) -> int:
+    """Positions per block."""
+    total = sum(weights)
+    return total if total <= LARGEST_WHOLE_BLOCK else TIJDEMAN_BLOCK
+
+
+def bound(weights: Weights) -> Fraction:
+    """The farthest that any count may ever be from n times its share, anywhere in a block.
+
+    Whole blocks: a_i (1 - a_i / D), reached when all of a variant's positions come first or last.
+    Tijdeman blocks: the same within the block, plus at most 1 - 1 / (2 (k - 1)) carried over its ends
+    (R. Tijdeman, The chairman assignment problem, Discrete Mathematics 32, 1980).
+    """
+    length = block_length(weights)
+    within = max(length * share(weights, i) * (1 - share(weights, i)) for i in range(len(weights)))
+    if length == sum(weights):
+        return within
+    return within + 1 - Fraction(1, 2 * max(sum(weight > 0 for weight in weights) - 1, 1))
+
+
+def deviation(weights: Weights, counts: Sequence[int]) -> Fraction:
+    """The farthest that any of these counts is from n times its share."""
+    devices = sum(counts)
+    return max(abs(count - devices * share(weights, variant)) for variant, count in enumerate(counts))
+
+
+def no_counts(weights: Weights) -> Counts:
+    """The counts before the first block."""
+    return (0,) * len(weights)

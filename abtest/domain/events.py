@@ -1,0 +1,24 @@
+"""What an app tells about a device."""
+
+import re
+
+from msgspec import Struct
+
+EVENT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+EVENT_RULE = "1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or a digit"
+
+
+AMOUNT_UNITS = 10_000
+"""An amount of 1 in the whole numbers that are stored."""
+
+
+class Event(Struct, frozen=True):
+    """Something that happened on a device. `amount` in units of 1/10000; `at` in milliseconds, as the device says."""
+
+    id: str
+    name: str
+    experiment: str | None = None
+    amount: int | None = None
+    at: int | None = None

@@ -1,0 +1,74 @@
+"""What experiments are judged by."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from abtest.domain.events import EVENT, EVENT_RULE
+from abtest.errors import InvalidExperiment
+
+METRIC = re.compile(rf"(conversion|amount):({EVENT.pattern})(?:/([1-9][0-9]{{0,2}})d)?(\s+less)?")
+
+
+HARM = re.compile(r"(?:^|[_.-])(?:refund|crash|uninstall|error|cancel|complain|churn|unsubscri|chargeback|fail)")
+"""How the names of events begin of which one usually wants less."""
+
+
+class Metric(Struct, frozen=True):
+    """What an experiment is judged by: whether an event happened, or the sum of its amounts.
+
+    `window_days`: only what happens in so many days from first seen counts; None is no limit. `less`: whether less is
+    better.
+    """
+
+    kind: Literal["conversion", "amount"]
+    event: str
+    window_days: int | None = None
+    less: bool = False
+
+    def __str__(self) -> str:
+        window, less = f"/{self.window_days}d" if self.window_days else "", " less" if self.less else ""
+        return f"{self.kind}:{self.event}{window}{less}"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether less may be better though nobody said so: the event's name sounds like harm."""
+        return not self.less and HARM.search(self.event) is not None
+
+
+def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
+    """Metrics from KIND:EVENT, or KIND:EVENT/DAYSd with a window, and `less` after it; the first is the primary one.
+
+    Raises InvalidExperiment.
+    """
+    metrics = []
+    for place, text in enumerate(texts, start=1):
+        match = METRIC.fullmatch(text.strip())
+        if not match or match[2] == "exposure":
+            raise InvalidExperiment(
+                f"metric {place}: {_wrong_part(text)}; it looks like conversion:purchase or amount:purchase, "
+                "with a window of 14 days conversion:purchase/14d, and where less is better 'conversion:refund less'"
+            )
+        kind: Literal["conversion", "amount"] = "amount" if match[1] == "amount" else "conversion"
+        metrics.append(Metric(kind, match[2], int(match[3] or 0) or None, match[4] is not None))
+    if len({(metric.kind, metric.event, metric.window_days) for metric in metrics}) < len(metrics):
+        raise InvalidExperiment("metrics: one is given twice")
+    return tuple(metrics)
+
+
+def _wrong_part(text: str) -> str:
+    """The part of a metric that can't be accepted, and why."""
+    first, *words = text.split() or [""]
+    kind, _, rest = first.partition(":")
+    event, _, window = rest.partition("/")
+    if kind not in {"conversion", "amount"}:
+        return "what stands before the colon must be conversion or amount"
+    if event == "exposure":
+        return "the event can't be exposure, which is no metric"
+    if not EVENT.fullmatch(event):
+        return f"the event must be {EVENT_RULE}"
+    if words and words != ["less"]:
+        return f"after the metric only the word less may stand, not {' '.join(words)!r}"
+    return f"the window {window!r} must be 1d to 999d"

@@ -1,0 +1,94 @@
+"""Results as files for an analyst's own tools."""
+
+import csv
+import io
+import re
+
+from abtest.inference.answers import Comparison, Lift
+from abtest.results.conclusions import ExperimentResults
+
+FORMULA = re.compile(r"[=+\-@\t\r]")
+
+
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+COLUMNS = (
+    "experiment",
+    "metric",
+    "role",
+    "variant",
+    "baseline",
+    "devices",
+    "exposed",
+    "converters",
+    "mean",
+    "mean_low",
+    "mean_high",
+    "cap",
+    "capped_mean",
+    "less_is_better",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "lift",
+    "lift_low",
+    "lift_high",
+    "lift_is_relative",
+    "safe_low",
+    "safe_high",
+    "at_plan_lift",
+    "at_plan_low",
+    "at_plan_high",
+    "at_plan_is_relative",
+    "decided_by",
+    "p",
+    "adjusted_p",
+)
+
+
+def table(results: ExperimentResults) -> str:
+    """The results as CSV, a row for each variant of each metric, CRLF at line ends (RFC 4180)."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for metric in results.metrics:
+        compared = {each.value: each for each in metric.comparisons}
+        for variant in metric.variants:
+            writer.writerow(
+                [
+                    results.key,
+                    metric.metric,
+                    metric.role,
+                    _harmless(variant.value),
+                    _harmless(results.baseline),
+                    *(variant.devices, variant.exposed, variant.converters, variant.mean, variant.low, variant.high),
+                    *(metric.cap, variant.capped_mean, str(metric.less).lower()),
+                    *_compared(compared.get(variant.value)),
+                ]
+            )
+    return text.getvalue()
+
+
+def _compared(found: Comparison | None) -> tuple[object, ...]:
+    if found is None:
+        return ("",) * 16
+    decided_by = found.decided_by or ""
+    if found.lift is None or found.safe is None:
+        return (*("",) * 9, *_lift(found.at_plan), decided_by, "", "")
+    return (
+        *(found.difference, found.difference_low, found.difference_high),
+        *_lift(found.lift),
+        *(found.safe.low, found.safe.high),
+        *_lift(found.at_plan),
+        *(decided_by, found.p, found.adjusted_p),
+    )
+
+
+def _lift(found: Lift | None) -> tuple[object, ...]:
+    return ("",) * 4 if found is None else (found.value, found.low, found.high, str(found.relative).lower())
+
+
+def _harmless(value: str) -> str:
+    """A text that a spreadsheet would take for a formula, marked as a text."""
+    return f"'{value}" if FORMULA.match(value) and not NUMBER.fullmatch(value) else value

@@ -1,0 +1,95 @@
+"""Draws a phase again, position by position."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from abtest import allocation
+from abtest.store.audit import ExperimentRecord, PhaseRecord
+
+
+class Step(Struct, frozen=True):
+    """The variants of the next devices; where they are drawn, from which position, and the counts after them."""
+
+    variants: list[int]
+    first: int | None = None
+    before_block: allocation.Counts = ()
+
+
+class PhaseAudit:
+    """Draws a phase again, position by position."""
+
+    def __init__(self, experiment: ExperimentRecord, record: PhaseRecord, most: int) -> None:
+        self.experiment = experiment
+        self.record = record
+        self._most = most
+        self._readable = len(record.weights) == len(experiment.variants)
+        self._places = {variant: place for place, variant in enumerate(experiment.variants)}
+        self._next = 0
+        self._counts: Counter[int] = Counter()
+        self._before_block = allocation.no_counts(record.weights)
+
+    def ahead(self, number: int) -> Step | None:
+        """The next enrolments, as they must be; None when nobody can tell."""
+        if not self._readable:
+            return None
+        places, before_block = self._draw(number)
+        return Step([self.experiment.variants[place] for place in places], self._next, before_block)
+
+    def go(self, step: Step) -> None:
+        """These enrolments are there."""
+        self._next += len(step.variants)
+        self._before_block = step.before_block
+        self._counts.update(step.variants)
+
+    def enrolled(self, position: int, variant: int) -> Iterator[str]:
+        """What is wrong with this enrolment; they come in the order of positions."""
+        number = self.record.number
+        if not self._readable:
+            return
+        if variant not in self._places:
+            yield "its variant belongs to another experiment"
+        elif position < 0:
+            yield f"position {position} of phase {number}: positions begin with 0"
+        elif position < self._next:
+            yield f"position {position} of phase {number} is given twice"
+        elif position - self._next > self._most:
+            yield f"position {position} of phase {number} is beyond the number of devices"
+        else:
+            if position > self._next:
+                yield f"position {self._next} of phase {number} is missing before {position}"
+            yield from self._drawn(position, variant)
+
+    def end(self) -> Iterator[str]:
+        """What is wrong with the counters after the last enrolment."""
+        where = f"phase {self.record.number} of {self.experiment.key}"
+        if self.record.next_position != self._next:
+            yield f"{where}: the next position is {self.record.next_position}, {self._next} were given"
+        if self.record.counts != self._before_block:
+            yield f"{where}: the counts before the block are {self.record.counts}, must be {self._before_block}"
+
+    def _drawn(self, position: int, variant: int) -> Iterator[str]:
+        places, self._before_block = self._draw(position - self._next + 1)
+        self._next = position + 1
+        self._counts[variant] += 1
+        drawn, number = self.experiment.variants[places[-1]], self.record.number
+        if drawn != variant:
+            gives, stored = self._value(drawn), self._value(variant)
+            yield f"position {position} of phase {number} gives {gives}, stored is {stored}"
+        total = self._counts.total()
+        bound = allocation.bound(self.record.weights)
+        for place, each in enumerate(self.experiment.variants):
+            if abs(self._counts[each] - total * allocation.share(self.record.weights, place)) > bound:
+                yield (
+                    f"after {total} devices of phase {number}, {self._value(each)} has {self._counts[each]}: "
+                    f"farther from its share than {float(bound):.2f}"
+                )
+
+    def _draw(self, number: int) -> tuple[list[int], allocation.Counts]:
+        return allocation.draw(
+            self.experiment.seed, self.record.number, self.record.weights, self._next, number, self._before_block
+        )
+
+    def _value(self, variant: int) -> str:
+        return repr(self.experiment.values[self._places[variant]])

@@ -1,0 +1,48 @@
+"""What is wrong with experiments and tokens before any assignment is looked at."""
+
+import re
+from collections.abc import Iterator
+
+from abtest import allocation
+from abtest.domain.experiments import Status
+from abtest.store.audit import ExperimentRecord, Ledger
+
+
+def structure(ledger: Ledger) -> Iterator[str]:
+    """What is wrong before any assignment is looked at."""
+    if ledger.strangers:
+        yield f"{ledger.strangers} rows of devices, tokens or assignments have a device id that was never given"
+    for wrong in re.finditer(rb"[^\x01]", ledger.tokens):
+        yield f"device {wrong.start() + 1}: has {wrong.group()[0] or 'no'} tokens"
+    for experiment in ledger.experiments:
+        for finding in _experiment_structure(experiment):
+            yield f"{experiment.key}: {finding}"
+        if experiment.created_after_device > ledger.last_device:
+            yield f"{experiment.key}: created after device {experiment.created_after_device}, which never was"
+
+
+def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:
+    phases, statuses, created = experiment.phases, experiment.statuses, experiment.created_after_device
+    if experiment.algorithm != allocation.VERSION:
+        yield f"its allocation is version {experiment.algorithm}, this program knows {allocation.VERSION}"
+    if experiment.places != tuple(range(len(experiment.places))):
+        yield f"the places of its variants are {experiment.places}"
+    if [phase.number for phase in phases] != list(range(1, len(phases) + 1)) or not phases:
+        yield f"its phases are numbered {[phase.number for phase in phases]}"
+    for phase in phases:
+        if len(phase.weights) != len(experiment.variants):
+            yield f"the weights of phase {phase.number} can't be read"
+    for name, afters in (
+        ("phases", [phase.created_after_device for phase in phases]),
+        ("statuses", [status.after_device for status in statuses]),
+    ):
+        if afters != sorted(afters) or afters[:1] != [created]:
+            yield f"created after device {created}, but its {name} begin after {afters}"
+    for status in statuses:
+        if status.status not in set(Status):
+            yield f"had the unknown status {status.status!r}"
+        if status.winner is not None and status.winner not in experiment.values:
+            yield f"had the winner {status.winner!r}, which is not a value of it"
+    last = (statuses[-1].status, statuses[-1].winner) if statuses else (None, None)
+    if last != (experiment.status, experiment.winner):
+        yield f"its status is {experiment.status!r} with winner {experiment.winner!r}, the last change says {last}"
