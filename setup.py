@@ -47,7 +47,7 @@ setup(
         "abtest": ["py.typed"],
         "abtest.store.sqlite": ["sql/*.sql"],
         "abtest.templates": ["*.html"],
-        "abtest.web.api": ["openapi.yaml"],
+        "abtest.web.api": ["specification/*.yaml"],
         "abtest.web.pages": ["static/*", "static/*/*"],
     },
     install_requires=RUN_TIME,

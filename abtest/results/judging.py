@@ -2,26 +2,23 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from math import ceil, sqrt
+from math import ceil
 
 from abtest import allocation, clock
 from abtest.domain.experiments import Experiment, Phase, Status
 from abtest.domain.metrics import Metric
-from abtest.inference import planning, rule
+from abtest.inference import rule
 from abtest.inference.answers import Due
+from abtest.inference.detectable import detectable
 from abtest.inference.due import Arrivals, Timing, timing
 from abtest.inference.health import exposure
 from abtest.inference.judgement import judge, looks
 from abtest.inference.question import Question
-from abtest.inference.statistics import sequence, testing
-from abtest.inference.statistics.capping import capped, find_cap
-from abtest.inference.statistics.moments import Moments, Stratum, comparable
+from abtest.inference.statistics.moments import Moments, Stratum
 from abtest.results.conclusions import ExperimentResults, Health, Look, MetricResults
 from abtest.store.figures import DayFigures, Measured, MetricFigures
 
 MOST_LOOKS = 60
-SMALLEST_LEVEL = 1e-12
-"""Below it a normal quantile is noise, and there are hardly any devices."""
 OUTERMOST = 0.01
 """The part of the devices, at either end of time, on which no day is counted: some devices' clocks are wrong."""
 
@@ -93,7 +90,7 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricRe
         variants=found.variants,
         comparisons=found.comparisons,
         omnibus_p=found.omnibus_p,
-        detectable=_detectable(question, capped(strata, find_cap(strata))),
+        detectable=detectable(question, strata),
         due=question.due,
         cap=found.cap,
         capped_devices=found.capped_devices,
@@ -189,44 +186,6 @@ def _moments(counts: Sequence[int], buckets: Mapping[int, tuple[int, int, int]])
 
 def _cells(experiment: Experiment) -> Iterator[tuple[int, int]]:
     return ((phase.number, place) for phase in experiment.phases for place in range(len(experiment.values)))
-
-
-def _detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
-    """The smallest relative lift that the rule finds in four of five experiments, in every variant: with the planned
-    devices in the one test, without a plan with those there are by the sequence."""
-    devices = sum(moments.n for stratum in strata for moments in stratum)
-    growth = (question.planned or devices) / devices if devices else 0.0
-    others = [place for place in question.others if place not in question.dropped]
-    found = [_detectable_of(question, strata, place, growth) for place in others]
-    return max((each for each in found if each is not None), default=None) if all(found) else None
-
-
-def _detectable_of(question: Question, strata: Sequence[Stratum], place: int, growth: float) -> float | None:
-    """The same of one variant: a phase weighs what it tells of the difference, as in `estimate`."""
-    both = comparable(strata, (place, question.baseline))
-    bases = [stratum[question.baseline] for stratum in both]
-    told = [planning.per_arm(stratum[place].n, base.n) for stratum, base in zip(both, bases, strict=True)]
-    per_arm = sum(told)
-    mean = sum(weight * base.mean for weight, base in zip(told, bases, strict=True)) / (per_arm or 1)
-    variance = sum(weight * base.variance for weight, base in zip(told, bases, strict=True)) / (per_arm or 1)
-    if mean <= 0 or not variance:
-        return None
-    devices = growth * sum(stratum[place].n + stratum[question.baseline].n for stratum in both)
-    level = _level(question, devices)
-    if level < SMALLEST_LEVEL:
-        return None
-    if question.kind == "conversion":
-        return planning.detectable_rate(mean, growth * per_arm, alpha=level) if mean < 1 else None
-    return planning.detectable_mean(sqrt(variance), growth * per_arm, alpha=level) / mean
-
-
-def _level(question: Question, devices: float) -> float:
-    """Of one look that is as strict as the rule is after so many devices of both variants."""
-    comparisons = len(question.others)
-    if question.planned is not None:
-        return rule.plan_level(comparisons)
-    level = rule.sequence_level(comparisons, planned=False, exact=question.exact)
-    return testing.two_sided(sequence.quantile(ceil(devices), level, None))
 
 
 def _exact(phase: Phase, days: Sequence[DayFigures]) -> bool:

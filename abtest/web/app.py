@@ -65,7 +65,7 @@ def routes(services: Services) -> list[Route]:
         ("/why", pages.Why, {"explanations": services.explanations}),
         ("/demo", pages.Demo, {}),
         ("/docs", pages.Docs, {}),
-        ("/openapi.yaml", pages.Specification, {}),
+        ("/openapi.yaml", api.Specification, {}),
         ("/static/(.+)", pages.Static, {"path": str(pages.STATIC)}),
     ]
 

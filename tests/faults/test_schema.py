@@ -12,7 +12,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance, response_schema_conformance
 
-from abtest.web.pages.handlers import SPECIFICATION
+from abtest.web.api.handlers import specification
 from tests.faults.parts import Part
 from tests.faults.servers import create, free_port, run, serve, verify
 
@@ -27,7 +27,7 @@ def described(folder: Path, cases: int, defect: str = "", chance: int = 1) -> di
     database, port, answered = folder / f"{defect or 'sound'}.db", free_port(), dict[str, int]()
     create(database)
     assert run(database, "worker", "--once").returncode == 0
-    found = list(schemathesis.openapi.from_path(SPECIFICATION).get_all_operations())
+    found = list(schemathesis.openapi.from_file(specification()).get_all_operations())
     operations = [each.ok() for each in found if isinstance(each, Ok)]
     assert len(operations) == len(found)
     planned = [(operation, mode) for operation in operations for mode in _modes(operation)]

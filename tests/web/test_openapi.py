@@ -13,8 +13,9 @@ from abtest import errors
 from abtest.bootstrap import wired
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
+from abtest.web.api import handlers as api
 from abtest.web.app import routes
-from abtest.web.pages.handlers import SPECIFICATION, Static
+from abtest.web.pages.handlers import Static
 from abtest.web.problems import BY_STATUS, STATUS
 
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
@@ -24,7 +25,7 @@ PARAMETER = re.compile(r"\{[^}]+\}")
 
 @pytest.fixture(scope="module")
 def specification() -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(SPECIFICATION.read_text(encoding="utf-8"))
+    document: dict[str, Any] = yaml.safe_load(api.specification())
     return document
 
 

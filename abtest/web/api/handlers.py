@@ -1,6 +1,8 @@
 """JSON for programs, beside the hot path."""
 
+from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 
 import msgspec
 
@@ -20,6 +22,24 @@ class Experiments(Handler):
         raise NotImplementedError
 
     head = get
+
+
+class Specification(Handler):
+    """The OpenAPI document."""
+
+    def get(self) -> None:
+        self.set_header("Content-Type", "application/yaml; charset=UTF-8")
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(specification())
+
+    head = get
+
+
+@cache
+def specification() -> str:
+    """The OpenAPI document, whose parts lie in `specification/` and are read in the order of their names."""
+    parts = sorted((Path(__file__).parent / "specification").glob("*.yaml"))
+    return "".join(part.read_text(encoding="utf-8") for part in parts)
 
 
 class JsonHandler(Handler):

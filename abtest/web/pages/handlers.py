@@ -25,7 +25,6 @@ from abtest.web.pages import planning, rendering
 from abtest.web.pages.chart import chart
 from abtest.web.problems import described
 
-SPECIFICATION = Path(__file__).parent.parent / "api" / "openapi.yaml"
 STATIC = Path(__file__).with_name("static")
 DEFAULT_DEVICES = 600
 CROSS_SITE = {"cross-site", "same-site"}
@@ -247,17 +246,6 @@ class Docs(PageHandler):
 
     def get(self) -> None:
         self.page("docs.html", page="docs")
-
-    head = get
-
-
-class Specification(Handler):
-    """The OpenAPI document."""
-
-    def get(self) -> None:
-        self.set_header("Content-Type", "application/yaml; charset=UTF-8")
-        self.set_header("Cache-Control", "no-cache")
-        self.finish(SPECIFICATION.read_bytes())
 
     head = get
 

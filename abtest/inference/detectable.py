@@ -1,0 +1,52 @@
+"""The smallest difference that the rule finds in four of five experiments."""
+
+from collections.abc import Sequence
+from math import ceil, sqrt
+
+from abtest.inference import planning, rule
+from abtest.inference.question import Question
+from abtest.inference.statistics import sequence, testing
+from abtest.inference.statistics.capping import capped, find_cap
+from abtest.inference.statistics.moments import Stratum, comparable
+
+SMALLEST_LEVEL = 1e-12
+"""Below it a normal quantile is noise, and there are hardly any devices."""
+
+
+def detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
+    """The smallest relative lift that the rule finds in four of five experiments, in every variant: with the planned
+    devices in the one test, without a plan with those there are by the sequence."""
+    counted = capped(strata, find_cap(strata))
+    devices = sum(moments.n for stratum in strata for moments in stratum)
+    growth = (question.planned or devices) / devices if devices else 0.0
+    others = [place for place in question.others if place not in question.dropped]
+    found = [_of(question, counted, place, growth) for place in others]
+    return max((each for each in found if each is not None), default=None) if all(found) else None
+
+
+def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float) -> float | None:
+    """The same of one variant: a phase weighs what it tells of the difference, as in `estimate`."""
+    both = comparable(strata, (place, question.baseline))
+    bases = [stratum[question.baseline] for stratum in both]
+    told = [planning.per_arm(stratum[place].n, base.n) for stratum, base in zip(both, bases, strict=True)]
+    per_arm = sum(told)
+    mean = sum(weight * base.mean for weight, base in zip(told, bases, strict=True)) / (per_arm or 1)
+    variance = sum(weight * base.variance for weight, base in zip(told, bases, strict=True)) / (per_arm or 1)
+    if mean <= 0 or not variance:
+        return None
+    devices = growth * sum(stratum[place].n + stratum[question.baseline].n for stratum in both)
+    level = _level(question, devices)
+    if level < SMALLEST_LEVEL:
+        return None
+    if question.kind == "conversion":
+        return planning.detectable_rate(mean, growth * per_arm, alpha=level) if mean < 1 else None
+    return planning.detectable_mean(sqrt(variance), growth * per_arm, alpha=level) / mean
+
+
+def _level(question: Question, devices: float) -> float:
+    """Of one look that is as strict as the rule is after so many devices of both variants."""
+    comparisons = len(question.others)
+    if question.planned is not None:
+        return rule.plan_level(comparisons)
+    level = rule.sequence_level(comparisons, planned=False, exact=question.exact)
+    return testing.two_sided(sequence.quantile(ceil(devices), level, None))
