@@ -309,7 +309,7 @@ def _rate(name: str, compared: Compared, goal: float | None) -> Result:
         "x",
         None if goal is None else f">= {goal:g}",
         None if goal is None else compared.rate_ratio >= goal,
-        f"{compared.rate:,.0f}/s; yardstick's spread {100 * compared.spread:.0f} %",
+        f"{compared.rate:,.0f}/s; yardstick's spread {100 * compared.spread:.0f}%",
         compared.rate,
     )
 
@@ -321,7 +321,7 @@ def _p99(name: str, compared: Compared, goal: float | None) -> Result:
         "x",
         None if goal is None else f"<= {goal:g}",
         None if goal is None else compared.p99_ratio <= goal,
-        f"{compared.p99:.2f} ms; yardstick's spread {100 * compared.p99_spread:.0f} %",
+        f"{compared.p99:.2f} ms; yardstick's spread {100 * compared.p99_spread:.0f}%",
         compared.p99,
     )
 

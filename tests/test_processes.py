@@ -265,7 +265,7 @@ def test_seeded_devices_behave_once_and_their_results_are_told(tmp_path: Path) -
         assert f"0 events accepted, {counts['accepted']:,} duplicates; {counts['purchases']:,} devices bought" in (
             again.stdout
         )
-        assert "true effects: button_color:#00FF00 +90 %, price:50 -100 %\n" in again.stdout
+        assert "true effects: button_color:#00FF00 +90%, price:50 -100%\n" in again.stdout
     assert run(database, "worker", "--once").returncode == 0
     results = json.loads(run(database, "results", "button_color", "--json").stdout)
     assert sum(variant["converters"] for variant in results["metrics"][0]["variants"]) == counts["purchases"]

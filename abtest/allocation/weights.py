@@ -6,14 +6,8 @@ from fractions import Fraction
 from math import gcd, lcm
 
 LARGEST_WHOLE_BLOCK = 64
-
-
 TIJDEMAN_BLOCK = 20
-
-
 Weights = tuple[int, ...]
-
-
 Counts = tuple[int, ...]
 
 

@@ -17,7 +17,8 @@ from abtest.commands.behaving import Behaviour, Effects, Sending
 from abtest.commands.options import print_table, say
 from abtest.errors import InvalidSetting, Unreachable
 from abtest.events.tracking import Accepted
-from abtest.inference.wording import counted
+from abtest.language.counts import counted
+from abtest.language.numbers import percent
 from abtest.results.planning import signed
 
 ATTEMPTS = 5
@@ -164,7 +165,7 @@ class Devices:
         for key, counts in sorted(self.answers.items()):
             click.echo(f"\n{key}")
             rows = [
-                [value, f"{devices:,}", f"{100 * devices / counts.total():.2f} %"]
+                [value, f"{devices:,}", percent(devices / counts.total(), 2, 2)]
                 for value, devices in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
             ]
             print_table(["VALUE", "DEVICES", "PERCENT"], rows, frozenset({1, 2}))

@@ -21,7 +21,7 @@ from abtest.commands.options import (
 )
 from abtest.domain.experiments import Experiment, NewExperiment
 from abtest.errors import InvalidExperiment
-from abtest.inference.wording import counted
+from abtest.language.counts import counted
 from abtest.management.experiments import ExperimentService, ask_direction, parse_toml
 
 key_argument = click.argument("key")

@@ -4,7 +4,8 @@ import click
 
 from abtest import clock
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
-from abtest.inference.wording import counted
+from abtest.language.counts import counted
+from abtest.language.numbers import percent
 from abtest.results.reports import Report, ReportService
 
 
@@ -43,7 +44,7 @@ def _print(report: Report) -> None:
             [
                 variant.value,
                 f"{variant.devices:,}",
-                f"{variant.percent:.2f} %",
+                percent(variant.percent / 100, 2, 2),
                 variant.share,
                 f"{variant.expected:,g}",
             ]

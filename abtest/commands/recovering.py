@@ -11,7 +11,7 @@ from abtest import bootstrap
 from abtest.commands.options import as_json, option, print_json, say, with_store
 from abtest.domain.devices import check_token
 from abtest.errors import InvalidToken
-from abtest.inference.wording import counted
+from abtest.language.counts import counted
 from abtest.store.protocols import Store
 
 BATCH = 500

@@ -5,7 +5,9 @@ import click
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
 from abtest.domain.metrics import parse_metrics
 from abtest.inference.answers import Comparison, Lift, VariantResult
-from abtest.inference.wording import counted, duration, figure
+from abtest.language.counts import counted
+from abtest.language.numbers import figure, percent
+from abtest.language.times import duration
 from abtest.management.experiments import ask_direction
 from abtest.results.conclusions import ExperimentResults, MetricResults, ResultService
 from abtest.store.protocols import Store
@@ -65,7 +67,7 @@ def _print_metric(metric: MetricResults, baseline: str) -> None:
         click.echo(f"  {note}")
     compared = {each.value: each for each in metric.comparisons}
     mean = "RATE" if metric.kind == "conversion" else "MEAN"
-    headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", mean, "95 %"]
+    headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", mean, "95%"]
     headings += [] if metric.cap is None else [f"UP TO {figure(metric.cap)}"]
     headings += ["LIFT", "SAFE INTERVAL", *(["TEST AT PLAN"] if metric.due.made else []), "P", "TO BEAT"]
     rows = [
@@ -95,7 +97,7 @@ def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) 
         _interval(found.safe),
         *([_interval(found.at_plan)] if tested else []),
         "-" if found.adjusted_p is None else f"{found.adjusted_p:.2g}",
-        "-" if found.chance_to_beat is None else f"{100 * found.chance_to_beat:.0f} %",
+        "-" if found.chance_to_beat is None else percent(found.chance_to_beat, 0, 0),
     ]
 
 
@@ -104,11 +106,11 @@ def _interval(lift: Lift | None) -> str:
 
 
 def _mean(value: float, kind: str) -> str:
-    return f"{100 * value:.2f} %" if kind == "conversion" else f"{value:,.4g}"
+    return percent(value, 2, 2) if kind == "conversion" else f"{value:,.4g}"
 
 
 def _size(lift: Lift, value: float) -> str:
-    return f"{100 * value:+.1f} %" if lift.relative else f"{value:+,.4g}"
+    return f"{'+' if value > 0 else ''}{percent(value)}" if lift.relative else f"{value:+,.4g}"
 
 
 def _print_health(found: ExperimentResults) -> None:

@@ -19,7 +19,7 @@ from abtest import bootstrap
 from abtest.commands.options import Number, Whole, as_json, in_store, limits, option, print_json, say, with_store
 from abtest.enrolment.limiting import Proxies
 from abtest.errors import InvalidSetting
-from abtest.inference.wording import counted
+from abtest.language.counts import counted
 from abtest.results import worker as stats_worker
 from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
 from abtest.supervisor import LAST_SECONDS, Child, Supervisor, inherited, stop_event, supervised

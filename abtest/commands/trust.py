@@ -9,7 +9,7 @@ from abtest.commands.options import as_json, print_json, print_table, with_store
 from abtest.domain.devices import check_token
 from abtest.enrolment.explanation import ExplanationService
 from abtest.errors import UnknownDevice
-from abtest.inference.wording import counted
+from abtest.language.counts import counted
 from abtest.store.protocols import Store
 from abtest.trust.audit import Verified
 from abtest.trust.verification import VerificationService

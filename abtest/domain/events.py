@@ -5,13 +5,7 @@ import re
 from msgspec import Struct
 
 EVENT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-
-
 EVENT_RULE = "1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or a digit"
-
-
-AMOUNT_UNITS = 10_000
-"""An amount of 1 in the whole numbers that are stored."""
 
 
 class Event(Struct, frozen=True):

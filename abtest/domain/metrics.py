@@ -10,8 +10,6 @@ from abtest.domain.events import EVENT, EVENT_RULE
 from abtest.errors import InvalidExperiment
 
 METRIC = re.compile(rf"(conversion|amount):({EVENT.pattern})(?:/([1-9][0-9]{{0,2}})d)?(\s+less)?")
-
-
 HARM = re.compile(r"(?:^|[_.-])(?:refund|crash|uninstall|error|cancel|complain|churn|unsubscri|chargeback|fail)")
 """How the names of events begin of which one usually wants less."""
 

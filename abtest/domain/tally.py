@@ -11,8 +11,6 @@ from abtest.inference.statistics.buckets import bucket
 
 LATEST = 90 * clock.DAY
 """No event is believed to have happened longer than this before it was received: clocks of devices may be wrong."""
-
-
 NOTHING = (0, 0, 0)
 
 

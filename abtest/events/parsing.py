@@ -12,37 +12,22 @@ from msgspec import Meta, Struct
 
 from abtest import clock
 from abtest.domain.documents import finding
-from abtest.domain.events import AMOUNT_UNITS, EVENT, EVENT_RULE, Event
+from abtest.domain.events import EVENT, EVENT_RULE, Event
 from abtest.domain.experiments import KEY
 from abtest.errors import InvalidEvent, InvalidJson
+from abtest.inference.statistics.moments import AMOUNT_UNITS
 
 MOST_EVENTS = 500
-
-
 AMOUNT_DIGITS, AMOUNT_DECIMALS = 12, 4
-
-
 LONGEST_PROBLEM = 200
-
-
 AMOUNT = re.compile(r"-?[0-9]{1,12}([.][0-9]{1,4})?")
-
-
 EXPOSURE = "exposure"
-
-
 TWICE, NOT_FINITE, TOO_LONG = "a key is given twice", "NaN and Infinity are not JSON", "a number is too long"
-
-
 RULES = {
     "id": "1 to 64 visible ASCII characters (0x21-0x7E)",
     "name": EVENT_RULE,
 }
-
-
 Id = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}\Z")]
-
-
 Name = Annotated[str, Meta(pattern=rf"^{EVENT.pattern}\Z")]
 
 

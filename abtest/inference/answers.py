@@ -4,7 +4,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-Code = Literal["not_enough_data", "no_difference", "difference", "not_trusted"]
+from abtest.inference.question import Question
+
+Missing = Literal["uncounted", "devices", "event", "phase", "variance", "days"]
 Decision = Literal["safe", "at_plan", "exact"]
 
 
@@ -31,7 +33,7 @@ class Lift(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """A variant against the baseline. Everything is None while there is not enough data to compare it.
 
-    `lift`: at 95 %, with Welch's quantile. `safe`: the interval that may be looked at at any time, and `at_plan` the
+    `lift`: at 95%, with Welch's quantile. `safe`: the interval that may be looked at at any time, and `at_plan` the
     one of the test at the planned number of devices, both at the levels that decide. `loss`: the exact test's, at
     least so much to the worse, as a part of the baseline's rate. `decided_by`: which of them shows a difference that
     is told. `difference_low`, `difference_high`: of the means; Newcombe's for a conversion. `p`: Welch's;
@@ -64,31 +66,98 @@ class Comparison(Struct, frozen=True):
         return self.deciding or self.safe
 
 
-class Due(Struct, frozen=True):
-    """When the one test of a plan is made, as days such as 2026-11-23 (UTC).
+class Split(Struct, frozen=True):
+    """Devices with an event, of how many: of the variant and of the baseline."""
 
-    `reached`: the day on which the planned number of devices was there. `made`: the day at whose end the test was
-    made. `until`: where it is not made, the day at whose end it is, or with `late` at the earliest: it waits for
-    events whose end is not known.
+    converters: int
+    devices: int
+    baseline_converters: int
+    baseline_devices: int
+
+
+class Told(Struct, frozen=True):
+    """A variant that is told to differ from the baseline; `better` or worse.
+
+    `stop`: whether to stop it before its time has come. `lift`: the interval that decided; None where the exact test
+    did: then the loss is at least `loss`, as a part of the baseline's rate, and `split` is what it saw. `today`: the
+    safe interval now, where the test at the planned number decided. `tested`: what that test found, where what is
+    told is the opposite.
     """
 
-    reached: str | None = None
-    made: str | None = None
-    until: str | None = None
-    late: bool = False
+    value: str
+    better: bool
+    stop: bool
+    decided_by: Decision
+    lift: Lift | None = None
+    today: Lift | None = None
+    tested: Lift | None = None
+    loss: float | None = None
+    split: Split | None = None
 
 
-class Verdict(Struct, frozen=True):
-    """One sentence, and its stable name. `notes`: what to know beside it, a sentence each. `better`, `worse`: the
-    values that are told to differ from the baseline, the surest first. `more_devices`: about how many are missing,
-    where that can be said."""
+class NotTrusted(Struct, frozen=True, tag_field="code", tag="not_trusted"):
+    """The figures can't be trusted: of `value`, another part of the devices is exposed than of the others.
 
-    code: Code
-    sentence: str
+    Where `value` is None, devices are not where they must be.
+    """
+
+    question: Question
+    value: str | None = None
+    part: float = 0.0
+    others_part: float = 0.0
+
+
+class NotEnough(Struct, frozen=True, tag_field="code", tag="not_enough_data"):
+    """What is missing, for these `values`.
+
+    `uncounted`: the worker has not counted anything. `devices`: with about `more_devices` there will be enough.
+    `event`: no device sent it. `phase`: none has devices of both. `variance`: all devices did the same. `days`: so
+    many are missing to a week.
+    """
+
+    question: Question
+    what: Missing
+    values: tuple[str, ...] = ()
+    days: int = 0
     more_devices: int | None = None
-    better: tuple[str, ...] = ()
-    worse: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+
+
+class NoDifference(Struct, frozen=True, tag_field="code", tag="no_difference"):
+    """These `values` may be anything from `worse` to `better` than the baseline; relative to it, or absolute.
+
+    `unknown`: the values that can't be compared. `more_devices`: how many are missing to the planned number. `cap`:
+    what a device counts as at most, and `capped_devices` how many brought in more.
+    """
+
+    question: Question
+    values: tuple[str, ...]
+    relative: bool
+    worse: float
+    better: float
+    unknown: tuple[str, ...] = ()
+    more_devices: int | None = None
+    cap: float | None = None
+    capped_devices: int = 0
+
+
+class Difference(Struct, frozen=True, tag_field="code", tag="difference"):
+    """What is `told`, the surest first.
+
+    `tested_devices`: with how many the test at the planned number was made. `early`: whether a gain is told before
+    that test. The others as in NoDifference.
+    """
+
+    question: Question
+    told: tuple[Told, ...]
+    unknown: tuple[str, ...] = ()
+    tested_devices: int | None = None
+    early: bool = False
+    more_devices: int | None = None
+    cap: float | None = None
+    capped_devices: int = 0
+
+
+Verdict = NotTrusted | NotEnough | NoDifference | Difference
 
 
 class Exposure(Struct, frozen=True):
@@ -109,7 +178,7 @@ class Exposure(Struct, frozen=True):
 class VariantResult(Struct, frozen=True):
     """A variant: devices assigned and exposed, those with an event, and the mean per device with its interval.
 
-    The mean is a rate for a conversion; the interval is Wilson's there and Student's for an amount, at 95 %. Over
+    The mean is a rate for a conversion; the interval is Wilson's there and Student's for an amount, at 95%. Over
     several phases it is that of the phases in which all variants can be compared, combined as they are there.
     `capped_mean`: the same mean of totals up to the metric's cap; None without a cap.
     """

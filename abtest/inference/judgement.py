@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from abtest.inference import rule, wording
-from abtest.inference.answers import Lift, Results, VariantResult
+from abtest.inference import rule
+from abtest.inference.answers import Difference, Lift, NoDifference, Results, VariantResult
 from abtest.inference.comparison import compare, safe_lifts
 from abtest.inference.health import exposure
 from abtest.inference.question import Question
@@ -25,10 +25,8 @@ def judge(
     counted = capped(strata, cap)
     comparisons = compare(question, counted, at_plan)
     verdict = distrust(question, found, exact) or conclude(question, counted, comparisons, at_plan)
-    if cap is not None and verdict.code in {"difference", "no_difference"}:
-        more = wording.counted(beyond(strata, cap), "device")
-        note = f"A device counts up to {wording.figure(cap / question.scale)}: {more} brought in more."
-        verdict = structs.replace(verdict, notes=(*verdict.notes, note))
+    if cap is not None and isinstance(verdict, Difference | NoDifference):
+        verdict = structs.replace(verdict, cap=cap / question.scale, capped_devices=beyond(strata, cap))
     return Results(
         verdict=verdict,
         baseline=question.values[question.baseline],

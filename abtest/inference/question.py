@@ -4,10 +4,23 @@ from typing import Literal
 
 from msgspec import Struct
 
-from abtest.inference.answers import Due
-from abtest.inference.statistics.moments import UNITS
+from abtest.inference.statistics.moments import AMOUNT_UNITS
 
 Kind = Literal["conversion", "amount"]
+
+
+class Due(Struct, frozen=True):
+    """When the one test of a plan is made, as days such as 2026-11-23 (UTC).
+
+    `reached`: the day on which the planned number of devices was there. `made`: the day at whose end the test was
+    made. `until`: where it is not made, the day at whose end it is, or with `late` at the earliest: it waits for
+    events whose end is not known.
+    """
+
+    reached: str | None = None
+    made: str | None = None
+    until: str | None = None
+    late: bool = False
 
 
 class Question(Struct, frozen=True):
@@ -34,7 +47,7 @@ class Question(Struct, frozen=True):
     @property
     def scale(self) -> int:
         """Units per 1."""
-        return UNITS if self.kind == "amount" else 1
+        return AMOUNT_UNITS if self.kind == "amount" else 1
 
     @property
     def exact(self) -> bool:

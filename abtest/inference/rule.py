@@ -17,16 +17,6 @@ a variant that nobody can buy in has none."""
 FEWEST_DAYS = 7
 """A week has all its days."""
 
-EARLY_WITH_PLAN = (
-    "Found before the planned test: what is found early is told too large, an effect of the planned size about 1.9 "
-    "times on average."
-)
-EARLY_WITHOUT_PLAN = (
-    "Found without a planned number of devices: what ends a test early is told too large, on average about 1.7 times "
-    "where every second such test finds it."
-)
-"""The winner's curse, as docs/statistics.md measures it (case `planned`)."""
-
 
 def sequence_level(comparisons: int, planned: bool, exact: bool) -> float:
     """The level of one comparison's confidence sequence. `exact`: whether there is an exact test beside it."""

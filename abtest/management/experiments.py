@@ -27,7 +27,7 @@ from abtest.domain.experiments import (
 )
 from abtest.domain.metrics import Metric, parse_metrics
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
-from abtest.inference.wording import counted, names
+from abtest.language.counts import counted, names
 from abtest.store.catalogue import ExperimentStore
 
 DEMO = (

@@ -1,7 +1,7 @@
 """What the worker concluded of experiments, as pages and programs read it."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct, structs
@@ -9,8 +9,12 @@ from msgspec import Struct, structs
 from abtest import clock
 from abtest.domain.experiments import Status
 from abtest.errors import UnknownExperiment
-from abtest.inference.answers import Comparison, Due, Exposure, Lift, VariantResult, Verdict
+from abtest.inference.answers import Comparison, Exposure, Lift, NotEnough, VariantResult, Verdict
+from abtest.inference.question import Due, Question
+from abtest.language.verdicts import Said, said
 from abtest.store.figures import ResultStore, Summary
+
+V = TypeVar("V", Verdict, Said)
 
 
 class Look(Struct, frozen=True):
@@ -20,7 +24,7 @@ class Look(Struct, frozen=True):
     safe: tuple[Lift | None, ...]
 
 
-class MetricResults(Struct, frozen=True):
+class MetricResultsWith(Struct, Generic[V], frozen=True):
     """What one metric says. `over_time`: the safe intervals as they were at the end of each day, at most 60 of them.
 
     `detectable`: the smallest lift, as a part of the baseline's mean, that the rule finds in four of five experiments
@@ -37,7 +41,7 @@ class MetricResults(Struct, frozen=True):
     event: str
     window_days: int | None
     less: bool
-    verdict: Verdict
+    verdict: V
     variants: tuple[VariantResult, ...]
     comparisons: tuple[Comparison, ...]
     omnibus_p: float | None
@@ -65,7 +69,7 @@ class Health(Struct, frozen=True):
     unknown_device_events: int
 
 
-class ExperimentResults(Struct, frozen=True):
+class ResultsWith(Struct, Generic[V], frozen=True):
     """`GET /api/v1/experiments/{key}/results`. `verdict` is that of the primary metric, None without a metric.
 
     `days`: those on which devices had their first event of the primary metric, from the first to the last but for the
@@ -80,16 +84,25 @@ class ExperimentResults(Struct, frozen=True):
     days: int
     primary_changed_at: str | None
     baseline_changed_at: str | None
-    verdict: Verdict | None
-    metrics: tuple[MetricResults, ...]
+    verdict: V | None
+    metrics: tuple[MetricResultsWith[V], ...]
     health: Health
     as_of: str | None = None
     age_seconds: float | None = None
 
     @property
-    def primary(self) -> MetricResults | None:
+    def primary(self) -> MetricResultsWith[V] | None:
         """The metric that decides."""
         return self.metrics[0] if self.metrics else None
+
+
+MetricConclusions = MetricResultsWith[Verdict]
+Conclusions = ResultsWith[Verdict]
+"""As the worker keeps them: a verdict is a code and its figures."""
+
+MetricResults = MetricResultsWith[Said]
+ExperimentResults = ResultsWith[Said]
+"""As they are read: a verdict is a sentence."""
 
 
 class ResultService:
@@ -103,9 +116,9 @@ class ResultService:
         summary, document = await self._store.summary(), await self._store.result(key)
         if document is None:
             return _nothing(summary, key)
-        return structs.replace(decoded(document), as_of=_as_of(summary), age_seconds=clock.age(summary.as_of))
+        return structs.replace(worded(decoded(document)), as_of=_as_of(summary), age_seconds=clock.age(summary.as_of))
 
-    async def verdicts(self) -> Mapping[int, Verdict | None]:
+    async def verdicts(self) -> Mapping[int, Said | None]:
         """The verdict of every experiment that has a metric, by the experiment's id."""
         return {id: _Concluded.verdict_of(document) for id, document in (await self._store.results()).items()}
 
@@ -116,18 +129,32 @@ class _Concluded(Struct):
     verdict: Verdict | None
 
     @staticmethod
-    def verdict_of(document: str) -> Verdict | None:
-        return msgspec.json.decode(document, type=_Concluded).verdict
+    def verdict_of(document: str) -> Said | None:
+        verdict = msgspec.json.decode(document, type=_Concluded).verdict
+        return None if verdict is None else said(verdict)
 
 
-def decoded(document: str) -> ExperimentResults:
+def decoded(document: str) -> Conclusions:
     """The results of a stored document."""
-    return msgspec.json.decode(document, type=ExperimentResults)
+    return msgspec.json.decode(document, type=Conclusions)
 
 
-def encoded(results: ExperimentResults) -> str:
+def encoded(results: Conclusions) -> str:
     """The document of results."""
     return msgspec.json.encode(results).decode()
+
+
+def worded(results: Conclusions) -> ExperimentResults:
+    """The same results with their verdicts as sentences."""
+    metrics = tuple(
+        MetricResults(**(_fields(metric) | {"verdict": said(metric.verdict)})) for metric in results.metrics
+    )
+    verdict = metrics[0].verdict if metrics else None
+    return ExperimentResults(**(_fields(results) | {"verdict": verdict, "metrics": metrics}))
+
+
+def _fields(results: Struct) -> dict[str, Any]:
+    return {name: getattr(results, name) for name in results.__struct_fields__}
 
 
 def _as_of(summary: Summary) -> str | None:
@@ -139,7 +166,7 @@ def _nothing(summary: Summary, key: str) -> ExperimentResults:
     experiment = next((each for each in summary.experiments if each.key == key), None)
     if experiment is None:
         raise UnknownExperiment(key)
-    waiting = Verdict("not_enough_data", "Not enough data: the stats worker has not counted anything yet")
+    waiting = NotEnough(Question("conversion", experiment.values), "uncounted")
     return ExperimentResults(
         key=key,
         status=Status(experiment.status),
@@ -149,7 +176,7 @@ def _nothing(summary: Summary, key: str) -> ExperimentResults:
         days=0,
         primary_changed_at=None,
         baseline_changed_at=None,
-        verdict=waiting if experiment.metrics else None,
+        verdict=said(waiting) if experiment.metrics else None,
         metrics=(),
         health=Health(True, Exposure((0,) * len(experiment.values), None), 0, 0),
         as_of=_as_of(summary),

@@ -8,11 +8,7 @@ from abtest.inference.answers import Comparison, Lift
 from abtest.results.conclusions import ExperimentResults
 
 FORMULA = re.compile(r"[=+\-@\t\r]")
-
-
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-
-
 COLUMNS = (
     "experiment",
     "metric",

@@ -8,14 +8,13 @@ from abtest import allocation, clock
 from abtest.domain.experiments import Experiment, Phase, Status
 from abtest.domain.metrics import Metric
 from abtest.inference import rule
-from abtest.inference.answers import Due
 from abtest.inference.detectable import detectable
 from abtest.inference.due import Arrivals, Timing, timing
 from abtest.inference.health import exposure
 from abtest.inference.judgement import judge, looks
-from abtest.inference.question import Question
+from abtest.inference.question import Due, Question
 from abtest.inference.statistics.moments import Moments, Stratum
-from abtest.results.conclusions import ExperimentResults, Health, Look, MetricResults
+from abtest.results.conclusions import Conclusions, Health, Look, MetricConclusions
 from abtest.store.figures import DayFigures, Measured, MetricFigures
 
 MOST_LOOKS = 60
@@ -23,12 +22,12 @@ OUTERMOST = 0.01
 """The part of the devices, at either end of time, on which no day is counted: some devices' clocks are wrong."""
 
 
-def judged(measured: Measured, now: int) -> ExperimentResults:
+def judged(measured: Measured, now: int) -> Conclusions:
     """The results of an experiment. Days that are over before `now` (milliseconds) don't change any more."""
     experiment, today = measured.experiment, now // clock.DAY
     exact = all(_exact(phase, measured.days) for phase in experiment.phases)
     metrics = tuple(_metric(measured, place, exact, today) for place in range(len(experiment.metrics)))
-    return ExperimentResults(
+    return Conclusions(
         key=experiment.key,
         status=experiment.status,
         baseline=experiment.values[experiment.baseline_place],
@@ -66,7 +65,7 @@ def observed_days(happened: Sequence[tuple[int, int]]) -> int:
     return 0
 
 
-def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricResults:
+def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricConclusions:
     metric, figures = measured.experiment.metrics[place], measured.metrics[place]
     experiment = measured.experiment
     fewest = rule.FEWEST * sum(1 for weight in experiment.phase.weights if weight)
@@ -79,7 +78,7 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricRe
     lifts = looks(question, list(_strata_at(measured, figures, days)))
     sums = [each.sums for each in figures if each.sums.events]
     events = sum(each.events for each in sums)
-    return MetricResults(
+    return MetricConclusions(
         metric=str(metric),
         role="guardrail" if place else "primary",
         kind=metric.kind,

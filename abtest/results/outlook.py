@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from abtest.errors import InvalidSetting
 from abtest.inference import planning as power
-from abtest.inference import wording
+from abtest.language.numbers import figure_percent, number
 from abtest.results.planning import Plan, PlanRequest, plan, signed
 from abtest.results.reports import ExperimentReport
 
@@ -51,8 +51,8 @@ def outlook(planned: PlannedEffect, report: ExperimentReport) -> Outlook:
 
 
 def often(part: float) -> str:
-    """23 %."""
-    return f"more than {wording.percent(NEARLY_ALWAYS)}" if part > NEARLY_ALWAYS else wording.percent(part)
+    """23%."""
+    return f"more than {figure_percent(NEARLY_ALWAYS)}" if part > NEARLY_ALWAYS else figure_percent(part)
 
 
 def _found(planned: PlannedEffect, devices: int, of_baseline: int) -> float:
@@ -78,5 +78,5 @@ def _sentence(planned: PlannedEffect, found: tuple[tuple[str, float], ...], need
     if needed is None:
         return f"{sentence}."
     equal = len(set(needed.per_variant)) == 1
-    each = f" ({needed.per_variant[0]:,} each)" if equal else " for every variant"
-    return f"{sentence}; {wording.percent(needed.power)} needs about {needed.devices:,} devices{each}."
+    each = f" ({number(needed.per_variant[0])} each)" if equal else " for every variant"
+    return f"{sentence}; {figure_percent(needed.power)} needs about {number(needed.devices)} devices{each}."

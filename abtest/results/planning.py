@@ -17,9 +17,11 @@ from msgspec.structs import replace
 from abtest import allocation
 from abtest.domain.experiments import MOST_PLANNED, MOST_VARIANTS
 from abtest.errors import InvalidSetting
-from abtest.inference import planning, rule, wording
+from abtest.inference import planning, rule
+from abtest.language.counts import counted
+from abtest.language.numbers import figure, figure_percent, number
 
-NOTHING_FOUND = "no increase is found {}, not even one to 100 %"
+NOTHING_FOUND = "no increase is found {}, not even one to 100%"
 EFFECTS = (0.05, 0.1, 0.2, 0.5)
 LEAST_POWER, MOST_POWER = 0.1, 0.999
 LEAST, MOST_AMOUNT = 1e-9, 10**12
@@ -75,7 +77,7 @@ def plan(request: PlanRequest) -> Plan:
     effect = request.effect if request.devices is None else _detectable(request, request.devices)
     devices = _needed(request, effect or 0.0, rule.LEVEL) if request.devices is None else request.devices
     if devices is None:
-        raise InvalidSetting(f"effect: so small here that more than {MOST_PLANNED:,} devices would be needed")
+        raise InvalidSetting(f"effect: so small here that more than {number(MOST_PLANNED)} devices would be needed")
     gate, level = _gate(request, effect), rule.plan_level(len(request.weights) - 1)
     planned = max(devices, gate)
     by_rule = None if effect is None else _needed(request, effect, level)
@@ -127,7 +129,7 @@ def equal(variants: int) -> tuple[Decimal, ...]:
 
 
 def parse_part(text: str, where: str) -> float:
-    """0.05, or 5 % as a part of 1. Raises InvalidSetting."""
+    """0.05, or 5% as a part of 1. Raises InvalidSetting."""
     match = PART.fullmatch(text.strip())
     if not match:
         raise InvalidSetting(f"{where}: must be a percentage such as 5%, or a number such as 0.05")
@@ -150,7 +152,7 @@ def parse_whole(text: str, where: str) -> int:
 
 
 def signed(part: float) -> str:
-    """+20 %, as it was asked for."""
+    """+20%, as it was asked for."""
     return f"{'+' if part > 0 else '-'}{_exact(abs(part))}"
 
 
@@ -162,12 +164,12 @@ def _check(request: PlanRequest) -> None:
     if not LEAST_POWER <= request.power <= MOST_POWER:
         raise InvalidSetting(f"power: from {_exact(LEAST_POWER)} to {_exact(MOST_POWER)}, such as 80%")
     if request.per_day is not None and not 1 <= request.per_day <= MOST_PLANNED:
-        raise InvalidSetting(f"per day: from 1 to {MOST_PLANNED:,} new devices")
+        raise InvalidSetting(f"per day: from 1 to {number(MOST_PLANNED)} new devices")
     _check_metric(request)
     if (request.effect is None) == (request.devices is None):
         raise InvalidSetting("effect: give the effect to find, or the devices there are, and not both")
     if request.devices is not None and not len(request.weights) <= request.devices <= MOST_PLANNED:
-        raise InvalidSetting(f"devices: from {len(request.weights)}, one for each variant, to {MOST_PLANNED:,}")
+        raise InvalidSetting(f"devices: from {len(request.weights)}, one for each variant, to {number(MOST_PLANNED)}")
     if request.effect is not None:
         _check_effect(request.effect, request.base)
 
@@ -177,22 +179,22 @@ def _check_metric(request: PlanRequest) -> None:
         if request.mean is not None or request.deviation is not None:
             raise InvalidSetting("base: give a rate, or a mean with its deviation, and not both")
         if not LEAST <= request.base < 1:
-            raise InvalidSetting("base: must be a rate between 0 and 100 %, such as 5%")
+            raise InvalidSetting("base: must be a rate between 0 and 100%, such as 5%")
         return
     if request.mean is None or request.deviation is None:
         raise InvalidSetting("base: give a rate, or a mean with its deviation")
     for where, value in (("mean", request.mean), ("deviation", request.deviation)):
         if not LEAST <= value <= MOST_AMOUNT:
-            raise InvalidSetting(f"{where}: must be a number from {_plain(LEAST)} to {MOST_AMOUNT:,}")
+            raise InvalidSetting(f"{where}: must be a number from {_plain(LEAST)} to {number(MOST_AMOUNT)}")
 
 
 def _check_effect(effect: float, base: float | None) -> None:
     if not (-1 <= effect <= MOST_AMOUNT and effect):
-        raise InvalidSetting("effect: must be a difference from -100 % on that is not 0, such as +20%")
+        raise InvalidSetting("effect: must be a difference from -100% on that is not 0, such as +20%")
     if base is not None and not 0 < base * (1 + effect) < 1:
         raise InvalidSetting(
             f"effect: {signed(effect)} makes {_exact(max(base * (1 + effect), 0))} of a rate of {_exact(base)}, "
-            "and a test needs a rate between 0 and 100 %; a fifth more is +20%"
+            "and a test needs a rate between 0 and 100%; a fifth more is +20%"
         )
 
 
@@ -268,17 +270,18 @@ def _sentence(request: PlanRequest, found: Plan) -> str:
     effect = found.effect or 0.0
     finds = f"find a difference of {signed(effect)} ({_change(request, effect, _plain)}) {often}"
     if len(set(request.weights)) == 1:
-        return f"{wording.counted(found.per_variant[0], 'device')} per variant, {found.devices:,} in all, {finds}"
-    return f"{found.devices:,} devices in all, {min(found.per_variant):,} of them in the smallest variant, {finds}"
+        return f"{counted(found.per_variant[0], 'device')} per variant, {number(found.devices)} in all, {finds}"
+    smallest = number(min(found.per_variant))
+    return f"{number(found.devices)} devices in all, {smallest} of them in the smallest variant, {finds}"
 
 
 def _found_with_those(request: PlanRequest, found: Plan, often: str) -> str:
     if found.effect is None:
-        nothing = "no decrease is found {}, not even one to 0 %" if request.less else NOTHING_FOUND
-        return f"With {found.devices:,} devices {nothing.format(often)}"
-    size = f"{'-' if found.effect < 0 else '+'}{wording.percent(abs(found.effect))}"
+        nothing = "no decrease is found {}, not even one to 0%" if request.less else NOTHING_FOUND
+        return f"With {number(found.devices)} devices {nothing.format(often)}"
+    size = f"{'-' if found.effect < 0 else '+'}{figure_percent(abs(found.effect))}"
     return (
-        f"With {found.devices:,} devices only a difference of about {size} is found "
+        f"With {number(found.devices)} devices only a difference of about {size} is found "
         f"{often}: {_change(request, found.effect, _rounded)}"
     )
 
@@ -310,7 +313,7 @@ def _harm_note(request: PlanRequest, found: Plan) -> str:
 def _gate_note(request: PlanRequest, found: Plan) -> str:
     if found.planned == found.devices:
         return ""
-    lacking, when = f"{rule.FEWEST} devices with the event", f"{found.planned:,} devices in all"
+    lacking, when = f"{rule.FEWEST} devices with the event", f"{number(found.planned)} devices in all"
     if request.base is None:
         return f"No verdict comes before each variant can be expected to have {lacking}: not before {when}."
     return f"No verdict comes before each variant can be expected to have {lacking} and as many without: at {when}."
@@ -321,20 +324,20 @@ def _days_note(request: PlanRequest, found: Plan) -> str:
         return ""
     week = "; no verdict comes before a week is over" if found.days == rule.FEWEST_DAYS else ""
     s = "" if request.per_day == 1 else "s"
-    return f"With {request.per_day:,} new device{s} per day that takes {found.days:,} days{week}."
+    return f"With {number(request.per_day)} new device{s} per day that takes {number(found.days)} days{week}."
 
 
 def _rule_note(request: PlanRequest, found: Plan) -> str:
     if found.rule_power is None:
         return ""
-    comparisons, often = len(request.weights) - 1, wording.percent(found.rule_power)
+    comparisons, often = len(request.weights) - 1, figure_percent(found.rule_power)
     each = ", for each comparison of a variant with the baseline by itself" if comparisons > 1 else ""
     shared = f" and divides its level among {comparisons} comparisons" if comparisons > 1 else ""
-    short = found.rule_devices is not None and found.rule_devices > found.planned
-    more = f", and in {_times(found.power)} with {found.rule_devices:,}" if short else ""
+    enough = found.rule_devices
+    more = f", and in {_times(found.power)} with {number(enough)}" if enough and enough > found.planned else ""
     return (
         f"This counts on one look by an ordinary test{each}. The verdict, which may be looked at at any time{shared}"
-        f", finds this difference in about {often} of tests with {found.planned:,} devices{more}."
+        f", finds this difference in about {often} of tests with {number(found.planned)} devices{more}."
     )
 
 
@@ -346,14 +349,13 @@ def _times(power: float) -> str:
 
 def _exact(part: float) -> str:
     """A percentage as people read it: what is computed has many more figures than count."""
-    return f"{_rounded(100 * part)} %"
+    return figure_percent(part, 3)
 
 
 def _plain(value: float) -> str:
     """As it was entered: ten figures that count, no exponent."""
-    return f"{Decimal(f'{value:.10g}'):,f}"
+    return number(Decimal(f"{value:.10g}"))
 
 
 def _rounded(value: float) -> str:
-    """Three figures that count, or all whole ones."""
-    return f"{value:,.0f}" if value >= 100 else f"{Decimal(f'{value:.3g}'):f}"
+    return figure(value, 3)

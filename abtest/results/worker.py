@@ -7,7 +7,7 @@ from msgspec import structs
 
 from abtest import clock
 from abtest.errors import Unavailable
-from abtest.results.conclusions import ExperimentResults, encoded
+from abtest.results.conclusions import Conclusions, encoded
 from abtest.store.figures import FoldingStore, Measured
 
 CHUNK = 10_000
@@ -24,7 +24,7 @@ class Worker:
     def __init__(self, store: FoldingStore) -> None:
         self._store = store
         self._state: tuple[int, int] | None = None
-        self._judged: dict[int, tuple[Measured, int, ExperimentResults]] = {}
+        self._judged: dict[int, tuple[Measured, int, Conclusions]] = {}
 
     async def tick(self) -> int:
         """Fold all that is there; how many devices it was. Enrolment waits for one chunk at most, never for all."""
@@ -47,7 +47,7 @@ class Worker:
         if changed:
             await self._store.conclude(sorted(changed))
 
-    def _results(self, measured: Measured, now: int) -> ExperimentResults:
+    def _results(self, measured: Measured, now: int) -> Conclusions:
         # scipy takes 30 MB and a quarter of a second: who serves requests, or only counts, never loads it.
         from abtest.results.judging import judged  # noqa: PLC0415
 

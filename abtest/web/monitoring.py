@@ -36,8 +36,6 @@ FILE_BYTES = 1 << 20
 """What the library makes them."""
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 DEVICES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-
-
 log = logging.getLogger("abtest.web")
 
 

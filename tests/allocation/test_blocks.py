@@ -102,7 +102,7 @@ def test_version_1_never_changes(seed: bytes, phase: int, integers: tuple[int, .
 
 
 def test_experiments_draw_independently() -> None:
-    """X2 (B-1)/B for equal blocks of length B; df 4, 99.9 % quantile 18.47, for fixed seeds."""
+    """X2 (B-1)/B for equal blocks of length B; df 4, 99.9% quantile 18.47, for fixed seeds."""
     one = allocation.variants_in_order(b"a" * 32, 1, (1, 1, 1))
     two = allocation.variants_in_order(b"b" * 32, 1, (1, 1, 1))
     joint = Counter(islice(zip(one, two, strict=False), 9000))

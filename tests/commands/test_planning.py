@@ -27,7 +27,7 @@ async def sell(devices: int, buyers: int) -> None:
 def test_devices_and_days_are_planned_and_the_next_step_is_told(run: Run) -> None:
     planned = run("plan", "--base", "5%", "--effect", "+20%", "--per-day", "2000")
     assert (planned.exit_code, planned.stderr) == (0, "")
-    assert planned.stdout.startswith("8,143 devices per variant, 16,286 in all, find a difference of +20 %")
+    assert planned.stdout.startswith("8,143 devices per variant, 16,286 in all, find a difference of +20%")
     assert "that takes 9 days" in planned.stdout
     assert "abtest experiments add KEY" in planned.stdout
     assert planned.stdout.endswith("--metric conversion:EVENT --planned 16286\n")
@@ -35,12 +35,12 @@ def test_devices_and_days_are_planned_and_the_next_step_is_told(run: Run) -> Non
 
 def test_the_reverse_says_what_the_devices_find(run: Run) -> None:
     planned = run("plan", "--base", "0.05", "--devices", "600", "--variants", "3")
-    assert planned.stdout.startswith("With 600 devices only a difference of about +156 % is found in 4 of 5 tests")
+    assert planned.stdout.startswith("With 600 devices only a difference of about +156% is found in 4 of 5 tests")
 
 
 def test_an_amount_and_a_decrease_can_be_planned(run: Run) -> None:
     planned = run("plan", "--mean", "9.5", "--deviation", "30", "--effect", "-10%", "--power", "90%")
-    assert "-10 % (a mean of 9.5 that becomes 8.55) in 9 of 10 tests" in planned.stdout
+    assert "-10% (a mean of 9.5 that becomes 8.55) in 9 of 10 tests" in planned.stdout
     assert "--metric amount:EVENT" in planned.stdout
 
 
@@ -81,15 +81,15 @@ def test_an_experiment_brings_its_rate_and_its_devices(run: Run) -> None:
     run("worker", "--once")
     planned = run("plan", "--experiment", "color")
     assert planned.stdout.startswith("With 400 devices only a difference of about +")
-    assert "a rate of 10 % that becomes" in planned.stdout
+    assert "a rate of 10% that becomes" in planned.stdout
     assert "--planned" not in planned.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--base", "5", "--effect", "20%"), 2, "abtest: base: must be a rate between 0 and 100 %, such as 5%"),
-        (("--base", "5%", "--effect", "20"), 2, "effect: +2,000 % makes 105 % of a rate of 5 %"),
+        (("--base", "5", "--effect", "20%"), 2, "abtest: base: must be a rate between 0 and 100%, such as 5%"),
+        (("--base", "5%", "--effect", "20"), 2, "effect: +2,000% makes 105% of a rate of 5%"),
         (("--base", "5%", "--effect", "0"), 2, "effect: must be a difference"),
         (("--base", "nan", "--effect", "20%"), 2, "base: must be a percentage such as 5%"),
         (("--base", "5%"), 2, "effect: give the effect to find, or the devices there are"),

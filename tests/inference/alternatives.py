@@ -8,7 +8,7 @@ Z = stats.norm.isf(0.025)
 
 
 def ratio_tails(devices: tuple[int, int], base: float, lift: float) -> None:
-    """How often the true lift is below and above the 95 % interval: the delta method's, and Fieller's."""
+    """How often the true lift is below and above the 95% interval: the delta method's, and Fieller's."""
     random = np.random.default_rng(1)
     m, n = devices
     other, mine = random.binomial(m, base, RUNS) / m, random.binomial(n, base * (1 + lift), RUNS) / n
@@ -24,7 +24,7 @@ def ratio_tails(devices: tuple[int, int], base: float, lift: float) -> None:
 
 
 def stratum_weights(phases: list[tuple[int, int, float]], lift: float) -> None:
-    """How often a difference is claimed at 5 %: phases weighed by devices, and by n1 * n2 / (n1 + n2)."""
+    """How often a difference is claimed at 5%: phases weighed by devices, and by n1 * n2 / (n1 + n2)."""
     random = np.random.default_rng(2)
     sizes = np.array([phase[:2] for phase in phases], dtype=float)
     rates = np.array([[rate, rate * (1 + lift)] for *_, rate in phases])

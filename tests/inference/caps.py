@@ -1,6 +1,6 @@
 """`python -m tests.inference.caps [RUNS]`: up to what devices' totals should count, one test at the end.
 
-Four variants get 75 : 10 : 5 : 10 of the devices, of which 5 % buy, for log-normal amounts. What a cap must do: find
+Four variants get 75 : 10 : 5 : 10 of the devices, of which 5% buy, for log-normal amounts. What a cap must do: find
 an effect in the smallest variant, and not tell apart two variants that bring in the same, because half as many
 devices buy at twice the price, or twice as many at half of it. The error is the larger of Welch's and that of both
 variants together; without that, no cap is enough.
@@ -66,8 +66,8 @@ CAPS: dict[str, Cap] = {
 }
 SCENES = {
     "no effect": (1.0, 1.0),
-    "40 % more buyers": (1.4, 1.0),
-    "40 % larger amounts": (1.0, 1.4),
+    "40% more buyers": (1.4, 1.0),
+    "40% larger amounts": (1.0, 1.4),
     "equal, twice the price": (0.5, 2.0),
     "equal, half the price": (2.0, 0.5),
 }

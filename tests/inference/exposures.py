@@ -1,6 +1,6 @@
 """`python -m tests.inference.exposures [RUNS]`: how often a sound experiment is distrusted in a year of looks.
 
-Three variants get devices evenly over 365 days, of which 90 % report exposure; it is looked at every day.
+Three variants get devices evenly over 365 days, of which 90% report exposure; it is looked at every day.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """`python -m tests.inference.lateness [RUNS]`: the one test of a plan where devices convert late.
 
-The plan is for 80 %: 2 x 8,143 devices, of which 5 % convert, and 6 % in the other variant. They come within a week.
+The plan is for 80%: 2 x 8,143 devices, of which 5% convert, and 6% in the other variant. They come within a week.
 """
 
 import sys

@@ -21,7 +21,7 @@ from abtest.inference.pair import Pair, pairs
 from abtest.inference.question import Kind, Question
 from abtest.inference.statistics.buckets import bucket, edge
 from abtest.inference.statistics.capping import capped, find_cap
-from abtest.inference.statistics.moments import UNITS, Bucket, Moments, Stratum, summed
+from abtest.inference.statistics.moments import AMOUNT_UNITS, Bucket, Moments, Stratum, summed
 
 HUNDRED = 100
 LOOKS = 30
@@ -184,7 +184,7 @@ def conversions(rates: Sequence[float], devices: Sequence[int], looks: int = LOO
 
 
 def phases(lift: float) -> Case:
-    """99:1 of 30,000 devices of which 1 % buy, then 50:50 of 12,000 of which 10 % do; half the looks in each."""
+    """99:1 of 30,000 devices of which 1% buy, then 50:50 of 12,000 of which 10% do; half the looks in each."""
     plan = [((29_700, 300), 0.01), ((6_000, 6_000), 0.1)]
 
     def draw(random: np.random.Generator) -> Looks:
@@ -220,7 +220,7 @@ def spending(
         bought = random.binomial(step, rate * often, (looks, len(shares)))
         place = np.repeat(np.tile(np.arange(len(shares)), looks), bought.ravel())
         spent = np.exp(random.normal(log(10), sigma, place.size)) * dear[place]
-        units = np.maximum(np.rint(spent * UNITS), 1).astype(np.int64)
+        units = np.maximum(np.rint(spent * AMOUNT_UNITS), 1).astype(np.int64)
         return list(_amounts(step, units, place, bought.sum(axis=1).cumsum()))
 
     def truth(cap: float | None) -> tuple[float, ...]:
@@ -240,7 +240,9 @@ def late() -> Case:
         half, devices = LOOKS // 2, 200
         came = np.repeat(np.arange(half), devices)
         keen = random.gamma(0.2, 0.1, (came.size, 2))
-        bought = random.poisson(keen, (LOOKS, came.size, 2)) * random.integers(1, 20, (LOOKS, came.size, 2)) * UNITS
+        bought = (
+            random.poisson(keen, (LOOKS, came.size, 2)) * random.integers(1, 20, (LOOKS, came.size, 2)) * AMOUNT_UNITS
+        )
         bought[np.arange(LOOKS)[:, None] < came] = 0
         totals = bought.cumsum(axis=0)
         n = np.minimum(np.arange(1, LOOKS + 1), half) * devices

@@ -24,7 +24,7 @@ def test_of_two_variants_the_one_that_loses_devices_is_named() -> None:
 
 @pytest.mark.parametrize("n", [10**6, 10**12])
 def test_a_difference_that_changes_nothing_is_no_alarm(n: int) -> None:
-    """9.2 % against 9 % of a million is sure, and does not matter."""
+    """9.2% against 9% of a million is sure, and does not matter."""
     found = exposure([stratum((n * 910 // 1_000, n), (n * 908 // 1_000, n))])
     assert found.differs is None
     assert found.alike

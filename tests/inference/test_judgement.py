@@ -16,6 +16,7 @@ from abtest.inference.question import Kind, Question
 from abtest.inference.statistics import sequence
 from abtest.inference.statistics.buckets import bucket
 from abtest.inference.statistics.moments import Moments, Stratum
+from abtest.language import verdicts
 
 VALUES = ("#FF0000", "#00FF00")
 
@@ -77,12 +78,12 @@ def numbers(found: object) -> list[float]:
 
 def assert_sane(found: Results) -> None:
     assert all(isfinite(number) for number in numbers(msgspec.to_builtins(found)))
-    assert "nan" not in found.verdict.sentence
-    assert "inf" not in found.verdict.sentence
-    if found.verdict.code == "not_enough_data":
+    assert "nan" not in verdicts.said(found.verdict).sentence
+    assert "inf" not in verdicts.said(found.verdict).sentence
+    if verdicts.said(found.verdict).code == "not_enough_data":
         assert found.omnibus_p is None
         assert all(each.decided_by is None for each in found.comparisons)
-    if found.verdict.code == "difference":
+    if verdicts.said(found.verdict).code == "difference":
         assert any(each.decided_by for each in found.comparisons)
 
 
@@ -120,7 +121,7 @@ def test_any_amounts_get_sane_answers(phases: list[tuple[list[int], ...]]) -> No
 def test_identical_arms_differ_by_nothing() -> None:
     found = judge(Question("conversion", VALUES, days=30.0), [(rate(10_000, 500), rate(10_000, 500))])
     (comparison,) = found.comparisons
-    assert found.verdict.code == "no_difference"
+    assert verdicts.said(found.verdict).code == "no_difference"
     assert (comparison.difference, comparison.p, comparison.chance_to_beat) == (0.0, 1.0, 0.5)
 
 
@@ -130,7 +131,7 @@ def test_a_whale_is_no_difference() -> None:
     others = Moments(10_000, 0, 500, 5_000_000, 5 * 10**10)
     found = judge(Question("amount", VALUES, days=30.0), [(others, whale)])
     (comparison,) = found.comparisons
-    assert found.verdict.code == "no_difference"
+    assert verdicts.said(found.verdict).code == "no_difference"
     assert comparison.p is not None
     assert comparison.p > 0.2
 
@@ -149,16 +150,18 @@ def test_a_variant_has_its_rate_before_the_others_have_devices() -> None:
 def test_devices_that_are_all_alike_say_nothing() -> None:
     alike = amount([70_000] * 30)
     found = judge(Question("amount", VALUES, days=30.0), [(alike, alike)])
-    assert found.verdict.sentence == "Not enough data: all devices in #FF0000 and #00FF00 did the same"
+    assert verdicts.said(found.verdict).sentence == "Not enough data: all devices in #FF0000 and #00FF00 did the same"
     many = amount([70_000] * 300), amount([80_000] * 300)
     dearer = judge(Question("amount", VALUES, days=30.0), [many])
-    assert dearer.verdict.sentence.startswith("#00FF00 beats #FF0000")
+    assert verdicts.said(dearer.verdict).sentence.startswith("#00FF00 beats #FF0000")
 
 
 def test_variants_that_were_never_drawn_together_are_not_compared() -> None:
     strata = [(rate(1_000, 50), Moments()), (Moments(), rate(1_000, 80))]
     found = judge(Question("conversion", VALUES, days=30.0), strata)
-    assert found.verdict.sentence == "Not enough data: no phase has devices of both #FF0000 and #00FF00"
+    assert (
+        verdicts.said(found.verdict).sentence == "Not enough data: no phase has devices of both #FF0000 and #00FF00"
+    )
     assert [each.mean for each in found.variants] == [None, None]
 
 

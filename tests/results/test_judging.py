@@ -20,7 +20,7 @@ from abtest.errors import Unavailable
 from abtest.inference import planning
 from abtest.inference.statistics import sequence, testing
 from abtest.results import worker
-from abtest.results.conclusions import ExperimentResults, ResultService, encoded
+from abtest.results.conclusions import Conclusions, ExperimentResults, ResultService, encoded, worded
 from abtest.results.exporting import table
 from abtest.results.judging import judged, observed_days
 from abtest.store.sqlite.driver import PRAGMAS, open_raw
@@ -50,10 +50,14 @@ async def live(
     await store.track(requests, TODAY)
 
 
-async def results(store: SQLiteStore, now: int = TODAY) -> ExperimentResults:
+async def conclusions(store: SQLiteStore, now: int = TODAY) -> Conclusions:
     while (await store.fold(10_000, now)).left:
         pass
     return judged((await store.measured())[0], now)
+
+
+async def results(store: SQLiteStore, now: int = TODAY) -> ExperimentResults:
+    return worded(await conclusions(store, now))
 
 
 async def test_a_difference_is_told_by_conversion_and_by_amount(tmp_path: Path) -> None:
@@ -62,7 +66,7 @@ async def test_a_difference_is_told_by_conversion_and_by_amount(tmp_path: Path) 
         await live(store, "a", 4_000, {"color-0": 10, "color-1": 20})
         found = await results(store)
     assert found.verdict is not None
-    assert found.verdict.sentence.startswith("color color-1 beats color-0: conversion of purchase up by 100 % (")
+    assert found.verdict.sentence.startswith("color color-1 beats color-0: conversion of purchase up by 100% (")
     assert [metric.verdict.code for metric in found.metrics] == ["difference", "difference"]
     variants = found.metrics[0].variants
     assert [(each.devices, each.exposed, each.converters) for each in variants] == [
@@ -97,7 +101,7 @@ async def test_a_variant_that_loses_its_exposures_is_not_trusted(tmp_path: Path)
         found = await results(store)
     assert found.verdict is not None
     assert found.verdict.sentence.startswith(
-        "Don't trust this: 90.9 % of the devices in color-1 report exposure, 100 %"
+        "Don't trust this: 90.9% of the devices in color-1 report exposure, 100%"
     )
 
 
@@ -291,7 +295,7 @@ def test_exposures_of_every_device_are_told_as_such(tmp_path: Path) -> None:
         async with opened(tmp_path / "abtest.db") as store:
             await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
             await live(store, "a", 100, {"color-0": 10, "color-1": 20})
-            await store.conclude([(1, encoded(await results(store)))])
+            await store.conclude([(1, encoded(await conclusions(store)))])
 
     asyncio.run(scene())
     done = CliRunner().invoke(abtest, ["--database", f"sqlite:///{tmp_path}/abtest.db", "results", "color"])

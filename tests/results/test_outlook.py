@@ -24,8 +24,7 @@ def simulated(counts: tuple[int, ...], *weights: str, baseline: str | None = Non
 def test_equal_variants_have_one_figure() -> None:
     found = outlook(PLANNED, simulated((200, 200, 200), "1", "1", "1"))
     assert found.sentence == (
-        "+20 % on a base rate of 5 % would be found in 7.2 % of such tests; "
-        "80 % needs about 24,429 devices (8,143 each)."
+        "+20% on a base rate of 5% would be found in 7.2% of such tests; 80% needs about 24,429 devices (8,143 each)."
     )
     assert found.equal
     assert [part for _, part in found.found] == [power_for_rate(0.05, 0.2, 200)] * 2
@@ -36,8 +35,8 @@ def test_unequal_variants_each_have_theirs_against_the_baseline() -> None:
     found = outlook(PLANNED, simulated((15_000, 2_000, 1_000, 2_000), "75", "10", "5", "10"))
     assert [value for value, _ in found.found] == ["1", "2", "3"]
     assert found.found[1][1] == power_for_rate(0.05, 0.2, per_arm(1_000, 15_000))
-    assert "would be found in 27 % to 45 % of such tests, depending on the variant; " in found.sentence
-    assert "80 % needs about 86,859 devices for every variant." in found.sentence
+    assert "would be found in 27% to 45% of such tests, depending on the variant; " in found.sentence
+    assert "80% needs about 86,859 devices for every variant." in found.sentence
     assert not found.equal
 
 
@@ -59,7 +58,7 @@ def test_a_variant_that_gets_no_devices_any_more_is_left_out() -> None:
 def test_a_variant_without_a_device_finds_nothing() -> None:
     found = outlook(PLANNED, simulated((1, 0), "1", "1"))
     assert found.found == (("1", 0.0),)
-    assert "in 0 % of such tests; 80 %" in found.sentence
+    assert "in 0% of such tests; 80%" in found.sentence
 
 
 def test_an_effect_too_small_to_plan_for_has_no_number_of_devices() -> None:
@@ -78,4 +77,4 @@ def test_what_can_not_be_planned_is_said(base: float, effect: float, message: st
 
 
 def test_nothing_is_found_for_sure() -> None:
-    assert (often(0.234), often(0.99999), often(1)) == ("23 %", "more than 99 %", "more than 99 %")
+    assert (often(0.234), often(0.99999), often(1)) == ("23%", "more than 99%", "more than 99%")

@@ -30,7 +30,7 @@ def test_5_percent_and_a_fifth_more_need_8143_devices_per_variant() -> None:
     found = plan(FIFTH)
     assert (found.per_variant, found.devices, found.planned) == ((8_143, 8_143), 16_286, 16_286)
     assert found.sentence == (
-        "8,143 devices per variant, 16,286 in all, find a difference of +20 % (a rate of 5 % that becomes 6 %) "
+        "8,143 devices per variant, 16,286 in all, find a difference of +20% (a rate of 5% that becomes 6%) "
         "in 4 of 5 tests"
     )
 
@@ -38,7 +38,7 @@ def test_5_percent_and_a_fifth_more_need_8143_devices_per_variant() -> None:
 def test_600_devices_find_only_156_percent_and_it_says_so() -> None:
     found = plan(FEW)
     assert found.effect == pytest.approx(1.56, abs=0.005)
-    assert found.sentence.startswith("With 600 devices only a difference of about +156 % is found in 4 of 5 tests")
+    assert found.sentence.startswith("With 600 devices only a difference of about +156% is found in 4 of 5 tests")
     assert found.per_variant == (200, 200, 200)
 
 
@@ -78,7 +78,7 @@ def test_the_rule_of_the_verdict_costs_something_and_more_with_more_variants() -
     assert two.rule_power == pytest.approx(formulas.power_for_rate(0.05, 0.2, 8_143, 0.04), rel=1e-12)
     assert three.rule_power == pytest.approx(formulas.power_for_rate(0.05, 0.2, 8_143, 0.02), rel=1e-12)
     assert two.rule_devices == 2 * formulas.devices_for_rate(0.05, 0.2, alpha=0.04)
-    assert "in about 77 % of tests with 16,286 devices, and in 4 of 5 with 17,394." in two.notes[-1]
+    assert "in about 77% of tests with 16,286 devices, and in 4 of 5 with 17,394." in two.notes[-1]
     assert "divides its level among 2 comparisons" in three.notes[-1]
 
 
@@ -93,7 +93,7 @@ def test_below_25_conversions_per_variant_it_says_that_no_verdict_comes() -> Non
 
 def test_percentages_have_three_figures_that_count() -> None:
     found = plan(PlanRequest(base=4207 / 21434, effect=0.12345))
-    assert "a difference of +12.3 % (a rate of 19.6 % that becomes 22.1 %)" in found.sentence
+    assert "a difference of +12.3% (a rate of 19.6% that becomes 22.1%)" in found.sentence
 
 
 def test_days_are_told_when_the_devices_per_day_are() -> None:
@@ -106,7 +106,7 @@ def test_days_are_told_when_the_devices_per_day_are() -> None:
 def test_a_rate_that_can_not_rise_enough_is_said() -> None:
     found = plan(PlanRequest(base=0.9, devices=10))
     assert (found.effect, found.rule_power) == (None, None)
-    assert found.sentence == "With 10 devices no increase is found in 4 of 5 tests, not even one to 100 %"
+    assert found.sentence == "With 10 devices no increase is found in 4 of 5 tests, not even one to 100%"
 
 
 def test_a_row_of_effects_stands_beside_the_one_that_is_asked_for() -> None:
@@ -132,8 +132,8 @@ def test_a_row_of_effects_stands_beside_the_one_that_is_asked_for() -> None:
         (PlanRequest(base=0.05, effect=nan), "effect: must be a difference"),
         (PlanRequest(base=0.05, effect=inf), "effect: must be a difference"),
         (PlanRequest(base=0.05, effect=-1.5), "effect: must be a difference"),
-        (PlanRequest(base=0.05, effect=20.0), r"effect: \+2,000 % makes 105 % of a rate of 5 %"),
-        (PlanRequest(base=0.05, effect=-1.0), "effect: -100 % makes 0 % of a rate of 5 %"),
+        (PlanRequest(base=0.05, effect=20.0), r"effect: \+2,000% makes 105% of a rate of 5%"),
+        (PlanRequest(base=0.05, effect=-1.0), "effect: -100% makes 0% of a rate of 5%"),
         (PlanRequest(base=0.05, effect=1e-9), "effect: so small here that more than 1,000,000,000,000"),
         (PlanRequest(base=0.05, effect=1e-300), "effect: so small"),
         (PlanRequest(base=0.05), "effect: give the effect to find, or the devices"),
@@ -142,8 +142,8 @@ def test_a_row_of_effects_stands_beside_the_one_that_is_asked_for() -> None:
         (PlanRequest(base=0.05, devices=10**13), "devices: from 2"),
         (PlanRequest(base=0.05, effect=0.2, per_day=0), "per day: from 1"),
         (PlanRequest(base=0.05, effect=0.2, per_day=10**13), "per day: from 1"),
-        (PlanRequest(base=0.05, effect=0.2, power=1.0), "power: from 10 % to 99.9 %"),
-        (PlanRequest(base=0.05, effect=0.2, power=nan), "power: from 10 %"),
+        (PlanRequest(base=0.05, effect=0.2, power=1.0), "power: from 10% to 99.9%"),
+        (PlanRequest(base=0.05, effect=0.2, power=nan), "power: from 10%"),
         (PlanRequest(base=0.05, effect=0.2, weights=WEIGHTS[:1]), "weights: from 2 to 20"),
         (PlanRequest(base=0.05, effect=0.2, weights=WEIGHTS * 6), "weights: from 2 to 20"),
         (PlanRequest(base=0.05, effect=0.2, weights=(Decimal(1), Decimal(0))), "weights: each must be above 0"),
@@ -193,7 +193,7 @@ def test_there_are_2_to_20_variants() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "part"), [("5%", 0.05), ("0.05", 0.05), ("+20%", 0.2), ("-20 %", -0.2), (" .5 ", 0.5), ("12.5%", 0.125)]
+    ("text", "part"), [("5%", 0.05), ("0.05", 0.05), ("+20%", 0.2), ("-20%", -0.2), (" .5 ", 0.5), ("12.5%", 0.125)]
 )
 def test_a_part_is_a_percentage_or_a_decimal(text: str, part: float) -> None:
     assert parse_part(text, "base") == part
@@ -211,7 +211,7 @@ def test_what_is_no_number_is_refused(text: str) -> None:
 def test_where_less_is_better_a_decrease_is_looked_for() -> None:
     found = plan(PlanRequest(base=0.05, devices=20_000, less=True))
     assert found.effect == pytest.approx(-0.1656, abs=0.0001)
-    assert "about -17 % is found in 4 of 5 tests: a rate of 5 % that becomes 4.17 %" in found.sentence
+    assert "about -17% is found in 4 of 5 tests: a rate of 5% that becomes 4.17%" in found.sentence
     assert plan(PlanRequest(base=0.05, effect=found.effect)).devices == pytest.approx(20_000, abs=5)
     assert [each.effect for each in plans(PlanRequest(base=0.05, devices=20_000, less=True))] == [
         -0.05,

@@ -175,7 +175,7 @@ async def test_the_stream_ends_with_the_tables(client: Client) -> None:
 async def test_a_planned_effect_is_judged_with_the_devices_of_the_simulation(client: Client, path: str) -> None:
     answer = await client.fetch(f"{path}?devices=600&base=5&effect=20")
     shown = answer.body.decode()
-    assert "+20 % on a base rate of 5 % would be found in 7.2 % of such tests; 80 % needs about 24,429" in shown
+    assert "+20% on a base rate of 5% would be found in 7.2% of such tests; 80% needs about 24,429" in shown
     assert "for every variant" in shown
     assert "Found in" in shown
     plain = await client.fetch(f"{path}?devices=600&base=&effect=")
@@ -189,8 +189,8 @@ async def test_a_planned_effect_is_judged_with_the_devices_of_the_simulation(cli
         ("base=5&effect=", "effect", "must be a number of percent, such as 20"),
         ("base=&effect=20", "base", "must be a number of percent, such as 5"),
         ("base=x&effect=20", "base", "must be a number of percent"),
-        ("base=0&effect=20", "base", "must be a rate between 0 and 100 %"),
-        ("base=50&effect=200", "effect", "+200 % makes 150 % of a rate of 50 %"),
+        ("base=0&effect=20", "base", "must be a rate between 0 and 100%"),
+        ("base=50&effect=200", "effect", "+200% makes 150% of a rate of 50%"),
         ("base=5&effect=1e999", "effect", "must be a number of percent"),
         ("base=" + "9" * 500 + "&effect=1", "base", "must be a number of percent"),
     ],

@@ -6,7 +6,7 @@ different phases were drawn with different shares and came at different times.
 A stratum weighs 1 / (sum of 1 / n over the compared variants), which is n1 * n2 / (n1 + n2) for two (W. G. Cochran,
 Some methods for strengthening the common chi-square tests, Biometrics 10, 1954). The ratio of two means is then the
 one of N. Mantel and W. Haenszel (JNCI 22, 1959; S. Greenland and J. M. Robins, Biometrics 41, 1985). The weights see
-no outcome, and a phase weighs what it can tell: one that gave a variant 1 % of many devices does not drown the next.
+no outcome, and a phase weighs what it can tell: one that gave a variant 1% of many devices does not drown the next.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,8 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-UNITS = 10_000
+AMOUNT_UNITS = 10_000
 """An amount of 1 is this many units; amounts are whole numbers of units."""
-
-
 Bucket = tuple[int, int, int, int]
 
 
@@ -81,8 +79,8 @@ def estimate(
 ) -> Estimate | None:
     """The mean of a variant, in the weights that the comparison of all `variants` gives the strata; None without any.
 
-    `scale`: units per 1, UNITS for amounts. `pooled`: with the variance of all `variants` together in each stratum,
-    which is the variant's where they do not differ. Every stratum must be comparable in these variants.
+    `scale`: units per 1, AMOUNT_UNITS for amounts. `pooled`: with the variance of all `variants` together in each
+    stratum, which is the variant's where they do not differ. Every stratum must be comparable in these variants.
     """
     if not strata:
         return None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from abtest import clock
+from abtest.language import times
 
 WEEK = 24 * 7
 NAMES = {1: "hour", 6: "6 hours", 24: "day", WEEK: "week", 4 * WEEK: "4 weeks", 52 * WEEK: "52 weeks"}
@@ -80,4 +81,4 @@ def _bucket(hour: int, hours: int) -> int:
 
 def _start(bucket: int, hours: int) -> str:
     moment = clock.moment((bucket * hours - MONDAY) * clock.HOUR)
-    return f"{moment:%-d %b %Y}" if hours >= 24 else f"{moment:%-d %b, %H:%M}"
+    return times.day(moment) if hours >= 24 else times.hour(moment)

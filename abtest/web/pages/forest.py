@@ -7,6 +7,7 @@ from math import ceil, floor, log10
 from msgspec import Struct
 
 from abtest.inference.answers import Comparison, Lift
+from abtest.language.numbers import signed, signed_percent
 from abtest.results.conclusions import MetricResults
 
 TICKS = 4
@@ -203,5 +204,4 @@ def _nice_below(most: float) -> float:
 def _label(value: float, relative: bool) -> str:
     if not round(value, 12):
         return "0"
-    figures = f"{100 * value:+,.4g}\N{NO-BREAK SPACE}%" if relative else f"{value:+,.4g}"
-    return figures.replace("-", "\N{MINUS SIGN}")
+    return signed_percent(value, 4) if relative else signed(value, 4)

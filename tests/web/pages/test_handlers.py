@@ -12,13 +12,14 @@ from abtest import clock
 from abtest.bootstrap import wired
 from abtest.domain.events import Event
 from abtest.domain.experiments import NewExperiment, Variant
+from abtest.language.numbers import percent
 from abtest.management.experiments import DEMO, ExperimentService
 from abtest.results import worker
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
-from abtest.web.pages.rendering import age, percent, places, since
+from abtest.web.pages.rendering import places, since
 from tests.conftest import Client
 from tests.results.test_judging import live
 from tests.scenes import answers, experiment, tokens
@@ -37,7 +38,6 @@ PAGES = [
     "/experiments/nothing",
 ]
 STREAMS = ["/simulate/run?devices=3", "/simulate/run?devices=x"]
-SPACE = "\N{NO-BREAK SPACE}"
 VOID = {"meta", "link", "input", "br"}
 
 
@@ -116,7 +116,7 @@ async def test_old_figures_say_how_old_they_are(client: Client, store: SQLiteSto
     assert "not running" not in await page(client)
     await store.fold(1, clock.now() - 2 * clock.HOUR)
     old = words(await page(client))
-    assert f"figures 2{SPACE}h old".replace(SPACE, " ") in old
+    assert "figures 2 hours old" in old
     assert "the stats worker is not running" in old
     assert "600 devices" in old
 
@@ -133,8 +133,8 @@ async def test_the_dashboard_shows_the_exact_distribution(client: Client, store:
     await demo(store)
     shown = await page(client)
     assert counts(shown) == [200, 200, 200, 450, 60, 30, 60]
-    assert "#FF0000 200 33.3 % 33.3 %" in words(shown)
-    assert "50 30 5.0 % 5.0 %" in words(shown)
+    assert "#FF0000 200 33.3% 33.3%" in words(shown)
+    assert "50 30 5.0% 5.0%" in words(shown)
     assert words(shown).count("exact: every count is where it must be") == 2
     assert 'fill="#00FF00"' in shown
 
@@ -181,7 +181,7 @@ async def test_each_phase_is_shown_with_its_own_counts(client: Client, store: SQ
     await worker.tick(store)
     shown = await page(client, "/experiments/color")
     assert counts(shown) == [75, 125]
-    assert "color-0 75 37.5 % 37.5 %" in words(shown)
+    assert "color-0 75 37.5% 37.5%" in words(shown)
     assert "phase 2 of 2" in words(shown)
     assert "1 : 3 for devices to come" in words(shown)
     second, first = words(shown).index("color-1 3 75 75.0"), words(shown).index("color-1 1 50 50.0")
@@ -248,8 +248,8 @@ async def test_a_verdict_about_long_values_is_short_and_whole_in_its_title(
     cut = f"{'v' * 24}…{'v' * 6}"
     for path in ("/", "/experiments/color"):
         shown = await page(client, path)
-        assert f"{cut}11 beats {cut}10: conversion of purchase up by 100 % (" in shown
-        assert f"{values[1]} beats {values[0]}: conversion of purchase up by 100 % (" in shown
+        assert f"{cut}11 beats {cut}10: conversion of purchase up by 100% (" in shown
+        assert f"{values[1]} beats {values[0]}: conversion of purchase up by 100% (" in shown
 
 
 async def test_whether_variants_differ_at_all_is_said_with_its_p_value(client: Client, store: SQLiteStore) -> None:
@@ -324,15 +324,15 @@ async def test_the_planner_is_a_form_without_an_answer_at_first(client: Client) 
 
 async def test_the_planner_answers_in_a_sentence_and_a_table(client: Client) -> None:
     shown = words(await page(client, "/plan?base=5&effect=15%25&per_day=2000"))
-    assert "14,178 devices per variant, 28,356 in all, find a difference of +15 %" in shown
-    assert "+10 % 31,218 62,436 32 asked for: +15 % 14,178 28,356 15 +20 % 8,143 16,286 9 +50 %" in shown
+    assert "14,178 devices per variant, 28,356 in all, find a difference of +15%" in shown
+    assert "+10% 31,218 62,436 32 asked for: +15% 14,178 28,356 15 +20% 8,143 16,286 9 +50%" in shown
     assert "--metric conversion:EVENT --planned 28356" in shown
 
 
 async def test_the_planner_says_what_devices_can_find_and_how_seldom(client: Client) -> None:
     shown = words(await page(client, "/plan?find=effect&devices=600&variants=3"))
-    assert "With 600 devices only a difference of about +156 % is found in 4 of 5 tests" in shown
-    assert re.search(r"Effect Found with 600 .* \+20 % 7\.2 % 8,143 24,429 ", shown.replace(SPACE, " "))
+    assert "With 600 devices only a difference of about +156% is found in 4 of 5 tests" in shown
+    assert re.search(r"Effect Found with 600 .* \+20% 7\.2% 8,143 24,429 ", shown)
 
 
 async def test_the_planner_knows_amounts_and_unequal_weights(client: Client) -> None:
@@ -345,8 +345,8 @@ async def test_the_planner_knows_amounts_and_unequal_weights(client: Client) -> 
 @pytest.mark.parametrize(
     ("query", "field", "message"),
     [
-        ("base=50&effect=200", "effect", "Smallest effect worth finding: +200 % makes 150 % of a rate of 50 %"),
-        ("base=0", "base", "Rate there is: must be a rate between 0 and 100 %"),
+        ("base=50&effect=200", "effect", "Smallest effect worth finding: +200% makes 150% of a rate of 50%"),
+        ("base=0", "base", "Rate there is: must be a rate between 0 and 100%"),
         ("base=nan", "base", "Rate there is: must be a number of percent, such as 5."),
         ("base=", "base", "Rate there is: must be a number of percent"),
         ("metric=amount", "mean", "Mean per device: must be a decimal number"),
@@ -356,7 +356,7 @@ async def test_the_planner_knows_amounts_and_unequal_weights(client: Client) -> 
         ("weights=1+x", "weights", "Weight 2: must be a decimal number"),
         ("weights=1+0", "weights", "Their weights: each must be above 0"),
         ("per_day=0", "per_day", "New devices per day: from 1 to"),
-        ("power=100", "power", "Found in: from 10 % to 99.9 %"),
+        ("power=100", "power", "Found in: from 10% to 99.9%"),
         ("metric=x", "metric", "Metric: must be conversion or amount"),
     ],
 )
@@ -404,14 +404,11 @@ async def test_what_is_not_a_static_file_is_not_there(client: Client, path: str)
 
 def test_numbers_and_times_read_as_people_write_them() -> None:
     assert (places(2 / 3), places(1000.0), places(0)) == ("0.67", "1,000", "0")
-    assert percent(100 / 3) == f"33.3{SPACE}%"
-    assert [age(seconds) for seconds in (0, 59.9, 60, 3599, 7300, 86_400 * 12)] == [
-        each.replace(" ", SPACE) for each in ("0 s", "59 s", "1 min", "59 min", "2 h", "12 d")
-    ]
+    assert percent(1 / 3) == "33.3%"
 
 
 @pytest.mark.parametrize(
-    ("hours", "text"), [(0, "just now"), (3, f"3{SPACE}h ago"), (24 * 6, f"6{SPACE}d ago"), (24 * 7, "1 Jan 1970")]
+    ("hours", "text"), [(0, "just now"), (3, "3 hours ago"), (24 * 6, "6 days ago"), (24 * 7, "1 Jan 1970")]
 )
 def test_times_are_relative_while_they_are_recent_and_exact_in_the_title(hours: int, text: str) -> None:
     shown = since(0, now=hours * clock.HOUR)
@@ -421,16 +418,16 @@ def test_times_are_relative_while_they_are_recent_and_exact_in_the_title(hours: 
 async def test_what_the_test_of_a_plan_found_stands_beside_what_the_figures_say_today(
     client: Client, store: SQLiteStore
 ) -> None:
-    """The devices came long ago, and 10 against 13 % is too little for the interval that holds at any time."""
+    """The devices came long ago, and 10 against 13% is too little for the interval that holds at any time."""
     variants = tuple(Variant(value, Decimal(1)) for value in ("A", "B"))
     new = NewExperiment(key="color", variants=variants, metrics=("conversion:purchase",), planned=4_000)
     await store.add([new], 1)
     await live(store, "a", 4_000, {"A": 10, "B": 13})
     await worker.tick(store)
     shown = words(await page(client, "/experiments/color"))
-    assert "color B beats A: conversion of purchase up by 30 % (" in shown
+    assert "color B beats A: conversion of purchase up by 30% (" in shown
     assert "in the test at 4,000 devices" in shown
-    assert "+30 % in the test" in shown
+    assert "+30% in the test" in shown
     assert "Test of 2024-10-10" in shown
     table = await client.fetch("/api/v1/experiments/color/results.csv")
     header, _, row = (line.split(",") for line in table.body.decode().splitlines())

@@ -1,0 +1,238 @@
+"""A verdict in one sentence, and what to know beside it. Pages, the terminal and the JSON say the same."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from abtest.inference.answers import Difference, Lift, NoDifference, NotEnough, NotTrusted, Told, Verdict
+from abtest.inference.question import Question
+from abtest.language.counts import counted, names
+from abtest.language.numbers import about, figure, figure_percent, number
+
+EARLY_WITH_PLAN = (
+    "Found before the planned test: what is found early looks larger than it is. An effect of the planned size looks "
+    "about 1.9 times as large, on average."
+)
+EARLY_WITHOUT_PLAN = (
+    "Found without a planned number of devices: what ends a test early looks larger than it is, on average about 1.7 "
+    "times as large where half of such tests find it."
+)
+"""The winner's curse, as docs/statistics.md measures it (case `planned`)."""
+
+Code = Literal["not_enough_data", "no_difference", "difference", "not_trusted"]
+
+
+class Said(Struct, frozen=True):
+    """A verdict as people read it, and its stable name.
+
+    `notes`: what to know beside the sentence, a sentence each. `better`, `worse`: the values that are told to differ
+    from the baseline, the surest first. `more_devices`: about how many are missing, where that can be said.
+    """
+
+    code: Code
+    sentence: str
+    more_devices: int | None = None
+    better: tuple[str, ...] = ()
+    worse: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def said(verdict: Verdict) -> Said:
+    """The verdict in English."""
+    match verdict:
+        case NotTrusted():
+            return Said("not_trusted", f"Don't trust this: {_distrusted(verdict)}")
+        case NotEnough():
+            return Said("not_enough_data", f"Not enough data: {_missing(verdict)}", _about(verdict.more_devices))
+        case NoDifference():
+            return Said(
+                "no_difference", _no_difference(verdict), _about(verdict.more_devices), notes=_cap_note(verdict)
+            )
+        case Difference():
+            return Said(
+                "difference",
+                "; ".join(_told(verdict, place) for place in range(len(verdict.told))) + _unknown(verdict),
+                _about(verdict.more_devices),
+                better=tuple(each.value for each in verdict.told if each.better),
+                worse=tuple(each.value for each in verdict.told if not each.better),
+                notes=(*_early_note(verdict), *_opposite_notes(verdict), *_cap_note(verdict)),
+            )
+
+
+def moved(found: Lift, question: Question) -> str:
+    """up by 12% (3% to 21%)."""
+    sign = 1 if found.value > 0 else -1
+    low, high = sorted((sign * found.low, sign * found.high))
+    return f"{moved_by(found, question)} ({_bare(low, found, question)} to {_bare(high, found, question)})"
+
+
+def moved_by(found: Lift, question: Question) -> str:
+    """up by 12%, without its interval."""
+    if not found.value:
+        return "unchanged"
+    return f"{'up' if found.value > 0 else 'down'} by {_size(abs(found.value), found.relative, question)}"
+
+
+def _bare(value: float, found: Lift, question: Question) -> str:
+    """A difference without the unit that stands before it."""
+    if found.relative:
+        return figure_percent(value)
+    return figure(100 * value if question.kind == "conversion" else value)
+
+
+def _size(value: float, relative: bool, question: Question) -> str:
+    """A difference with its unit."""
+    if relative:
+        return figure_percent(value)
+    if question.kind == "conversion":
+        return f"{figure(100 * value)} percentage points"
+    return f"{figure(value)} per device"
+
+
+def _about(devices: int | None) -> int | None:
+    return None if devices is None else about(devices)
+
+
+def _baseline(question: Question) -> str:
+    return question.values[question.baseline]
+
+
+def _distrusted(verdict: NotTrusted) -> str:
+    if verdict.value is None:
+        return "counts of devices are wrong; run abtest verify"
+    return (
+        f"{figure_percent(verdict.part, 3)} of the devices in {verdict.value} report exposure, "
+        f"{figure_percent(verdict.others_part, 3)} of the others; find out why first"
+    )
+
+
+def _missing(verdict: NotEnough) -> str:
+    question, baseline = verdict.question, _baseline(verdict.question)
+    values = names(verdict.values) if verdict.values else ""
+    match verdict.what:
+        case "uncounted":
+            missing = "the stats worker has not counted anything yet"
+        case "devices" if question.running:
+            missing = f"about {counted(about(verdict.more_devices or 1), 'more device')}"
+        case "devices":
+            missing = f"too few devices to compare {values} with {baseline}"
+        case "event":
+            missing = f"no device has sent the event {question.event}{' yet' if question.running else ''}"
+        case "phase":
+            missing = f"no phase has devices of both {baseline} and {values}"
+        case "variance":
+            missing = f"all devices in {baseline} and {values} did the same"
+        case "days" if question.running:
+            missing = counted(verdict.days, "more day")
+        case "days":
+            missing = "events on fewer than seven days"
+    return missing
+
+
+def _no_difference(verdict: NoDifference) -> str:
+    question = verdict.question
+    worse, better = (_size(each, verdict.relative, question) for each in (verdict.worse, verdict.better))
+    who = verdict.values[0] if len(verdict.values) == 1 else "the others"
+    shown = f"{who} may be anything from {worse} worse to {better} better than {_baseline(question)}"
+    return f"No difference {_state(question)}: {shown}{_waiting(question)}{_unknown(verdict)}"
+
+
+def _state(question: Question) -> str:
+    if question.over:
+        return "was shown"
+    if question.due.made:
+        return "shown"
+    return "shown yet" if question.planned and question.running else "shown so far"
+
+
+def _waiting(question: Question) -> str:
+    """When the test is made, once the devices for it are there."""
+    due = question.due
+    if question.planned is None or due.reached is None or due.made:
+        return ""
+    when = "waits for late events, at least until" if due.late else "is made when"
+    return f"; the test at {number(question.planned)} devices {when} {due.until} (UTC) is over"
+
+
+def _unknown(verdict: NoDifference | Difference) -> str:
+    """Which variants the sentence is not about."""
+    question = verdict.question
+    dropped = [question.values[place] for place in question.dropped]
+    waiting = [value for value in verdict.unknown if value not in dropped]
+    stopped = [value for value in verdict.unknown if value in dropped]
+    found = f"; not enough data for {names(waiting)}" if waiting else ""
+    if stopped:
+        gets = "gets" if len(stopped) == 1 else "get"
+        found += f"; {names(stopped)}, which {gets} no more devices, can't be compared"
+    return found
+
+
+def _told(verdict: Difference, place: int) -> str:
+    question, told = verdict.question, verdict.told[place]
+    if place == 0:
+        does = "beats" if told.better else ("loses decisively to" if told.stop else "is worse than")
+        key = f"{question.key} " if question.key else ""
+        how = f"{key}{told.value} {does} {_baseline(question)}: {_measure(question)} "
+    else:
+        too = " too" if told.better or not verdict.told[0].better else ""
+        how = f"{told.value} {'is better' if told.better else _how_bad(told)}{too}: "
+    return how + _extent(verdict, told) + ("; stop it" if told.stop else "")
+
+
+def _how_bad(told: Told) -> str:
+    return "loses decisively" if told.stop else "is worse"
+
+
+def _measure(question: Question) -> str:
+    """conversion of purchase."""
+    if question.kind == "conversion":
+        return f"conversion of {question.event}"
+    return f"amount of {question.event} per device"
+
+
+def _extent(verdict: Difference, told: Told) -> str:
+    question = verdict.question
+    if told.lift is None:
+        return _loss(question, told)
+    size = moved(told.lift, question)
+    if told.decided_by == "safe" or verdict.tested_devices is None:
+        return size
+    size += f" in the test at {number(verdict.tested_devices)} devices"
+    if told.today is None or moved_by(told.today, question) == moved_by(told.lift, question):
+        return size
+    return f"{size}, today {moved_by(told.today, question)}"
+
+
+def _loss(question: Question, told: Told) -> str:
+    direction = "up" if question.less else "down"
+    size = f"{direction} by at least {figure_percent(abs(told.loss or 0.0))}"
+    if told.split is None:
+        return size
+    split = told.split
+    return (
+        f"{size} ({number(split.converters)} of {counted(split.devices, 'device')}, "
+        f"{number(split.baseline_converters)} of {number(split.baseline_devices)} with {_baseline(question)})"
+    )
+
+
+def _early_note(verdict: Difference) -> Sequence[str]:
+    if not verdict.early:
+        return ()
+    return (EARLY_WITH_PLAN if verdict.question.planned else EARLY_WITHOUT_PLAN,)
+
+
+def _opposite_notes(verdict: Difference) -> Sequence[str]:
+    return [
+        f"The test at {number(verdict.tested_devices or 0)} devices found the opposite for {each.value}: "
+        f"{moved(each.tested, verdict.question)}."
+        for each in verdict.told
+        if each.tested is not None
+    ]
+
+
+def _cap_note(verdict: NoDifference | Difference) -> tuple[str, ...]:
+    if verdict.cap is None:
+        return ()
+    devices = counted(verdict.capped_devices, "device")
+    return (f"A device counts up to {figure(verdict.cap)}: {devices} brought in more.",)
