@@ -10,28 +10,18 @@ from pathlib import Path
 from msgspec import structs
 
 from abtest import clock
-from abtest.domain.experiments import Experiment, Status
-from abtest.enrolment.answers import EnrolmentService, Limits
-from abtest.enrolment.explanation import ExplanationService
-from abtest.enrolment.limiting import Rate, lacking
+from abtest.domain import Experiment, Status
+from abtest.enrolment import EnrolmentService, ExplanationService, Limits, Rate, lacking
 from abtest.errors import InvalidSetting, Unavailable
-from abtest.events.tracking import TrackingService
-from abtest.management.experiments import DEMO, ExperimentService
-from abtest.results import worker
-from abtest.results.conclusions import ResultService
-from abtest.results.reports import ReportService
-from abtest.results.simulation import SimulationService
+from abtest.events import TrackingService
+from abtest.management import DEMO, ExperimentService
+from abtest.results import ReportService, ResultService, SimulationService, worker
 from abtest.settings import DEMO as DEMO_PAGE
 from abtest.settings import Settings
-from abtest.store.audit import AuditStore
-from abtest.store.protocols import Store
-from abtest.store.sqlite import migrations, recovery
-from abtest.store.sqlite.store import SQLiteStore
-from abtest.trust.verification import VerificationService
-from abtest.web.app import Services, make_app
-from abtest.web.hot import HotServer
-from abtest.web.monitoring import Monitoring
-from abtest.web.server import listen, port_of, stop_serving
+from abtest.store import AuditStore, Store
+from abtest.store.sqlite import SQLiteStore, migrations, recovery
+from abtest.trust import VerificationService
+from abtest.web import HotServer, Monitoring, Services, listen, make_app, port_of, stop_serving
 
 REFRESH_SECONDS = 0.5
 PATIENCE_SECONDS = 10.0

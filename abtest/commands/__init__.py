@@ -10,6 +10,8 @@ from abtest.commands.options import option
 from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken
 from abtest.settings import DATABASE
 
+__all__ = ["abtest", "main"]
+
 FAILED, USAGE = 1, 2
 STANDARD_ERROR = 2
 

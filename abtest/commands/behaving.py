@@ -9,9 +9,9 @@ from uuid import UUID, uuid5
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain.experiments import KEY
+from abtest.domain import KEY
 from abtest.errors import InvalidSetting
-from abtest.results.planning import parse_number, parse_part
+from abtest.results import parse_number, parse_part
 
 Effects = Mapping[tuple[str, str], float]
 """By key and value: how much more often a device with that value buys; 0.5 is half as often again."""

@@ -16,10 +16,9 @@ import msgspec
 from abtest.commands.behaving import Behaviour, Effects, Sending
 from abtest.commands.options import print_table, say
 from abtest.errors import InvalidSetting, Unreachable
-from abtest.events.tracking import Accepted
-from abtest.language.counts import counted
-from abtest.language.numbers import percent
-from abtest.results.planning import signed
+from abtest.events import Accepted
+from abtest.language import counted, percent
+from abtest.results import signed
 
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 30.0

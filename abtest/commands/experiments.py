@@ -19,10 +19,10 @@ from abtest.commands.options import (
     variants,
     with_store,
 )
-from abtest.domain.experiments import Experiment, NewExperiment
+from abtest.domain import Experiment, NewExperiment
 from abtest.errors import InvalidExperiment
-from abtest.language.counts import counted
-from abtest.management.experiments import ExperimentService, ask_direction, parse_toml
+from abtest.language import counted
+from abtest.management import ExperimentService, ask_direction, parse_toml
 
 key_argument = click.argument("key")
 metrics_option = option(

@@ -4,9 +4,8 @@ import click
 
 from abtest import clock
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
-from abtest.language.counts import counted
-from abtest.language.numbers import percent
-from abtest.results.reports import Report, ReportService
+from abtest.language import counted, percent
+from abtest.results import Report, ReportService
 
 
 @click.command()

@@ -10,9 +10,9 @@ import click
 import msgspec
 
 from abtest import bootstrap
-from abtest.domain.experiments import Variant, parse_weight
+from abtest.domain import Variant, parse_weight
 from abtest.settings import LIMITS, Setting, Settings
-from abtest.store.protocols import Store
+from abtest.store import Store
 
 T = TypeVar("T")
 Command = Callable[..., Any]

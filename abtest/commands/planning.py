@@ -7,12 +7,21 @@ import click
 from msgspec.structs import replace
 
 from abtest.commands.options import Whole, as_json, option, plain, print_json, print_table, with_store
-from abtest.domain.experiments import Experiment, parse_weight
+from abtest.domain import Experiment, parse_weight
 from abtest.errors import InvalidSetting
-from abtest.management.experiments import ExperimentService
-from abtest.results.conclusions import ExperimentResults, ResultService
-from abtest.results.planning import Plan, PlanRequest, equal, next_step, parse_number, parse_part, plan
-from abtest.store.protocols import Store
+from abtest.management import ExperimentService
+from abtest.results import (
+    ExperimentResults,
+    Plan,
+    PlanRequest,
+    ResultService,
+    equal,
+    next_step,
+    parse_number,
+    parse_part,
+    plan,
+)
+from abtest.store import Store
 
 WIDTH = 96
 

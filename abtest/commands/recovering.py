@@ -9,10 +9,10 @@ import click
 
 from abtest import bootstrap
 from abtest.commands.options import as_json, option, print_json, say, with_store
-from abtest.domain.devices import check_token
+from abtest.domain import check_token
 from abtest.errors import InvalidToken
-from abtest.language.counts import counted
-from abtest.store.protocols import Store
+from abtest.language import counted
+from abtest.store import Store
 
 BATCH = 500
 

@@ -3,14 +3,12 @@
 import click
 
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
-from abtest.domain.metrics import parse_metrics
-from abtest.inference.answers import Comparison, Lift, VariantResult
-from abtest.language.counts import counted
-from abtest.language.numbers import figure, percent
-from abtest.language.times import duration
-from abtest.management.experiments import ask_direction
-from abtest.results.conclusions import ExperimentResults, MetricResults, ResultService
-from abtest.store.protocols import Store
+from abtest.domain import parse_metrics
+from abtest.inference import Comparison, Lift, VariantResult
+from abtest.language import counted, duration, figure, percent
+from abtest.management import ask_direction
+from abtest.results import ExperimentResults, MetricResults, ResultService
+from abtest.store import Store
 
 NOT_SAFE = "lift, p and chance to beat are for somebody who looks exactly once; the safe interval holds at any time"
 

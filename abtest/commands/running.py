@@ -17,14 +17,13 @@ from msgspec import structs
 
 from abtest import bootstrap
 from abtest.commands.options import Number, Whole, as_json, in_store, limits, option, print_json, say, with_store
-from abtest.enrolment.limiting import Proxies
+from abtest.enrolment import Proxies
 from abtest.errors import InvalidSetting
-from abtest.language.counts import counted
+from abtest.language import counted
 from abtest.results import worker as stats_worker
 from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
 from abtest.supervisor import LAST_SECONDS, Child, Supervisor, inherited, stop_event, supervised
-from abtest.web.monitoring import FOLDER
-from abtest.web.server import open_port, port_of
+from abtest.web import COUNTS_FOLDER, open_port, port_of
 
 try:
     from uvloop import new_event_loop
@@ -199,7 +198,7 @@ async def _answers(url: str, running: "asyncio.Task[None]") -> bool:
 
 def _servers(settings: Settings, counts: str) -> list[Child]:
     count = settings.process_count
-    environment = structs.replace(settings, processes=1).environment() | {FOLDER: counts}
+    environment = structs.replace(settings, processes=1).environment() | {COUNTS_FOLDER: counts}
     return [
         Child("the server" if count == 1 else f"server {number + 1}", ("serve",), environment, serves=True)
         for number in range(count)

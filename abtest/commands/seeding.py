@@ -25,7 +25,7 @@ from abtest.commands.behaving import (
 )
 from abtest.commands.devices import Devices
 from abtest.commands.options import Whole, as_json, option, print_json, say
-from abtest.domain.devices import LONGEST_TOKEN, check_token
+from abtest.domain import LONGEST_TOKEN, check_token
 from abtest.errors import InvalidSetting, InvalidToken
 from abtest.settings import ADDRESS, PORT, Settings
 

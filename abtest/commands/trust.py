@@ -6,13 +6,12 @@ import click
 
 from abtest import bootstrap
 from abtest.commands.options import as_json, print_json, print_table, with_store
-from abtest.domain.devices import check_token
-from abtest.enrolment.explanation import ExplanationService
+from abtest.domain import check_token
+from abtest.enrolment import ExplanationService
 from abtest.errors import UnknownDevice
-from abtest.language.counts import counted
-from abtest.store.protocols import Store
-from abtest.trust.audit import Verified
-from abtest.trust.verification import VerificationService
+from abtest.language import counted
+from abtest.store import Store
+from abtest.trust import VerificationService, Verified
 
 CHECKS = (
     "every stored value is the one that its position gives",

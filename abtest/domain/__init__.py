@@ -1,0 +1,51 @@
+"""The words of the product as frozen values, and the rules they keep. Rows and dicts never leave the store."""
+
+from abtest.domain.devices import LONGEST_TOKEN, TOKEN_RULE, check_token
+from abtest.domain.documents import finding
+from abtest.domain.events import EVENT, EVENT_RULE, Event
+from abtest.domain.experiments import (
+    KEY,
+    MOST_PLANNED,
+    MOST_VARIANTS,
+    Change,
+    Experiment,
+    NewExperiment,
+    Phase,
+    Status,
+    Variant,
+    check_baseline,
+    check_planned,
+    in_order,
+    parse_weight,
+)
+from abtest.domain.metrics import Metric, parse_metrics
+from abtest.domain.tally import Cell, Occurrence, Sums, Tally
+
+__all__ = [
+    "EVENT",
+    "EVENT_RULE",
+    "KEY",
+    "LONGEST_TOKEN",
+    "MOST_PLANNED",
+    "MOST_VARIANTS",
+    "TOKEN_RULE",
+    "Cell",
+    "Change",
+    "Event",
+    "Experiment",
+    "Metric",
+    "NewExperiment",
+    "Occurrence",
+    "Phase",
+    "Status",
+    "Sums",
+    "Tally",
+    "Variant",
+    "check_baseline",
+    "check_planned",
+    "check_token",
+    "finding",
+    "in_order",
+    "parse_metrics",
+    "parse_weight",
+]

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from abtest import clock
 from abtest.domain.metrics import Metric
-from abtest.inference.statistics.buckets import bucket
+from abtest.inference import bucket
 
 LATEST = 90 * clock.DAY
 """No event is believed to have happened longer than this before it was received: clocks of devices may be wrong."""

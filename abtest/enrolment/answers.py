@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain.devices import check_token
+from abtest.domain import check_token
 from abtest.enrolment.batching import Batches
 from abtest.enrolment.limiting import Limiter, Rate
 from abtest.errors import AbtestError, TooManyDevices, Unavailable
-from abtest.store.enrolment import Enrolment, EnrolmentStore
+from abtest.store import Enrolment, EnrolmentStore
 
 
 class Answer(Struct, frozen=True):

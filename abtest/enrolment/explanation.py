@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain.experiments import Status
-from abtest.store.audit import AssignmentRecord, AuditStore, ExperimentRecord, PhaseRecord, StatusRecord
+from abtest.domain import Status
+from abtest.store import AssignmentRecord, AuditStore, ExperimentRecord, PhaseRecord, StatusRecord
 
 WORDS: dict[str, str] = {
     Status.DRAFT: Status.DRAFT.said,

@@ -11,11 +11,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from abtest import clock
-from abtest.domain.documents import finding
-from abtest.domain.events import EVENT, EVENT_RULE, Event
-from abtest.domain.experiments import KEY
+from abtest.domain import EVENT, EVENT_RULE, KEY, Event, finding
 from abtest.errors import InvalidEvent, InvalidJson
-from abtest.inference.statistics.moments import AMOUNT_UNITS
+from abtest.inference import AMOUNT_UNITS
 
 MOST_EVENTS = 500
 AMOUNT_DIGITS, AMOUNT_DECIMALS = 12, 4

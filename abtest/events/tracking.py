@@ -6,12 +6,11 @@ from itertools import count
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain.devices import check_token
-from abtest.domain.events import Event
-from abtest.enrolment.batching import Batches
+from abtest.domain import Event, check_token
+from abtest.enrolment import Batches
 from abtest.errors import AbtestError, UnknownDevice
 from abtest.events.parsing import parse_events
-from abtest.store.events import EventStore
+from abtest.store import EventStore
 
 REQUESTS_AT_ONCE = 64
 

@@ -1,1 +1,44 @@
-"""Sufficient statistics -> estimates, intervals, verdicts. Pure: no clock, no I/O, no random state."""
+"""From figures to what is known. Pure. What is imported here needs the standard library alone; `judgement`, a door of
+its own, loads scipy."""
+
+from abtest.inference import planning, rule
+from abtest.inference.answers import (
+    Comparison,
+    Difference,
+    Exposure,
+    Lift,
+    NoDifference,
+    NotEnough,
+    NotTrusted,
+    Told,
+    VariantResult,
+    Verdict,
+)
+from abtest.inference.due import Arrivals, Timing, timing
+from abtest.inference.question import Due, Question
+from abtest.inference.statistics.buckets import bucket
+from abtest.inference.statistics.moments import AMOUNT_UNITS, Moments, Stratum
+
+__all__ = [
+    "AMOUNT_UNITS",
+    "Arrivals",
+    "Comparison",
+    "Difference",
+    "Due",
+    "Exposure",
+    "Lift",
+    "Moments",
+    "NoDifference",
+    "NotEnough",
+    "NotTrusted",
+    "Question",
+    "Stratum",
+    "Timing",
+    "Told",
+    "VariantResult",
+    "Verdict",
+    "bucket",
+    "planning",
+    "rule",
+    "timing",
+]

@@ -7,12 +7,15 @@ from msgspec import structs
 from abtest.inference import rule
 from abtest.inference.answers import Difference, Lift, NoDifference, Results, VariantResult
 from abtest.inference.comparison import compare, safe_lifts
+from abtest.inference.detectable import detectable
 from abtest.inference.health import exposure
 from abtest.inference.question import Question
 from abtest.inference.statistics import testing
 from abtest.inference.statistics.capping import beyond, capped, find_cap
 from abtest.inference.statistics.moments import Estimate, Stratum, comparable, estimate, summed
 from abtest.inference.verdict import conclude, distrust
+
+__all__ = ["detectable", "exposure", "judge", "looks"]
 
 
 def judge(

@@ -5,8 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from abtest.inference.answers import Difference, Lift, NoDifference, NotEnough, NotTrusted, Told, Verdict
-from abtest.inference.question import Question
+from abtest.inference import Difference, Lift, NoDifference, NotEnough, NotTrusted, Question, Told, Verdict
 from abtest.language.counts import counted, names
 from abtest.language.numbers import about, figure, figure_percent, number
 

@@ -12,23 +12,24 @@ import msgspec
 from msgspec import Struct, structs
 
 from abtest import clock
-from abtest.domain.documents import finding
-from abtest.domain.experiments import (
+from abtest.domain import (
     KEY,
     Change,
     Experiment,
+    Metric,
     NewExperiment,
     Status,
     Variant,
     check_baseline,
     check_planned,
+    finding,
     in_order,
+    parse_metrics,
     parse_weight,
 )
-from abtest.domain.metrics import Metric, parse_metrics
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
-from abtest.language.counts import counted, names
-from abtest.store.catalogue import ExperimentStore
+from abtest.language import counted, names
+from abtest.store import ExperimentStore
 
 DEMO = (
     NewExperiment(

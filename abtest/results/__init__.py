@@ -1,0 +1,50 @@
+"""From what was stored to what people see: the stats worker, verdicts, reports, plans and simulations."""
+
+from abtest.results import worker
+from abtest.results.conclusions import ExperimentResults, MetricResults, ResultService
+from abtest.results.exporting import table
+from abtest.results.outlook import Outlook, PlannedEffect, often, outlook
+from abtest.results.planning import (
+    Plan,
+    PlanRequest,
+    equal,
+    found_with,
+    next_step,
+    parse_number,
+    parse_part,
+    parse_whole,
+    plan,
+    plans,
+    signed,
+)
+from abtest.results.reports import Report, ReportService, find
+from abtest.results.simulation import MOST_DEVICES, Simulated, SimulationService
+
+__all__ = [
+    "MOST_DEVICES",
+    "ExperimentResults",
+    "MetricResults",
+    "Outlook",
+    "Plan",
+    "PlanRequest",
+    "PlannedEffect",
+    "Report",
+    "ReportService",
+    "ResultService",
+    "Simulated",
+    "SimulationService",
+    "equal",
+    "find",
+    "found_with",
+    "next_step",
+    "often",
+    "outlook",
+    "parse_number",
+    "parse_part",
+    "parse_whole",
+    "plan",
+    "plans",
+    "signed",
+    "table",
+    "worker",
+]

@@ -7,12 +7,11 @@ import msgspec
 from msgspec import Struct, structs
 
 from abtest import clock
-from abtest.domain.experiments import Status
+from abtest.domain import Status
 from abtest.errors import UnknownExperiment
-from abtest.inference.answers import Comparison, Exposure, Lift, NotEnough, VariantResult, Verdict
-from abtest.inference.question import Due, Question
-from abtest.language.verdicts import Said, said
-from abtest.store.figures import ResultStore, Summary
+from abtest.inference import Comparison, Due, Exposure, Lift, NotEnough, Question, VariantResult, Verdict
+from abtest.language import Said, said
+from abtest.store import ResultStore, Summary
 
 V = TypeVar("V", Verdict, Said)
 

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 
-from abtest.inference.answers import Comparison, Lift
+from abtest.inference import Comparison, Lift
 from abtest.results.conclusions import ExperimentResults
 
 FORMULA = re.compile(r"[=+\-@\t\r]")

@@ -5,17 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 
 from abtest import allocation, clock
-from abtest.domain.experiments import Experiment, Phase, Status
-from abtest.domain.metrics import Metric
-from abtest.inference import rule
-from abtest.inference.detectable import detectable
-from abtest.inference.due import Arrivals, Timing, timing
-from abtest.inference.health import exposure
-from abtest.inference.judgement import judge, looks
-from abtest.inference.question import Due, Question
-from abtest.inference.statistics.moments import Moments, Stratum
+from abtest.domain import Experiment, Metric, Phase, Status
+from abtest.inference import Arrivals, Due, Moments, Question, Stratum, Timing, rule, timing
+from abtest.inference.judgement import detectable, exposure, judge, looks
 from abtest.results.conclusions import Conclusions, Health, Look, MetricConclusions
-from abtest.store.figures import DayFigures, Measured, MetricFigures
+from abtest.store import DayFigures, Measured, MetricFigures
 
 MOST_LOOKS = 60
 OUTERMOST = 0.01

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from abtest.errors import InvalidSetting
 from abtest.inference import planning as power
-from abtest.language.numbers import figure_percent, number
+from abtest.language import figure_percent, number
 from abtest.results.planning import Plan, PlanRequest, plan, signed
 from abtest.results.reports import ExperimentReport
 

@@ -15,11 +15,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from abtest import allocation
-from abtest.domain.experiments import MOST_PLANNED, MOST_VARIANTS
+from abtest.domain import MOST_PLANNED, MOST_VARIANTS
 from abtest.errors import InvalidSetting
 from abtest.inference import planning, rule
-from abtest.language.counts import counted
-from abtest.language.numbers import figure, figure_percent, number
+from abtest.language import counted, figure, figure_percent, number
 
 NOTHING_FOUND = "no increase is found {}, not even one to 100%"
 EFFECTS = (0.05, 0.1, 0.2, 0.5)

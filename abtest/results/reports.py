@@ -5,9 +5,9 @@ from fractions import Fraction
 from msgspec import Struct
 
 from abtest import allocation, clock
-from abtest.domain.experiments import Experiment, Phase
+from abtest.domain import Experiment, Phase
 from abtest.errors import UnknownExperiment
-from abtest.store.figures import Summary, SummaryStore
+from abtest.store import Summary, SummaryStore
 
 
 class VariantFigures(Struct, frozen=True):

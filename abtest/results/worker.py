@@ -8,7 +8,7 @@ from msgspec import structs
 from abtest import clock
 from abtest.errors import Unavailable
 from abtest.results.conclusions import Conclusions, encoded
-from abtest.store.figures import FoldingStore, Measured
+from abtest.store import FoldingStore, Measured
 
 CHUNK = 10_000
 LEASE_SECONDS = 1.0

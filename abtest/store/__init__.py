@@ -1,0 +1,47 @@
+"""What the services need of a store, as Protocols by concern. `sqlite` fulfils them."""
+
+from abtest.store.audit import (
+    AssignmentRecord,
+    AssignmentRow,
+    AuditStore,
+    Chunk,
+    EventChunk,
+    EventLedger,
+    ExperimentRecord,
+    Ledger,
+    PhaseRecord,
+    StatusRecord,
+)
+from abtest.store.catalogue import ExperimentStore
+from abtest.store.enrolment import Enrolment, EnrolmentStore
+from abtest.store.events import EventStore
+from abtest.store.figures import DayFigures, FoldingStore, Measured, MetricFigures, ResultStore, Summary, SummaryStore
+from abtest.store.protocols import Store
+from abtest.store.upkeep import Condition, ConditionStore
+
+__all__ = [
+    "AssignmentRecord",
+    "AssignmentRow",
+    "AuditStore",
+    "Chunk",
+    "Condition",
+    "ConditionStore",
+    "DayFigures",
+    "Enrolment",
+    "EnrolmentStore",
+    "EventChunk",
+    "EventLedger",
+    "EventStore",
+    "ExperimentRecord",
+    "ExperimentStore",
+    "FoldingStore",
+    "Ledger",
+    "Measured",
+    "MetricFigures",
+    "PhaseRecord",
+    "ResultStore",
+    "StatusRecord",
+    "Store",
+    "Summary",
+    "SummaryStore",
+]

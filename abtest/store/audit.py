@@ -5,9 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.allocation.weights import Weights
-from abtest.domain.metrics import Metric
-from abtest.domain.tally import Cell, Occurrence, Sums
+from abtest.allocation import Weights
+from abtest.domain import Cell, Metric, Occurrence, Sums
 
 
 class PhaseRecord(Struct, frozen=True):

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from abtest.domain.experiments import Change, Experiment, NewExperiment
-from abtest.domain.metrics import Metric
+from abtest.domain import Change, Experiment, Metric, NewExperiment
 
 NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from abtest.domain.events import Event
+from abtest.domain import Event
 
 
 class EventStore(Protocol):

@@ -5,8 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain.experiments import Experiment
-from abtest.domain.tally import Sums
+from abtest.domain import Experiment, Sums
 
 
 class Summary(Struct, frozen=True):

@@ -7,9 +7,9 @@ from itertools import repeat
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain.experiments import Status
-from abtest.enrolment.explanation import in_force
-from abtest.store.audit import AssignmentRow, Chunk, ExperimentRecord, Ledger
+from abtest.domain import Status
+from abtest.enrolment import in_force
+from abtest.store import AssignmentRow, Chunk, ExperimentRecord, Ledger
 from abtest.trust.recounting import differences, named_day
 from abtest.trust.redrawing import PhaseAudit, Step
 from abtest.trust.structure import structure

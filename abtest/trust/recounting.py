@@ -5,9 +5,9 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from abtest import clock
-from abtest.domain.tally import Sums, Tally
+from abtest.domain import Sums, Tally
 from abtest.errors import Unavailable
-from abtest.store.audit import AuditStore, EventChunk, EventLedger
+from abtest.store import AuditStore, EventChunk, EventLedger
 
 K = TypeVar("K", bound=Hashable)
 

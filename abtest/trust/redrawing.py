@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from abtest import allocation
-from abtest.store.audit import ExperimentRecord, PhaseRecord
+from abtest.store import ExperimentRecord, PhaseRecord
 
 
 class Step(Struct, frozen=True):

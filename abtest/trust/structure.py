@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from abtest import allocation
-from abtest.domain.experiments import Status
-from abtest.store.audit import ExperimentRecord, Ledger
+from abtest.domain import Status
+from abtest.store import ExperimentRecord, Ledger
 
 
 def structure(ledger: Ledger) -> Iterator[str]:

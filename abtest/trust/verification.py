@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from abtest.store.audit import AuditStore, ExperimentRecord, Ledger
+from abtest.store import AuditStore, ExperimentRecord, Ledger
 from abtest.trust.audit import Audit, Verified
 from abtest.trust.recounting import recount
 

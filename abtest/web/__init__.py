@@ -1,0 +1,18 @@
+"""The HTTP interface: the hot path, the API for programs, and the pages."""
+
+from abtest.web.app import Services, make_app
+from abtest.web.hot import HotServer
+from abtest.web.monitoring import COUNTS_FOLDER, Monitoring
+from abtest.web.server import listen, open_port, port_of, stop_serving
+
+__all__ = [
+    "COUNTS_FOLDER",
+    "HotServer",
+    "Monitoring",
+    "Services",
+    "listen",
+    "make_app",
+    "open_port",
+    "port_of",
+    "stop_serving",
+]

@@ -5,14 +5,11 @@ from typing import Any
 from msgspec import Struct
 from tornado.web import Application, RequestHandler
 
-from abtest.enrolment.answers import EnrolmentService
-from abtest.enrolment.explanation import ExplanationService
-from abtest.events.tracking import TrackingService
-from abtest.results.conclusions import ResultService
-from abtest.results.reports import ReportService
-from abtest.results.simulation import SimulationService
+from abtest.enrolment import EnrolmentService, ExplanationService
+from abtest.events import TrackingService
+from abtest.results import ReportService, ResultService, SimulationService
 from abtest.settings import Settings
-from abtest.store.upkeep import ConditionStore
+from abtest.store import ConditionStore
 from abtest.web import ops
 from abtest.web.api import handlers as api
 from abtest.web.base import NotFound

@@ -20,9 +20,8 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
-from abtest.domain.devices import check_token
-from abtest.enrolment.answers import Answer, EnrolmentService
-from abtest.enrolment.limiting import Proxies
+from abtest.domain import check_token
+from abtest.enrolment import Answer, EnrolmentService, Proxies
 from abtest.errors import InvalidToken, TooLarge, UnknownDevice
 from abtest.settings import Settings
 from abtest.web.connections import Connections

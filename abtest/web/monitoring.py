@@ -27,11 +27,11 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from abtest.results.reports import Report
-from abtest.store.upkeep import Condition
+from abtest.results import Report
+from abtest.store import Condition
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+COUNTS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 FILE_BYTES = 1 << 20
 """What the library makes them."""
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -43,7 +43,7 @@ class Monitoring:
     """The counts of this process, and the page with those of all."""
 
     def __init__(self) -> None:
-        self._shared = FOLDER in os.environ and _room_is_there()
+        self._shared = COUNTS_FOLDER in os.environ and _room_is_there()
         self._registry = CollectorRegistry()
         answers = Histogram(
             "abtest_answer_seconds",
@@ -111,7 +111,7 @@ class Monitoring:
     def page(self, condition: Condition, report: Report) -> bytes:
         """The whole page, in Prometheus' text format."""
         registry = self._registry
-        if self._shared and Path(os.environ[FOLDER]).is_dir():  # somebody may have cleaned up
+        if self._shared and Path(os.environ[COUNTS_FOLDER]).is_dir():  # somebody may have cleaned up
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
         figures = CollectorRegistry()
@@ -146,10 +146,12 @@ def _room_is_there() -> bool:
     """Give the files of this process their room, else let the library count in memory."""
     try:
         for kind in ("counter", "histogram", "gauge_livesum"):
-            with Path(os.environ[FOLDER], f"{kind}_{os.getpid()}.db").open("ab") as file:
+            with Path(os.environ[COUNTS_FOLDER], f"{kind}_{os.getpid()}.db").open("ab") as file:
                 file.write(bytes(max(0, FILE_BYTES - file.tell())))
     except OSError as error:
-        log.error("the counts of /metrics are those of one process: %s: %s", os.environ[FOLDER], error.strerror)
+        log.error(
+            "the counts of /metrics are those of one process: %s: %s", os.environ[COUNTS_FOLDER], error.strerror
+        )
         values.ValueClass = values.MutexValue
         return False
     return True
@@ -157,7 +159,7 @@ def _room_is_there() -> bool:
 
 def _forget_ended() -> None:
     """Take away what processes that ended said about the moment; what they counted stays."""
-    for path in Path(os.environ[FOLDER]).glob("gauge_live*_*.db"):
+    for path in Path(os.environ[COUNTS_FOLDER]).glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])
         with suppress(ProcessLookupError):
             os.kill(pid, 0)

@@ -1,10 +1,9 @@
 """Liveness, readiness and figures for Prometheus."""
 
-from abtest.enrolment.answers import EnrolmentService
-from abtest.enrolment.limiting import lacking
+from abtest.enrolment import EnrolmentService, lacking
 from abtest.errors import Unavailable
-from abtest.results.reports import ReportService
-from abtest.store.upkeep import ConditionStore
+from abtest.results import ReportService
+from abtest.store import ConditionStore
 from abtest.web.base import Handler
 from abtest.web.monitoring import CONTENT_TYPE, Monitoring
 

@@ -19,7 +19,7 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, UnsatisfiableReadError
 from tornado.netutil import bind_sockets
 
-from abtest.domain.devices import TOKEN_RULE
+from abtest.domain import TOKEN_RULE
 from abtest.errors import CannotStart, InvalidSetting, InvalidToken, Unavailable
 from abtest.settings import Settings
 from abtest.web.hot import GUARDED, HotServer

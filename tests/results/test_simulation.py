@@ -71,7 +71,7 @@ def simulating() -> list[int]:
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()]
     return [
-        int(pid) for pid, parent, words in rows if parent == str(os.getpid()) and "abtest.results.simulation" in words
+        int(pid) for pid, parent, words in rows if parent == str(os.getpid()) and "abtest.results.drawing" in words
     ]
 
 

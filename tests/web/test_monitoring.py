@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from abtest.web.monitoring import FILE_BYTES, FOLDER
+from abtest.web.monitoring import COUNTS_FOLDER, FILE_BYTES
 
 COUNT = """
 import resource
@@ -22,7 +22,7 @@ print(monitoring._refused.labels("busy")._value.get())
 
 @pytest.mark.parametrize(("limit", "kept"), [(FILE_BYTES, FILE_BYTES), (4_096, 0)])
 def test_the_files_of_counts_have_their_room_or_are_not_used(tmp_path: Path, limit: int, kept: int) -> None:
-    environment = os.environ | {FOLDER: str(tmp_path)}
+    environment = os.environ | {COUNTS_FOLDER: str(tmp_path)}
     line = [sys.executable, "-c", COUNT.format(limit=limit)]
     counted = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
     assert counted.stdout == "1.0\n"

@@ -8,8 +8,7 @@ from decimal import InvalidOperation
 from typing import Any
 
 from abtest import allocation
-from abtest.domain.metrics import Metric
-from abtest.domain.tally import Sums
+from abtest.domain import Metric, Sums
 from abtest.errors import UnknownDevice
 from abtest.store.audit import (
     AssignmentRecord,

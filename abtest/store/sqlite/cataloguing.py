@@ -8,8 +8,7 @@ from decimal import Decimal
 from msgspec import structs
 
 from abtest import allocation
-from abtest.domain.experiments import KEY, Change, Experiment, NewExperiment, Phase, Status
-from abtest.domain.metrics import Metric, parse_metrics
+from abtest.domain import KEY, Change, Experiment, Metric, NewExperiment, Phase, Status, parse_metrics
 from abtest.errors import Conflict, UnknownExperiment
 from abtest.store.catalogue import NO_METRICS
 from abtest.store.sqlite.columns import dump_weights, load_weights

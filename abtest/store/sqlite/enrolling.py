@@ -8,7 +8,7 @@ from operator import itemgetter
 from msgspec import Struct
 
 from abtest import allocation
-from abtest.domain.experiments import Status
+from abtest.domain import Status
 from abtest.store.enrolment import Enrolment
 from abtest.store.sqlite.columns import load_weights
 from abtest.store.sqlite.driver import Raw

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from abtest.domain.events import Event
+from abtest.domain import Event
 from abtest.store.sqlite.driver import Raw
 
 DEVICES = """

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from abtest import clock
-from abtest.domain.experiments import Experiment
-from abtest.domain.metrics import Metric
-from abtest.domain.tally import Occurrence, Sums, Tally
+from abtest.domain import Experiment, Metric, Occurrence, Sums, Tally
 from abtest.store.figures import DayFigures, Measured, MetricFigures
 from abtest.store.sqlite import cataloguing
 from abtest.store.sqlite.columns import dump_buckets, dump_delays, load_buckets, load_delays

@@ -12,10 +12,10 @@ from abtest.errors import StorageError
 from abtest.store.audit import AuditStore
 from abtest.store.protocols import Store
 from abtest.store.sqlite import backup
+from abtest.store.sqlite.backup import Progress
 from abtest.store.sqlite.driver import log_of
 from abtest.store.sqlite.store import SQLiteStore
 
-Progress = Callable[[int, int], None]
 Audit = Callable[[AuditStore], Awaitable[tuple[int, Sequence[str]]]]
 """How many devices a store has, and what is wrong with it; nothing when it is sound."""
 KEPT = ".before-"

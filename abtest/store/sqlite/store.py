@@ -6,7 +6,7 @@ from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from abtest.domain.events import Event
+from abtest.domain import Event
 from abtest.errors import Unavailable
 from abtest.store.enrolment import Enrolment
 from abtest.store.sqlite import auditing, backup, cataloguing, enrolling, erasing, events, measuring, summarising

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 
 from abtest import clock
-from abtest.domain.experiments import KEY
+from abtest.domain import KEY
 from abtest.errors import StorageError, UnknownExperiment
 from abtest.store.figures import Folded, Summary
 from abtest.store.sqlite import cataloguing, measuring

@@ -7,10 +7,8 @@ from pathlib import Path
 import msgspec
 
 from abtest.errors import UnsupportedType
-from abtest.events.tracking import TrackingService
-from abtest.results.conclusions import ResultService
-from abtest.results.exporting import table
-from abtest.results.reports import ReportService
+from abtest.events import TrackingService
+from abtest.results import ReportService, ResultService, table
 from abtest.web.base import Handler
 from abtest.web.hot import device_token
 

@@ -6,9 +6,9 @@ from math import ceil, floor, log10
 
 from msgspec import Struct
 
-from abtest.inference.answers import Comparison, Lift
-from abtest.language.numbers import signed, signed_percent
-from abtest.results.conclusions import MetricResults
+from abtest.inference import Comparison, Lift
+from abtest.language import signed, signed_percent
+from abtest.results import MetricResults
 
 TICKS = 4
 SIDE = 30.0

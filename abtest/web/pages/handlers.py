@@ -13,13 +13,21 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
 from abtest import clock
-from abtest.domain.devices import LONGEST_TOKEN, check_token
-from abtest.enrolment.explanation import Explanation, ExplanationService
+from abtest.domain import LONGEST_TOKEN, check_token
+from abtest.enrolment import Explanation, ExplanationService
 from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken, UnknownDevice
-from abtest.results.conclusions import ResultService
-from abtest.results.outlook import Outlook, PlannedEffect, outlook
-from abtest.results.reports import Report, ReportService, find
-from abtest.results.simulation import MOST_DEVICES, Simulated, SimulationService
+from abtest.results import (
+    MOST_DEVICES,
+    Outlook,
+    PlannedEffect,
+    Report,
+    ReportService,
+    ResultService,
+    Simulated,
+    SimulationService,
+    find,
+    outlook,
+)
 from abtest.web.base import Handler, PageHandler
 from abtest.web.pages import planning, rendering
 from abtest.web.pages.chart import chart

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from abtest.domain.experiments import parse_weight
+from abtest.domain import parse_weight
 from abtest.errors import InvalidSetting
-from abtest.results.planning import (
+from abtest.results import (
     Plan,
     PlanRequest,
     equal,

@@ -11,8 +11,11 @@ from markupsafe import Markup
 
 import abtest
 from abtest import clock
-from abtest.language.numbers import (
+from abtest.language import (
+    age,
+    ago,
     amount,
+    duration,
     figure,
     figure_percent,
     number,
@@ -22,9 +25,8 @@ from abtest.language.numbers import (
     signed,
     signed_percent,
 )
-from abtest.language.times import age, ago, duration
-from abtest.management.experiments import ask_direction
-from abtest.results.outlook import often
+from abtest.management import ask_direction
+from abtest.results import often
 from abtest.web.pages.colours import is_colour
 from abtest.web.pages.forest import forest, history
 

@@ -77,5 +77,5 @@ def test_every_code_of_a_problem_is_listed(specification: dict[str, Any]) -> Non
 
 
 def test_the_version_is_the_programs(specification: dict[str, Any]) -> None:
-    setup = (Path(__file__).parent.parent.parent / "setup.py").read_text(encoding="utf-8")
+    setup = (Path(__file__).parents[3] / "setup.py").read_text(encoding="utf-8")
     assert f'version="{specification["info"]["version"]}"' in setup
