@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable
+from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter, time
 
@@ -12,6 +13,7 @@ from tornado.http1connection import HTTP1ServerConnection as ServerConnection
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
+    HTTPInputError,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
     RequestStartLine,
@@ -42,6 +44,7 @@ LONGEST_LENGTH = 18
 MOST_READ_ON = 4 * 1024 * 1024
 READ_ON_SECONDS = 2.0
 
+HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?")
 WHOLE_URL = re.compile("https?://[^/?#]*", re.IGNORECASE)
 
 log = logging.getLogger("abtest.web")
@@ -124,6 +127,8 @@ class _Message(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)
         self._server.connections.answers(self._server_conn)
+        if not _names_host(headers.get("Host"), start_line.version):
+            raise HTTPInputError("no Host, or none that can be read")
         if not start_line.path.startswith("/"):
             start_line = start_line._replace(path=_origin_form(start_line.path))
         self._method, self._version, self._headers = start_line.method, start_line.version, headers
@@ -262,6 +267,15 @@ def matches(if_none_match: str, tag: str) -> bool:
     """Whether If-None-Match names this ETag: a list, `*`, or weak (RFC 9110, 13.1.2)."""
     candidates = [candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")]
     return "*" in candidates or tag in candidates
+
+
+@lru_cache
+def _names_host(host: str | None, version: str) -> bool:
+    """Whether a request may have this Host: HTTP/1.1 asks for exactly one that is valid (RFC 9112, 3.2).
+
+    Two headers are one with a comma, which no host has.
+    """
+    return version == "HTTP/1.0" if host is None else HOST.fullmatch(host) is not None
 
 
 def _origin_form(target: str) -> str:

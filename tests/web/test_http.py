@@ -111,6 +111,20 @@ async def test_a_token_with_a_control_character_is_refused(client: Client, token
     assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["code"] == "invalid_token"
 
 
+@pytest.mark.parametrize("path", [b"/api/v1/experiments", b"/healthz", b"/", b"/static/abtest.css"])
+@pytest.mark.parametrize("host", [b"", b"Host: a\r\nHost: b\r\n", b"Host: a/b\r\n"])
+async def test_a_request_that_does_not_say_its_host_gets_400(client: Client, path: bytes, host: bytes) -> None:
+    answer = await client.send(b"GET " + path + b" HTTP/1.1\r\nDevice-Token: a\r\n" + host + LAST)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b'"code":"bad_request"' in answer
+
+
+@pytest.mark.parametrize("host", [b"", b"[::1]:8080", b"a.example:80", b"192.0.2.1"])
+async def test_a_host_may_be_a_name_an_address_or_empty(client: Client, host: bytes) -> None:
+    request = b"GET /api/v1/experiments HTTP/1.1\r\nDevice-Token: a\r\nHost: " + host + b"\r\n" + LAST
+    assert (await client.send(request)).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 @pytest.mark.parametrize("line", [b"hello", b"GET / HTTP/1.1\r\nno colon", b"GET / HTTP/1.1\r\nHost: a\r\n b"])
 async def test_what_is_no_request_is_refused_with_a_problem(client: Client, line: bytes) -> None:
     answer = await client.send(line + b"\r\nDevice-Token: a\r\n\r\n")
