@@ -11,14 +11,14 @@ from msgspec import structs
 
 from abtest import clock
 from abtest.domain import Experiment, Status
-from abtest.enrolment import EnrolmentService, ExplanationService, Limits, Rate, lacking
+from abtest.enrolment import EnrolmentService, ExplanationService, Limits, Rate
 from abtest.errors import InvalidSetting, Unavailable
 from abtest.events import TrackingService
 from abtest.management import DEMO, ExperimentService
 from abtest.results import ReportService, ResultService, SimulationService, worker
 from abtest.settings import DEMO as DEMO_PAGE
 from abtest.settings import Settings
-from abtest.store import AuditStore, Store
+from abtest.store import AuditStore, Store, lacking
 from abtest.store.sqlite import SQLiteStore, migrations, recovery
 from abtest.trust import VerificationService
 from abtest.web import HotServer, Monitoring, Services, listen, make_app, port_of, stop_serving

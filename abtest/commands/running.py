@@ -7,7 +7,6 @@ import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +22,7 @@ from abtest.language import counted
 from abtest.results import worker as stats_worker
 from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
 from abtest.supervisor import LAST_SECONDS, Child, Supervisor, inherited, stop_event, supervised
-from abtest.web import COUNTS_FOLDER, open_port, port_of
+from abtest.web import COUNTS_FOLDER, counts_folder, open_port, port_of
 
 try:
     from uvloop import new_event_loop
@@ -122,7 +121,7 @@ async def _up(settings: Settings) -> None:
     sockets = open_port(settings.address, settings.port)
     url = settings.url(port_of(sockets))
     workers = [Child("the stats worker", ("worker",), settings.environment())]
-    with _counts() as counts:
+    with counts_folder() as counts:
         stop = stop_event()
         watching = asyncio.create_task(bootstrap.watch_disk(settings, stop, say))
         children = _servers(settings, counts) + workers
@@ -138,7 +137,7 @@ async def _serve_together(settings: Settings) -> None:
     await _require(settings.database)
     sockets = open_port(settings.address, settings.port)
     url = settings.url(port_of(sockets))
-    with _counts() as counts:
+    with counts_folder() as counts:
         stop = stop_event()
         watching = asyncio.create_task(bootstrap.watch_disk(settings, stop, say))
         running = asyncio.create_task(Supervisor(_servers(settings, counts), say, sockets).run(stop))
@@ -151,11 +150,6 @@ async def _serve_together(settings: Settings) -> None:
 async def _require(database: str) -> None:
     """Say what is wrong with the database once, before anything starts, or that it is created."""
     await in_store(database, lambda store: store.config_version())
-
-
-def _counts() -> "TemporaryDirectory[str]":
-    """The folder through which server processes share what they counted."""
-    return TemporaryDirectory(prefix="abtest-")
 
 
 async def _serve(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from abtest.enrolment.answers import Answer, EnrolmentService, Limits
 from abtest.enrolment.batching import Batches
 from abtest.enrolment.explanation import Explanation, ExplanationService, in_force
-from abtest.enrolment.limiting import Proxies, Rate, lacking
+from abtest.enrolment.limiting import Proxies, Rate
 
 __all__ = [
     "Answer",
@@ -15,5 +15,4 @@ __all__ = [
     "Proxies",
     "Rate",
     "in_force",
-    "lacking",
 ]

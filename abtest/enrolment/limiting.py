@@ -1,4 +1,4 @@
-"""How many new devices a source may bring, a token bucket for each source and one for all, and how many the disk."""
+"""How many new devices a source may bring: a token bucket for each source, and one for all."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -6,19 +6,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from abtest.settings import FREE_DISK
-
 MOST_SOURCES = 100_000
-
-
-def lacking(free_bytes: int, free_disk: float) -> str:
-    """What is refused when less than `free_disk` megabytes are free, for operators; empty when there is room."""
-    if free_bytes >= free_disk * 1_000_000:
-        return ""
-    return (
-        f"new devices and events are refused: {free_bytes // 1_000_000:,} MB of disk are free, "
-        f"less than the {free_disk:,.12g} MB of {FREE_DISK.variable}"
-    )
 
 
 class Rate(Struct, frozen=True):

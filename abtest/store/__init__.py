@@ -17,7 +17,7 @@ from abtest.store.enrolment import Enrolment, EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import DayFigures, FoldingStore, Measured, MetricFigures, ResultStore, Summary, SummaryStore
 from abtest.store.protocols import Store
-from abtest.store.upkeep import Condition, ConditionStore
+from abtest.store.upkeep import Condition, ConditionStore, lacking
 
 __all__ = [
     "AssignmentRecord",
@@ -44,4 +44,5 @@ __all__ = [
     "Store",
     "Summary",
     "SummaryStore",
+    "lacking",
 ]

@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.errors import StorageError
+from abtest.settings import FREE_DISK
 
 
 class Condition(Struct, frozen=True):
@@ -14,6 +15,21 @@ class Condition(Struct, frozen=True):
     database_bytes: int
     log_bytes: int
     free_bytes: int
+
+
+def is_full(free_bytes: int, free_disk: float) -> bool:
+    """Whether new devices and events are refused: less than `free_disk` megabytes are free."""
+    return free_bytes < free_disk * 1_000_000
+
+
+def lacking(free_bytes: int, free_disk: float) -> str:
+    """What is refused for want of room, for operators; empty when there is room."""
+    if not is_full(free_bytes, free_disk):
+        return ""
+    return (
+        f"new devices and events are refused: {free_bytes // 1_000_000:,} MB of disk are free, "
+        f"less than the {free_disk:,.12g} MB of {FREE_DISK.variable}"
+    )
 
 
 class ConditionStore(Protocol):

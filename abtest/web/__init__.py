@@ -2,7 +2,7 @@
 
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
-from abtest.web.monitoring import COUNTS_FOLDER, Monitoring
+from abtest.web.monitoring import COUNTS_FOLDER, Monitoring, counts_folder
 from abtest.web.server import listen, open_port, port_of, stop_serving
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "HotServer",
     "Monitoring",
     "Services",
+    "counts_folder",
     "listen",
     "make_app",
     "open_port",

@@ -8,11 +8,15 @@ It maps these files into memory before they have room: where the disk is full, t
 So they get their room here, and without any each process counts for itself.
 """
 
+import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from time import time
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -32,6 +36,9 @@ from abtest.store import Condition
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 COUNTS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+PREFIX = "abtest-counts-"
+SETTLED_SECONDS = 60
+"""A younger folder may be one that its process has not locked yet."""
 FILE_BYTES = 1 << 20
 """What the library makes them."""
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -140,6 +147,35 @@ class _Database(Collector):
         ):
             if value is not None:
                 yield GaugeMetricFamily(name, help, value=value)
+
+
+@contextmanager
+def counts_folder() -> Iterator[str]:
+    """A folder through which server processes share what they counted; it ends with this process.
+
+    What processes that were killed left behind is taken away first: the kernel ends their lock.
+    """
+    _sweep()
+    with TemporaryDirectory(prefix=PREFIX) as folder:
+        held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield folder
+        finally:
+            os.close(held)
+
+
+def _sweep() -> None:
+    for folder in Path(gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):  # it is another user's, or gone already
+            if time() - folder.stat().st_mtime < SETTLED_SECONDS:
+                continue
+            held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+            finally:
+                os.close(held)
 
 
 def _room_is_there() -> bool:

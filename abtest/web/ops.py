@@ -1,9 +1,9 @@
 """Liveness, readiness and figures for Prometheus."""
 
-from abtest.enrolment import EnrolmentService, lacking
+from abtest.enrolment import EnrolmentService
 from abtest.errors import Unavailable
 from abtest.results import ReportService
-from abtest.store import ConditionStore
+from abtest.store import ConditionStore, lacking
 from abtest.web.base import Handler
 from abtest.web.monitoring import CONTENT_TYPE, Monitoring
 

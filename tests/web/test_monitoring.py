@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from abtest.web.monitoring import COUNTS_FOLDER, FILE_BYTES
+from abtest.web.monitoring import COUNTS_FOLDER, FILE_BYTES, counts_folder
 
 COUNT = """
 import resource
@@ -29,3 +29,20 @@ def test_the_files_of_counts_have_their_room_or_are_not_used(tmp_path: Path, lim
     assert ("are those of one process" in counted.stderr) is not bool(kept)
     taken = {path.name.partition("_")[0]: path.stat().st_blocks * 512 for path in tmp_path.iterdir()}
     assert sum(taken.values()) >= 3 * kept
+
+
+def test_the_folders_of_killed_servers_are_taken_away_and_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed, other = tmp_path / "abtest-counts-killed", tmp_path / "something-else"
+    for folder in (killed, other):
+        folder.mkdir()
+        (folder / "counter_1.db").write_bytes(b"counts")
+        os.utime(folder, (0, 0))
+    with counts_folder() as first:
+        os.utime(first, (0, 0))
+        assert {path.name for path in tmp_path.iterdir()} == {"something-else", Path(first).name}
+        with counts_folder() as second:
+            assert {Path(first).name, Path(second).name} < {path.name for path in tmp_path.iterdir()}
+    assert [path.name for path in tmp_path.iterdir()] == ["something-else"]

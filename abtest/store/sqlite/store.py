@@ -12,6 +12,7 @@ from abtest.store.enrolment import Enrolment
 from abtest.store.sqlite import auditing, backup, cataloguing, enrolling, erasing, events, measuring, summarising
 from abtest.store.sqlite.database import Database
 from abtest.store.sqlite.driver import Raw
+from abtest.store.upkeep import is_full
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class SQLiteStore(Database):
     def __init__(self, path: Path, free_disk: float = 0, patience: float | None = None) -> None:
         """`free_disk` in megabytes: below it, no device is enrolled. `patience`: see Database."""
         super().__init__(path, patience)
-        self._free_disk = free_disk * 1_000_000
+        self._free_disk = free_disk
         self._catalogue = enrolling.NOTHING
 
     experiments = _reading(cataloguing.experiments)
@@ -150,5 +151,5 @@ class SQLiteStore(Database):
                 backup.flush(path)
 
     def _require_room(self) -> None:
-        if self._free_disk and self.free_disk() < self._free_disk:
+        if self._free_disk and is_full(self.free_disk(), self._free_disk):
             raise Unavailable("the disk is nearly full", code="storage_full")
