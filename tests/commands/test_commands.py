@@ -79,7 +79,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("--database", "postgresql://me@host/db", "stats"), 2, "database: this version keeps everything in SQLite"),
         (("--database", "abtest.db", "stats"), 2, "database: must look like sqlite:///abtest.db"),
         (("--database", "sqlite:////tmp", "stats"), 2, "database: /tmp is a folder; name a file in it"),
-        (("--database", "sqlite:////nowhere/abtest.db", "stats"), 1, "No such file or directory"),
+        (("--database", "sqlite:////nowhere/abtest.db", "stats"), 1, "abtest: there is no folder /nowhere"),
         (("serve", "--port", "70000"), 2, "70000"),
         (("serve", "--port", "http"), 2, "'http' is not a valid integer.\n"),
         (("worker", "--interval", "soon"), 2, "'soon' is not a valid number.\n"),

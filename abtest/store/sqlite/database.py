@@ -63,6 +63,8 @@ class Database:
         Raises StorageError: no SQLite fit for use, no rights, no such folder, not a database of abtest,
         an older schema that may not be migrated here, or one newer than the program.
         """
+        with _in_words(f"cannot open the database {self.path}"):
+            _require_writable(self.path)
         missing = not self.path.exists()
         if missing and not create:
             raise StorageError(f"there is no database at {self.path}", code="missing_database")
@@ -233,6 +235,16 @@ def _roll_back(connection: Raw) -> None:
         connection.execute("ROLLBACK")
     except driver.fixed_driver().Error as error:
         raise StorageError(f"a transaction could not be rolled back: {error}") from error
+
+
+def _require_writable(path: Path) -> None:
+    """Raises StorageError that names the folder, or the file, that is not there or can't be written: SQLite makes
+    files beside the database."""
+    if not path.parent.is_dir():
+        raise StorageError(f"there is no folder {path.parent}")
+    for each, needed in ((path.parent, os.W_OK | os.X_OK), (path, os.W_OK)):
+        if not os.access(each, needed, effective_ids=os.access in os.supports_effective_ids) and each.exists():
+            raise StorageError(f"{each} is not writable for uid {os.geteuid()}, the user that runs this program")
 
 
 def _open_lock(name: str) -> int:

@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,8 +79,27 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_missing_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="No such file or directory"):
+    with pytest.raises(StorageError, match=f"there is no folder {tmp_path}/nowhere"):
         async with opened(tmp_path / "nowhere" / "abtest.db"):
+            pass
+
+
+@pytest.fixture
+def foreign_folder() -> Iterator[Path]:
+    """A folder that this process may not write in."""
+    folder, user = Path(mkdtemp()), os.geteuid()
+    folder.chmod(0o500)
+    if user == 0:  # who may write everywhere
+        os.seteuid(65_534)
+    yield folder
+    os.seteuid(user)
+    folder.rmdir()
+
+
+async def test_a_folder_that_is_not_writable_is_named_with_the_user(foreign_folder: Path) -> None:
+    words = f"{foreign_folder} is not writable for uid {os.geteuid()}, the user that runs this program"
+    with pytest.raises(StorageError, match=words):
+        async with opened(foreign_folder / "abtest.db"):
             pass
 
 
