@@ -1,5 +1,5 @@
 # make run    make the virtual environment, install the project, start it
-# make test   install what the tests need, run them
+# make test   install what the tests need, run them; TESTERS=4 processes do, since they wait more than they work
 # make lint   ruff and mypy
 # make faults play every fault to it, at length (needs a C compiler; some need root); FAULTS="kills clocks" for some
 # make bench  measure it beside yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
@@ -7,6 +7,7 @@
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
+TESTERS ?= 4
 
 .PHONY: run test lint faults bench report browser clean
 
@@ -14,7 +15,7 @@ run: .venv/.installed
 	@ABTEST_PORT="$${ABTEST_PORT:-$(PORT)}" exec $(BIN)/abtest up
 
 test: .venv/.installed-dev browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ RUN_TIME = [
 DEVELOPMENT = [
     "pytest>=9",
     "pytest-tornasync==0.6.0.post2",
+    "pytest-xdist>=3.8",  # the tests wait more than they work
     "hypothesis>=6.150",
     "openapi-spec-validator>=0.8",
     "schemathesis>=4.32",

@@ -8,7 +8,7 @@ import sys
 import time
 from http.client import HTTPConnection
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from threading import Thread
 from types import TracebackType
 from typing import IO
@@ -28,6 +28,7 @@ class Abtest:
             text=True,
         )
         self.said: list[str] = []
+        self._unread: list[str] = []
         self._lines: Queue[str | None] = Queue()
         assert self.process.stderr is not None
         Thread(target=self._read, args=(self.process.stderr,), daemon=True).start()
@@ -42,12 +43,20 @@ class Abtest:
             self.stop()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """The first message from here on that matches."""
+        """The first message that matches and was not waited for before: what processes say comes in any order."""
+        seen = 0
         while True:
-            line = self._lines.get(timeout=SECONDS)
-            assert line is not None, f"ended before it said {pattern!r}: {self.said}"
-            if found := re.search(pattern, line):
-                return found
+            for place, line in enumerate(self._unread[seen:], start=seen):
+                if found := re.search(pattern, line):
+                    del self._unread[place]
+                    return found
+            seen = len(self._unread)
+            try:
+                more = self._lines.get(timeout=SECONDS)
+            except Empty:
+                raise AssertionError(f"did not say {pattern!r}: {self.said}") from None
+            assert more is not None, f"ended before it said {pattern!r}: {self.said}"
+            self._unread.append(more)
 
     def port(self) -> int:
         """The port, once it is said."""
