@@ -132,5 +132,6 @@ def _print_health(found: ExperimentResults) -> None:
         click.echo(f"  {metric.metric}: {counted(metric.events, 'event')}{without}{lag}")
     click.echo(
         f"  in all experiments: {counted(health.duplicate_events, 'duplicate event')}, "
-        f"{health.unknown_device_events:,} of unknown devices"
+        f"{health.unknown_device_events:,} of unknown devices, "
+        f"{counted(health.unknown_experiment_events, 'exposure')} in unknown experiments"
     )

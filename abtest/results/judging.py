@@ -37,7 +37,11 @@ def judged(measured: Measured, now: int) -> Conclusions:
         verdict=metrics[0].verdict if metrics else None,
         metrics=metrics,
         health=Health(
-            exact, exposure(_strata(measured, ())), measured.duplicate_events, measured.unknown_device_events
+            exact=exact,
+            exposure=exposure(_strata(measured, ())),
+            duplicate_events=measured.duplicate_events,
+            unknown_device_events=measured.unknown_device_events,
+            unknown_experiment_events=measured.unknown_experiment_events,
         ),
     )
 

@@ -12,6 +12,7 @@ from abtest.store import FoldingStore, Measured
 
 CHUNK = 10_000
 LEASE_SECONDS = 1.0
+OF_ALL_EXPERIMENTS = ("duplicate_events", "unknown_device_events", "unknown_experiment_events")
 
 
 class Worker:
@@ -52,7 +53,7 @@ class Worker:
         from abtest.results.judging import judged  # noqa: PLC0415
 
         # What is counted of all experiments together must not make all of them be judged.
-        refused = {name: getattr(measured, name) for name in ("duplicate_events", "unknown_device_events")}
+        refused = {name: getattr(measured, name) for name in OF_ALL_EXPERIMENTS}
         own = structs.replace(measured, **dict.fromkeys(refused, 0))
         basis = own, now // clock.DAY
         known = self._judged.get(measured.experiment.id)

@@ -61,7 +61,8 @@ class Measured(Struct, frozen=True):
     """All that the worker counted of an experiment, days since 1970-01-01 UTC ascending.
 
     `metrics`: the figures of each of its metrics; `happened`: of each, the days on which devices had their first
-    event, as they say, and how many. `duplicate_events`, `unknown_device_events`: of all experiments.
+    event, as they say, and how many. `duplicate_events`, `unknown_device_events`,
+    `unknown_experiment_events`: of all experiments.
     """
 
     experiment: Experiment
@@ -70,6 +71,7 @@ class Measured(Struct, frozen=True):
     happened: tuple[tuple[tuple[int, int], ...], ...]
     duplicate_events: int
     unknown_device_events: int
+    unknown_experiment_events: int
 
 
 class MeasureStore(Protocol):

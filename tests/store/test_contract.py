@@ -172,6 +172,17 @@ async def test_an_event_is_stored_once(store: SQLiteStore) -> None:
     assert (found.duplicate_events, found.unknown_device_events) == (4, 1)
 
 
+async def test_an_exposure_in_an_unknown_experiment_is_kept_and_counted_once(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1")], 1)
+    await store.enrol(["a"], 1)
+    told = [exposure("1", "colour"), exposure("2"), exposure("1", "colour")]
+    assert await store.track([("a", told)], 2) == [2]
+    assert await store.track([("a", told)], 3) == [0]
+    found = await folded(store)
+    assert (found.unknown_experiment_events, found.duplicate_events) == (1, 4)
+    assert sum(day.exposed for day in found.days) == 1
+
+
 async def test_metrics_are_folded_from_the_events_of_devices_that_were_drawn(store: SQLiteStore) -> None:
     await store.enrol(["early"], 1)
     await store.add([experiment("color", "1", "0", metrics=("conversion:purchase", "amount:purchase"))], 1)

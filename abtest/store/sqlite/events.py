@@ -1,6 +1,7 @@
 """Events in SQLite: functions on a raw connection, run inside one transaction each."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from abtest.domain import Event
@@ -15,6 +16,8 @@ INSERT INTO event (device_id, event_id, name, experiment, amount, at, received_a
 ON CONFLICT (device_id, event_id) DO NOTHING
 """
 
+KNOWN_KEYS = "SELECT experiment.key FROM json_each(?) AS asked CROSS JOIN experiment ON experiment.key = asked.value"
+
 COUNT = "UPDATE meta SET value = value + ? WHERE name = ?"
 
 # Not max(id): what was given out is never given again, even after the events of a device were erased.
@@ -25,14 +28,21 @@ def track(connection: Raw, requests: Sequence[tuple[str, Sequence[Event]]], now:
     """Store the events of each request; how many of them were new, None for an unknown device."""
     tokens = json.dumps([token for token, _ in requests])
     devices = dict(connection.execute(DEVICES, (tokens,)).fetchall())
-    stored = [
-        None if token not in devices else _add(connection, devices[token], events, now) for token, events in requests
-    ]
-    results = list(zip((events for _, events in requests), stored, strict=True))
-    for name, count in (
-        ("duplicate_events", sum(len(events) - new for events, new in results if new is not None)),
-        ("unknown_device_events", sum(len(events) for events, new in results if new is None)),
-    ):
+    named = {event.experiment for _, events in requests for event in events if event.experiment}
+    strange = _unknown(connection, named)
+    stored: list[int | None] = []
+    counts: Counter[str] = Counter()
+    for token, events in requests:
+        if token not in devices:
+            counts["unknown_device_events"] += len(events)
+            stored.append(None)
+            continue
+        new = _add(connection, devices[token], [event for event in events if event.experiment not in strange], now)
+        lost = _add(connection, devices[token], [event for event in events if event.experiment in strange], now)
+        counts["unknown_experiment_events"] += lost
+        counts["duplicate_events"] += len(events) - new - lost
+        stored.append(new + lost)
+    for name, count in counts.items():
         if count:
             connection.execute(COUNT, (count, name))
     return stored
@@ -47,3 +57,10 @@ def last_event(connection: Raw) -> int:
 def _add(connection: Raw, device: int, events: Sequence[Event], now: int) -> int:
     rows = [(device, event.id, event.name, event.experiment, event.amount, event.at, now) for event in events]
     return int(connection.executemany(ADD, rows).rowcount) if rows else 0
+
+
+def _unknown(connection: Raw, keys: set[str]) -> set[str]:
+    """Those of these keys that no experiment has."""
+    if not keys:
+        return keys
+    return keys - {key for (key,) in connection.execute(KNOWN_KEYS, (json.dumps(sorted(keys)),))}

@@ -112,7 +112,10 @@ HAPPENED = "SELECT day, devices FROM summary_happened WHERE metric_id = ? ORDER 
 
 METRIC_IDS = "SELECT id FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place"
 
-REFUSED = "SELECT value FROM meta WHERE name IN ('duplicate_events', 'unknown_device_events') ORDER BY name"
+REFUSED = """
+SELECT value FROM meta
+WHERE name IN ('duplicate_events', 'unknown_device_events', 'unknown_experiment_events') ORDER BY name
+"""
 
 SET_RESULT = """
 INSERT INTO summary_result (experiment_id, document) VALUES (?, ?)
@@ -175,14 +178,15 @@ def sums(*columns: Any) -> Sums:
 def _measured(connection: Raw, experiment: Experiment) -> Measured:
     """The figures of an experiment."""
     found = [metric for (metric,) in connection.execute(METRIC_IDS, (experiment.id,)).fetchall()]
-    duplicates, unknown = (value for (value,) in connection.execute(REFUSED))
+    duplicates, devices, experiments = (value for (value,) in connection.execute(REFUSED))
     return Measured(
         experiment=experiment,
         days=tuple(DayFigures(*row) for row in connection.execute(DAYS, (experiment.id,))),
         metrics=tuple(tuple(_figures(connection.execute(METRIC_DAYS, (metric,)))) for metric in found),
         happened=tuple(tuple(connection.execute(HAPPENED, (metric,)).fetchall()) for metric in found),
         duplicate_events=duplicates,
-        unknown_device_events=unknown,
+        unknown_device_events=devices,
+        unknown_experiment_events=experiments,
     )
 
 

@@ -23,6 +23,7 @@ ALTER TABLE metric DROP COLUMN less;
 ALTER TABLE experiment DROP COLUMN baseline_changed_at;
 ALTER TABLE summary_metric DROP COLUMN buckets;
 ALTER TABLE summary_metric DROP COLUMN delays;
+DELETE FROM meta WHERE name = 'unknown_experiment_events';
 PRAGMA user_version = 4
 """
 AS_IT_WAS = """

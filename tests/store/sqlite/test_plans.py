@@ -86,7 +86,7 @@ STATEMENTS = {
 }
 SMALL = {
     "CONSTANT": "no table",
-    "asked": "the tokens of a batch",
+    "asked": "the tokens or keys of a batch",
     "sqlite_sequence": "one row per table that numbers its rows",
     "summary": "one row",
     "experiment": "what people created",
