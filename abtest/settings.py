@@ -21,7 +21,11 @@ class Setting(Struct, frozen=True):
 
 
 DATABASE = Setting("database", "sqlite:///abtest.db", "Where everything is kept: sqlite:///PATH.")
-ADDRESS = Setting("address", "127.0.0.1", "The address to listen on; 0.0.0.0 or :: for every one.")
+ADDRESS = Setting(
+    "address",
+    "127.0.0.1",
+    "The addresses to listen on, between commas; :: for every one, 0.0.0.0 for every one of IPv4.",
+)
 PORT = Setting("port", 8080, "The port to listen on; 0 takes a free one.")
 PROCESSES = Setting("processes", 0, "Server processes that share the port; 0 is one per core.")
 STATS_INTERVAL = Setting("stats_interval", 5.0, "Seconds from one update of the statistics to the next.")
@@ -109,7 +113,8 @@ class Settings(Struct, frozen=True):
 
     def url(self, port: int) -> str:
         """Where somebody on this machine reaches a server with these settings."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)
+        first = self.address.partition(",")[0].strip()
+        host = "127.0.0.1" if first in {"0.0.0.0", "::"} else first
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def environment(self) -> dict[str, str]:

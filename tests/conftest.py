@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import settings as hypothesis_settings
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.ioloop import IOLoop
 
@@ -30,6 +31,9 @@ for hook in (tornasync.pytest_pycollect_makeitem, tornasync.pytest_pyfunc_call):
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(tornasync, "tornasync-adapted")
+    # How long an example takes says how busy the machine is.
+    hypothesis_settings.register_profile("untimed", deadline=None)
+    hypothesis_settings.load_profile("untimed")
     # A shell ignores it for what it starts in the background, and so would every process that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -84,6 +84,25 @@ def test_sockets_that_nobody_gave_are_refused(tmp_path: Path, monkeypatch: pytes
     assert "ABTEST_LISTENING: the numbers of open sockets" in ended.stderr
 
 
+def connects(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+@pytest.mark.parametrize(
+    ("address", "ipv4", "ipv6"),
+    [("::", True, True), ("0.0.0.0", True, False), ("::1", False, True), ("127.0.0.1, ::1", True, True)],
+)
+def test_a_server_listens_on_what_its_address_says(tmp_path: Path, address: str, ipv4: bool, ipv6: bool) -> None:
+    with Abtest(tmp_path / "abtest.db", "serve", "--port", "0", "--processes", "1", "--address", address) as server:
+        port = int(server.wait_for(r"listening on http://.*:(\d+)")[1])
+        assert (connects("127.0.0.1", port), connects("::1", port)) == (ipv4, ipv6)
+
+
 @pytest.mark.parametrize("address", ["", "..", "a" * 64])
 def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
     ended = run(tmp_path / "abtest.db", "up", "--address", address)

@@ -28,6 +28,8 @@ from abtest.web.problems import CONTENT_TYPE, Problem, described, problem, unrea
 READ_CHUNK = 4 * 1024
 MOST_LEFT = 1024 * 1024
 BACKLOG = 1024
+BOTH = {"::": ("::", "0.0.0.0")}
+"""A socket of IPv6 takes IPv6 alone."""
 FEWEST_ACCEPTED, ACCEPTED_PART = 2, 8
 """A wake-up takes so many connections, or one for every eight that there are. With few, each of a crowd waits for a
 round of requests of all before it; with many, the first of several processes takes the whole crowd."""
@@ -154,18 +156,22 @@ class Server(HTTPServer):
 
 
 def open_port(address: str, port: int) -> list[socket.socket]:
-    """Sockets that listen there, one for each address of the name; port 0 takes a free one.
+    """Sockets that listen there: on addresses or names, between commas; a name is all its addresses.
 
-    Raises InvalidSetting when that is no address, CannotStart when somebody else has the port.
+    :: is every address, and 0.0.0.0 every one of IPv4. Port 0 takes a free one, the same for all. Raises
+    InvalidSetting when that is no address, CannotStart when somebody else has the port.
     """
-    if not address:
-        raise InvalidSetting("address: must not be empty; 0.0.0.0 or :: is every one")
-    try:
-        sockets = bind_sockets(port, address, backlog=BACKLOG)
-    except UnicodeError as error:
-        raise InvalidSetting(f"address: {address} is no address and no name of a machine") from error
-    except OSError as error:
-        raise CannotStart(f"cannot listen on {address}, port {port}: {error.strerror or error}") from error
+    names = [each.strip() for each in address.split(",")]
+    if not all(names):
+        raise InvalidSetting("address: must not be empty; :: is every one")
+    sockets: list[socket.socket] = []
+    for name in dict.fromkeys(part for each in names for part in BOTH.get(each, (each,))):
+        try:
+            sockets += bind_sockets(port_of(sockets) if sockets else port, name, backlog=BACKLOG)
+        except UnicodeError as error:
+            raise InvalidSetting(f"address: {name} is no address and no name of a machine") from error
+        except OSError as error:
+            raise CannotStart(f"cannot listen on {name}, port {port}: {error.strerror or error}") from error
     for each in sockets:
         each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sockets
