@@ -1,6 +1,7 @@
 """The stats worker: every few seconds, fold what is new into the summary, and conclude from it."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from msgspec import structs
@@ -13,6 +14,8 @@ from abtest.store import FoldingStore, Measured
 CHUNK = 10_000
 LEASE_SECONDS = 1.0
 OF_ALL_EXPERIMENTS = ("duplicate_events", "unknown_device_events", "unknown_experiment_events")
+
+log = logging.getLogger("abtest.results")
 
 
 class Worker:
@@ -43,7 +46,14 @@ class Worker:
         return devices
 
     async def _conclude(self, now: int) -> None:
-        documents = {each.experiment.id: encoded(self._results(each, now)) for each in await self._store.measured()}
+        documents = {}
+        for each in await self._store.measured():
+            try:
+                documents[each.experiment.id] = encoded(self._results(each, now))
+            except Exception:  # one experiment's figures must not keep the others from theirs
+                log.exception(
+                    "the experiment %s can't be judged; what was concluded before stays", each.experiment.key
+                )
         changed = documents.items() - (await self._store.results()).items()
         if changed:
             await self._store.conclude(sorted(changed))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from abtest import clock
+from abtest.domain.events import Event
 from abtest.domain.experiments import Change
 from abtest.results import worker
 from abtest.trust.verification import VerificationService
@@ -14,6 +15,8 @@ FAILING = """
 CREATE TRIGGER failing BEFORE UPDATE OF device_watermark ON summary BEGIN SELECT raise(ABORT, 'in the middle'); END
 """
 """The watermark moves last: by then a fold has written all its counts."""
+
+DAMAGE = "UPDATE experiment SET baseline = 'gone' WHERE id = 1"
 
 
 async def test_a_tick_folds_all_that_is_new_and_only_that(tmp_path: Path) -> None:
@@ -75,3 +78,19 @@ async def test_devices_of_several_hours_are_counted_in_their_own(tmp_path: Path)
         await store.enrol(tokens("later", 10), 9 * clock.HOUR)
         await worker.tick(store)
         assert await store.enrolled_per_hour(1) == [(5, 20), (7, 10), (9, 10)]
+
+
+async def test_an_experiment_that_cannot_be_judged_keeps_no_other_from_its_results(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        metrics = ("conversion:purchase",)
+        await store.add([experiment(key, "1", "1", metrics=metrics) for key in ("color", "price")], 1)
+        await answers(store, tokens("a", 100))
+        await store.track([(token, [Event("1", "purchase")]) for token in tokens("a", 60)], clock.now())
+        while (await store.fold(1_000, clock.now())).left:
+            pass
+        await store.write(lambda connection: connection.execute(DAMAGE))
+        await worker.tick(store)
+        assert set(await store.results()) == {2}
+        assert [record.args for record in caplog.records] == [("color",)]
