@@ -5,6 +5,8 @@ Assigned counts are not tested: they are exact by construction, and checked agai
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from abtest.inference.answers import Exposure, Lift
 from abtest.inference.pair import pairs
 from abtest.inference.question import Question
@@ -28,23 +30,32 @@ def exposure(strata: Sequence[Stratum]) -> Exposure:
     missing = tuple(each.n - each.exposed for each in counts)
     present = [place for place, each in enumerate(counts) if each.n]
     found = {place: each for place in present if (each := _beside_others(strata, place, len(present)))}
-    differing = [place for place, each in found.items() if each.shown and each.nearest > MATTERS]
+    differing = [place for place, each in found.items() if each.lift.shown and each.lift.nearest > MATTERS]
     if not differing:
         alike = 1 < len(found) == len(present) and all(
-            max(-each.low, each.high) <= MATTERS for each in found.values()
+            max(-each.lift.low, each.lift.high) <= MATTERS for each in found.values()
         )
         return Exposure(missing, alike=alike)
-    # Two differ from each other: the one that loses devices is named.
-    farthest = max(differing, key=lambda place: found[place].nearest)
-    differs = (
-        farthest if len(present) > 2 else min(present, key=lambda place: counts[place].exposed / counts[place].n)
-    )
-    others = added([each for place, each in enumerate(counts) if place != differs])
-    return Exposure(missing, differs, counts[differs].exposed / counts[differs].n, others.exposed / others.n)
+    farthest = max(differing, key=lambda place: found[place].lift.nearest)
+    beside = found[farthest]
+    if len(present) == 2 and beside.lift.value > 0:
+        # Two differ from each other: the one that loses devices is named.
+        (loser,) = set(present) - {farthest}
+        return Exposure(missing, loser, beside.others_part, beside.part)
+    return Exposure(missing, farthest, beside.part, beside.others_part)
 
 
-def _beside_others(strata: Sequence[Stratum], place: int, tests: int) -> Lift | None:
-    """The lift of a variant's part of exposed devices over that of all others; None where there are too few."""
+class _Beside(Struct, frozen=True):
+    """A variant's part of exposed devices, that of all others, and the lift of the one over the other: each phase
+    weighs what it tells."""
+
+    lift: Lift
+    part: float
+    others_part: float
+
+
+def _beside_others(strata: Sequence[Stratum], place: int, tests: int) -> _Beside | None:
+    """A variant beside all others; None where there are too few devices."""
     question = Question("conversion", values=("others", "variant"))
     both = [
         (_exposed(stratum[:place] + stratum[place + 1 :]), _exposed(stratum[place : place + 1])) for stratum in strata
@@ -54,7 +65,10 @@ def _beside_others(strata: Sequence[Stratum], place: int, tests: int) -> Lift | 
         return None
     (pair,) = found
     quantile = sequence.quantile(pair.mine.n + pair.base.n, LEVEL / tests, None)
-    return lift(pair.mine, pair.base, quantile, True, pair.floor) if has_ratio(pair.base, quantile) else None
+    if not has_ratio(pair.base, quantile):
+        return None
+    over = lift(pair.mine, pair.base, quantile, True, pair.floor)
+    return _Beside(over, float(pair.mine.mean), float(pair.base.mean))
 
 
 def _exposed(parts: Sequence[Moments]) -> Moments:

@@ -56,6 +56,18 @@ def test_an_app_that_learns_to_report_when_the_shares_change_is_not_distrusted()
     assert exposure([stratum((0, 99_000), (500, 1_000)), heard]).differs == 0
 
 
+def test_over_phases_the_variant_that_loses_devices_is_named_with_its_part_in_them() -> None:
+    """In all phases together b reports far more often: most of a's devices came before the app reported at all."""
+    silent = stratum((0, 99_000), (0, 1_000))
+    found = exposure([silent, stratum((4_900, 5_000), (4_500, 5_000))])
+    assert found.differs == 1
+    assert 0 < found.part < found.others_part
+    three = stratum((0, 49_500), (0, 49_500), (0, 1_000)), stratum((4_900, 5_000), (4_900, 5_000), (4_500, 5_000))
+    found = exposure(three)
+    assert found.differs == 2
+    assert 0 < found.part < found.others_part
+
+
 def test_a_few_reports_are_not_tested() -> None:
     assert exposure([stratum((4, 990), (1, 10))]).differs is None
 
