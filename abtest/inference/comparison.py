@@ -37,12 +37,16 @@ def compare(
 
 def decide(question: Question, safe: Lift | None, at_plan: Lift | None, loss: float | None) -> Decision | None:
     """Which interval shows a difference, if one does. A gain waits for a week, a loss does not."""
-    early = question.days < rule.FEWEST_DAYS
-    if safe and safe.shown and not (early and question.better(safe.value)):
+    if safe and _is_told(question, safe):
         return "safe"
-    if at_plan and at_plan.shown:
+    if at_plan and _is_told(question, at_plan):
         return "at_plan"
     return None if loss is None else "exact"
+
+
+def _is_told(question: Question, found: Lift) -> bool:
+    early = question.days < rule.FEWEST_DAYS
+    return found.shown and not (early and question.better(found.value))
 
 
 def safe_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:

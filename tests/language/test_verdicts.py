@@ -52,6 +52,14 @@ def test_devices_that_all_do_the_same_are_not_compared() -> None:
     assert said((1_000, 1_000), (1_000, 500)).startswith("button #00FF00 is worse than #FF0000")
 
 
+def test_a_gain_waits_for_a_week_in_the_test_of_a_plan_as_well() -> None:
+    figures = [(rate(6_000, 300), rate(6_000, 400))]
+    wait = said((6_000, 300), (6_000, 400), days=3.0, planned=PLANNED, at_plan=figures, due=TEST)
+    assert wait == "Not enough data: 4 more days"
+    told = said((6_000, 300), (6_000, 400), days=7.0, planned=PLANNED, at_plan=figures, due=TEST)
+    assert told.startswith("button #00FF00 beats #FF0000: ")
+
+
 def test_too_few_days_say_so() -> None:
     assert said((9_000, 500), (9_000, 700), days=2.0) == "Not enough data: 5 more days"
     assert said((9_000, 500), (9_000, 700), days=6.5) == "Not enough data: 1 more day"
