@@ -1,6 +1,6 @@
 """Which variant a position gets. Pure: a seed, a phase, weights and a position in, a variant out."""
 
-from abtest.allocation.blocks import SEED_BYTES, VERSION, draw, shuffled_block, variants_in_order
+from abtest.allocation.blocks import SEED_BYTES, VERSION, draw, variants_in_order
 from abtest.allocation.weights import Counts, Weights, block_length, bound, deviation, lowest_terms, no_counts, share
 
 __all__ = [
@@ -15,6 +15,5 @@ __all__ = [
     "lowest_terms",
     "no_counts",
     "share",
-    "shuffled_block",
     "variants_in_order",
 ]

@@ -1,7 +1,7 @@
 """What the worker concluded of experiments, as pages and programs read it."""
 
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct, structs
@@ -148,14 +148,10 @@ def encoded(results: Conclusions) -> str:
 def worded(results: Conclusions) -> ExperimentResults:
     """The same results with their verdicts as sentences."""
     metrics = tuple(
-        MetricResults(**(_fields(metric) | {"verdict": said(metric.verdict)})) for metric in results.metrics
+        MetricResults(**(structs.asdict(metric) | {"verdict": said(metric.verdict)})) for metric in results.metrics
     )
     verdict = metrics[0].verdict if metrics else None
-    return ExperimentResults(**(_fields(results) | {"verdict": verdict, "metrics": metrics}))
-
-
-def _fields(results: Struct) -> dict[str, Any]:
-    return {name: getattr(results, name) for name in results.__struct_fields__}
+    return ExperimentResults(**(structs.asdict(results) | {"verdict": verdict, "metrics": metrics}))
 
 
 def _as_of(summary: Summary) -> str | None:

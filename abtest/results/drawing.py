@@ -43,28 +43,28 @@ class Drawn(Struct, frozen=True):
 def main() -> None:
     """The process: draw, and report the counts as they grow."""
     os.nice(10)
-    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Draws)
-    lock = os.open(plan.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    draws = msgspec.json.decode(sys.stdin.buffer.read(), type=Draws)
+    lock = os.open(draws.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(BUSY)
-    seeds = [secrets.token_bytes(allocation.SEED_BYTES) for _ in plan.weights]
-    before_block = [allocation.no_counts(weights) for weights in plan.weights]
-    counts: list[Counter[int]] = [Counter() for _ in plan.weights]
+    seeds = [secrets.token_bytes(allocation.SEED_BYTES) for _ in draws.weights]
+    before_block = [allocation.no_counts(weights) for weights in draws.weights]
+    counts: list[Counter[int]] = [Counter() for _ in draws.weights]
     began = reported = time.monotonic()
     done = 0
-    while done < plan.devices:
-        number = min(CHUNK, plan.devices - done)
-        for i, weights in enumerate(plan.weights):
+    while done < draws.devices:
+        number = min(CHUNK, draws.devices - done)
+        for i, weights in enumerate(draws.weights):
             drawn, before_block[i] = allocation.draw(seeds[i], 1, weights, done, number, before_block[i])
             counts[i].update(drawn)
         done += number
-        if done == plan.devices or time.monotonic() - reported > REPORT_SECONDS:
+        if done == draws.devices or time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
             totals = tuple(
                 tuple(count[place] for place in range(len(weights)))
-                for count, weights in zip(counts, plan.weights, strict=True)
+                for count, weights in zip(counts, draws.weights, strict=True)
             )
             step = Drawn(done, reported - began, totals)
             sys.stdout.buffer.write(msgspec.json.encode(step) + b"\n")

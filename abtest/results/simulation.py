@@ -54,13 +54,13 @@ class SimulationService:
         if not 1 <= devices <= MOST_DEVICES:
             raise InvalidSetting(f"devices: a whole number from 1 to {MOST_DEVICES:,}")
         experiments = [each for each in await self._store.experiments() if each.status == Status.RUNNING]
-        plan = Draws(devices, tuple(each.phase.integers for each in experiments), str(self._lock))
-        async with aclosing(_steps(plan)) as steps:
+        draws = Draws(devices, tuple(each.phase.integers for each in experiments), str(self._lock))
+        async with aclosing(_steps(draws)) as steps:
             async for step in steps:
                 yield Simulated(devices, step.done, step.seconds, _reports(experiments, step))
 
 
-async def _steps(plan: Draws) -> AsyncGenerator[Drawn, None]:
+async def _steps(draws: Draws) -> AsyncGenerator[Drawn, None]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "abtest.results.drawing", stdin=PIPE, stdout=PIPE, start_new_session=True
     )
@@ -68,7 +68,7 @@ async def _steps(plan: Draws) -> AsyncGenerator[Drawn, None]:
     assert process.stdout is not None
     done = -1
     try:
-        process.stdin.write(msgspec.json.encode(plan))
+        process.stdin.write(msgspec.json.encode(draws))
         process.stdin.write_eof()
         async for line in process.stdout:
             step = msgspec.json.decode(line, type=Drawn)
@@ -76,7 +76,7 @@ async def _steps(plan: Draws) -> AsyncGenerator[Drawn, None]:
             yield step
         if await process.wait() == BUSY:
             raise Conflict("another simulation is running; try again when it is done", code="simulation_running")
-        if done < plan.devices:
+        if done < draws.devices:
             raise RuntimeError(f"the simulation ended with exit code {process.returncode}")
     finally:
         if process.returncode is None:

@@ -29,6 +29,7 @@ class Worker:
         self._store = store
         self._state: tuple[int, int] | None = None
         self._judged: dict[int, tuple[Measured, int, Conclusions]] = {}
+        self._unjudged: set[int] = set()
 
     async def tick(self) -> int:
         """Fold all that is there; how many devices it was. Enrolment waits for one chunk at most, never for all."""
@@ -48,12 +49,14 @@ class Worker:
     async def _conclude(self, now: int) -> None:
         documents = {}
         for each in await self._store.measured():
+            experiment = each.experiment
             try:
-                documents[each.experiment.id] = encoded(self._results(each, now))
+                documents[experiment.id] = encoded(self._results(each, now))
+                self._unjudged.discard(experiment.id)
             except Exception:  # one experiment's figures must not keep the others from theirs
-                log.exception(
-                    "the experiment %s can't be judged; what was concluded before stays", each.experiment.key
-                )
+                if experiment.id not in self._unjudged:
+                    log.exception("%s can't be judged; its results stay as they were", experiment.key)
+                self._unjudged.add(experiment.id)
         changed = documents.items() - (await self._store.results()).items()
         if changed:
             await self._store.conclude(sorted(changed))

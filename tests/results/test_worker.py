@@ -91,6 +91,9 @@ async def test_an_experiment_that_cannot_be_judged_keeps_no_other_from_its_resul
         while (await store.fold(1_000, clock.now())).left:
             pass
         await store.write(lambda connection: connection.execute(DAMAGE))
-        await worker.tick(store)
+        ticking = worker.Worker(store)
+        await ticking.tick()
+        await answers(store, tokens("b", 10))
+        await ticking.tick()
         assert set(await store.results()) == {2}
         assert [record.args for record in caplog.records] == [("color",)]

@@ -79,8 +79,8 @@ async def _checked(path: Path, name: str, audit: Audit, restored_at: int | None 
     try:
         damage = await store.check()
         devices, findings = await audit(store)
-        for first in (*damage, *findings):
-            raise StorageError(f"{name} is damaged: {first}", code="damaged")
+        if damage or findings:
+            raise StorageError(f"{name} is damaged: {[*damage, *findings][0]}", code="damaged")
         if restored_at is not None:
             await store.mark_restored(restored_at)
         return devices

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
+from abtest.web.api.handlers import specification
 from tests.processes import Abtest, run, wait_until_answering
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright")
@@ -255,6 +256,16 @@ async def test_the_reference_lists_the_operations(browser: Browser, product: Pro
     await expect(operation).to_contain_text("Device-Token")
     await expect(page.locator(".opblock").filter(has_text="/api/v1/stats").first).to_be_visible()
     await expect(page.locator("html")).to_have_class("dark-mode")
+
+
+async def test_the_reference_lists_each_path_once_but_for_the_head_that_differs(
+    browser: Browser, product: Product
+) -> None:
+    page = await product.open(browser, "/docs")
+    await expect(page.locator(".opblock-get").first).to_be_visible()
+    assert await page.locator(".opblock-get").count() == specification().count("\n    get:\n")
+    await expect(page.locator(".opblock-head")).to_have_count(1)
+    await expect(page.locator(".opblock-head")).to_contain_text("/api/v1/experiments")
 
 
 async def test_the_pages_work_without_scripts(browser: Browser, product: Product) -> None:
