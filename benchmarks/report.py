@@ -86,7 +86,8 @@ def _title(doc: str | None) -> str:
 
 def _row(result: Result) -> str:
     met = {None: "", True: "met", False: "**missed**"}[result.met]
-    value = f"{result.value:.2f} {result.unit}"
+    space = "" if result.unit == "%" else " "
+    value = f"{result.value:.2f}{space}{result.unit}"
     return f"| {result.name} | {value} | {result.goal or ''} | {met} | {result.note} |"
 
 
