@@ -84,7 +84,8 @@ def plan_(
     if key is not None:
         experiment, results = with_store(database, lambda store: _read(store, key))
         request = _with_devices(_with_weights(request, experiment), experiment)
-        request = replace(request, less=less or any(metric.less for metric in experiment.metrics[:1]))
+        less = less or any(metric.less for metric in experiment.metrics[:1])
+        request = replace(request, less=less, open_ended=experiment.planned is None and experiment.enrolled > 0)
         if request.base is None and request.mean is None:
             request = replace(request, base=_rate(results))
     found = plan(request)

@@ -67,7 +67,8 @@ def _print_metric(metric: MetricResults, baseline: str) -> None:
     mean = "RATE" if metric.kind == "conversion" else "MEAN"
     headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", mean, "95%"]
     headings += [] if metric.cap is None else [f"UP TO {figure(metric.cap)}"]
-    headings += ["LIFT", "SAFE INTERVAL", *(["TEST AT PLAN"] if metric.due.made else []), "P", "TO BEAT"]
+    headings += ["LIFT", "SAFE INTERVAL", *(["TEST AT PLAN"] if metric.due.made else [])]
+    headings += [*(["EXACT TEST"] if _has_loss(metric) else []), "P", "TO BEAT"]
     rows = [
         [*_counts(each, metric), *_comparison(compared.get(each.value), baseline, metric)] for each in metric.variants
     ]
@@ -85,18 +86,30 @@ def _counts(each: VariantResult, metric: MetricResults) -> list[str]:
 
 
 def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) -> list[str]:
-    tested = 1 if metric.due.made else 0
+    tested = bool(metric.due.made)
+    loss = [_loss(found)] if _has_loss(metric) else []
     if found is None:
-        return ["baseline", *[""] * (3 + tested)]
+        return ["baseline", *[""] * (3 + tested + len(loss))]
     if found.lift is None or found.safe is None:
-        return ["-"] * (4 + tested)
+        return [*["-"] * (2 + tested), *loss, "-", "-"]
     return [
         _size(found.lift, found.lift.value),
         _interval(found.safe),
         *([_interval(found.at_plan)] if tested else []),
+        *loss,
         "-" if found.adjusted_p is None else f"{found.adjusted_p:.2g}",
         "-" if found.chance_to_beat is None else percent(found.chance_to_beat, 0, 0),
     ]
+
+
+def _has_loss(metric: MetricResults) -> bool:
+    return any(each.loss is not None for each in metric.comparisons)
+
+
+def _loss(found: Comparison | None) -> str:
+    if found is None or found.loss is None:
+        return "-"
+    return f"{'+' if found.loss > 0 else ''}{percent(found.loss)} or worse"
 
 
 def _interval(lift: Lift | None) -> str:

@@ -19,7 +19,7 @@ from abtest.domain.experiments import (
     parse_weight,
 )
 from abtest.domain.metrics import Metric, parse_metrics
-from abtest.domain.tally import Cell, Occurrence, Sums, Tally
+from abtest.domain.tally import Cell, Held, Occurrence, Sums, Tally, add_buckets
 
 __all__ = [
     "EVENT",
@@ -33,6 +33,7 @@ __all__ = [
     "Change",
     "Event",
     "Experiment",
+    "Held",
     "Metric",
     "NewExperiment",
     "Occurrence",
@@ -41,6 +42,7 @@ __all__ = [
     "Sums",
     "Tally",
     "Variant",
+    "add_buckets",
     "check_baseline",
     "check_planned",
     "check_token",

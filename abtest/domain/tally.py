@@ -14,6 +14,21 @@ LATEST = 90 * clock.DAY
 NOTHING = (0, 0, 0)
 
 
+Held = tuple[int, int, int]
+"""What a bucket holds: devices, the sum of their totals, and the sum of the squares."""
+
+
+def add_buckets(buckets: dict[int, Held], more: Mapping[int, Held], sign: int = 1) -> None:
+    """Add what buckets hold to others, or with a sign of -1 take it out of them."""
+    for place, held in more.items():
+        _add(buckets, place, held, sign)
+
+
+def _add(buckets: dict[int, Held], place: int, held: Held, sign: int) -> None:
+    devices, total, squares = buckets.get(place, NOTHING)
+    buckets[place] = devices + sign * held[0], total + sign * held[1], squares + sign * held[2]
+
+
 class Sums(Struct):
     """What events added to a metric of a variant in a phase, on the day on which they were received.
 
@@ -32,18 +47,14 @@ class Sums(Struct):
     lag: int = 0
     first_at: int = 0
     last_at: int = 0
-    buckets: dict[int, tuple[int, int, int]] = {}
+    buckets: dict[int, Held] = {}
     delays: dict[int, int] = {}
 
     def move(self, old: int | None, new: int) -> None:
         """Put a device's total into its bucket, out of the one it was in."""
-        buckets, place = self.buckets, bucket(new)
-        devices, total, squares = buckets.get(place, NOTHING)
-        buckets[place] = devices + 1, total + new, squares + new * new
+        _add(self.buckets, bucket(new), (1, new, new * new), 1)
         if old is not None:
-            place = bucket(old)
-            devices, total, squares = buckets.get(place, NOTHING)
-            buckets[place] = devices - 1, total - old, squares - old * old
+            _add(self.buckets, bucket(old), (1, old, old * old), -1)
 
 
 class Occurrence(Struct, frozen=True):
@@ -88,7 +99,7 @@ class Tally:
     def add(self, metric_id: int, event: Occurrence, before: int | None = None) -> None:
         """The next event; `before` is the device's total before the first one of it that is added here."""
         metric, happened = self._metrics[metric_id], event.happened
-        if metric.window_days is not None and happened > event.first_seen + metric.window_days * clock.DAY:
+        if metric.window_days is not None and not 0 <= happened - event.first_seen <= metric.window_days * clock.DAY:
             return
         received = event.received_at
         sums = self.cells[metric_id, event.phase, event.variant, received // clock.DAY]

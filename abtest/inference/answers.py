@@ -143,8 +143,8 @@ class NoDifference(Struct, frozen=True, tag_field="code", tag="no_difference"):
 class Difference(Struct, frozen=True, tag_field="code", tag="difference"):
     """What is `told`, the surest first.
 
-    `tested_devices`: with how many the test at the planned number was made. `early`: whether a gain is told before
-    that test. The others as in NoDifference.
+    `tested_devices`: with how many the test at the planned number was made. `early`: whether the sequence told
+    something before that test. The others as in NoDifference.
     """
 
     question: Question

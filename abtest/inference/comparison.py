@@ -1,10 +1,10 @@
 """A variant beside the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from abtest.inference import rule
 from abtest.inference.answers import Comparison, Decision, Lift
-from abtest.inference.pair import Pair, pairs
+from abtest.inference.pair import Lack, Pair, enough, pairs
 from abtest.inference.question import Question
 from abtest.inference.statistics import testing
 from abtest.inference.statistics.capping import capped, find_cap
@@ -14,14 +14,17 @@ from abtest.inference.statistics.split import largest_ratio
 
 
 def compare(
-    question: Question, strata: Sequence[Stratum], at_plan: Sequence[Stratum] | None = None
+    question: Question,
+    strata: Sequence[Stratum],
+    known: Mapping[int, Pair | Lack],
+    at_plan: Sequence[Stratum] | None = None,
 ) -> list[Comparison]:
     """A comparison for every variant but the baseline, without figures where there are not enough. `strata` with
-    totals up to the cap, `at_plan` as they were."""
-    found = {each.place: each for each in pairs(question, strata)}
+    totals up to the cap, `known` their pairs, `at_plan` as they were."""
+    found = {each.place: each for each in enough(known)}
     p_values = {place: _p_value(each) for place, each in found.items()}
     adjusted = testing.holm([p_values.get(place, 1.0) for place in question.others])
-    safe = sequence_lifts(question, strata, list(found.values()))
+    safe = sequence_lifts(question, list(found.values()))
     planned = plan_lifts(question, at_plan or [])
     compared = []
     for place, adjusted_p in zip(question.others, adjusted, strict=True):
@@ -52,12 +55,12 @@ def _is_told(question: Question, found: Lift) -> bool:
 def safe_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:
     """The confidence sequence's interval of every variant that has enough, all relative or all absolute."""
     counted = capped(strata, find_cap(strata))
-    return sequence_lifts(question, counted, pairs(question, counted))
+    return sequence_lifts(question, enough(pairs(question, counted)))
 
 
 def plan_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:
     """The interval of the one test, at its part of the level, of every variant that has enough."""
-    found = pairs(question, capped(strata, find_cap(strata))) if strata else []
+    found = enough(pairs(question, capped(strata, find_cap(strata)))) if strata else []
     level = rule.plan_level(len(question.others))
     return _lifts(found, [each.quantile(level) for each in found])
 
@@ -74,10 +77,9 @@ def exact_loss(question: Question, strata: Sequence[Stratum], place: int) -> flo
     return None if ratio is None else ratio - 1
 
 
-def sequence_lifts(question: Question, strata: Sequence[Stratum], found: Sequence[Pair]) -> dict[int, Lift]:
+def sequence_lifts(question: Question, found: Sequence[Pair]) -> dict[int, Lift]:
     """The confidence sequence's interval of these pairs, all relative or all absolute."""
-    devices = sum(each.n for stratum in strata for each in stratum)
-    quantiles = [each.safe_quantile(question, devices) for each in found]
+    quantiles = [each.safe_quantile(question) for each in found]
     return _lifts(found, quantiles, [each.quantile(rule.LEVEL) for each in found])
 
 

@@ -1,11 +1,10 @@
 """The smallest difference that the rule finds in four of five experiments."""
 
 from collections.abc import Sequence
-from math import ceil, sqrt
+from math import sqrt
 
 from abtest.inference import planning, rule
 from abtest.inference.question import Question
-from abtest.inference.statistics import sequence, testing
 from abtest.inference.statistics.capping import capped, find_cap
 from abtest.inference.statistics.moments import Stratum, comparable
 
@@ -14,8 +13,8 @@ SMALLEST_LEVEL = 1e-12
 
 
 def detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
-    """The smallest relative lift that the rule finds in four of five experiments, in every variant: with the planned
-    devices in the one test, without a plan with those there are by the sequence."""
+    """The size of the smallest relative lift to the better that the rule finds in four of five experiments, in every
+    variant: with the planned devices in the one test, without a plan with those there are by the sequence."""
     counted = capped(strata, find_cap(strata))
     devices = sum(moments.n for stratum in strata for moments in stratum)
     growth = (question.planned or devices) / devices if devices else 0.0
@@ -25,7 +24,7 @@ def detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
 
 
 def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float) -> float | None:
-    """The same of one variant: a phase weighs what it tells of the difference, as in `estimate`."""
+    """Of one variant: a phase weighs what it tells of the difference, as in `estimate`."""
     both = comparable(strata, (place, question.baseline))
     bases = [stratum[question.baseline] for stratum in both]
     told = [planning.per_arm(stratum[place].n, base.n) for stratum, base in zip(both, bases, strict=True)]
@@ -39,7 +38,10 @@ def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float
     if level < SMALLEST_LEVEL:
         return None
     if question.kind == "conversion":
-        return planning.detectable_rate(mean, growth * per_arm, alpha=level) if mean < 1 else None
+        found = (
+            planning.detectable_rate(mean, growth * per_arm, alpha=level, less=question.less) if mean < 1 else None
+        )
+        return None if found is None else abs(found)
     return planning.detectable_mean(sqrt(variance), growth * per_arm, alpha=level) / mean
 
 
@@ -48,5 +50,4 @@ def _level(question: Question, devices: float) -> float:
     comparisons = len(question.others)
     if question.planned is not None:
         return rule.plan_level(comparisons)
-    level = rule.sequence_level(comparisons, planned=False, exact=question.exact)
-    return testing.two_sided(sequence.quantile(ceil(devices), level, None))
+    return planning.as_one_look(devices, comparisons, question.exact)

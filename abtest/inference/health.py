@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from abtest.inference.answers import Exposure, Lift
-from abtest.inference.pair import pairs
+from abtest.inference.pair import enough, pairs
 from abtest.inference.question import Question
 from abtest.inference.statistics import sequence
 from abtest.inference.statistics.lift import has_ratio, lift
@@ -60,7 +60,7 @@ def _beside_others(strata: Sequence[Stratum], place: int, tests: int) -> _Beside
     both = [
         (_exposed(stratum[:place] + stratum[place + 1 :]), _exposed(stratum[place : place + 1])) for stratum in strata
     ]
-    found = pairs(question, both)
+    found = enough(pairs(question, both))
     if not found:
         return None
     (pair,) = found

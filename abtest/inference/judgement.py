@@ -9,6 +9,7 @@ from abtest.inference.answers import Difference, Lift, NoDifference, Results, Va
 from abtest.inference.comparison import compare, safe_lifts
 from abtest.inference.detectable import detectable
 from abtest.inference.health import exposure
+from abtest.inference.pair import pairs
 from abtest.inference.question import Question
 from abtest.inference.statistics import testing
 from abtest.inference.statistics.capping import beyond, capped, find_cap
@@ -26,8 +27,9 @@ def judge(
     found = exposure(strata)
     cap = find_cap(strata)
     counted = capped(strata, cap)
-    comparisons = compare(question, counted, at_plan)
-    verdict = distrust(question, found, exact) or conclude(question, counted, comparisons, at_plan)
+    known = pairs(question, counted)
+    comparisons = compare(question, counted, known, at_plan)
+    verdict = distrust(question, found, exact) or conclude(question, counted, known, comparisons, at_plan)
     if cap is not None and isinstance(verdict, Difference | NoDifference):
         verdict = structs.replace(verdict, cap=cap / question.scale, capped_devices=beyond(strata, cap))
     return Results(

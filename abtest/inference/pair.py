@@ -1,6 +1,6 @@
 """Two variants over the phases that have both, and whether there is enough to compare them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Literal
 
@@ -32,12 +32,13 @@ class Pair(Struct, frozen=True):
         """Student's for one look, two-sided, with Welch's degrees of freedom."""
         return testing.t_quantile(testing.freedom(self.mine, self.base), 1 - level / 2)
 
-    def safe_quantile(self, question: Question, devices: int) -> float:
-        """The confidence sequence's for any number of looks, when all variants have so many devices."""
-        n = self.mine.n + self.base.n
-        planned = None if question.planned is None else ceil(question.planned * n / devices)
+    def safe_quantile(self, question: Question) -> float:
+        """The confidence sequence's for any number of looks. It is tuned to the devices that the plan and the first
+        phase give these two, which never change: with a tuning that moves it would not be one sequence."""
+        part = question.share_with_baseline(self.place)
+        planned = None if question.planned is None else ceil(question.planned * part)
         level = rule.sequence_level(len(question.others), planned is not None, question.exact)
-        return sequence.quantile(n, level, planned)
+        return sequence.quantile(self.mine.n + self.base.n, level, planned)
 
 
 class Lack(Struct, frozen=True):
@@ -48,17 +49,21 @@ class Lack(Struct, frozen=True):
     growth: float = 0.0
 
 
-def pairs(question: Question, strata: Sequence[Stratum]) -> list[Pair]:
-    """The comparisons for which there is enough."""
-    return [found for place in question.others if isinstance(found := paired(question, strata, place), Pair)]
+def pairs(question: Question, strata: Sequence[Stratum]) -> dict[int, Pair | Lack]:
+    """Each variant beside the baseline, or what is missing to compare them."""
+    return {place: _paired(question, strata, place) for place in question.others}
 
 
-def paired(question: Question, strata: Sequence[Stratum], place: int) -> Pair | Lack:
-    """A variant and the baseline, or what is missing to compare them."""
+def enough(found: Mapping[int, Pair | Lack]) -> list[Pair]:
+    """Those that can be compared."""
+    return [each for each in found.values() if isinstance(each, Pair)]
+
+
+def _paired(question: Question, strata: Sequence[Stratum], place: int) -> Pair | Lack:
     both = (place, question.baseline)
-    if not any(stratum[each].converters for stratum in strata for each in both):
-        return Lack("event")
     common = comparable(strata, both)
+    if not any(stratum[each].converters for stratum in common or strata for each in both):
+        return Lack("event")
     if not common:
         return Lack("phase")
     rarest = min(_expected(question, common, both))
@@ -83,7 +88,7 @@ def _expected(question: Question, strata: Sequence[Stratum], both: tuple[int, in
 
 
 def _pair(question: Question, strata: Sequence[Stratum], place: int) -> Pair | None:
-    """The same without a look at how much there is; None where nothing varies."""
+    """The pair, however few events it has; None where nothing varies."""
     both = (place, question.baseline)
     own = [estimate(strata, each, both, question.scale) for each in both]
     together = [estimate(strata, each, both, question.scale, pooled=True) for each in both]

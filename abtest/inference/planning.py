@@ -9,10 +9,11 @@ The level is that of one test of two variants, 0.05. The rule of the results spe
 """
 
 from collections.abc import Sequence
-from math import asin, ceil, inf, sin, sqrt
+from math import asin, ceil, erfc, inf, sin, sqrt
 from statistics import NormalDist
 
 from abtest.inference import rule
+from abtest.inference.statistics import sequence
 
 POWER = 0.8
 NORMAL = NormalDist()
@@ -41,16 +42,19 @@ def devices_for_mean(deviation: float, difference: float, power: float = POWER, 
     return ceil(2 * (_z(power, alpha) * deviation / difference) ** 2)
 
 
-def detectable_rate(base: float, devices: float, power: float = POWER, alpha: float = rule.LEVEL) -> float | None:
-    """The smallest increase, relative to the base rate, that is found with so many devices per variant; None when
-    even a rate of 1 is not.
+def detectable_rate(
+    base: float, devices: float, power: float = POWER, alpha: float = rule.LEVEL, less: bool = False
+) -> float | None:
+    """The smallest increase, or with `less` the smallest decrease below 0, that is found with so many devices per
+    variant, relative to the base rate; None when not even a rate of 1, or of 0, is.
 
     Raises ValueError when the rate is not between 0 and 1, or there are no devices.
     """
     if not 0 < base < 1 or not devices > 0:
         raise ValueError("the rate must be between 0 and 1, and there must be devices")
-    angle = asin(sqrt(base)) + _z(power, alpha) / sqrt(2 * devices)
-    return None if angle > asin(1) else sin(angle) ** 2 / base - 1
+    step = _z(power, alpha) / sqrt(2 * devices)
+    angle = asin(sqrt(base)) + (-step if less else step)
+    return sin(angle) ** 2 / base - 1 if 0 < angle < asin(1) else None
 
 
 def detectable_mean(deviation: float, devices: float, power: float = POWER, alpha: float = rule.LEVEL) -> float:
@@ -75,6 +79,13 @@ def power_for_mean(deviation: float, difference: float, devices: float, alpha: f
     return _power(difference / deviation, devices, alpha)
 
 
+def as_one_look(devices: float, comparisons: int, exact: bool) -> float:
+    """The level of a single look that is as strict as the rule without a plan is after so many devices of two
+    variants. `exact`: whether an exact test of a loss has its part."""
+    level = rule.sequence_level(comparisons, planned=False, exact=exact)
+    return erfc(sequence.quantile(ceil(devices), level, None) / sqrt(2))
+
+
 def per_arm(devices: float, of_baseline: float) -> float:
     """Two equal arms of so many devices tell as much as these two: the harmonic mean. 0 when one is empty."""
     return 2 / (1 / devices + 1 / of_baseline) if devices > 0 and of_baseline > 0 else 0.0
@@ -93,7 +104,7 @@ def in_all(devices: int, shares: Sequence[float], baseline: int = 0) -> int:
 
 
 def days(devices: int, per_day: float) -> int:
-    """Days until so many devices have come, a week at least: no verdict comes before. Raises ValueError unless some
+    """Days until so many devices have come, a week at least: no gain is told before. Raises ValueError unless some
     come."""
     if not per_day > 0:
         raise ValueError("the devices per day must be above 0")

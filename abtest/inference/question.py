@@ -13,14 +13,14 @@ class Due(Struct, frozen=True):
     """When the one test of a plan is made, as days such as 2026-11-23 (UTC).
 
     `reached`: the day on which the planned number of devices was there. `made`: the day at whose end the test was
-    made. `until`: where it is not made, the day at whose end it is, or with `late` at the earliest: it waits for
-    events whose end is not known.
+    made. `until`: the day at whose end it will be made; the earliest such day while it waits for events, because they
+    come `late` or because there are too `few`.
     """
 
     reached: str | None = None
     made: str | None = None
     until: str | None = None
-    late: bool = False
+    waits_for: Literal["late", "few"] | None = None
 
 
 class Question(Struct, frozen=True):
@@ -28,7 +28,8 @@ class Question(Struct, frozen=True):
 
     `less`: whether less is better. `planned`: devices in all variants that the experiment was planned for, if it was,
     and `due`: when the test at that number is made. `dropped`: variants to which no device comes any more, for which
-    nothing waits. `running`: whether devices still come; `over`: whether they never will again.
+    nothing waits. `shares`: each variant's part of the devices in the first phase; equal ones when it is empty.
+    `running`: whether devices still come; `over`: whether they never will again.
     """
 
     kind: Kind
@@ -41,6 +42,7 @@ class Question(Struct, frozen=True):
     planned: int | None = None
     due: Due = Due()
     dropped: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
     running: bool = True
     over: bool = False
 
@@ -58,6 +60,11 @@ class Question(Struct, frozen=True):
     def others(self) -> list[int]:
         """All variants but the baseline."""
         return [place for place in range(len(self.values)) if place != self.baseline]
+
+    def share_with_baseline(self, place: int) -> float:
+        """The part of all devices, in the first phase, that a variant and the baseline get together."""
+        shares = self.shares or (1 / len(self.values),) * len(self.values)
+        return shares[place] + shares[self.baseline]
 
     def better(self, difference: float) -> bool:
         """Whether a difference from the baseline is to the better."""

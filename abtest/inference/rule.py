@@ -15,7 +15,7 @@ FEWEST = 25
 the baseline: with fewer the normal approximation does not hold. Those that it really has would be the wrong question:
 a variant that nobody can buy in has none."""
 FEWEST_DAYS = 7
-"""A week has all its days."""
+"""A gain needs events on so many days: people behave differently on a Sunday."""
 
 
 def sequence_level(comparisons: int, planned: bool, exact: bool) -> float:

@@ -1,6 +1,6 @@
 """What is concluded of a metric: a code and its figures. `abtest.language` makes the sentence of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 from abtest.inference import rule
@@ -16,7 +16,7 @@ from abtest.inference.answers import (
     Told,
     Verdict,
 )
-from abtest.inference.pair import Lack, paired
+from abtest.inference.pair import Lack, Pair
 from abtest.inference.question import Question
 from abtest.inference.statistics.moments import Stratum, summed
 
@@ -36,15 +36,14 @@ def distrust(question: Question, found: Exposure, exact: bool) -> NotTrusted | N
 def conclude(
     question: Question,
     strata: Sequence[Stratum],
+    known: Mapping[int, Pair | Lack],
     comparisons: Sequence[Comparison],
     at_plan: Sequence[Stratum] | None,
 ) -> Verdict:
-    """A difference where one is told, else no difference, else what is missing."""
+    """A difference where one is told, else no difference, else what is missing. `known`: the pairs of `strata`."""
     devices = _devices(strata)
     more = max((question.planned or 0) - devices, 0) or None if question.running else None
-    lacking = {
-        place: found for place in question.others if isinstance(found := paired(question, strata, place), Lack)
-    }
+    lacking = {place: found for place, found in known.items() if isinstance(found, Lack)}
     compared = sorted((each for each in comparisons if each.decided_by), key=lambda each: _order(question, each))
     if compared:
         told = tuple(_told(question, each, strata) for each in compared)
@@ -54,7 +53,7 @@ def conclude(
             told=told,
             unknown=tuple(question.values[place] for place in lacking if question.values[place] not in values),
             tested_devices=None if at_plan is None else _devices(at_plan),
-            early=not question.due.made and any(each.better and each.decided_by == "safe" for each in told),
+            early=not question.due.made and any(each.decided_by == "safe" for each in told),
             more_devices=more,
         )
     waited_for = [place for place in question.others if place not in question.dropped] or question.others
@@ -122,7 +121,7 @@ def _no_difference(
     question: Question, comparisons: Sequence[Comparison], lacking: Sequence[int], more: int | None
 ) -> NoDifference:
     """What no interval excludes. Safe intervals and the test's hold together, each having its part of the level."""
-    ends = [_not_excluded(each) for each in comparisons]
+    ends = [_not_excluded(each.safe, each.at_plan) for each in comparisons if each.safe]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     worse, better = (high, -low) if question.less else (-low, high)
     return NoDifference(
@@ -136,8 +135,7 @@ def _no_difference(
     )
 
 
-def _not_excluded(found: Comparison) -> tuple[float, float]:
-    safe, test = found.safe or Lift(True, 0.0, 0.0, 0.0), found.at_plan
+def _not_excluded(safe: Lift, test: Lift | None) -> tuple[float, float]:
     if test is None or test.relative != safe.relative or max(safe.low, test.low) > min(safe.high, test.high):
         return safe.low, safe.high
     return max(safe.low, test.low), min(safe.high, test.high)

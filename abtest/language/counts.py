@@ -12,9 +12,9 @@ def counted(count: int, noun: str) -> str:
     return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
-def names(values: Sequence[str]) -> str:
+def names(values: Sequence[str], noun: str = "variant") -> str:
     """a, b and c; only how many when they are more than four."""
     if len(values) > MOST_NAMED:
-        return f"{len(values)} variants"
+        return counted(len(values), noun)
     *most, last = values
     return f"{', '.join(most)} and {last}" if most else last

@@ -148,10 +148,12 @@ def _state(question: Question) -> str:
 def _waiting(question: Question) -> str:
     """When the test is made, once the devices for it are there."""
     due = question.due
-    if question.planned is None or due.reached is None or due.made:
+    if question.planned is None or question.over or due.reached is None or due.made:
         return ""
-    when = "waits for late events, at least until" if due.late else "is made when"
-    return f"; the test at {number(question.planned)} devices {when} {due.until} (UTC) is over"
+    test, until = f"; the test at {number(question.planned)} devices", f"{due.until} (UTC) is over"
+    if due.waits_for is None:
+        return f"{test} is made when {until}"
+    return f"{test} waits for {'late' if due.waits_for == 'late' else 'more'} events, at least until {until}"
 
 
 def _unknown(verdict: NoDifference | Difference) -> str:

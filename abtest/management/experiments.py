@@ -159,9 +159,8 @@ def ask_direction(key: str, metrics: Sequence[Metric]) -> str:
         return ""
     said = [structs.replace(metric, less=metric.less or metric.in_doubt) for metric in metrics]
     options = " ".join(f"--metric {shlex.quote(str(metric))}" for metric in said)
-    return (
-        f"is less of {names(sorted(set(doubtful)))} better? then say so: abtest experiments metrics {key} {options}"
-    )
+    events = names(sorted(set(doubtful)), "event")
+    return f"is less of {events} better? then say so: abtest experiments metrics {key} {options}"
 
 
 def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:

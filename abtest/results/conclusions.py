@@ -73,8 +73,8 @@ class Health(Struct, frozen=True):
 class ResultsWith(Struct, Generic[V], frozen=True):
     """`GET /api/v1/experiments/{key}/results`. `verdict` is that of the primary metric, None without a metric.
 
-    `days`: those on which devices had their first event of the primary metric, from the first to the last but for the
-    outermost hundredths. `as_of`, `age_seconds`: when the worker counted last; None before it did.
+    `days`: on how many days devices had their first event of the primary metric, without the first and the last
+    hundredth of the devices. `as_of`, `age_seconds`: when the worker counted last; None before it did.
     """
 
     key: str

@@ -37,6 +37,7 @@ COLUMNS = (
     "at_plan_low",
     "at_plan_high",
     "at_plan_is_relative",
+    "loss",
     "decided_by",
     "p",
     "adjusted_p",
@@ -68,16 +69,17 @@ def table(results: ExperimentResults) -> str:
 
 def _compared(found: Comparison | None) -> tuple[object, ...]:
     if found is None:
-        return ("",) * 16
-    decided_by = found.decided_by or ""
+        return ("",) * 17
+    decisive = found.loss, found.decided_by or ""
     if found.lift is None or found.safe is None:
-        return (*("",) * 9, *_lift(found.at_plan), decided_by, "", "")
+        return (*("",) * 9, *_lift(found.at_plan), *decisive, "", "")
     return (
         *(found.difference, found.difference_low, found.difference_high),
         *_lift(found.lift),
         *(found.safe.low, found.safe.high),
         *_lift(found.at_plan),
-        *(decided_by, found.p, found.adjusted_p),
+        *decisive,
+        *(found.p, found.adjusted_p),
     )
 
 

@@ -2,11 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from math import ceil
+from math import ceil, inf
 
 from abtest import allocation, clock
-from abtest.domain import Experiment, Metric, Phase, Status
-from abtest.inference import Arrivals, Due, Moments, Question, Stratum, Timing, rule, timing
+from abtest.domain import Experiment, Held, Metric, Phase, Status, add_buckets
+from abtest.inference import Arrivals, Due, Moments, Question, Stratum, Timing, timing
 from abtest.inference.judgement import detectable, exposure, judge, looks
 from abtest.results.conclusions import Conclusions, Health, Look, MetricConclusions
 from abtest.store import DayFigures, Measured, MetricFigures
@@ -47,27 +47,21 @@ def judged(measured: Measured, now: int) -> Conclusions:
 
 
 def observed_days(happened: Sequence[tuple[int, int]]) -> int:
-    """How many days lie between the first and the last device with an event, both included, without the outermost
-    hundredths.
+    """On how many days devices had their first event, without the first and the last hundredth of the devices.
 
     `happened`: days ascending, with the devices whose first event happened on them: however much one device tells, it
     counts once.
     """
-    whole, passed, first = sum(devices for _, devices in happened), 0, None
-    for day, devices in happened:
-        passed += devices
-        if first is None and passed > OUTERMOST * whole:
-            first = day
-        if first is not None and passed >= (1 - OUTERMOST) * whole:
-            return day - first + 1
-    return 0
+    whole, passed, days = sum(devices for _, devices in happened), 0, 0
+    for _, devices in happened:
+        before, passed = passed, passed + devices
+        days += bool(devices) and passed > OUTERMOST * whole and before < (1 - OUTERMOST) * whole
+    return days
 
 
 def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricConclusions:
     metric, figures = measured.experiment.metrics[place], measured.metrics[place]
-    experiment = measured.experiment
-    fewest = rule.FEWEST * sum(1 for weight in experiment.phase.weights if weight)
-    when = timing(_arrivals(measured, figures), experiment.planned, metric.window_days, today, fewest)
+    when = _timing(measured, metric, figures, today)
     question = _question(measured, metric, observed_days(measured.happened[place]), when)
     strata = _strata(measured, figures)
     at_plan = None if when.made is None else next(_strata_at(measured, figures, [when.made]))
@@ -102,8 +96,18 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricCo
     )
 
 
+def _timing(measured: Measured, metric: Metric, figures: Sequence[MetricFigures], today: int) -> Timing:
+    """When the one test was made or will be; one that was not due when the experiment ended is never made."""
+    arrivals, planned = _arrivals(measured, figures), measured.experiment.planned
+    rates = metric.kind == "conversion"
+    if measured.ended_at is None:
+        return timing(arrivals, planned, metric.window_days, today, rates)
+    at_end = timing(arrivals, planned, metric.window_days, min(today, measured.ended_at // clock.DAY), rates)
+    return at_end if at_end.made else Timing(at_end.reached)
+
+
 def _question(measured: Measured, metric: Metric, days: int, when: Timing) -> Question:
-    experiment = measured.experiment
+    experiment, weights = measured.experiment, measured.experiment.phases[0].weights
     return Question(
         kind=metric.kind,
         key=experiment.key,
@@ -113,8 +117,9 @@ def _question(measured: Measured, metric: Metric, days: int, when: Timing) -> Qu
         baseline=experiment.baseline_place,
         days=days,
         planned=experiment.planned,
-        due=Due(_date(when.reached), _date(when.made), _date(when.until), when.late),
+        due=Due(_date(when.reached), _date(when.made), _date(when.until), when.waits_for),
         dropped=tuple(place for place, weight in enumerate(experiment.phase.weights) if not weight),
+        shares=tuple(float(weight / sum(weights)) for weight in weights),
         running=experiment.status is Status.RUNNING,
         over=experiment.status in {Status.FINISHED, Status.ARCHIVED},
     )
@@ -125,14 +130,22 @@ def _date(day: int | None) -> str | None:
 
 
 def _arrivals(measured: Measured, figures: Sequence[MetricFigures]) -> Arrivals:
-    """Of all variants and phases together."""
+    """Of all phases together. The test waits for the variants that devices came to when the plan was reached."""
+    experiment = measured.experiment
     came: Counter[int] = Counter()
+    by_variant = [Counter[int]() for _ in experiment.values]
     converted: dict[int, Counter[int]] = defaultdict(Counter)
+    devices, reached_in = 0, 1
     for day in measured.days:
+        if devices < (experiment.planned or inf):
+            reached_in = day.phase
+        devices += day.devices
         came[day.day] += day.devices
+        by_variant[day.place][day.day] += day.devices
     for each in figures:
         converted[each.day].update(each.sums.delays)
-    return Arrivals(came, converted)
+    (weights,) = (phase.weights for phase in experiment.phases if phase.number == reached_in)
+    return Arrivals(came, converted, [each for each, weight in zip(by_variant, weights, strict=True) if weight])
 
 
 def _strata(measured: Measured, figures: Sequence[MetricFigures]) -> list[Stratum]:
@@ -147,7 +160,7 @@ def _strata_at(
     """The phases' moments as they were at the end of each of these days, which ascend; None is now."""
     experiment = measured.experiment
     counts = {cell: [0, 0, 0, 0, 0] for cell in _cells(experiment)}
-    buckets: dict[tuple[int, int], dict[int, tuple[int, int, int]]] = {cell: {} for cell in counts}
+    buckets: dict[tuple[int, int], dict[int, Held]] = {cell: {} for cell in counts}
     came, told = iter([*measured.days, None]), iter([*figures, None])
     day, each = next(came), next(told)
     for upto in days:
@@ -161,10 +174,7 @@ def _strata_at(
             found[2] += each.sums.converters
             found[3] += each.sums.total
             found[4] += each.sums.squares
-            whole = buckets[each.phase, each.place]
-            for bucket, more in each.sums.buckets.items():
-                before = whole.get(bucket, (0, 0, 0))
-                whole[bucket] = (before[0] + more[0], before[1] + more[1], before[2] + more[2])
+            add_buckets(buckets[each.phase, each.place], each.sums.buckets)
             each = next(told)
         yield [
             tuple(
@@ -175,7 +185,7 @@ def _strata_at(
         ]
 
 
-def _moments(counts: Sequence[int], buckets: Mapping[int, tuple[int, int, int]]) -> Moments:
+def _moments(counts: Sequence[int], buckets: Mapping[int, Held]) -> Moments:
     devices, exposed, converters, total, squares = counts
     held = tuple((place, *sums) for place, sums in sorted(buckets.items()) if any(sums))
     return Moments(devices, exposed, converters, total, squares, held)

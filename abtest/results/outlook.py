@@ -45,7 +45,13 @@ def outlook(planned: PlannedEffect, report: ExperimentReport) -> Outlook:
         return Outlook("No effect would be found: devices no longer come to the baseline and another variant.")
     found = tuple((experiment.values[place], _found(planned, counts[place], counts[base])) for place in others)
     needed = _needed(
-        PlanRequest(planned.base, effect=planned.effect, weights=tuple(weights[i] for i in [base, *others]))
+        PlanRequest(
+            planned.base,
+            effect=planned.effect,
+            weights=tuple(weights[i] for i in [base, *others]),
+            less=any(metric.less for metric in experiment.metrics[:1]),
+            open_ended=experiment.planned is None,
+        )
     )
     return Outlook(_sentence(planned, found, needed), found, needed.notes if needed else ())
 

@@ -34,7 +34,7 @@ class PlanRequest(Struct, frozen=True):
     `base`: the rate of a conversion at the baseline; else `mean` and `deviation` of an amount per device. `effect`:
     relative to it, 0.2 is a fifth more; else `devices` in all variants. `power`: in what part of the tests with that
     effect it is found. `weights`: of the variants, the baseline first. `per_day`: new devices in all variants.
-    `less`: whether less is better.
+    `less`: whether less is better. `open_ended`: whether the results will judge without a planned number.
     """
 
     base: float | None = None
@@ -46,6 +46,7 @@ class PlanRequest(Struct, frozen=True):
     weights: tuple[Decimal, ...] = (Decimal(1), Decimal(1))
     per_day: int | None = None
     less: bool = False
+    open_ended: bool = False
 
 
 class Plan(Struct, frozen=True):
@@ -54,8 +55,9 @@ class Plan(Struct, frozen=True):
     `effect`: the one asked for, or the smallest one to the better that is found; None when none is.
     `devices`: in all variants, and `per_variant` in their order. `planned`: the number of devices at which to judge,
     more than `devices` where the results would say nothing yet. `days`: until so many have come.
-    `rule_power`: how often the rule of the results finds the effect in its one test with `planned` devices;
-    `rule_devices`: with how many in all variants that is the power asked for, None when they can't be planned.
+    `rule_power`: how often the rule of the results finds the effect with `planned` devices, or without a plan at
+    least finds it; `rule_devices`: with how many in all variants that is the power asked for, None when they can't be
+    planned.
     """
 
     sentence: str
@@ -77,9 +79,9 @@ def plan(request: PlanRequest) -> Plan:
     devices = _needed(request, effect or 0.0, rule.LEVEL) if request.devices is None else request.devices
     if devices is None:
         raise InvalidSetting(f"effect: so small here that more than {number(MOST_PLANNED)} devices would be needed")
-    gate, level = _gate(request, effect), rule.plan_level(len(request.weights) - 1)
+    gate = _gate(request, effect)
     planned = max(devices, gate)
-    by_rule = None if effect is None else _needed(request, effect, level)
+    by_rule = None if effect is None else _needed_by_rule(request, effect, planned)
     found = Plan(
         sentence="",
         notes=(),
@@ -89,7 +91,7 @@ def plan(request: PlanRequest) -> Plan:
         per_variant=_split(devices, _integers(request)),
         planned=planned,
         days=None if request.per_day is None else planning.days(planned, request.per_day),
-        rule_power=None if effect is None else _power(request, effect, planned, level),
+        rule_power=None if effect is None else _power(request, effect, planned, _level(request, planned)),
         rule_devices=by_rule and max(by_rule, gate),
     )
     return replace(found, sentence=_sentence(request, found), notes=_notes(request, found))
@@ -211,18 +213,31 @@ def _needed(request: PlanRequest, effect: float, level: float) -> int | None:
     return devices if devices <= MOST_PLANNED else None
 
 
+def _needed_by_rule(request: PlanRequest, effect: float, devices: int) -> int | None:
+    """Devices in all variants for the rule of the results. Its level falls with them where nobody planned a number:
+    then so many are needed as are enough for their own level."""
+    needed = _needed(request, effect, _level(request, devices))
+    while needed and needed > devices and request.open_ended:
+        devices, needed = needed, _needed(request, effect, _level(request, needed))
+    return needed
+
+
+def _level(request: PlanRequest, devices: int) -> float:
+    """The level of the rule for one comparison, after so many devices in all variants."""
+    comparisons = len(request.weights) - 1
+    if not request.open_ended:
+        return rule.plan_level(comparisons)
+    baseline, *others = _integers(request)
+    part = (baseline + min(others)) / (baseline + sum(others))
+    return planning.as_one_look(devices * part, comparisons, request.base is not None)
+
+
 def _detectable(request: PlanRequest, devices: int) -> float | None:
     arm = _arm(request, devices)
-    if request.base is None:
-        found = planning.detectable_mean(request.deviation or 0.0, arm, request.power) / (request.mean or 1.0)
-        return -found if request.less else found
-    if not request.less:
-        more = planning.detectable_rate(request.base, arm, request.power)
-        return None if more is None or request.base * (1 + more) >= 1 else more
-    # A rate that falls is one of devices without the event that rises.
-    without = planning.detectable_rate(1 - request.base, arm, request.power)
-    fall = None if without is None else without * (1 - request.base) / request.base
-    return None if fall is None or fall >= 1 else -fall
+    if request.base is not None:
+        return planning.detectable_rate(request.base, arm, request.power, less=request.less)
+    found = planning.detectable_mean(request.deviation or 0.0, arm, request.power) / (request.mean or 1.0)
+    return -found if request.less else found
 
 
 def _power(request: PlanRequest, effect: float, devices: int, level: float) -> float:
@@ -240,15 +255,17 @@ def _arm(request: PlanRequest, devices: int) -> float:
 
 
 def _gate(request: PlanRequest, effect: float | None) -> int:
-    """Devices in all with which every variant may be expected to have as many conversions as a verdict needs, and as
-    many devices without one; of an amount, whose conversions are not known, at least as many devices."""
-    integers, rates = _integers(request), [1.0] * len(request.weights)
-    if request.base is not None:
-        other = request.base * (1 + (effect or 0.0))
-        rates = [min(rate, 1 - rate) for rate in [request.base, *[other] * (len(integers) - 1)]]
-    needed = max(
-        rule.FEWEST * sum(integers) / (integer * rate) for integer, rate in zip(integers, rates, strict=True)
-    )
+    """Devices in all with which every variant can be expected to have as many conversions as the comparison with the
+    baseline needs, and as many devices without one, at the rate that both have together; of an amount, whose
+    conversions are not known, at least as many devices."""
+    baseline, *others = _integers(request)
+    needed = 0.0
+    for other in others:
+        rarest = 1.0
+        if request.base is not None:
+            rate = request.base * (1 + (effect or 0.0) * other / (baseline + other))
+            rarest = min(rate, 1 - rate)
+        needed = max(needed, rule.FEWEST * (baseline + sum(others)) / (min(baseline, other) * rarest))
     return ceil(round(min(needed, MOST_PLANNED), 6))
 
 
@@ -315,13 +332,16 @@ def _gate_note(request: PlanRequest, found: Plan) -> str:
     lacking, when = f"{rule.FEWEST} devices with the event", f"{number(found.planned)} devices in all"
     if request.base is None:
         return f"No verdict comes before each variant can be expected to have {lacking}: not before {when}."
-    return f"No verdict comes before each variant can be expected to have {lacking} and as many without: at {when}."
+    return (
+        f"No gain is told before each variant can be expected to have {lacking} and as many without: at {when}. "
+        "A decisive loss is told earlier."
+    )
 
 
 def _days_note(request: PlanRequest, found: Plan) -> str:
     if found.days is None or request.per_day is None:
         return ""
-    week = "; no verdict comes before a week is over" if found.days == rule.FEWEST_DAYS else ""
+    week = "; no gain is told before a week is over" if found.days == rule.FEWEST_DAYS else ""
     s = "" if request.per_day == 1 else "s"
     return f"With {number(request.per_day)} new device{s} per day that takes {number(found.days)} days{week}."
 
@@ -329,14 +349,18 @@ def _days_note(request: PlanRequest, found: Plan) -> str:
 def _rule_note(request: PlanRequest, found: Plan) -> str:
     if found.rule_power is None:
         return ""
-    comparisons, often = len(request.weights) - 1, figure_percent(found.rule_power)
+    comparisons = len(request.weights) - 1
+    # Without a plan it may have been found at an earlier look.
+    about, least = ("at least", "at least ") if request.open_ended else ("about", "")
+    often = f"{about} {figure_percent(found.rule_power)}"
     each = ", for each comparison of a variant with the baseline by itself" if comparisons > 1 else ""
     shared = f" and divides its level among {comparisons} comparisons" if comparisons > 1 else ""
     enough = found.rule_devices
-    more = f", and in {_times(found.power)} with {number(enough)}" if enough and enough > found.planned else ""
+    more = f", and in {least}{_times(found.power)} with {number(enough)}" if enough and enough > found.planned else ""
+    without = " and has no planned number of devices" if request.open_ended else ""
     return (
-        f"This counts on one look by an ordinary test{each}. The verdict, which may be looked at at any time{shared}"
-        f", finds this difference in about {often} of tests with {number(found.planned)} devices{more}."
+        f"This counts on one look by an ordinary test{each}. The verdict, which may be looked at at any time{without}"
+        f"{shared}, finds this difference in {often} of tests with {number(found.planned)} devices{more}."
     )
 
 

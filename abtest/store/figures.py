@@ -61,14 +61,15 @@ class Measured(Struct, frozen=True):
     """All that the worker counted of an experiment, days since 1970-01-01 UTC ascending.
 
     `metrics`: the figures of each of its metrics; `happened`: of each, the days on which devices had their first
-    event, as they say, and how many. `duplicate_events`, `unknown_device_events`,
-    `unknown_experiment_events`: of all experiments.
+    event, as they say, and how many. `ended_at`: when it was finished or archived, in milliseconds.
+    `duplicate_events`, `unknown_device_events`, `unknown_experiment_events`: of all experiments.
     """
 
     experiment: Experiment
     days: tuple[DayFigures, ...]
     metrics: tuple[tuple[MetricFigures, ...], ...]
     happened: tuple[tuple[tuple[int, int], ...], ...]
+    ended_at: int | None
     duplicate_events: int
     unknown_device_events: int
     unknown_experiment_events: int

@@ -38,6 +38,16 @@ def test_a_window_ends_so_many_days_after_a_device_was_first_seen() -> None:
     assert tally.totals == {(3, 1): 1}
 
 
+def test_a_window_begins_when_a_device_was_first_seen() -> None:
+    tally = Tally(METRICS)
+    first_seen = occurrence().first_seen
+    for metric in (1, 3):
+        tally.add(metric, occurrence(amount=1, at=first_seen - 1))
+    assert tally.totals == {(1, 1): 1}
+    tally.add(3, occurrence(amount=1, at=first_seen))
+    assert tally.totals == {(1, 1): 1, (3, 1): 1}
+
+
 def test_a_device_with_a_wrong_clock_is_believed_within_bounds() -> None:
     assert occurrence(at=NOW + 1).happened == NOW
     assert occurrence(at=0).happened == NOW - LATEST
@@ -62,7 +72,7 @@ def test_what_is_added_one_by_one_is_what_all_of_them_are(events: list[Occurrenc
     for event in events:
         tally.add(metric, event)
         window = METRICS[metric].window_days
-        if window is None or event.happened <= event.first_seen + window * clock.DAY:
+        if window is None or 0 <= event.happened - event.first_seen <= window * clock.DAY:
             totals[event.device].append(event.amount or 0)
     expected = [1 if metric == 1 else sum(amounts) for amounts in totals.values()]
     cells = tally.cells.values()

@@ -15,7 +15,7 @@ from abtest.inference.due import Arrivals, timing
 from abtest.inference.question import Question
 from abtest.inference.statistics.moments import Moments
 
-DEVICES, DAYS, FEWEST, LAST = 8_143, 7, 50, 300
+DEVICES, DAYS, LAST = 8_143, 7, 300
 Delays = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.int64]]
 KINDS: dict[str, Delays] = {
     "at once": lambda _, shape: np.zeros(shape, dtype=np.int64),
@@ -36,8 +36,8 @@ def claims(delays: Delays, lift: float, runs: int) -> Iterator[tuple[int, bool, 
         converted: dict[int, Counter[int]] = {}
         for day, delay in zip((came + late)[converts].tolist(), late[converts].tolist(), strict=True):
             converted.setdefault(day, Counter())[delay] += 1
-        arrivals = Arrivals(Counter(came.ravel().tolist()), converted)
-        made = timing(arrivals, 2 * DEVICES, None, LAST, FEWEST).made
+        arrivals = Arrivals(Counter(came.ravel().tolist()), converted, [Counter(each.tolist()) for each in came])
+        made = timing(arrivals, 2 * DEVICES, None, LAST, rates=True).made
         assert made is not None
         counts = [
             [int(((came + late)[arm][converts[arm]] <= day).sum()) for arm in (0, 1)] for day in (made, DAYS - 1)

@@ -17,7 +17,7 @@ from scipy import stats
 
 from abtest.inference.answers import Lift
 from abtest.inference.comparison import decide, exact_loss, plan_lifts, sequence_lifts
-from abtest.inference.pair import Pair, pairs
+from abtest.inference.pair import Pair, enough, pairs
 from abtest.inference.question import Kind, Question
 from abtest.inference.statistics.buckets import bucket, edge
 from abtest.inference.statistics.capping import capped, find_cap
@@ -94,7 +94,7 @@ class _Rule:
     def look(self, strata: Sequence[Stratum], found: Sequence[Pair], cap: int | None, last: bool) -> None:
         question = self.question
         truth = self._case.truth(None if cap is None else cap / question.scale)
-        safe = sequence_lifts(question, strata, found)
+        safe = sequence_lifts(question, found)
         planned = plan_lifts(question, strata) if last and question.planned else {}
         for place in question.others:
             true = truth[place - 1]
@@ -124,11 +124,12 @@ def _follow(case: Case, looks: Looks) -> list[float]:
     """What Found holds, of one run."""
     values = tuple("abcdefgh"[: len(looks[0][0])])
     devices = sum(each.n for stratum in looks[-1] for each in stratum)
-    planned = _Rule(Question(case.kind, values, days=30.0, planned=devices), case)
+    shares = tuple(summed(looks[0], place).n / sum(each.n for each in looks[0][0]) for place in range(len(values)))
+    planned = _Rule(Question(case.kind, values, days=30.0, planned=devices, shares=shares), case)
     unplanned = _Rule(Question(case.kind, values, days=30.0), case)
     for number, strata in enumerate(looks, start=1):
         cap = find_cap(strata)
-        found = pairs(unplanned.question, capped(strata, cap))
+        found = enough(pairs(unplanned.question, capped(strata, cap)))
         for rule in (planned, unplanned):
             rule.look(strata, found, cap, number == len(looks))
     p, signs = _pooled(looks)

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
 from abtest.inference.answers import Results
 from abtest.inference.judgement import judge, looks
+from abtest.inference.pair import Lack, Pair, pairs
 from abtest.inference.question import Kind, Question
 from abtest.inference.statistics import sequence
 from abtest.inference.statistics.buckets import bucket
@@ -172,6 +174,21 @@ def test_a_pairs_sequence_is_tuned_to_its_part_of_the_plan() -> None:
     quantile = sequence.quantile(8_000, 0.0025, 20_000)
     doubt = quantile**2 * 0.95 / 0.05 / 3_999
     assert comparison.safe.high - comparison.safe.low == pytest.approx(2 * sqrt(doubt * (2 - doubt)) / (1 - doubt))
+
+
+def test_later_weights_do_not_change_how_a_sequence_is_tuned() -> None:
+    question = Question("conversion", VALUES, days=30.0, planned=30_000, shares=(0.9, 0.1))
+    pair = pairs(question, [(rate(4_000, 200), rate(4_000, 200))])[1]
+    assert isinstance(pair, Pair)
+    assert pair.safe_quantile(question) == sequence.quantile(8_000, 0.005, 30_000)
+    three = structs.replace(question, values=(*VALUES, "#0000FF"), shares=(0.5, 0.1, 0.4))
+    assert pair.safe_quantile(three) == sequence.quantile(8_000, 0.0025, 18_000)
+
+
+def test_events_of_devices_that_cannot_be_compared_are_no_event() -> None:
+    strata = [(rate(1_000, 50), rate(1, 1)), (rate(1_000, 0), rate(1_000, 0))]
+    found = pairs(Question("conversion", VALUES, days=30.0), strata)
+    assert found == {1: Lack("event")}
 
 
 def test_all_lifts_have_one_unit() -> None:

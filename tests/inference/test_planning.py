@@ -1,8 +1,10 @@
 import pytest
+from scipy.stats import norm
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
 from abtest.inference import planning
+from abtest.inference.statistics import sequence
 
 
 @pytest.mark.parametrize(("base", "effect"), [(0.05, 0.2), (0.5, -0.1), (0.001, 3.0), (0.9, 0.05)])
@@ -29,8 +31,24 @@ def test_what_is_detectable_needs_so_many_devices(devices: int) -> None:
     assert planning.devices_for_mean(3.0, difference) == pytest.approx(devices, abs=1)
 
 
-def test_a_rate_that_cannot_rise_enough_is_not_detectable() -> None:
+def test_a_rate_that_cannot_rise_or_fall_enough_is_not_detectable() -> None:
     assert planning.detectable_rate(0.9, 5) is None
+    assert planning.detectable_rate(0.1, 5, less=True) is None
+
+
+def test_a_fall_is_detected_that_needs_so_many_devices() -> None:
+    found = planning.detectable_rate(0.05, 8_143, less=True)
+    assert found is not None
+    assert -0.2 < found < 0
+    assert planning.devices_for_rate(0.05, found) == pytest.approx(8_143, abs=1)
+
+
+def test_a_look_is_as_strict_as_the_sequence_that_goes_on() -> None:
+    quantile = sequence.quantile(16_286, 0.045, None)
+    assert planning.as_one_look(16_286, 1, exact=True) == pytest.approx(2 * norm.sf(quantile))
+    assert planning.as_one_look(16_286, 2, exact=False) == pytest.approx(
+        2 * norm.sf(sequence.quantile(16_286, 0.025, None))
+    )
 
 
 @pytest.mark.parametrize(("devices", "of_baseline"), [(8_143, 8_143), (200, 200), (600, 9_000)])

@@ -128,12 +128,14 @@ def test_before_the_planned_number_it_is_not_shown_yet() -> None:
 
 
 def test_a_test_that_is_due_says_when_it_is_made() -> None:
-    due, late = Due("2026-05-03", until="2026-05-03"), Due("2026-05-03", until="2026-05-20", late=True)
+    due, late = Due("2026-05-03", until="2026-05-03"), Due("2026-05-03", until="2026-05-20", waits_for="late")
     found = [said((6_000, 300), (6_000, 310), planned=PLANNED, due=each) for each in (due, late)]
     assert found[0].endswith("; the test at 12,000 devices is made when 2026-05-03 (UTC) is over")
     assert found[1].endswith(
         "; the test at 12,000 devices waits for late events, at least until 2026-05-20 (UTC) is over"
     )
+    few = said((6_000, 300), (6_000, 310), planned=PLANNED, due=Due("2026-05-03", None, "2026-05-20", "few"))
+    assert few.endswith("; the test at 12,000 devices waits for more events, at least until 2026-05-20 (UTC) is over")
     assert found[0].startswith("No difference shown yet: ")
 
 
@@ -197,7 +199,10 @@ def test_what_is_found_early_is_said_to_be_too_large() -> None:
     early, open_ended = (judged((100_000, 5_000), (100_000, 6_500), planned=planned) for planned in (10**6, None))
     assert verdicts.said(early.verdict).notes[0].startswith("Found before the planned test: ")
     assert verdicts.said(open_ended.verdict).notes[0].startswith("Found without a planned number of devices: ")
-    assert verdicts.said(judged((100_000, 6_500), (100_000, 5_000)).verdict).notes == ()
+    worse = verdicts.said(judged((100_000, 6_500), (100_000, 5_000)).verdict)
+    assert worse.notes == verdicts.said(open_ended.verdict).notes
+    by_split_alone = judged((10_000, 24), (10_000, 0)).verdict
+    assert verdicts.said(by_split_alone).notes == ()
 
 
 def test_the_one_test_may_exclude_more_than_the_sequence_does() -> None:

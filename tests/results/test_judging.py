@@ -32,11 +32,17 @@ BOTH = ("conversion:purchase", "amount:purchase")
 
 
 async def live(
-    store: SQLiteStore, prefix: str, devices: int, rates: dict[str, int], days: int = 14, exposed: bool = True
+    store: SQLiteStore,
+    prefix: str,
+    devices: int,
+    rates: dict[str, int],
+    days: int = 14,
+    exposed: bool = True,
+    now: int = TODAY,
 ) -> None:
     """So many devices come, and of every hundred with a value so many buy, on days before today."""
     names = tokens(prefix, devices)
-    enrolment = await store.enrol(names, TODAY)
+    enrolment = await store.enrol(names, now)
     came = dict.fromkeys(rates, 0)
     requests = []
     for place, token in enumerate(names):
@@ -44,10 +50,10 @@ async def live(
         came[value] += 1
         events = [Event("seen", "exposure", "color")] if exposed else []
         if came[value] % 100 < rates[value]:
-            at = TODAY - place % days * clock.DAY
+            at = now - place % days * clock.DAY
             events.append(Event("bought", "purchase", amount=50_000 + place % 7, at=at))
         requests.append((token, events))
-    await store.track(requests, TODAY)
+    await store.track(requests, now)
 
 
 async def conclusions(store: SQLiteStore, now: int = TODAY) -> Conclusions:
@@ -146,6 +152,41 @@ async def test_what_comes_after_the_plan_was_met_does_not_change_its_test(tmp_pa
     plans = [each.metrics[0].comparisons[0].at_plan for each in (before, after)]
     assert plans[0] == plans[1]
     assert before.metrics[0].comparisons[0].lift != after.metrics[0].comparisons[0].lift
+
+
+async def test_a_variant_that_is_dropped_later_does_not_move_the_test_that_was_made(tmp_path: Path) -> None:
+    """Shares of 90, 5 and 5: a small variant can be expected to have 25 of 500 events, and two days bring 800."""
+    async with opened(tmp_path / "abtest.db") as store:
+        new = experiment("color", "90", "5", "5", metrics=BOTH[:1])
+        await store.add([NewExperiment(new.key, new.variants, metrics=new.metrics, planned=4_000)], 1)
+        for day in range(9):
+            await live(
+                store,
+                f"day{day}",
+                1_000,
+                dict.fromkeys(("color-0", "color-1", "color-2"), 10),
+                now=TODAY + day * clock.DAY,
+            )
+        before = (await results(store, TODAY + 10 * clock.DAY)).metrics[0].due
+        without = Change(weights=(Decimal(90), Decimal(10), Decimal(0)))
+        await store.change("color", lambda _: without, 2)
+        await live(store, "later", 1_000, {"color-0": 10, "color-1": 10}, now=TODAY + 11 * clock.DAY)
+        after = (await results(store, TODAY + 12 * clock.DAY)).metrics[0].due
+    assert before.made is not None
+    assert before == after
+
+
+async def test_a_test_that_was_not_due_when_the_experiment_ended_is_never_made(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        new = experiment("color", "1", "1", metrics=BOTH[:1])
+        await store.add([NewExperiment(new.key, new.variants, metrics=new.metrics, planned=4_000)], 1)
+        await live(store, "a", 4_000, {"color-0": 10, "color-1": 11})
+        await store.change("color", lambda _: Change(Status.FINISHED), TODAY + 6 * clock.DAY)
+        found = await results(store, TODAY + 90 * clock.DAY)
+    assert found.metrics[0].due.made is found.metrics[0].due.until is None
+    assert found.verdict is not None
+    assert found.verdict.sentence.startswith("No difference was shown: ")
+    assert "test" not in found.verdict.sentence
 
 
 async def test_a_named_baseline_and_a_new_primary_metric(tmp_path: Path) -> None:
@@ -278,12 +319,17 @@ def test_no_server_loads_scipy() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 50)), max_size=10))
-def test_days_are_counted_from_the_first_to_the_last_but_for_the_outermost(days: list[tuple[int, int]]) -> None:
+def test_days_with_events_are_counted_but_for_the_outermost(days: list[tuple[int, int]]) -> None:
     happened = sorted(dict(days).items())
     found = observed_days(happened)
-    if sum(events for _, events in happened) <= 99:
-        assert found == (happened[-1][0] - happened[0][0] + 1 if happened else 0)
-    assert 0 <= found <= 101
+    if sum(devices for _, devices in happened) <= 99:
+        assert found == len(happened)
+    assert 0 <= found <= len(happened)
+
+
+def test_two_days_a_week_apart_are_two_days() -> None:
+    assert observed_days([(1, 100), (7, 100)]) == 2
+    assert observed_days([(day, 0 if day == 3 else 10) for day in range(1, 8)]) == 6
 
 
 def test_a_few_wrong_clocks_open_no_gate() -> None:

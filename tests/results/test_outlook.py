@@ -3,8 +3,10 @@
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from abtest.domain.experiments import Experiment, Phase, Status
+from abtest.domain.metrics import parse_metrics
 from abtest.errors import InvalidSetting
 from abtest.inference.planning import per_arm, power_for_rate
 from abtest.results.outlook import PlannedEffect, often, outlook
@@ -28,7 +30,15 @@ def test_equal_variants_have_one_figure() -> None:
     )
     assert found.equal
     assert [part for _, part in found.found] == [power_for_rate(0.05, 0.2, 200)] * 2
-    assert any("may be looked at at any time" in note for note in found.notes)
+    assert any("may be looked at at any time and has no planned number" in note for note in found.notes)
+
+
+def test_the_notes_know_what_is_better_and_what_is_planned() -> None:
+    report = simulated((200, 200), "1", "1")
+    judged_by = structs.replace(report.experiment, metrics=parse_metrics(["conversion:refund less"]), planned=16_286)
+    notes = outlook(PLANNED, structs.replace(report, experiment=judged_by)).notes
+    assert any("An increase is harm here" in note for note in notes)
+    assert not any("no planned number" in note for note in notes)
 
 
 def test_unequal_variants_each_have_theirs_against_the_baseline() -> None:

@@ -1,7 +1,7 @@
 """The planner: what is asked, in figures and in words."""
 
 from decimal import Decimal
-from math import inf, nan
+from math import ceil, inf, nan
 
 import pytest
 from hypothesis import given
@@ -82,12 +82,30 @@ def test_the_rule_of_the_verdict_costs_something_and_more_with_more_variants() -
     assert "divides its level among 2 comparisons" in three.notes[-1]
 
 
-def test_below_25_conversions_per_variant_it_says_that_no_verdict_comes() -> None:
+def test_without_a_planned_number_the_rule_finds_less_and_needs_more() -> None:
+    found = plan(PlanRequest(base=0.05, effect=0.2, open_ended=True))
+    level = formulas.as_one_look(16_286, 1, exact=True)
+    assert found.rule_power == pytest.approx(formulas.power_for_rate(0.05, 0.2, 8_143, level))
+    assert found.rule_devices is not None
+    enough = formulas.as_one_look(found.rule_devices, 1, exact=True)
+    assert formulas.power_for_rate(0.05, 0.2, found.rule_devices / 2, enough) == pytest.approx(0.8, abs=1e-4)
+    assert (
+        "at any time and has no planned number of devices, finds this difference in at least 39%" in found.notes[-1]
+    )
+    assert f"and in at least 4 of 5 with {found.rule_devices:,}." in found.notes[-1]
+
+
+def test_below_25_conversions_per_variant_it_says_that_no_gain_is_told() -> None:
+    """A rate of 5% and one of 12.8% are 8.9% together, and 25 conversions then need 281.3 devices per variant."""
     found = plan(FEW)
-    assert (found.devices, found.planned) == (600, 1_500)
-    assert "and as many without: at 1,500 devices in all" in found.notes[0]
-    assert next_step(FEW, found).endswith("--metric conversion:EVENT --planned 1500")
-    assert plan(PlanRequest(base=0.95, effect=0.03)).planned == 2_326
+    assert (found.devices, found.planned) == (600, 844)
+    assert "and as many without: at 844 devices in all. A decisive loss is told earlier." in found.notes[0]
+    assert next_step(FEW, found).endswith("--metric conversion:EVENT --planned 844")
+    assert plan(PlanRequest(base=0.95, effect=0.03)).planned == 1_399
+    uneven = PlanRequest(base=0.05, devices=100, weights=(Decimal(9), Decimal(1)))
+    effect = plan(uneven).effect
+    assert effect is not None
+    assert plan(uneven).planned == ceil(250 / (0.05 * (1 + effect / 10)))
     assert plan(PlanRequest(mean=9.5, deviation=1, effect=2)).planned == 50
 
 

@@ -80,7 +80,8 @@ def estimate(
     """The mean of a variant, in the weights that the comparison of all `variants` gives the strata; None without any.
 
     `scale`: units per 1, AMOUNT_UNITS for amounts. `pooled`: with the variance of all `variants` together in each
-    stratum, which is the variant's where they do not differ. Every stratum must be comparable in these variants.
+    stratum, which is the variant's where they do not differ; since they share it, the `terms` of all estimates add up
+    to those of one variance. Every stratum must be comparable in these variants.
     """
     if not strata:
         return None
@@ -90,10 +91,12 @@ def estimate(
     for stratum, weight in zip(strata, weights, strict=True):
         moments, part = stratum[variant], weight / whole
         basis = added([stratum[each] for each in variants]) if pooled else moments
-        own = float(part) ** 2 * basis.variance / moments.n / scale**2
+        unit = float(part) ** 2 * basis.variance / scale**2
+        own = unit / moments.n
+        shared = sum(unit / stratum[each].n for each in variants) if pooled else own
         mean += part * moments.mean
         spread += own
-        terms += own**2 / (basis.n - 1)
+        terms += own * shared / (basis.n - 1)
     n = sum(stratum[variant].n for stratum in strata)
     return Estimate(mean / scale, spread, spread**2 / terms if terms else float(n - len(strata)), n)
 

@@ -1,7 +1,7 @@
 """What is kept as a JSON text in one column; equal contents are equal texts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 
@@ -22,9 +22,7 @@ def dump_buckets(buckets: Mapping[int, tuple[int, int, int]]) -> str:
 
 def load_buckets(text: str) -> dict[int, tuple[int, int, int]]:
     """Raises ValueError or TypeError when the text is damaged."""
-    return {
-        int(place): (int(devices), int(total), int(squares)) for place, devices, total, squares in json.loads(text)
-    }
+    return {place: (devices, total, squares) for place, (devices, total, squares) in _rows(text)}
 
 
 def dump_delays(delays: Mapping[int, int]) -> str:
@@ -34,4 +32,14 @@ def dump_delays(delays: Mapping[int, int]) -> str:
 
 def load_delays(text: str) -> dict[int, int]:
     """Raises ValueError or TypeError when the text is damaged."""
-    return {int(days): int(devices) for days, devices in json.loads(text)}
+    return {days: devices for days, (devices,) in _rows(text)}
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[int]]]:
+    """The first number of each row, which ascends, and the others."""
+    last = None
+    for row in json.loads(text):
+        if not all(type(number) is int for number in row) or (last is not None and row[0] <= last):
+            raise ValueError("rows must be whole numbers, and the first of each must ascend")
+        last, *others = row
+        yield last, others

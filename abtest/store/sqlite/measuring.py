@@ -1,10 +1,10 @@
 """Metrics in SQLite: what events add to them, and what erased ones take back. Inside one transaction each."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from abtest import clock
-from abtest.domain import Experiment, Metric, Occurrence, Sums, Tally
+from abtest.domain import Experiment, Metric, Occurrence, Sums, Tally, add_buckets
 from abtest.store.figures import DayFigures, Measured, MetricFigures
 from abtest.store.sqlite import cataloguing
 from abtest.store.sqlite.columns import dump_buckets, dump_delays, load_buckets, load_delays
@@ -96,7 +96,7 @@ SELECT phase.number, variant.place, summary_day.day, summary_day.devices, summar
 FROM phase
 CROSS JOIN summary_day ON summary_day.phase_id = phase.id
 CROSS JOIN variant ON variant.id = summary_day.variant_id
-WHERE phase.experiment_id = ? ORDER BY summary_day.day
+WHERE phase.experiment_id = ? ORDER BY summary_day.day, phase.number
 """
 
 METRIC_DAYS = """
@@ -111,6 +111,10 @@ WHERE metric_id = ? ORDER BY day
 HAPPENED = "SELECT day, devices FROM summary_happened WHERE metric_id = ? ORDER BY day"
 
 METRIC_IDS = "SELECT id FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place"
+
+ENDED = """
+SELECT min(at) FROM status_change WHERE experiment_id = ? AND status IN ('finished', 'archived')
+"""
 
 REFUSED = """
 SELECT value FROM meta
@@ -178,12 +182,14 @@ def sums(*columns: Any) -> Sums:
 def _measured(connection: Raw, experiment: Experiment) -> Measured:
     """The figures of an experiment."""
     found = [metric for (metric,) in connection.execute(METRIC_IDS, (experiment.id,)).fetchall()]
+    (ended_at,) = connection.execute(ENDED, (experiment.id,)).fetchone()
     duplicates, devices, experiments = (value for (value,) in connection.execute(REFUSED))
     return Measured(
         experiment=experiment,
         days=tuple(DayFigures(*row) for row in connection.execute(DAYS, (experiment.id,))),
         metrics=tuple(tuple(_figures(connection.execute(METRIC_DAYS, (metric,)))) for metric in found),
         happened=tuple(tuple(connection.execute(HAPPENED, (metric,)).fetchall()) for metric in found),
+        ended_at=ended_at,
         duplicate_events=duplicates,
         unknown_device_events=devices,
         unknown_experiment_events=experiments,
@@ -232,6 +238,8 @@ def _add(connection: Raw, tally: Tally, sign: int) -> None:
 def _row(before: Sums | None, more: Sums, sign: int) -> tuple[int | str, ...]:
     """A cell's columns. The times of receipt stay when events are taken back: they tell nothing of a person."""
     old = before or Sums(first_at=more.first_at, last_at=more.last_at)
+    buckets = dict(old.buckets)
+    add_buckets(buckets, more.buckets, sign)
     return (
         old.converters + sign * more.converters,
         str(old.total + sign * more.total),
@@ -241,7 +249,7 @@ def _row(before: Sums | None, more: Sums, sign: int) -> tuple[int | str, ...]:
         old.lag + sign * more.lag,
         min(old.first_at, more.first_at),
         max(old.last_at, more.last_at),
-        dump_buckets(_added(old.buckets, more.buckets, sign)),
+        dump_buckets(buckets),
         dump_delays(
             {
                 days: old.delays.get(days, 0) + sign * more.delays.get(days, 0)
@@ -249,16 +257,6 @@ def _row(before: Sums | None, more: Sums, sign: int) -> tuple[int | str, ...]:
             }
         ),
     )
-
-
-def _added(
-    old: Mapping[int, tuple[int, int, int]], more: Mapping[int, tuple[int, int, int]], sign: int
-) -> dict[int, tuple[int, int, int]]:
-    found = dict(old)
-    for place, (devices, total, squares) in more.items():
-        held = found.get(place, (0, 0, 0))
-        found[place] = held[0] + sign * devices, held[1] + sign * total, held[2] + sign * squares
-    return found
 
 
 def _stored(total: int) -> int | str:

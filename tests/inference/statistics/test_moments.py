@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from abtest.inference.statistics.moments import Moments, comparable, estimate, summed
+from abtest.inference.statistics.testing import freedom
 
 TOTALS = st.lists(st.integers(-(10**16), 10**16), min_size=2, max_size=30)
 
@@ -29,6 +30,14 @@ def test_pooled_it_has_the_variance_of_all_devices_together(a: list[int], b: lis
     assert found is not None
     assert found.mean == mean(map(Fraction, a))
     assert found.variance == pytest.approx(float(variance(map(Fraction, a + b)) / len(a)))
+
+
+def test_pooled_estimates_have_the_degrees_of_freedom_of_one_variance() -> None:
+    strata = [(moments(list(range(25))), moments(list(range(5, 30))))]
+    one, other = (estimate(strata, place, [0, 1], pooled=True) for place in (0, 1))
+    assert one is not None
+    assert other is not None
+    assert freedom(one, other) == pytest.approx(49)
 
 
 @given(TOTALS, TOTALS, TOTALS, TOTALS)

@@ -117,6 +117,24 @@ async def test_first_events_are_counted_again_by_a_migration(tmp_path: Path, mon
     connection.close()
 
 
+async def test_what_has_a_window_is_counted_anew(tmp_path: Path) -> None:
+    """In schema 6 a window had no beginning."""
+    path = tmp_path / "abtest.db"
+    await counted(path)
+    connection = open_raw(path)
+    windowed = connection.execute("SELECT id FROM metric WHERE window_days IS NOT NULL").fetchall()
+    others = [row for row in connection.execute(COUNTED).fetchall() if row[:1] not in windowed]
+    connection.execute("PRAGMA user_version = 6")
+    migrations.prepare(connection, path, migrate=True)
+    assert len(windowed) == 1
+    assert connection.execute(COUNTED).fetchall() == others
+    connection.close()
+    async with opened(path) as store:
+        assert (await VerificationService(store).verify()).findings == ()
+        await worker.tick(store)
+        assert (await VerificationService(store).verify()).findings == ()
+
+
 async def test_what_was_counted_without_buckets_is_counted_anew(tmp_path: Path) -> None:
     path = tmp_path / "abtest.db"
     await counted(path)

@@ -11,7 +11,7 @@ import pytest
 from abtest import clock
 from abtest.bootstrap import wired
 from abtest.domain.events import Event
-from abtest.domain.experiments import NewExperiment, Variant
+from abtest.domain.experiments import Change, NewExperiment, Variant
 from abtest.language.numbers import percent
 from abtest.management.experiments import DEMO, ExperimentService
 from abtest.results import worker
@@ -434,6 +434,31 @@ async def test_what_the_test_of_a_plan_found_stands_beside_what_the_figures_say_
     found = dict(zip(header, row, strict=True))
     assert (found["decided_by"], found["less_is_better"]) == ("at_plan", "false")
     assert float(found["safe_low"]) < 0 < float(found["at_plan_low"])
+
+
+async def test_what_the_exact_test_found_stands_in_the_tables(client: Client, store: SQLiteStore) -> None:
+    """Nobody can buy in B, and 30 of 300 do in A: too few for the other intervals, and enough for this one."""
+    variants = tuple(Variant(value, Decimal(1)) for value in ("A", "B"))
+    await store.add([NewExperiment(key="color", variants=variants, metrics=("conversion:purchase",))], 1)
+    await live(store, "a", 600, {"A": 10, "B": 0})
+    await worker.tick(store)
+    shown = words(await page(client, "/experiments/color"))
+    assert re.search(r"Exact test .*not enough data .79% or worse", shown)
+    table = await client.fetch("/api/v1/experiments/color/results.csv")
+    header, _, row = (line.split(",") for line in table.body.decode().splitlines())
+    found = dict(zip(header, row, strict=True))
+    assert (found["decided_by"], found["safe_low"]) == ("exact", "")
+    assert float(found["loss"]) < -0.3
+
+
+async def test_over_phases_it_is_said_how_rates_are_made(client: Client, store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
+    await worker.tick(store)
+    said = "gives each phase the same weight in every variant"
+    assert said not in words(await page(client, "/experiments/color"))
+    await store.change("color", lambda _: Change(weights=(Decimal(1), Decimal(2))), 2)
+    await worker.tick(store)
+    assert said in words(await page(client, "/experiments/color"))
 
 
 async def test_money_shows_both_means_and_the_cap_between_them(client: Client, store: SQLiteStore) -> None:
