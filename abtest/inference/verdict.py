@@ -136,7 +136,7 @@ def _no_difference(
 
 
 def _not_excluded(safe: Lift, test: Lift | None) -> tuple[float, float]:
-    if test is None or test.relative != safe.relative or max(safe.low, test.low) > min(safe.high, test.high):
+    if test is None or test.relative != safe.relative:
         return safe.low, safe.high
     return max(safe.low, test.low), min(safe.high, test.high)
 

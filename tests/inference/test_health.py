@@ -1,6 +1,7 @@
 import pytest
 
 from abtest.inference.health import exposure
+from abtest.inference.statistics import sequence
 from abtest.inference.statistics.moments import Moments, Stratum
 
 
@@ -28,6 +29,23 @@ def test_a_difference_that_changes_nothing_is_no_alarm(n: int) -> None:
     found = exposure([stratum((n * 910 // 1_000, n), (n * 908 // 1_000, n))])
     assert found.differs is None
     assert found.alike
+
+
+def test_it_alarms_when_the_sequence_at_a_thousandth_for_all_variants_does() -> None:
+    """Of 20,000 devices in each variant, 18,000 are exposed, and fewer and fewer in the third."""
+    quantile = sequence.quantile(60_000, 0.001 / 3, None)
+    fewest = []
+    for exposed in range(17_700, 17_000, -1):
+        parts, n = (exposed / 20_000, 0.9), (20_000, 40_000)
+        error = sum(part * (1 - part) / (devices - 1) for part, devices in zip(parts, n, strict=True)) ** 0.5
+        ratio = 1 - parts[0] / parts[1]
+        fewest.append((exposed, ratio - quantile * error / parts[1] > 0.02))
+    expected = next(exposed for exposed, alarms in fewest if alarms)
+    found = [
+        exposure([stratum((18_000, 20_000), (18_000, 20_000), (exposed, 20_000))]).differs
+        for exposed in (expected + 15, expected - 15)
+    ]
+    assert found == [None, 2]
 
 
 def test_alike_is_said_only_when_it_is_known() -> None:

@@ -332,6 +332,11 @@ def test_two_days_a_week_apart_are_two_days() -> None:
     assert observed_days([(day, 0 if day == 3 else 10) for day in range(1, 8)]) == 6
 
 
+def test_a_hundredth_of_the_devices_is_left_out_at_either_end() -> None:
+    assert observed_days([(1, 1), (2, 98), (3, 1)]) == 1
+    assert observed_days([(1, 2), (2, 96), (3, 2)]) == 3
+
+
 def test_a_few_wrong_clocks_open_no_gate() -> None:
     assert observed_days([(1, 1), (90, 500), (91, 500), (400, 2)]) == 2
 

@@ -47,6 +47,7 @@ def test_the_few_that_spend_most_count_up_to_the_cap() -> None:
 def test_about_half_the_root_of_the_buyers_is_set_aside() -> None:
     spenders = [10_000] * 90 + [2**place * 10_000 for place in range(1, 11)]
     assert find_cap([(spent(spenders),)]) == edge(bucket(2**5 * 10_000))
+    assert find_cap([(spent([*spenders, 10_000]),)]) == edge(bucket(2**4 * 10_000))
 
 
 def test_refunds_count_down_to_the_cap() -> None:
