@@ -17,7 +17,9 @@ from abtest.domain.events import Event
 from abtest.domain.experiments import Change, NewExperiment, Status
 from abtest.domain.metrics import parse_metrics
 from abtest.errors import Unavailable
-from abtest.inference import planning
+from abtest.inference import Moments, Question, planning
+from abtest.inference.comparison import sequence_lifts
+from abtest.inference.pair import enough, pairs
 from abtest.inference.statistics import sequence, testing
 from abtest.results import worker
 from abtest.results.conclusions import Conclusions, ExperimentResults, ResultService, encoded, worded
@@ -174,6 +176,39 @@ async def test_a_variant_that_is_dropped_later_does_not_move_the_test_that_was_m
         after = (await results(store, TODAY + 12 * clock.DAY)).metrics[0].due
     assert before.made is not None
     assert before == after
+
+
+async def test_a_variant_that_was_dropped_before_the_plan_was_reached_is_not_waited_for(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        new = experiment("color", "1", "1", "1", metrics=BOTH[:1])
+        await store.add([NewExperiment(new.key, new.variants, metrics=new.metrics, planned=4_000)], 1)
+        await live(store, "first", 300, dict.fromkeys(("color-0", "color-1", "color-2"), 10))
+        without = Change(weights=(Decimal(1), Decimal(1), Decimal(0)))
+        await store.change("color", lambda _: without, 2)
+        await live(store, "then", 4_000, {"color-0": 10, "color-1": 10})
+        due = (await results(store, TODAY + 30 * clock.DAY)).metrics[0].due
+    assert due.made == "2024-10-10"
+
+
+async def test_the_sequence_is_tuned_to_the_shares_of_the_first_phase(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        new = experiment("color", "8", "1", "1", metrics=BOTH[:1])
+        await store.add([NewExperiment(new.key, new.variants, metrics=new.metrics, planned=40_000)], 1)
+        await live(store, "a", 8_000, dict.fromkeys(("color-0", "color-1", "color-2"), 10))
+        safe = [each.safe for each in (await results(store)).metrics[0].comparisons]
+    big, small = Moments(6_400, 0, 640, 640, 640), Moments(800, 0, 80, 80, 80)
+    asked = Question("conversion", ("0", "1", "2"), planned=40_000, shares=(0.8, 0.1, 0.1))
+    assert safe == list(sequence_lifts(asked, enough(pairs(asked, [(big, small, small)]))).values())
+
+
+async def test_what_can_be_found_of_an_amount_goes_by_its_deviation(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        new = experiment("color", "1", "1", metrics=BOTH[1:])
+        await store.add([NewExperiment(new.key, new.variants, metrics=new.metrics, planned=8_000)], 1)
+        await live(store, "a", 2_000, {"color-0": 10, "color-1": 10})
+        found = (await results(store)).metrics[0].detectable
+    deviation = 5 * (0.1 * 0.9) ** 0.5
+    assert found == pytest.approx(planning.detectable_mean(deviation, 4_000, alpha=0.04) / 0.5, rel=1e-3)
 
 
 async def test_a_test_that_was_not_due_when_the_experiment_ended_is_never_made(tmp_path: Path) -> None:
