@@ -201,6 +201,16 @@ async def test_the_sequence_is_tuned_to_the_shares_of_the_first_phase(tmp_path: 
     assert safe == list(sequence_lifts(asked, enough(pairs(asked, [(big, small, small)]))).values())
 
 
+async def test_where_less_is_better_the_smallest_decrease_that_can_be_found_is_told(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", metrics=("conversion:purchase less",))], 1)
+        await live(store, "a", 4_000, {"color-0": 10, "color-1": 10})
+        found = (await results(store)).metrics[0].detectable
+    fall = planning.detectable_rate(0.1, 2_000, alpha=planning.as_one_look(4_000, 1, exact=True), less=True)
+    assert fall is not None
+    assert found == pytest.approx(-fall)
+
+
 async def test_what_can_be_found_of_an_amount_goes_by_its_deviation(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         new = experiment("color", "1", "1", metrics=BOTH[1:])
