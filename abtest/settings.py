@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Setting(Struct, frozen=True):
-    """One row of the table of settings; numbers are not below `least`, words are of `choices` if there are any."""
+    """One row of the table of settings: a number of at least `least`, or a word, one of `choices` if there are any."""
 
     name: str
     default: str | int | float
@@ -20,48 +20,52 @@ class Setting(Struct, frozen=True):
         return f"ABTEST_{self.name.upper()}"
 
 
-DATABASE = Setting("database", "sqlite:///abtest.db", "Where everything is kept: sqlite:///PATH.")
+DATABASE = Setting("database", "sqlite:///abtest.db", "Where all data is stored: sqlite:///PATH.")
 ADDRESS = Setting(
     "address",
     "127.0.0.1",
-    "The addresses to listen on, between commas; :: for every one, 0.0.0.0 for every one of IPv4.",
+    "The addresses to listen on, separated by commas; :: is every address, 0.0.0.0 every IPv4 address.",
 )
-PORT = Setting("port", 8080, "The port to listen on; 0 takes a free one.")
-PROCESSES = Setting("processes", 0, "Server processes that share the port; 0 is one per core.")
-STATS_INTERVAL = Setting("stats_interval", 5.0, "Seconds from one update of the statistics to the next.")
+PORT = Setting("port", 8080, "The port to listen on; 0 picks a free one.")
+PROCESSES = Setting("processes", 0, "How many server processes share the port; 0 is one per core.")
+STATS_INTERVAL = Setting("stats_interval", 5.0, "Seconds between two updates of the statistics.")
 DEMO = Setting(
     "demo",
     "auto",
-    "The page /demo, which plays an app: on, off, or auto, on with the demo experiments of `abtest up`.",
+    "The page /demo, which plays an app: on, off, or auto (on if `abtest up` finds the demo experiments).",
     choices=("auto", "on", "off"),
 )
 
 TRUSTED_PROXIES = Setting(
-    "trusted_proxies", "", "Addresses or networks, between commas, whose X-Forwarded-For names the real client."
+    "trusted_proxies", "", "Addresses or networks of proxies, separated by commas, whose X-Forwarded-For is believed."
 )
 NEW_PER_SOURCE = Setting(
     "new_per_source",
     50,
-    "New devices per second from one address (IPv6: /64), in each server process; 0 is no limit.",
+    "New devices allowed per second from one address (IPv6: /64), in each server process; 0 is no limit.",
 )
 NEW_PER_SOURCE_BURST = Setting(
-    "new_per_source_burst", 2_000, "New devices at once from one address, in each server process.", 1
+    "new_per_source_burst", 2_000, "New devices allowed at once from one address, in each server process.", 1
 )
-NEW_IN_ALL = Setting("new_in_all", 20_000, "New devices per second in each server process; 0 is no limit.")
-CONNECTIONS = Setting("connections", 10_000, "Connections at the same time, in each server process.", 1)
+NEW_IN_ALL = Setting(
+    "new_in_all", 20_000, "New devices allowed per second in total, in each server process; 0 is no limit."
+)
+CONNECTIONS = Setting("connections", 10_000, "Connections allowed at the same time, in each server process.", 1)
 QUEUE = Setting(
     "queue",
     10_000,
     "Requests of each kind (first, HEAD, events) that may wait for the database, in each server process.",
     1,
 )
-DEADLINE = Setting("deadline", 2.0, "Seconds that such a request waits before it gets 503.", 0.1)
-CACHE = Setting("cache", 200_000, "Devices whose answer is kept in memory, in each server process.", 1)
-IDLE_TIMEOUT = Setting("idle_timeout", 75.0, "Seconds in which a connection must bring a whole request header.", 0.1)
-BODY_TIMEOUT = Setting("body_timeout", 10.0, "Seconds in which a request's body must be there.", 0.1)
-HEADER_LIMIT = Setting("header_limit", 16_384, "Bytes of a request's header.", 1_024)
-BODY_LIMIT = Setting("body_limit", 65_536, "Bytes of a request's body.", 1_024)
-FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which no new device and no event is taken.")
+DEADLINE = Setting("deadline", 2.0, "Seconds that a request may wait for the database before it gets 503.", 0.1)
+CACHE = Setting("cache", 200_000, "Devices whose answers are kept in memory, in each server process.", 1)
+IDLE_TIMEOUT = Setting(
+    "idle_timeout", 75.0, "Seconds within which a connection must send a complete request header.", 0.1
+)
+BODY_TIMEOUT = Setting("body_timeout", 10.0, "Seconds within which a request's body must arrive.", 0.1)
+HEADER_LIMIT = Setting("header_limit", 16_384, "Largest request header, in bytes.", 1_024)
+BODY_LIMIT = Setting("body_limit", 65_536, "Largest request body, in bytes.", 1_024)
+FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which new devices and events are refused.")
 
 SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL, DEMO)
 LIMITS = (
@@ -112,7 +116,7 @@ class Settings(Struct, frozen=True):
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def url(self, port: int) -> str:
-        """Where somebody on this machine reaches a server with these settings."""
+        """The URL of a server with these settings, as seen from this machine."""
         first = self.address.partition(",")[0].strip()
         host = "127.0.0.1" if first in {"0.0.0.0", "::"} else first
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
