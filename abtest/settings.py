@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Setting(Struct, frozen=True):
-    """One row of the table of settings: a number of at least `least`, or a word, one of `choices` if there are any."""
+    """One row of the table of settings: a number of at least `least`, or a word, one of `choices` if any."""
 
     name: str
     default: str | int | float
