@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, compare with the goals, print a table; JSON, a plot, a page if asked for."""
+"""`python -m benchmarks`: measure, compare with the goals, print a table; on request write JSON, a plot, a page."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ from benchmarks.report import Case, Run, machine, read, rewrite, write
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    help="Write every figure here. Cases that are there and not run now stay as they are.",
+    help="Write every figure here. Cases in the file that are not run now stay as they are.",
 )
 @click.option(
     "--plot", "plot_file", type=click.Path(path_type=Path), help="Write an SVG of latency against load here."
@@ -40,7 +40,7 @@ def main(
     report_file: Path | None,
     no_run: bool,
 ) -> None:
-    """Measure abtest beside yardsticks in the same rounds. Exit 1 if a goal is missed or an answer was wrong."""
+    """Measure abtest beside yardsticks in the same rounds. Exit 1 if a goal was missed or an answer was wrong."""
     for program, package in (("wrk", "wrk"), ("taskset", "util-linux"), ("cc", "gcc")):
         if not no_run and shutil.which(program) is None:
             raise click.ClickException(f"{program} is needed: apt-get install {package}")

@@ -1,7 +1,7 @@
 """What is measured. Every case also checks the answers: a wrong one fails the benchmark.
 
-A case is a generator of results. One more is a function here and in CASES, its load a script of wrk's beside the
-others; `_rounds` runs any two servers under the same load.
+A case is a generator of results. To add one, write a function here, list it in CASES, and put the wrk script of its
+load beside the others; `_rounds` runs any two servers under the same load.
 """
 
 import json
@@ -42,9 +42,9 @@ LOADS = {
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the report. `goal` and `met` are None where the project has none.
+    """One line of the report. `goal` and `met` are None if the figure has no goal.
 
-    `value` is a ratio to the yardstick where there is one; `absolute` is then what the product did.
+    `value` is a ratio to the yardstick if there is one; `absolute` is then the figure of the product itself.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Result:
 class Plan:
     """How long and how often: seconds per measurement, rounds of A B, connections, experiments, devices.
 
-    `both` are the connections when there are two processes, `slow` those on a slow disk.
+    `both`: connections with two processes. `slow`: connections on a slow disk.
     """
 
     seconds: float
@@ -104,7 +104,7 @@ BOTH_P99_GOALS = {("new", 64): 0.7}
 
 
 def one_process(plan: Plan, say: Say) -> Iterator[Result]:
-    """One process on one core, against a bare handler that answers a constant."""
+    """One process on one core, compared with a bare handler that answers a constant."""
     with folder() as path, ExitStack() as running:
         create(path / "abtest.db")
         yardstick = running.enter_context(bare())
@@ -121,7 +121,7 @@ def one_process(plan: Plan, say: Say) -> Iterator[Result]:
 
 
 def limits(plan: Plan, say: Say) -> Iterator[Result]:
-    """The limit of the design: a constant from the same kind of delegate, against the bare handler."""
+    """The limit of the design: a constant from the same kind of delegate, compared with the bare handler."""
     if not plan.full:
         return
     with bare() as yardstick, limit() as server:
@@ -133,7 +133,7 @@ def limits(plan: Plan, say: Say) -> Iterator[Result]:
 
 
 def two_processes(plan: Plan, say: Say) -> Iterator[Result]:
-    """Two processes beside the load, nothing pinned, against one bare process."""
+    """Two processes beside the load, nothing pinned, compared with one bare process."""
     with folder() as path, ExitStack() as running:
         create(path / "abtest.db")
         yardstick = running.enter_context(bare(core=None))
@@ -150,7 +150,7 @@ def two_processes(plan: Plan, say: Say) -> Iterator[Result]:
 
 
 def against_obvious(plan: Plan, say: Say) -> Iterator[Result]:
-    """Against the obvious implementation, on a fast disk and on one that takes 4 ms longer to sync."""
+    """Compared with the obvious implementation, on a fast disk and on one that takes 4 ms longer to sync."""
     for slow, goals in ((False, {"known": 2.3, "new": 9.0}), (True, {"new": 18.0})):
         with folder() as path, ExitStack() as running:
             create(path / "abtest.db")
@@ -160,13 +160,13 @@ def against_obvious(plan: Plan, say: Say) -> Iterator[Result]:
             for each in (yardstick, server) if "known" in goals else ():
                 warm(each, 32)
             for case, goal in goals.items():
-                name = f"{LOADS[case]}{' on a 4 ms disk' if slow else ''}, 32 connections, against the obvious"
+                name = f"{LOADS[case]}{' on a 4 ms disk' if slow else ''}, 32 connections, compared with the obvious"
                 say(name)
                 yield _rate(name, _rounds(plan, yardstick, server, case, 32), goal)
 
 
 def slow_disk(plan: Plan, say: Say) -> Iterator[Result]:
-    """New devices on a disk that takes 4 ms longer to sync, against a bare handler that stores nothing."""
+    """New devices on a disk that takes 4 ms longer to sync, compared with a bare handler that stores nothing."""
     with folder() as path, ExitStack() as running:
         create(path / "abtest.db")
         yardstick = running.enter_context(bare())
@@ -181,7 +181,7 @@ def slow_disk(plan: Plan, say: Say) -> Iterator[Result]:
 
 
 def experiments(plan: Plan, say: Say) -> Iterator[Result]:
-    """New devices, by the number of running experiments, against the bare handler."""
+    """New devices by number of running experiments, compared with the bare handler."""
     for number in plan.experiments:
         with folder() as path, ExitStack() as running:
             create(path / "abtest.db", number)
@@ -194,7 +194,7 @@ def experiments(plan: Plan, say: Say) -> Iterator[Result]:
 
 
 def sizes(plan: Plan, say: Say) -> Iterator[Result]:
-    """Worker, pages and start-up, by the number of devices; the bytes that they take."""
+    """Worker, pages and start-up by number of devices, and the size of the database."""
     yield from _grown(plan.sizes, say)
 
 
@@ -205,7 +205,7 @@ def ten_million(plan: Plan, say: Say) -> Iterator[Result]:
 
 
 def memory(plan: Plan, say: Say) -> Iterator[Result]:
-    """What one process holds after it answered a million known devices, with the default cache."""
+    """Memory of one process after it has answered a million known devices, with the default cache."""
     if not plan.full:
         return
     with folder() as path:
@@ -225,7 +225,7 @@ def memory(plan: Plan, say: Say) -> Iterator[Result]:
 
 
 def events(plan: Plan, say: Say) -> Iterator[Result]:
-    """Thousands of events per second, 20 in each request, alone and while 16 more connections enrol; one process."""
+    """Thousands of events per second, 20 in each request, alone and while 16 other connections enrol; one process."""
     with folder() as path, ExitStack() as running:
         database = path / "abtest.db"
         create(database, metrics=("conversion:purchase", "amount:purchase"))
@@ -294,7 +294,7 @@ def _plural(connections: int) -> str:
 def _rounds(
     plan: Plan, yardstick: Server, server: Server, case: str, connections: int, core: int | None = 1
 ) -> Compared:
-    """A B A B: each under the same load, one after the other."""
+    """A B A B: both servers in turn, under the same load."""
     pairs = [
         [load(each, case, connections, plan.seconds, core) for each in (yardstick, server)]
         for _ in range(plan.rounds)
@@ -327,7 +327,7 @@ def _p99(name: str, compared: Compared, goal: float | None) -> Result:
 
 
 def _check_events(stored: int, requests: int) -> None:
-    """Every event of every answered request is there; those of requests that were on their way at the end may be."""
+    """Every event of an answered request must be stored; those of requests still under way at the end may be."""
     assert EVENTS * requests <= stored <= EVENTS * (requests + 32), f"{stored} events of {requests} requests"
 
 
@@ -344,15 +344,16 @@ def _grown(sizes: Sequence[int], say: Say) -> Iterator[Result]:
             tick, enrolment = median(ticks), median(filled["enrolments_ms"])
             part = 100 * tick / enrolment
             note = f"{tick:.1f} ms ({min(ticks):.1f} to {max(ticks):.1f}) of {enrolment:.0f} ms"
-            title = f"database time of a tick per 10,000 new, of that of their enrolment, {name}"
+            title = f"database time of a tick for 10,000 new devices, as a part of their enrolment time, {name}"
             yield Result(title, part, "%", "<= 1", part <= 1, note, tick)
             if first_tick is None:
                 first_tick = tick
             else:
                 grown = tick / first_tick
                 goal, met = ("<= 1.2", grown <= 1.2) if size >= 10 * MILLION else (None, None)
-                yield Result(f"the same, against that at {sizes[0]:,}, {name}", grown, "x", goal, met, note, tick)
-            yield Result(f"whole tick per 10,000 new, {name}", median(filled["ticks_ms"]), "ms")
+                title = f"database time of a tick, compared with {sizes[0]:,} devices, {name}"
+                yield Result(title, grown, "x", goal, met, note, tick)
+            yield Result(f"whole tick for 10,000 new devices, {name}", median(filled["ticks_ms"]), "ms")
             if size >= MILLION:
                 each = bytes_then / size
                 yield Result(f"database per million devices, {name}", each, "MB", "<= 125", each <= 125)
@@ -365,7 +366,7 @@ def _grown(sizes: Sequence[int], say: Say) -> Iterator[Result]:
 
 
 def _fill(database: Path, size: int) -> dict[str, Any]:
-    """Grow it to this size and some ticks of the worker beyond; what fill.py prints."""
+    """Grow it to this size and a few ticks of the worker beyond; returns what fill.py prints."""
     line = [sys.executable, "-m", "benchmarks.fill", str(database), str(size)]
     done = subprocess.run(line, check=True, capture_output=True, text=True, cwd=HERE.parent)
     filled: dict[str, Any] = json.loads(done.stdout)

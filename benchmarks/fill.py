@@ -1,4 +1,4 @@
-"""Grow a database to a number of devices through the store itself, and time the worker on what comes then."""
+"""Grow a database to a number of devices through the store itself, and time the worker on the devices after that."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from abtest.store.figures import FoldingStore
 from abtest.store.sqlite.store import SQLiteStore
 
 FILLING = 250_000
-"""Devices per transaction while it only grows: the same transaction as a server's, with fewer syncs."""
+"""Devices per transaction while the database only grows: the same transaction as in a server, with fewer syncs."""
 ENROLLING = 2_000
 NEW = 10_000
 TICKS = 9
@@ -39,10 +39,10 @@ class Timed:
 
 
 async def fill(path: Path, size: int) -> dict[str, object]:
-    """Bytes at this size, then milliseconds for each time that 10,000 more devices came: of their enrolment in the
-    store, and of the worker's tick, the whole from the call to the return, and what it spent with the database.
+    """The bytes at this size, and milliseconds for each further 10,000 devices.
 
-    The worker has a connection of its own, since it is a process of its own.
+    Timed are their enrolment in the store, the whole tick of the worker, and the part of the tick that the database
+    took. The worker has its own connection, as it has in a process of its own.
     """
     store, counting = SQLiteStore(path), SQLiteStore(path)
     await store.open()
@@ -72,7 +72,7 @@ async def fill(path: Path, size: int) -> dict[str, object]:
 
 async def _enrol(store: SQLiteStore, first: int, last: int, batch: int) -> None:
     for start in range(first, last, batch):
-        # Scattered, as UUIDs are, over the index of tokens.
+        # Scattered over the index of tokens, as UUIDs are.
         tokens = [
             f"{number * 2654435761 % 2**32:08x}-filled-{number:020d}"
             for number in range(start, min(start + batch, last))

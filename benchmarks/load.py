@@ -17,7 +17,7 @@ RUNS = itertools.count(int(time.time()) % 1_000_000)
 
 @dataclass(frozen=True)
 class Figures:
-    """Requests per second, the 99th percentile of the latency in milliseconds, and how many requests there were."""
+    """Requests per second, the 99th percentile of the latency in milliseconds, and the number of requests."""
 
     rate: float
     p99: float
@@ -27,7 +27,7 @@ class Figures:
 def load(server: Server, case: str, connections: int, seconds: float, core: int | None = 1) -> Figures:
     """Run wrk against a server: a script, or `mixed`. Raises AssertionError when any answer was an error.
 
-    In `mixed`, 16 more connections enrol beside those of known devices: the rate is of both, p99 of the known.
+    In `mixed`, 16 more connections enrol new devices: the rate is that of all devices, the p99 that of known ones.
     """
     if case != "mixed":
         return finish(start(server, case, connections, seconds, core))
@@ -38,9 +38,9 @@ def load(server: Server, case: str, connections: int, seconds: float, core: int 
 
 
 def warm(server: Server, connections: int, core: int | None = 1) -> None:
-    """Ask for the known devices until nothing is done for one of them for the first time.
+    """Ask for the known devices until all of them are stored and cached.
 
-    Longer each time, since each load begins with the first device.
+    Each load takes longer than the last, because it begins with the first device again.
     """
     seconds = 1
     while not server.warm():
@@ -51,7 +51,7 @@ def warm(server: Server, connections: int, core: int | None = 1) -> None:
 def start(
     server: Server, script: str, connections: int, seconds: float, core: int | None = 1
 ) -> "subprocess.Popen[str]":
-    """wrk in the background. Each run of `new` makes devices of its own."""
+    """wrk in the background. Each run of `new` makes its own devices."""
     pinned = [] if core is None else ["taskset", "-c", str(core)]
     line = [
         "wrk",
@@ -98,7 +98,7 @@ class Compared:
 
     @property
     def spread(self) -> float:
-        """How far the yardstick's own rates lie apart, relative to their median."""
+        """How far apart the yardstick's own rates are, relative to their median."""
         return _spread([figures.rate for figures in self.yardstick])
 
     @property

@@ -1,4 +1,4 @@
-"""What was measured, as JSON that runs are added to, and as the tables of docs/performance.md."""
+"""The figures, as JSON to which each run adds, and as the tables of docs/performance.md."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ END = "<!-- end of what is written -->"
 
 
 class Case(Struct, frozen=True):
-    """One case of a run: when, by which plan, how long it took, what it gave."""
+    """One case of a run: when it ran, by which plan, how long it took, and its results."""
 
     date: str
     plan: str
@@ -25,7 +25,7 @@ class Case(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """Cases by their name, each as it was run last on this machine."""
+    """Cases by name, each with its last run on this machine."""
 
     machine: str
     cases: dict[str, Case]
@@ -65,7 +65,7 @@ def rewrite(path: Path, run: Run) -> None:
 
 
 def tables(run: Run) -> str:
-    """The figures that have goals, then everything, case by case, in Markdown."""
+    """In Markdown: first the figures with goals, then all figures, case by case."""
     there = [run.cases[case.__name__] for case in CASES if case.__name__ in run.cases]
     goals = [_row(result) for case in there for result in case.results if result.goal]
     lines = [f"Machine: {run.machine}.", "", "### Goals", "", *_table(goals)]

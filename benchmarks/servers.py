@@ -1,4 +1,4 @@
-"""The servers under load, each pinned to a core, what they use, and whether they answer what they must."""
+"""The servers under load, each pinned to a core: how to start them, measure them and check their answers."""
 
 import json
 import os
@@ -47,7 +47,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The path that apps ask."""
+        """The URL that apps call."""
         return f"http://127.0.0.1:{self.port}/api/v1/experiments"
 
     def memory(self) -> int:
@@ -62,7 +62,7 @@ class Server:
         return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
     def count(self, rows: str) -> int:
-        """How many rows there are of these in its database."""
+        """How many such rows its database has."""
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
         try:
             (number,) = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
@@ -71,26 +71,26 @@ class Server:
         return int(number)
 
     def warm(self) -> bool:
-        """Whether all known devices are stored, and in the memory of every process that has one for them."""
+        """Whether all known devices are stored, and in the cache of every process that has one."""
         if self.count(f"{self.tokens} WHERE token LIKE 'known-%'") < KNOWN:
             return False
         return not self.caches or self.metric("abtest_cached_devices") >= self.caches * KNOWN
 
 
 def free_port() -> int:
-    """A port that nobody has now."""
+    """A port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def abtest(database: Path, *arguments: str) -> str:
-    """A command that ends by itself; what it printed. Raises CalledProcessError when it fails."""
+    """Run a command that ends by itself; returns what it printed. Raises CalledProcessError when it fails."""
     line = [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", *arguments]
     return subprocess.run(line, check=True, capture_output=True, text=True).stdout
 
 
 def create(database: Path, experiments: int = 2, metrics: Sequence[str] = ()) -> None:
-    """A database with so many experiments, alternately like the two demo ones, each judged by these metrics."""
+    """A database with this many experiments, like the two demo ones in turn, each judged by these metrics."""
     for number in range(experiments):
         options = [word for variant in VARIANTS[number % 2] for word in ("--variant", variant)]
         options += [word for metric in metrics for word in ("--metric", metric)]
@@ -99,7 +99,7 @@ def create(database: Path, experiments: int = 2, metrics: Sequence[str] = ()) ->
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A throw-away folder on the disk of the checkout, not in a file system that is only memory."""
+    """A throw-away folder on the disk of the checkout: /tmp may be a file system in memory."""
     path = Path(tempfile.mkdtemp(prefix=".benchmark-", dir=HERE.parent))
     try:
         yield path
@@ -156,9 +156,9 @@ def counting(database: Path) -> Iterator[None]:
 
 @contextmanager
 def checked(server: Server) -> Iterator[None]:
-    """Around a load: devices that asked before it get the same after it, shares are exact, `abtest verify` passes.
+    """Check a load: devices get the same answer after it as before, shares are exact, and `abtest verify` passes.
 
-    Raises AssertionError. That no answer under load was an error is checked by what reads wrk's output.
+    Raises AssertionError. `finish`, which reads wrk's output, checks that no answer under load was an error.
     """
     asked = [f"checked-{server.port}-{number}" for number in range(50)]
     before = [ask(server, token) for token in asked]

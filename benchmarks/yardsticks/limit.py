@@ -35,14 +35,14 @@ class Constants(HTTPServerConnectionDelegate):
 
 
 class Stream(IOStream):
-    """Leaves Nagle's algorithm off, as those of abtest do."""
+    """Leaves Nagle's algorithm off, as abtest's streams do."""
 
     def set_nodelay(self, value: bool) -> None:
         """Nothing to do."""
 
 
 class Server(HTTPServer):
-    """On those streams."""
+    """Uses those streams."""
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
