@@ -48,10 +48,10 @@ async def opened(
     free_disk: float = 0,
     patience: float | None = PATIENCE_SECONDS,
 ) -> AsyncIterator[SQLiteStore]:
-    """The store of a database URL, closed at the end. `free_disk` in megabytes: below it, no device is enrolled.
+    """Open the store of a database URL, and close it at the end.
 
-    `patience`: see Database; a process that nobody waits for has None. Raises InvalidSetting, StorageError, or
-    Unavailable (`busy`).
+    `free_disk`: megabytes of free disk below which no device is enrolled. `patience`: see Database; None in servers
+    and workers. Raises InvalidSetting, StorageError, or Unavailable (`busy`).
     """
     store = SQLiteStore(database_path(database), free_disk, patience)
     await store.open(migrate, create)
@@ -62,13 +62,13 @@ async def opened(
 
 
 async def migrate(database: str) -> int:
-    """Bring a database to the newest schema, or create it; which schema that is."""
+    """Bring a database to the newest schema, or create it; returns the schema's number."""
     async with opened(database, migrate=True):
         return migrations.newest()
 
 
 async def prepare(settings: Settings) -> list[Experiment]:
-    """Create or migrate the database; a new one gets the demo experiments. The experiments that are there."""
+    """Create or migrate the database, and add the demo experiments to a new one; returns all experiments."""
     async with opened(settings.database, migrate=True) as store:
         experiments = ExperimentService(store)
         there = await experiments.all()
@@ -93,7 +93,7 @@ def kept_files(database: str) -> list[Path]:
 
 
 def with_demo(settings: Settings, experiments: Sequence[Experiment]) -> Settings:
-    """The settings with `auto` decided: the demo page is on while its experiments are there and not archived."""
+    """The settings with `auto` decided: the demo page is on if its experiments exist and are not archived."""
     if settings.demo != DEMO_PAGE.default:
         return settings
     delivered = {each.key for each in experiments if each.status != Status.ARCHIVED}
@@ -106,9 +106,9 @@ async def serve(
     stop: asyncio.Event,
     say: Callable[[str], None] = lambda message: None,
 ) -> None:
-    """Answer requests on these sockets until `stop` is set; then take no more, finish what was accepted, and close.
+    """Answer requests on these sockets until `stop` is set; then take no more, answer the accepted ones, and close.
 
-    Raises StorageError when the file can't be trusted any more: a new process recovers it.
+    Raises StorageError when the file can no longer be trusted: a new process then recovers it.
     """
     async with opened(settings.database, create=False, free_disk=settings.free_disk, patience=None) as store:
         await store.boot()
@@ -123,14 +123,14 @@ async def serve(
 
 
 async def watch_disk(settings: Settings, stop: asyncio.Event, say: Callable[[str], None]) -> None:
-    """Say when new devices begin to be refused for want of room, and when that ends, until `stop` is set."""
+    """Until `stop` is set, say when a full disk begins to keep new devices out, and when that ends."""
     folder, refusing = database_path(settings.database).resolve().parent, False
     while not await clock.stopped(stop, DISK_SECONDS):
-        with suppress(OSError):  # a folder that is gone is said by those who use it
+        with suppress(OSError):  # if the folder is gone, the processes that use it say so
             message = lacking(shutil.disk_usage(folder).free, settings.free_disk)
             if bool(message) is not refusing:
                 refusing = not refusing
-                say(message or "there is room on the disk again: new devices and events are taken")
+                say(message or "the disk has room again: new devices and events are accepted")
 
 
 def wired(store: SQLiteStore, settings: Settings) -> Services:
@@ -169,7 +169,7 @@ async def _audit(store: AuditStore) -> tuple[int, Sequence[str]]:
 
 
 async def _watch(app: HotServer, store: SQLiteStore, stop: asyncio.Event) -> None:
-    """Notice changes of experiments, and a failure of the database, which is raised."""
+    """Notice when experiments change, and raise a failure of the database."""
     while not await clock.stopped(stop, REFRESH_SECONDS):
         if store.failure is not None:
             raise store.failure

@@ -30,12 +30,12 @@ def iso(milliseconds: int) -> str:
 
 
 def age(moment: int | None) -> float | None:
-    """How many seconds ago that was, to a tenth of one; None of None."""
+    """How many seconds ago that was, rounded to a tenth; None for None."""
     return None if moment is None else max(0.0, round((now() - moment) / 1000, 1))
 
 
 async def stopped(stop: asyncio.Event, seconds: float) -> bool:
-    """Whether `stop` came within so many seconds."""
+    """Whether `stop` is set within this many seconds."""
     try:
         await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:

@@ -1,8 +1,8 @@
-"""What can go wrong, in the words of the product. One place turns these into HTTP, one into exit codes."""
+"""What can go wrong. One place turns these errors into HTTP, and one into exit codes."""
 
 
 class AbtestError(Exception):
-    """Something the person or program that asked can understand and act on.
+    """Something that the person or program that made the request can understand and act on.
 
     `code` is the stable word that programs test for; the message is for people.
     """
@@ -28,7 +28,7 @@ class InvalidSetting(AbtestError):
 
 
 class InvalidExperiment(AbtestError):
-    """An experiment, its key, values or weights can't be accepted; the message says what and where."""
+    """A part of an experiment, such as its key, a value or a weight, can't be accepted; the message says which."""
 
     code = "invalid_experiment"
 
@@ -46,7 +46,7 @@ class InvalidEvent(AbtestError):
 
 
 class UnsupportedType(AbtestError):
-    """A request's body is not said to be application/json."""
+    """A request's Content-Type is not application/json."""
 
     code = "unsupported_media_type"
 
@@ -79,7 +79,7 @@ class Conflict(AbtestError):
 
 
 class Unavailable(AbtestError):
-    """The answer can't be stored at the moment; ask again after `retry_after` seconds.
+    """The answer can't be stored right now; ask again after `retry_after` seconds.
 
     `code` names the cause: `busy`, `storage_full`, `draining`, `queue_full`, `too_many_connections`.
     """
@@ -89,7 +89,7 @@ class Unavailable(AbtestError):
 
 
 class TooManyDevices(AbtestError):
-    """This source brought too many new devices; known ones are never limited. `retry_after` in seconds."""
+    """Too many new devices came from this source; known devices are never limited. `retry_after` in seconds."""
 
     code = "too_many_new_devices"
 
@@ -111,7 +111,7 @@ class CannotStart(AbtestError):
 
 
 class StorageError(AbtestError):
-    """The database can't be used: missing rights, not a database, wrong version, unfit SQLite."""
+    """The database can't be used: no permission, not a database, wrong schema, or an SQLite with the WAL bug."""
 
     code = "storage_failed"
     retry_after = 5

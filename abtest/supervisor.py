@@ -1,4 +1,4 @@
-"""Keeps child processes alive, and ends them together."""
+"""Keeps child processes alive, and stops them together."""
 
 import asyncio
 import os
@@ -16,9 +16,9 @@ from abtest import clock
 from abtest.errors import CannotStart, InvalidSetting
 
 GRACE_SECONDS = 9.0
-"""After which a child is killed: all have ended within ten seconds."""
+"""After this a child is killed, so that all have ended within ten seconds."""
 LAST_SECONDS = 8.5
-"""After which a child ends by itself, whatever it waits for."""
+"""After this a child ends itself, whatever it is waiting for."""
 LIFELINE = 0
 FIRST_BACKOFF = 0.25
 LONGEST_BACKOFF = 10.0
@@ -39,13 +39,15 @@ class Child(Struct, frozen=True):
 
 
 class Supervisor:
-    """Starts children, and again those that end, after growing pauses those that fail; stops all within ten seconds.
+    """Starts children, and starts them again when they end; stops all of them within ten seconds.
 
-    Each child holds the read end of a pipe as its standard input: when the supervisor is gone, even by kill -9,
-    the pipe ends and the child stops.
+    A child that keeps failing is started again after longer and longer pauses.
 
-    Those that serve inherit the listening sockets, which stay open here: what the kernel accepted while a child ends
-    and another one starts waits for whoever takes it, and is not reset.
+    Each child holds the read end of a pipe as its standard input: when the supervisor ends, even by kill -9, the pipe
+    closes and the child stops.
+
+    Children that serve inherit the listening sockets, which stay open here. So a connection that the kernel accepts
+    while one child ends and another starts is not reset: it waits until a child takes it.
     """
 
     def __init__(
@@ -56,9 +58,9 @@ class Supervisor:
         self._sockets = sockets
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set and every child has ended. When one can't even be started, the others end as well.
+        """Run until `stop` is set and every child has ended. If a child can't be started, the others are ended too.
 
-        When `stop` is set the sockets are closed here: those who connect from then on are refused at once.
+        When `stop` is set, the sockets are closed here, so later connections are refused at once. Raises CannotStart.
         """
         try:
             async with asyncio.TaskGroup() as keeping:
@@ -90,7 +92,7 @@ class Supervisor:
 
     async def _start(self, child: Child) -> Process:
         numbers = [each.fileno() for each in self._sockets] if child.serves else []
-        # A child's settings are all given; an option of the command line that was set for others is not for it.
+        # A child gets all its settings here; a variable that was set for another command must not reach it.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         return await asyncio.create_subprocess_exec(
             sys.executable,
@@ -113,25 +115,25 @@ class Supervisor:
 
 
 def inherited() -> list[socket.socket]:
-    """The listening sockets that this process was started with; none when nobody gave it any.
+    """The listening sockets that a supervisor gave this process, if any.
 
-    Raises InvalidSetting when they are none.
+    Raises InvalidSetting when the variable does not list open sockets.
     """
     numbers = os.environ.pop(LISTENING, "")
     try:
         sockets = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
     except (ValueError, OSError) as error:
-        raise InvalidSetting(f"{LISTENING}: the numbers of open sockets, which a supervisor gives") from error
+        raise InvalidSetting(f"{LISTENING}: must list the numbers of open sockets") from error
     for each in sockets:
         each.setblocking(False)
     return sockets
 
 
 def stop_event(within: float | None = None) -> asyncio.Event:
-    """An event set by SIGTERM, by Ctrl-C, by the end of the terminal, and in a supervised process by that of its
-    supervisor.
+    """An event that is set by SIGTERM, by Ctrl-C, when the terminal closes, and when the supervisor, if any, ends.
 
-    When the process has not ended so many seconds later, it is ended: a thread that waits for a lock can't be asked.
+    If the process is still running `within` seconds later, it exits at once: a thread that waits for a lock can't be
+    asked to stop.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -143,7 +145,7 @@ def stop_event(within: float | None = None) -> asyncio.Event:
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # which is what nohup asks for
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             loop.add_signal_handler(number, end)
     if supervised():
         loop.add_reader(LIFELINE, end)

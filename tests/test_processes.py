@@ -81,7 +81,7 @@ def test_sockets_that_nobody_gave_are_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("ABTEST_LISTENING", number)
     ended = run(tmp_path / "abtest.db", "serve", "--processes", "1")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "ABTEST_LISTENING: the numbers of open sockets" in ended.stderr
+    assert "ABTEST_LISTENING: must list the numbers of open sockets" in ended.stderr
 
 
 def connects(host: str, port: int) -> bool:

@@ -1,4 +1,4 @@
-"""The words of the product as frozen values, and the rules they keep. Rows and dicts never leave the store."""
+"""The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
 from abtest.domain.devices import LONGEST_TOKEN, TOKEN_RULE, check_token
 from abtest.domain.documents import finding

@@ -1,4 +1,4 @@
-"""What is wrong with a document that was sent or loaded: the findings of msgspec as a place and plain words."""
+"""Says in plain words, and with the place, what msgspec finds wrong with a document that was sent or loaded."""
 
 import re
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ LENGTH = re.compile(r"Expected `array` of length <= (\d+)")
 
 
 def finding(error: msgspec.ValidationError, rules: Mapping[str, str]) -> tuple[str, str]:
-    """Where in the document, such as events[3].id, and what; `rules` has what a field that follows a pattern must be.
+    """The place in the document, such as events[3].id, and what is wrong there.
 
-    The place is empty for the whole document.
+    The place is empty for the whole document. `rules`: for each field with a pattern, what it must be, in words.
     """
     found, at, where = str(error).rpartition(" - at `$")
     if not at:

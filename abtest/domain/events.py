@@ -1,4 +1,4 @@
-"""What an app tells about a device."""
+"""The events that an app sends."""
 
 import re
 
@@ -9,7 +9,7 @@ EVENT_RULE = "1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or 
 
 
 class Event(Struct, frozen=True):
-    """Something that happened on a device. `amount` in units of 1/10000; `at` in milliseconds, as the device says."""
+    """Something that happened on a device. `amount` in units of 1/10000; `at` in milliseconds, by its own clock."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""The words of the product as frozen values. They cross every floor; rows and dicts do not."""
+"""Experiments, their variants and their phases, with the rules for them."""
 
 import re
 from collections import Counter
@@ -22,7 +22,7 @@ MOST_PLANNED = 10**12
 
 
 class Status(StrEnum):
-    """Where an experiment is in its life."""
+    """The stage of its life that an experiment is in."""
 
     DRAFT = "draft"
     RUNNING = "running"
@@ -32,19 +32,19 @@ class Status(StrEnum):
 
     @property
     def said(self) -> str:
-        """What the experiment is, after `is`."""
+        """The word or words that follow "the experiment is"."""
         return "a draft" if self is Status.DRAFT else self.value
 
 
 class Variant(Struct, frozen=True):
-    """A value that the app may get, and its weight against the others."""
+    """A value that the app may get, and its weight relative to the others."""
 
     value: str
     weight: Decimal
 
 
 class NewExperiment(Struct, frozen=True):
-    """An experiment as it was asked for, checked by `checked`."""
+    """An experiment to be created. `checked` checks it."""
 
     key: str
     variants: tuple[Variant, ...]
@@ -55,15 +55,15 @@ class NewExperiment(Struct, frozen=True):
     planned: int | None = None
 
     def checked(self) -> "NewExperiment":
-        """Itself. Raises InvalidExperiment that says what can't be accepted, and where."""
+        """Returns itself. Raises InvalidExperiment, which says what can't be accepted and where."""
         if not KEY.fullmatch(self.key):
             raise InvalidExperiment(
                 "key: must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit"
             )
         check_variants(self.variants)
         if len(self.description) > LONGEST_DESCRIPTION:
-            raise InvalidExperiment(f"description: at most {LONGEST_DESCRIPTION} characters")
-        _check_text(self.description, "description: a text")
+            raise InvalidExperiment(f"description: must have at most {LONGEST_DESCRIPTION} characters")
+        _check_text(self.description, "description:")
         parse_metrics(self.metrics)
         check_baseline(self.baseline, [variant.value for variant in self.variants])
         check_planned(self.planned)
@@ -71,7 +71,7 @@ class NewExperiment(Struct, frozen=True):
 
 
 class Phase(Struct, frozen=True):
-    """A time with the same weights. `weights` stand in the order of the experiment's values."""
+    """A period with the same weights. `weights` are in the order of the experiment's values."""
 
     number: int
     weights: tuple[Decimal, ...]
@@ -87,10 +87,9 @@ class Phase(Struct, frozen=True):
 class Experiment(Struct, frozen=True):
     """An experiment as it stands. Times are milliseconds since 1970-01-01 UTC.
 
-    `metrics`: the primary one first; `primary_changed_at`: when another became that after devices had been enrolled.
-    `baseline_changed_at`: the same of the baseline.
-    `baseline`: the value that the others are compared with, None for the first. `planned`: devices in all, if so many
-    were planned.
+    `metrics`: the primary one first. `baseline`: the value that the others are compared with; None for the first.
+    `primary_changed_at`, `baseline_changed_at`: when another metric became the primary one, or another value the
+    baseline, after devices had been enrolled. `planned`: the number of devices in all variants, if one was planned.
     """
 
     id: int
@@ -110,7 +109,7 @@ class Experiment(Struct, frozen=True):
 
     @property
     def baseline_place(self) -> int:
-        """Where the baseline stands among the values."""
+        """The place of the baseline among the values."""
         return 0 if self.baseline is None else self.values.index(self.baseline)
 
     @property
@@ -125,7 +124,7 @@ class Experiment(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """What a lifecycle rule decided; None leaves a part as it is."""
+    """What a lifecycle rule decided; None leaves a field as it is."""
 
     status: Status | None = None
     winner: str | None = None
@@ -142,7 +141,7 @@ def parse_weight(text: str, where: str = "weight") -> Decimal:
         raise InvalidExperiment(f"{where}: must be a decimal number from 0 to 9999999, such as 33.3")
     weight = Decimal(match[1])
     if -int(weight.as_tuple().exponent) > 4:
-        raise InvalidExperiment(f"{where}: at most 4 decimals")
+        raise InvalidExperiment(f"{where}: must have at most 4 decimals")
     return weight
 
 
@@ -155,17 +154,17 @@ def check_baseline(baseline: str | None, values: Sequence[str]) -> None:
 def check_planned(planned: int | None) -> None:
     """Raises InvalidExperiment when this can't be a number of devices."""
     if planned is not None and not 1 <= planned <= MOST_PLANNED:
-        raise InvalidExperiment(f"planned: a number of devices from 1 to {MOST_PLANNED:,}")
+        raise InvalidExperiment(f"planned: must be a number of devices from 1 to {MOST_PLANNED:,}")
 
 
 def check_variants(variants: Sequence[Variant]) -> None:
     """Raises InvalidExperiment when these can't be the variants of an experiment."""
     if not 2 <= len(variants) <= MOST_VARIANTS:
-        raise InvalidExperiment(f"variants: an experiment has 2 to {MOST_VARIANTS}, not {len(variants)}")
+        raise InvalidExperiment(f"variants: must be 2 to {MOST_VARIANTS}, not {len(variants)}")
     for place, variant in enumerate(variants, start=1):
         if not 1 <= len(variant.value) <= LONGEST_VALUE:
-            raise InvalidExperiment(f"variant {place}: a value has 1 to {LONGEST_VALUE} characters")
-        _check_text(variant.value, f"variant {place}: a value")
+            raise InvalidExperiment(f"variant {place}: the value must have 1 to {LONGEST_VALUE} characters")
+        _check_text(variant.value, f"variant {place}: the value")
     repeated = [value for value, count in Counter(variant.value for variant in variants).items() if count > 1]
     if repeated:
         raise InvalidExperiment(f"variants: the value {repeated[0]!r} is given twice")
@@ -174,9 +173,12 @@ def check_variants(variants: Sequence[Variant]) -> None:
 
 
 def _check_text(text: str, what: str) -> None:
-    """Control characters forge lines in a terminal, and surrogates, of bytes that are no UTF-8, can't be stored."""
+    """Control characters could forge lines in a terminal; surrogates come from bytes that are not UTF-8.
+
+    Surrogates can't be stored. Raises InvalidExperiment.
+    """
     if any(category(character) in {"Cc", "Cs"} for character in text):
-        raise InvalidExperiment(f"{what} has no control characters, and is UTF-8")
+        raise InvalidExperiment(f"{what} must be UTF-8 without control characters")
 
 
 def in_order(values: Sequence[str], weights: Mapping[str, Decimal]) -> tuple[Decimal, ...]:
@@ -186,7 +188,7 @@ def in_order(values: Sequence[str], weights: Mapping[str, Decimal]) -> tuple[Dec
         raise InvalidExperiment(f"variants: {unknown[0]!r} is not a value of this experiment")
     missing = [value for value in values if value not in weights]
     if missing:
-        raise InvalidExperiment(f"variants: the value {missing[0]!r} needs a weight (0 enrols no more devices in it)")
+        raise InvalidExperiment(f"variants: the value {missing[0]!r} needs a weight (with 0 it gets no more devices)")
     if not any(weights.values()):
         raise InvalidExperiment("weights: at least one must be above 0")
     return tuple(weights[value] for value in values)

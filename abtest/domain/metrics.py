@@ -11,13 +11,13 @@ from abtest.errors import InvalidExperiment
 
 METRIC = re.compile(rf"(conversion|amount):({EVENT.pattern})(?:/([1-9][0-9]{{0,2}})d)?(\s+less)?")
 HARM = re.compile(r"(?:^|[_.-])(?:refund|crash|uninstall|error|cancel|complain|churn|unsubscri|chargeback|fail)")
-"""How the names of events begin of which one usually wants less."""
+"""Events whose names have a word that begins like this are usually harm: less is better."""
 
 
 class Metric(Struct, frozen=True):
     """What an experiment is judged by: whether an event happened, or the sum of its amounts.
 
-    `window_days`: only what happens in so many days from first seen counts; None is no limit. `less`: whether less is
+    `window_days`: only events within this many days from first seen count; None is no limit. `less`: whether less is
     better.
     """
 
@@ -32,7 +32,7 @@ class Metric(Struct, frozen=True):
 
     @property
     def in_doubt(self) -> bool:
-        """Whether less may be better though nobody said so: the event's name sounds like harm."""
+        """Whether `less` may have been forgotten: the event's name sounds like harm."""
         return not self.less and HARM.search(self.event) is not None
 
 
@@ -46,27 +46,27 @@ def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
         match = METRIC.fullmatch(text.strip())
         if not match or match[2] == "exposure":
             raise InvalidExperiment(
-                f"metric {place}: {_wrong_part(text)}; it looks like conversion:purchase or amount:purchase, "
-                "with a window of 14 days conversion:purchase/14d, and where less is better 'conversion:refund less'"
+                f"metric {place}: {_wrong_part(text)}; write conversion:purchase or amount:purchase, with a window "
+                "of 14 days conversion:purchase/14d, and if less is better 'conversion:refund less'"
             )
         kind: Literal["conversion", "amount"] = "amount" if match[1] == "amount" else "conversion"
         metrics.append(Metric(kind, match[2], int(match[3] or 0) or None, match[4] is not None))
     if len({(metric.kind, metric.event, metric.window_days) for metric in metrics}) < len(metrics):
-        raise InvalidExperiment("metrics: one is given twice")
+        raise InvalidExperiment("metrics: the same metric is given twice")
     return tuple(metrics)
 
 
 def _wrong_part(text: str) -> str:
-    """The part of a metric that can't be accepted, and why."""
+    """Which part of a metric can't be accepted, and why."""
     first, *words = text.split() or [""]
     kind, _, rest = first.partition(":")
     event, _, window = rest.partition("/")
     if kind not in {"conversion", "amount"}:
-        return "what stands before the colon must be conversion or amount"
+        return "the kind, before the colon, must be conversion or amount"
     if event == "exposure":
-        return "the event can't be exposure, which is no metric"
+        return "the event can't be exposure"
     if not EVENT.fullmatch(event):
         return f"the event must be {EVENT_RULE}"
     if words and words != ["less"]:
-        return f"after the metric only the word less may stand, not {' '.join(words)!r}"
+        return f"only the word less may follow the metric, not {' '.join(words)!r}"
     return f"the window {window!r} must be 1d to 999d"

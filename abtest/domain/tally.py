@@ -1,4 +1,4 @@
-"""What events add to a metric. Pure: the worker folds with it, forget takes back with it, verify counts again."""
+"""What events add to a metric. Pure: used by the worker to add, by forget to subtract, by verify to recount."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from abtest.domain.metrics import Metric
 from abtest.inference import bucket
 
 LATEST = 90 * clock.DAY
-"""No event is believed to have happened longer than this before it was received: clocks of devices may be wrong."""
+"""An event counts as having happened at most this long before it was received: devices' clocks may be wrong."""
 NOTHING = (0, 0, 0)
 
 
@@ -30,13 +30,14 @@ def _add(buckets: dict[int, Held], place: int, held: Held, sign: int) -> None:
 
 
 class Sums(Struct):
-    """What events added to a metric of a variant in a phase, on the day on which they were received.
+    """What the events that were received on one day added to a metric of a variant in a phase.
 
-    `converters`: devices with their first event. `total`, `squares`: of the devices' totals, in units of 1/10000 for
-    an amount, of 0 and 1 for a conversion. `events`, of which `without_amount`; `lag`: milliseconds from happening to
-    receipt, summed; `first_at`, `last_at`: when they were received. `buckets`, of an amount: bucket -> how many more
-    devices have such a total, their sum and that of the squares. `delays`: days from the first request to the receipt
-    of the first event -> devices.
+    `converters`: devices that had their first event. `total`, `squares`: how much the sum of the devices' totals and
+    the sum of their squares grew; a total is in units of 1/10000 for an amount, and 0 or 1 for a conversion.
+    `events`: how many there were; `without_amount`: those without an amount. `lag`: summed milliseconds from
+    happening to receipt. `first_at`, `last_at`: when the first and the last were received. `buckets`, only for an
+    amount: bucket -> how much its devices, their sum and their sum of squares changed. `delays`: days from the first
+    request to the receipt of the first event -> devices.
     """
 
     converters: int = 0
@@ -58,7 +59,7 @@ class Sums(Struct):
 
 
 class Occurrence(Struct, frozen=True):
-    """An event that concerns a metric: ids of the device, and of the phase and variant in which it was drawn.
+    """An event that counts for a metric, with the ids of its device and of the device's phase and variant.
 
     `first_seen`, `at` and `received_at` in milliseconds; `amount` in units of 1/10000.
     """
@@ -73,7 +74,7 @@ class Occurrence(Struct, frozen=True):
 
     @property
     def happened(self) -> int:
-        """When it happened, as far as the device is believed: not after it was received, and not long before."""
+        """When it happened by the device's clock, but not after its receipt, and not more than LATEST before."""
         if self.at is None:
             return self.received_at
         return min(max(self.at, self.received_at - LATEST), self.received_at)
@@ -84,10 +85,10 @@ Cell = tuple[int, int, int, int]
 
 
 class Tally:
-    """Adds up events, which come in the order in which they were stored.
+    """Adds up events, in the order in which they were stored.
 
-    `cells`: what they add. `happened`: (metric, day) -> devices whose first event happened on it. `totals`: (metric,
-    device) -> the device's total after them.
+    `cells`: what they add. `happened`: (metric, day) -> devices whose first event happened on that day. `totals`:
+    (metric, device) -> the device's total afterwards.
     """
 
     def __init__(self, metrics: Mapping[int, Metric]) -> None:
@@ -97,7 +98,7 @@ class Tally:
         self.totals: dict[tuple[int, int], int] = {}
 
     def add(self, metric_id: int, event: Occurrence, before: int | None = None) -> None:
-        """The next event; `before` is the device's total before the first one of it that is added here."""
+        """Add the next event. `before`: the device's total before its first event here."""
         metric, happened = self._metrics[metric_id], event.happened
         if metric.window_days is not None and not 0 <= happened - event.first_seen <= metric.window_days * clock.DAY:
             return

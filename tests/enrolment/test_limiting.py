@@ -70,5 +70,5 @@ async def test_a_nearly_full_disk_is_said_once_when_it_begins_and_once_when_it_e
     await bootstrap.watch_disk(Settings(database=f"sqlite:///{tmp_path}/abtest.db"), stop, said.append)
     assert said == [
         "new devices and events are refused: 99 MB of disk are free, less than the 100 MB of ABTEST_FREE_DISK",
-        "there is room on the disk again: new devices and events are taken",
+        "the disk has room again: new devices and events are accepted",
     ]

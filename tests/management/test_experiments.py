@@ -153,7 +153,7 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         (TOML.replace("33.3333", "nan"), "weight of variant 1"),
         (TOML.replace("33.3333", "inf"), "weight of variant 1"),
         (TOML.replace("33.3333", "-1"), "weight of variant 1"),
-        (TOML.replace("33.3333", "0.33333"), "at most 4 decimals"),
+        (TOML.replace("33.3333", "0.33333"), "must have at most 4 decimals"),
         (TOML.replace("33.3333", "true"), "color: weight of variant 1: must be a number, not true or false"),
         (TOML.replace('"1", weight = 1', '"1"'), "price: weight of variant 1: must be given"),
         (
@@ -165,7 +165,7 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         (TOML.replace("conversion:purchase", "conversion:"), "color: metric 1: the event must be 1 to 64 of a-z"),
         (TOML.replace('["conversion:purchase"]', "[1]"), "color: metric 1: must be a text, not a whole number"),
         (TOML + "colour = 1", "price: colour: there is no such field"),
-        (TOML + "planned = 0", "price: planned: a number of devices from 1"),
+        (TOML + "planned = 0", "price: planned: must be a number of devices from 1"),
         ("[metrics]\nprice = [1]", "metrics: must be a text, not a whole number"),
     ],
 )
@@ -204,9 +204,9 @@ def test_a_metric_may_say_that_less_is_better() -> None:
     assert [str(each) for each in (refund, amount, crash)] == [
         "conversion:refund less", "amount:refund/30d less", "conversion:crash",
     ]  # fmt: skip
-    with pytest.raises(InvalidExperiment, match="only the word less may stand, not 'is fewer'"):
+    with pytest.raises(InvalidExperiment, match="only the word less may follow the metric, not 'is fewer'"):
         parse_metrics(["conversion:refund is fewer"])
-    with pytest.raises(InvalidExperiment, match="one is given twice"):
+    with pytest.raises(InvalidExperiment, match="the same metric is given twice"):
         parse_metrics(["conversion:refund", "conversion:refund less"])
 
 
