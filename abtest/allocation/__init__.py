@@ -1,4 +1,4 @@
-"""Which variant a position gets. Pure: a seed, a phase, weights and a position in, a variant out."""
+"""Which variant a position gets. Pure: a seed, a phase, weights and a position give a variant."""
 
 from abtest.allocation.blocks import SEED_BYTES, VERSION, draw, variants_in_order
 from abtest.allocation.weights import Counts, Weights, block_length, bound, deviation, lowest_terms, no_counts, share

@@ -4,10 +4,10 @@ Algorithm version 1, pinned by golden vectors in the tests:
 
 - The weights, in lowest terms, are integers a_i with sum D.
 - D <= 64: every block has D positions and holds variant i exactly a_i times.
-- D > 64: blocks have 20 positions; their contents follow Tijdeman's chairman assignment, which keeps every count
-  within 1 of n times its share at each block end, and exactly on it where that is a multiple of D.
-- Within a block the order is a Fisher-Yates shuffle whose random bytes are BLAKE2b, keyed with the experiment's
-  256-bit seed, over (version, phase, block, counter), with rejection sampling.
+- D > 64: blocks have 20 positions; their contents follow Tijdeman's chairman assignment. After n positions, at the
+  end of a block, every count is within 1 of n times its share, and exactly equal to it if n is a multiple of D.
+- A Fisher-Yates shuffle orders the block. Its random bytes are BLAKE2b, keyed with the experiment's 256-bit seed, of
+  (version, phase, block, counter), with rejection sampling.
 """
 
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ def draw(
 ) -> tuple[list[int], Counts]:
     """The variants of `number` positions from position `first` on, as indices into `weights`.
 
-    `counts` are the counts per variant at the start of the block in which `first` lies; what is returned beside
-    the variants are those of the block in which the next position lies. They are needed for Tijdeman blocks,
-    whose contents depend on what came before, so that a draw costs the same however many went before it.
+    `counts`: the counts per variant at the start of the block with position `first`. Returned beside the variants are
+    the counts at the start of the block with the next position. The contents of a Tijdeman block depend on these
+    counts; thanks to them a draw costs the same however many came before it.
     """
     length = block_length(weights)
     block, offset = divmod(first, length)
@@ -55,7 +55,7 @@ def variants_in_order(seed: bytes, phase: int, weights: Weights) -> Iterator[int
 
 
 def _contents(weights: Weights, block: int, counts: Counts) -> Counts:
-    """How often each variant stands in a block that starts after `counts`."""
+    """How often each variant appears in a block that starts after `counts`."""
     if block_length(weights) == sum(weights):
         return weights
     return _tijdeman(weights, block * TIJDEMAN_BLOCK, counts)
@@ -64,8 +64,8 @@ def _contents(weights: Weights, block: int, counts: Counts) -> Counts:
 def _tijdeman(weights: Weights, start: int, counts: Counts) -> Counts:
     """Tijdeman's chairman assignment for the next 20 terms, in integers.
 
-    At term n, of the variants with n share_i - count_i >= 1 / (2k - 2), the one whose deadline
-    (1 - 1 / (2k - 2) - n share_i + count_i) / share_i is earliest is taken.
+    Term n goes to the variant with the earliest deadline (1 - 1 / (2k - 2) - n share_i + count_i) / share_i, among
+    those with n share_i - count_i >= 1 / (2k - 2).
     """
     total = sum(weights)
     candidates = [i for i, weight in enumerate(weights) if weight]
@@ -86,7 +86,7 @@ def _tijdeman(weights: Weights, start: int, counts: Counts) -> Counts:
 
 @lru_cache(maxsize=1024)
 def shuffled_block(seed: bytes, phase: int, contents: Counts, block: int) -> list[int]:
-    """The block's variants in the order of its positions. The list is shared: do not change it."""
+    """The block's variants in the order of its positions. The list is cached: do not change it."""
     order = [variant for variant, count in enumerate(contents) for _ in range(count)]
     random_bytes = _random_bytes(seed, phase, block)
     for last in range(len(order) - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""Weights as integers in lowest terms, and what they promise: exact, in fractions."""
+"""Weights as integers in lowest terms, and the shares and bounds that follow from them, as exact fractions."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -12,7 +12,7 @@ Counts = tuple[int, ...]
 
 
 def lowest_terms(weights: Sequence[Decimal]) -> Weights:
-    """Integers in exactly the proportion of the weights, with no common divisor.
+    """Integers in exactly the same proportions as the weights, with no common divisor.
 
     Raises ValueError when a weight is negative or none is positive.
     """
@@ -37,10 +37,10 @@ def block_length(weights: Weights) -> int:
 
 
 def bound(weights: Weights) -> Fraction:
-    """The farthest that any count may ever be from n times its share, anywhere in a block.
+    """How far any count may ever be from n times its share, anywhere in a block.
 
     Whole blocks: a_i (1 - a_i / D), reached when all of a variant's positions come first or last.
-    Tijdeman blocks: the same within the block, plus at most 1 - 1 / (2 (k - 1)) carried over its ends
+    Tijdeman blocks: the same within the block, plus at most 1 - 1 / (2 (k - 1)) carried over from earlier blocks
     (R. Tijdeman, The chairman assignment problem, Discrete Mathematics 32, 1980).
     """
     length = block_length(weights)
@@ -51,7 +51,7 @@ def bound(weights: Weights) -> Fraction:
 
 
 def deviation(weights: Weights, counts: Sequence[int]) -> Fraction:
-    """The farthest that any of these counts is from n times its share."""
+    """How far the worst of these counts is from n times its share."""
     devices = sum(counts)
     return max(abs(count - devices * share(weights, variant)) for variant, count in enumerate(counts))
 

@@ -1,4 +1,4 @@
-"""What the services need of a store, as Protocols by concern. `sqlite` fulfils them."""
+"""What the services need from a store, as Protocols by concern. `sqlite` implements them."""
 
 from abtest.store.audit import (
     AssignmentRecord,

@@ -1,4 +1,4 @@
-"""Where every decision can be read back."""
+"""Reading every decision back, to check it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -10,9 +10,9 @@ from abtest.domain import Cell, Metric, Occurrence, Sums
 
 
 class PhaseRecord(Struct, frozen=True):
-    """A phase as it is stored. `counts`: per variant before the block in which `next_position` lies.
+    """A phase as it is stored. `counts`: per variant, before the block with `next_position`.
 
-    `weights` and `counts` are empty when what is stored can't be read.
+    `weights` and `counts` are empty when the stored text can't be read.
     """
 
     id: int
@@ -24,7 +24,7 @@ class PhaseRecord(Struct, frozen=True):
 
 
 class StatusRecord(Struct, frozen=True):
-    """A status that holds for the devices after `after_device`, until the next one. It is stored as a word."""
+    """A status, stored as a word. It applies to devices after `after_device`, until the next status."""
 
     status: str
     winner: str | None
@@ -32,7 +32,7 @@ class StatusRecord(Struct, frozen=True):
 
 
 class ExperimentRecord(Struct, frozen=True):
-    """All that decided an experiment's assignments. `variants`: ids in the order of the values and places."""
+    """Everything that decided an experiment's assignments. `variants`: ids, in the order of the values and places."""
 
     id: int
     key: str
@@ -51,11 +51,11 @@ class ExperimentRecord(Struct, frozen=True):
 class Ledger(Struct, frozen=True):
     """What the assignments must agree with, from one snapshot.
 
-    `devices`: how many device rows there are; `last_device`: the highest id that was ever given; `strangers`: rows of
-    devices, tokens and assignments with an id that never was; `tokens`: how many tokens each device has, in the order
-    of ids, a byte for each, 255 for more. `watermark` (None when its row is missing), `counted`,
-    `hourly`, `daily`: the summary, by (phase id, variant id), by (experiment id, hour), and by phase id, variant id
-    and day.
+    `devices`: the number of device rows. `last_device`: the highest id that was ever given. `strangers`: the number
+    of rows of devices, tokens and assignments whose device id was never given. `tokens`: how many tokens each device
+    has, in the order of ids, one byte each, at most 255. The summary: `watermark` (None when its row is missing),
+    `counted` by (phase id, variant id), `hourly` by (experiment id, hour), and `daily` by (phase id, variant id,
+    day).
     """
 
     devices: int
@@ -76,7 +76,7 @@ AssignmentRow = tuple[int, int, int, int, int | None]
 class Chunk(Struct, frozen=True):
     """The devices with after < id <= upto as (id, first seen in milliseconds), ascending, and their assignments.
 
-    The assignments ascend by device and experiment; they are there even where a device's row is not.
+    The assignments ascend by device and experiment, and include those of a device whose row is missing.
     """
 
     after: int
@@ -103,7 +103,7 @@ class DeviceRecord(Struct, frozen=True):
 
 
 class MetricRecord(Struct, frozen=True):
-    """A metric as it is stored, with the key of its experiment; `watermark`: the last event that is folded in."""
+    """A metric as it is stored, with the key of its experiment; `watermark`: the last event that was folded in."""
 
     key: str
     metric: Metric
@@ -113,8 +113,8 @@ class MetricRecord(Struct, frozen=True):
 class EventLedger(Struct, frozen=True):
     """What the events must agree with, from one snapshot.
 
-    `cells`, `happened`, `exposed`: the summary, by metric, phase, variant and day; by (metric, day); by phase,
-    variant and day. `erasures`: how often events were erased.
+    The summary: `cells` by metric, phase, variant and day; `happened` by metric and day; `exposed` by phase, variant
+    and day. `erasures`: how often events were erased.
     """
 
     last_event: int
@@ -128,12 +128,12 @@ class EventLedger(Struct, frozen=True):
 
 
 class EventChunk(Struct, frozen=True):
-    """The folded events of some devices, in the order in which they were stored, and what is kept of the devices.
+    """The folded events of some devices, in the order of storage, and what the worker keeps of each device.
 
     `events`: (metric id, event id, what happened). `exposures`: the first of each device in each experiment, as
     (event id, experiment id, device id, phase id, variant id, received at). `totals`: by (metric id, device id); None
-    is no number. `exposed`: (experiment id, device id). `metrics`: as they are in this snapshot. `erasures` as in the
-    ledger.
+    when what is stored is no number. `exposed`: (experiment id, device id). `metrics`: as in this snapshot.
+    `erasures`: as in the ledger.
     """
 
     metrics: Mapping[int, Metric]
@@ -145,14 +145,14 @@ class EventChunk(Struct, frozen=True):
 
 
 class AuditStore(Protocol):
-    """Where every promise can be checked."""
+    """Reads what is needed to check every promise."""
 
     async def ledger(self) -> Ledger:
         """What the assignments must agree with."""
         ...
 
     async def chunk(self, after: int, upto: int) -> Chunk:
-        """Some devices. What is stored of them never changes, so chunks need no common snapshot."""
+        """Some devices with their assignments. These never change, so chunks need no common snapshot."""
         ...
 
     async def event_ledger(self) -> EventLedger:
@@ -160,11 +160,11 @@ class AuditStore(Protocol):
         ...
 
     async def event_chunk(self, after: int, upto: int) -> EventChunk:
-        """What some devices did."""
+        """The events of some devices."""
         ...
 
     async def experiment_records(self) -> tuple[ExperimentRecord, ...]:
-        """Those of the ledger, without a look at any device."""
+        """The experiments of the ledger, without reading any device."""
         ...
 
     async def device(self, token: str) -> DeviceRecord:

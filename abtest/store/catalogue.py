@@ -1,4 +1,4 @@
-"""Where experiments are kept."""
+"""Storing experiments."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -9,7 +9,7 @@ NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
 
 
 class ExperimentStore(Protocol):
-    """Where experiments are kept."""
+    """Keeps experiments."""
 
     async def experiments(self) -> list[Experiment]:
         """Every experiment, in the order of creation."""
@@ -21,16 +21,16 @@ class ExperimentStore(Protocol):
         now: int,
         metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
     ) -> list[Experiment]:
-        """Create all of these, and judge those that are there, by key, by these metrics; all of it or nothing.
+        """Create these experiments, and set the metrics of existing ones, by key: all of it or nothing.
 
-        Those that were created or changed. Raises Conflict when a key is taken, UnknownExperiment when one is not
-        there.
+        Returns those that were created or changed. Raises Conflict when a key is taken, and UnknownExperiment when no
+        experiment has a key of `metrics`.
         """
         ...
 
     async def change(self, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:
-        """Apply what the rule decides about the experiment as it stands, in one transaction.
+        """Apply what the rule decides about the experiment as it is now, in one transaction.
 
-        Raises UnknownExperiment, and whatever the rule raises; then nothing is changed.
+        Raises UnknownExperiment, or what the rule raises; then nothing is changed.
         """
         ...

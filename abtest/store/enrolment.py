@@ -1,4 +1,4 @@
-"""Where answers are decided and kept."""
+"""Deciding and storing answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -9,9 +9,9 @@ from msgspec import Struct
 class Enrolment(Struct, frozen=True):
     """The stored answers of some devices.
 
-    `variants`: token -> ids of the variants that the device has, of experiments that are delivered.
-    `values`: variant id -> (experiment key, value), for every id in it; the same object while `config_version`
-    stays the same. `new`: the tokens that became devices in this request.
+    `variants`: token -> ids of the device's variants, in experiments whose key is delivered. `values`: variant id ->
+    (experiment key, value), for all of these ids; the same object as long as `config_version` is the same. `new`: the
+    tokens that became devices in this request.
     """
 
     config_version: int
@@ -21,18 +21,18 @@ class Enrolment(Struct, frozen=True):
 
 
 class EnrolmentStore(Protocol):
-    """Where answers are decided and kept."""
+    """Decides answers and keeps them."""
 
     async def enrol(self, tokens: Sequence[str], now: int) -> Enrolment:
-        """The answers of these distinct tokens: what they have, or what they get in this, their first request.
+        """The answers of these distinct tokens: what they have or, if this is their first request, what they get.
 
         One transaction under the enrolment lock; returns after it is durable. Unknown tokens become devices in the
-        order given. Raises Unavailable (nothing stored) or StorageError.
+        given order. Raises Unavailable (nothing stored) or StorageError.
         """
         ...
 
     async def find(self, tokens: Sequence[str]) -> Enrolment:
-        """The answers of those of these tokens that are known. Writes nothing."""
+        """The answers of the known ones among these tokens. Writes nothing."""
         ...
 
     async def config_version(self) -> int:

@@ -1,4 +1,4 @@
-"""Where events are kept."""
+"""Storing events."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,12 +7,12 @@ from abtest.domain import Event
 
 
 class EventStore(Protocol):
-    """Where events are kept."""
+    """Keeps events."""
 
     async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
-        """Store the events of each (token, events); how many of them were new, None for an unknown device.
+        """Store the events of each (token, events); returns how many of them were new, or None for an unknown device.
 
-        One transaction; returns after it is durable. An event whose id the device had used is left out. Raises
+        One transaction; returns after it is durable. An event whose id the device has used before is left out. Raises
         Unavailable (nothing stored) or StorageError.
         """
         ...

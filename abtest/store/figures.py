@@ -1,4 +1,4 @@
-"""Where the worker's figures are written and read."""
+"""Writing and reading the worker's figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -9,12 +9,12 @@ from abtest.domain import Experiment, Sums
 
 
 class Summary(Struct, frozen=True):
-    """What the stats worker wrote last, with the experiments as they stand.
+    """What the stats worker wrote last, with the experiments as they are now.
 
-    `as_of`: when, in milliseconds; None before its first tick. `devices`: how many devices are in the figures.
-    `restored_at`: when the database was restored from a backup, and `restored_to`: until when that knew devices.
-    `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
-    `winners`: experiment id -> devices in the figures that got its winner; missing where none was named.
+    `as_of`: when it wrote, in milliseconds; None before its first tick. `devices`: how many devices are in the
+    figures. `restored_at`: when the database was restored from a backup; `restored_to`: up to when the backup knew
+    devices. `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
+    `winners`: experiment id -> devices in the figures that got its winner; only experiments with a winner.
     """
 
     as_of: int | None
@@ -27,19 +27,19 @@ class Summary(Struct, frozen=True):
 
 
 class SummaryStore(Protocol):
-    """Where the materialised summary is read."""
+    """Reads the summary."""
 
     async def summary(self) -> Summary:
-        """All figures, from one snapshot. No row of a device is read."""
+        """All figures, from one snapshot. Reads no row of a device."""
         ...
 
     async def enrolled_per_hour(self, experiment_id: int) -> list[tuple[int, int]]:
-        """Hours since 1970-01-01 UTC with the devices enrolled in them, ascending; empty hours are left out."""
+        """(hours since 1970-01-01 UTC, devices enrolled in that hour), ascending; empty hours are left out."""
         ...
 
 
 class DayFigures(Struct, frozen=True):
-    """What one day added to a variant in a phase: devices, and those that reported exposure."""
+    """What one day added to a variant in a phase: devices, and devices that reported exposure."""
 
     phase: int
     place: int
@@ -49,7 +49,7 @@ class DayFigures(Struct, frozen=True):
 
 
 class MetricFigures(Struct, frozen=True):
-    """What the events received on one day added to a metric of a variant in a phase."""
+    """What the events that were received on one day added to a metric of a variant in a phase."""
 
     phase: int
     place: int
@@ -58,11 +58,11 @@ class MetricFigures(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """All that the worker counted of an experiment, days since 1970-01-01 UTC ascending.
+    """Everything that the worker counted for an experiment, by ascending days since 1970-01-01 UTC.
 
-    `metrics`: the figures of each of its metrics; `happened`: of each, the days on which devices had their first
-    event, as they say, and how many. `ended_at`: when it was finished or archived, in milliseconds.
-    `duplicate_events`, `unknown_device_events`, `unknown_experiment_events`: of all experiments.
+    `metrics`: the figures of each metric. `happened`: for each metric, (day, devices whose first event happened on it
+    by their own clocks). `ended_at`: when it was finished or archived, in milliseconds. `duplicate_events`,
+    `unknown_device_events`, `unknown_experiment_events`: of all experiments together.
     """
 
     experiment: Experiment
@@ -76,22 +76,22 @@ class Measured(Struct, frozen=True):
 
 
 class MeasureStore(Protocol):
-    """Where the figures of metrics are read, and what was concluded from them is kept."""
+    """Reads the figures of metrics, and keeps the results that were computed from them."""
 
     async def measured(self) -> list[Measured]:
-        """The figures of every experiment, in the order of creation, from one snapshot; no event is read."""
+        """The figures of every experiment, in the order of creation, from one snapshot. Reads no event."""
         ...
 
     async def conclude(self, documents: Sequence[tuple[int, str]]) -> None:
-        """Keep a JSON document for each (experiment id, document), in place of an earlier one."""
+        """Keep the JSON document of each (experiment id, document) in place of the earlier one."""
         ...
 
 
 class ResultStore(SummaryStore, Protocol):
-    """Where what was concluded is read."""
+    """Reads the results."""
 
     async def result(self, key: str) -> str | None:
-        """The document of an experiment; None before the worker concluded anything. Raises UnknownExperiment."""
+        """The document of an experiment; None before the worker wrote one. Raises UnknownExperiment."""
         ...
 
     async def results(self) -> dict[int, str]:
@@ -100,7 +100,7 @@ class ResultStore(SummaryStore, Protocol):
 
 
 class Folded(Struct, frozen=True):
-    """How many devices and events were folded in, how many of both are left, and the version of the experiments."""
+    """How many devices and events were folded in, how many of both are left, and the config version."""
 
     devices: int
     events: int
@@ -109,15 +109,15 @@ class Folded(Struct, frozen=True):
 
 
 class FoldingStore(MeasureStore, ResultStore, Protocol):
-    """Where the stats worker folds what is new into the summary."""
+    """Folds new devices and events into the summary, for the stats worker."""
 
     def try_lease(self) -> bool:
-        """Whether this store holds the worker's lease now. It ends with `close` or with the process."""
+        """Take the worker's lease if it is free; whether this store holds it. It ends with `close` or the process."""
         ...
 
     async def fold(self, most: int, now: int) -> Folded:
-        """Fold at most so many devices after the watermark, and move it, in one transaction.
+        """Fold at most this many devices after the watermark, and move it, in one transaction.
 
-        In the one that leaves no device, as many events after theirs: no event of a device that is not counted.
+        Once no device is left, the same transaction folds as many events. So no event counts before its device does.
         """
         ...

@@ -1,4 +1,4 @@
-"""What the services need of a store. Each service declares the narrowest of these; one store fulfils them all."""
+"""What the services need from a store. Each service asks for the narrowest Protocol; one store implements all."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +22,12 @@ class Store(
     AuditStore,
     Protocol,
 ):
-    """All of them, and what only commands ask."""
+    """All of them, and what only commands need."""
 
     async def check(self) -> list[str]:
-        """What the store itself finds wrong with what it keeps; nothing when it is sound."""
+        """What the store itself finds wrong with its data; empty when it is sound."""
         ...
 
     async def copy(self, target: Path, progress: Callable[[int, int], None]) -> None:
-        """Copy everything, as of one moment, into a new file; `progress` is told parts done and in all."""
+        """Copy everything, as of one moment, into a new file; `progress` gets the parts done and the parts in all."""
         ...

@@ -1,4 +1,4 @@
-"""Where the condition of the store is asked, and tokens are erased."""
+"""The condition of the store, and the erasure of tokens."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from abtest.settings import FREE_DISK
 
 
 class Condition(Struct, frozen=True):
-    """How the place where everything is kept is doing, in bytes."""
+    """The sizes of the database and its log, and the free disk space, in bytes."""
 
     database_bytes: int
     log_bytes: int
@@ -23,39 +23,39 @@ def is_full(free_bytes: int, free_disk: float) -> bool:
 
 
 def lacking(free_bytes: int, free_disk: float) -> str:
-    """What is refused for want of room, for operators; empty when there is room."""
+    """A message for operators when the disk is too full for new devices and events; empty when it is not."""
     if not is_full(free_bytes, free_disk):
         return ""
     return (
-        f"new devices and events are refused: {free_bytes // 1_000_000:,} MB of disk are free, "
+        f"new devices and events are refused: only {free_bytes // 1_000_000:,} MB of disk are free, "
         f"less than the {free_disk:,.12g} MB of {FREE_DISK.variable}"
     )
 
 
 class ConditionStore(Protocol):
-    """Where the condition is asked."""
+    """Tells the condition of the store."""
 
     @property
     def failure(self) -> StorageError | None:
-        """The first StorageError; from then on every call raises it, and this process must end."""
+        """The first StorageError, if any. From then on every call raises it, and this process must end."""
         ...
 
     def condition(self) -> Condition:
-        """Sizes now. Raises StorageError."""
+        """The present sizes. Raises StorageError."""
         ...
 
 
 class ErasureStore(Protocol):
-    """Where a person's token is erased."""
+    """Erases tokens."""
 
     async def forget(self, tokens: Sequence[str]) -> int:
-        """Replace these tokens by random ones that nobody knows; how many were there.
+        """Replace these tokens with random ones that nobody knows; returns how many existed.
 
-        The device rows and their assignments stay, so that counts and blocks do; a forgotten device that asks again
-        is a new device.
+        The device rows and their assignments stay, so counts and blocks stay as they are. A forgotten device that
+        asks again is a new device.
         """
         ...
 
     async def empty_log(self) -> bool:
-        """Take what was erased out of the log, too; False where somebody reads the database all the time."""
+        """Remove erased data from the log too; False if it can't because the database is read all the time."""
         ...
