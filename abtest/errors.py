@@ -73,7 +73,7 @@ class UnknownDevice(AbtestError):
 
 
 class Conflict(AbtestError):
-    """The experiment exists already, or its status does not allow the change."""
+    """The experiment already exists, or its status does not allow the change."""
 
     code = "conflict"
 

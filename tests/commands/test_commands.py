@@ -51,7 +51,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
     (tmp_path / "new.toml").write_text(one.format("first") + one.format("second"))
     assert run("experiments", "load", "new.toml").stdout == "added first, running\nadded second, running\n"
     (tmp_path / "again.toml").write_text(one.format("third") + one.format("first"))
-    assert "exists already" in str(run("experiments", "load", "again.toml").exception)
+    assert "already exists" in str(run("experiments", "load", "again.toml").exception)
     assert len(json.loads(run("experiments", "list", "--json").stdout)) == 2
 
 

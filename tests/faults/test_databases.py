@@ -61,7 +61,7 @@ def test_a_command_gives_up_on_a_held_lock_and_says_so(tmp_path: Path) -> None:
     failed = run(database, "experiments", "pause", "color")
     os.close(lock)
     assert failed.returncode == 1
-    assert failed.stderr == "abtest: another program held the database for 10 s; try again\n"
+    assert failed.stderr == "abtest: another program has kept the database locked for 10 s; try again\n"
 
 
 def delete(database: Path) -> None:

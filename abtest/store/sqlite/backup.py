@@ -1,4 +1,4 @@
-"""Copies of a database file: taken while it is used, and put back."""
+"""Copying a database file while it is in use, and putting the copy back."""
 
 import os
 import sqlite3
@@ -18,14 +18,14 @@ Progress = Callable[[int, int], None]
 
 
 def copy(connection: Raw, target: Path, progress: Progress) -> None:
-    """Copy the database of a connection, as it is at this moment, into a new file, whatever is written meanwhile.
+    """Copy a connection's database, as it is at this moment, into a new file; others may write meanwhile.
 
-    `progress` is told pages done and pages in all. Raises StorageError.
+    `progress` gets the pages done and the pages in all. Raises StorageError.
     """
     try:
         copied = driver.fixed_driver().connect(str(target), isolation_level=None)
         try:
-            # A transaction of one's own holds the snapshot: without it every commit by others begins the copy anew.
+            # This transaction holds the snapshot: without it, every commit by others would restart the copy.
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM meta").fetchone()
             connection.backup(copied, pages=PAGES, progress=lambda _, left, total: progress(total - left, total))
@@ -49,23 +49,23 @@ def flush(path: Path) -> None:
 
 
 def require_unused(path: Path) -> None:
-    """Raises StorageError when a process has this database open, or when its log lies there without it."""
+    """Raises StorageError when a process has this database open, or when only its log exists."""
     log = driver.log_of(path)
     if not path.exists():
         if log.exists():
-            raise StorageError(f"{log} lies there without its database; move it away first", code="stray_log")
+            raise StorageError(f"{log} exists without its database; move it away first", code="stray_log")
         return
     try:
         unused = _leave_wal(path) == "delete"
     except driver.fixed_driver().Error as error:
-        # Of what is no database any more SQLite can only say, by leaving the log, that somebody still has it open.
+        # SQLite can't read a damaged file, but it leaves the log if another process still has the file open.
         unused = error.sqlite_errorcode & 0xFF in DAMAGED and not log.exists()
     if not unused:
         raise StorageError(f"{path} is in use; stop every server and worker first", code="in_use")
 
 
 def _leave_wal(path: Path) -> str:
-    """SQLite refuses while any other connection is open: leaving WAL needs the file for itself."""
+    """Leave WAL mode. SQLite refuses while any other connection is open; returns the mode afterwards."""
     connection = open_raw(path)
     try:
         connection.execute("PRAGMA busy_timeout = 0")
@@ -76,7 +76,7 @@ def _leave_wal(path: Path) -> str:
 
 
 def seal(path: Path) -> None:
-    """Make a database that nobody has open one durable file, whole without a log, and take its lock file away."""
+    """Make a database that nobody has open a single durable file without a log, and remove its lock file."""
     connection = driver.fixed_driver().connect(str(path), isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = DELETE")
@@ -87,7 +87,7 @@ def seal(path: Path) -> None:
 
 
 def mark_restored(connection: Raw, now: int) -> None:
-    """Note that this database is a backup that was put back, and until when it knew devices."""
+    """Note that this database is a restored backup, and up to when it knew devices."""
     (last_seen,) = connection.execute(LAST_SEEN).fetchone()
     connection.execute(MARK, ("restored_at", now))
     connection.execute(MARK, ("restored_to", last_seen))

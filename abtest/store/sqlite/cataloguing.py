@@ -1,4 +1,4 @@
-"""Experiments in SQLite: functions on a raw connection, run inside one transaction each."""
+"""Experiments in SQLite: functions on a raw connection, each run inside one transaction."""
 
 import json
 import secrets
@@ -93,11 +93,11 @@ def add(
     now: int,
     metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
 ) -> list[Experiment]:
-    """Create all of these, and judge others by these metrics. Raises Conflict or UnknownExperiment."""
+    """Create these experiments, and set the metrics of others. Raises Conflict or UnknownExperiment."""
     last = last_device(connection)
     for wanted in experiments:
         if connection.execute(EXPERIMENT, (wanted.key,)).fetchone():
-            raise Conflict(f"the experiment {wanted.key!r} exists already", code="experiment_exists")
+            raise Conflict(f"the experiment {wanted.key!r} already exists", code="experiment_exists")
         status = Status.DRAFT if wanted.draft else Status.RUNNING
         experiment_id = connection.execute(
             ADD_EXPERIMENT,
@@ -127,7 +127,7 @@ def add(
 
 
 def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:
-    """Apply what the rule decides about the experiment as it stands."""
+    """Apply what the rule decides about the experiment as it is now."""
     before = experiment(connection, key)
     decided = rule(before)
     if decided.status is not None:
@@ -159,7 +159,7 @@ def _add_phase(connection: Raw, experiment_id: int, number: int, weights: tuple[
 
 
 def _same_figures(one: Sequence[Metric], other: Sequence[Metric]) -> bool:
-    """Whether they count the same. Which side is better changes no figure."""
+    """Whether they count the same. `less` changes no figure."""
     return [structs.replace(each, less=False) for each in one] == [
         structs.replace(each, less=False) for each in other
     ]

@@ -1,4 +1,4 @@
-"""What is kept as a JSON text in one column; equal contents are equal texts."""
+"""Columns that contain JSON texts. Equal contents give equal texts."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ def load_weights(text: str) -> tuple[Decimal, ...]:
 
 
 def dump_buckets(buckets: Mapping[int, tuple[int, int, int]]) -> str:
-    """[[bucket, devices, total, squares], ...], without those that hold nothing."""
+    """[[bucket, devices, total, squares], ...], without empty buckets."""
     return json.dumps([[place, *held] for place, held in sorted(buckets.items()) if any(held)], separators=(",", ":"))
 
 
@@ -26,7 +26,7 @@ def load_buckets(text: str) -> dict[int, tuple[int, int, int]]:
 
 
 def dump_delays(delays: Mapping[int, int]) -> str:
-    """[[days, devices], ...], without those that hold nothing."""
+    """[[days, devices], ...], without days that have no devices."""
     return json.dumps([[days, devices] for days, devices in sorted(delays.items()) if devices], separators=(",", ":"))
 
 

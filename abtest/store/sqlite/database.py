@@ -36,14 +36,14 @@ ASK_AGAIN_SECONDS = 0.005
 class Database:
     """A writer connection, a reader connection, and the lock file on which all writing processes queue.
 
-    SQLite's own busy handler sleeps and polls, so processes wait for one another on a blocking file lock instead,
-    in the writer's thread. Open it after a fork, never before, and close it always.
+    SQLite's own busy handler sleeps and polls, so instead processes wait for one another on a blocking file lock, in
+    the writer's thread. Open a Database after a fork, never before, and always close it.
     """
 
     def __init__(self, path: Path, patience: float | None = None) -> None:
-        """`patience`: seconds to wait for other writers before Unavailable (`busy`); None queues for ever.
+        """`patience`: seconds to wait for other writers before Unavailable (`busy`); None waits for ever.
 
-        The kernel's queue is fair and wakes at once, where asking again and again is neither: servers queue.
+        Servers wait for ever, in the kernel's queue, which is fair and wakes them at once; polling is neither.
         """
         self.path = path.resolve()
         self.log = driver.log_of(self.path)
@@ -58,10 +58,10 @@ class Database:
         self.failure: StorageError | None = None
 
     async def open(self, migrate: bool = False, create: bool = True) -> None:
-        """Connect; create a missing database unless told otherwise. An older schema is migrated only when asked to.
+        """Connect, and create a missing database if `create`. Migrate an older schema only if `migrate`.
 
-        Raises StorageError: no SQLite fit for use, no rights, no such folder, not a database of abtest,
-        an older schema that may not be migrated here, or one newer than the program.
+        Raises StorageError: every SQLite has the WAL bug, no permission, no such folder, not an abtest database, an
+        older schema without `migrate`, or a schema newer than the program's.
         """
         with _in_words(f"cannot open the database {self.path}"):
             _require_writable(self.path)
@@ -83,7 +83,7 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Finish what is queued and let go of the file."""
+        """Finish what is queued, and release the file."""
         try:
             while self._connections:
                 await self._connections.pop().close()
@@ -94,7 +94,7 @@ class Database:
             self._lock = self._lease = -1
 
     def free_disk(self) -> int:
-        """Bytes that may still be written where the database lies. Raises StorageError."""
+        """Free bytes on the database's disk. Raises StorageError."""
         with _in_words(self._failed):
             found = os.statvfs(self._folder)
         return found.f_bavail * found.f_frsize
@@ -106,7 +106,7 @@ class Database:
             return Condition(self.path.stat().st_size, log_bytes, self.free_disk())
 
     def try_lease(self) -> bool:
-        """Whether this is the one process that folds. The kernel ends a lease with its process, so no clock does."""
+        """Whether this is the one process that folds. A lease needs no clock: the kernel ends it with its process."""
         if self._lease < 0:
             lease = _open_lock(f"{self.path}.worker.lock")
             if _try_lock(lease):
@@ -116,10 +116,10 @@ class Database:
         return self._lease >= 0
 
     async def write(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
-        """What the function returns, after its transaction is durable. It runs whole in the writer's thread.
+        """What the function returns, after its transaction is durable. All of it runs in the writer's thread.
 
-        Raises Unavailable (`busy`, `storage_full`) when nothing was stored and asking again makes sense,
-        StorageError when the file can't be trusted any more, and whatever the function raises.
+        Raises Unavailable (`busy`, `storage_full`) when nothing was stored and a retry makes sense, StorageError when
+        the file can no longer be trusted, and what the function raises.
         """
         return await self._trusted(lambda: self._writer.run(self._transaction, function, arguments, named))
 
@@ -128,16 +128,16 @@ class Database:
         return await self._trusted(lambda: self._reader.run(self._snapshot, function, arguments, named))
 
     async def outside(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
-        """What the function returns; it gets the reader's connection outside of any transaction. Errors as above."""
+        """What the function returns for the reader's connection, outside any transaction. Errors as above."""
         with _in_words(self._failed):
             return await self._reader.run(partial(function, **named), *arguments)
 
     async def alone(self, function: Callable[[Raw], T]) -> T:
-        """The same with the writer's connection, while no process writes."""
+        """The same with the writer's connection, while no other process writes."""
         return await self._trusted(lambda: self._writer.run(lambda raw: self._locked(lambda: function(raw))))
 
     async def _trusted(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """What the file gives. Once it failed, nothing is asked of it or believed any more: this process must end."""
+        """The result of `ask`. After the first failure the file is never trusted again, and this process must end."""
         if self.failure is None:
             try:
                 given = await ask()
@@ -161,7 +161,7 @@ class Database:
         return self._connections
 
     def _refuse_foreign(self) -> None:
-        """Before anything is written: another program's database stays as it is."""
+        """Refuse another program's database before anything is written to it."""
         if not self.path.exists() or not self.path.stat().st_size:
             return
         connection = driver.fixed_driver().connect(f"file:{quote(self._name)}?mode=ro", uri=True)
@@ -202,12 +202,12 @@ class Database:
         while not _try_lock(self._lock):
             if time.monotonic() > latest:
                 raise Unavailable(
-                    f"another program held the database for {self._patience:g} s; try again", code="busy"
+                    f"another program has kept the database locked for {self._patience:g} s; try again", code="busy"
                 )
             time.sleep(ASK_AGAIN_SECONDS)
 
     def _found(self) -> tuple[int, int]:
-        """Which file is there: device and inode; UNKNOWN when there is none."""
+        """Which file is at the path: its device and inode; UNKNOWN when there is none."""
         try:
             found = os.stat(self._name)  # noqa: PTH116  # once per transaction: a Path costs four times as much
         except FileNotFoundError:
@@ -238,13 +238,15 @@ def _roll_back(connection: Raw) -> None:
 
 
 def _require_writable(path: Path) -> None:
-    """Raises StorageError that names the folder, or the file, that is not there or can't be written: SQLite makes
-    files beside the database."""
+    """Raises StorageError, which names the folder or file that is missing or not writable.
+
+    The folder must be writable because SQLite creates files beside the database.
+    """
     if not path.parent.is_dir():
         raise StorageError(f"there is no folder {path.parent}")
     for each, needed in ((path.parent, os.W_OK | os.X_OK), (path, os.W_OK)):
         if not os.access(each, needed, effective_ids=os.access in os.supports_effective_ids) and each.exists():
-            raise StorageError(f"{each} is not writable for uid {os.geteuid()}, the user that runs this program")
+            raise StorageError(f"{each} is not writable for uid {os.geteuid()}, the user running this program")
 
 
 def _open_lock(name: str) -> int:
@@ -261,7 +263,7 @@ def _try_lock(lock: int) -> bool:
 
 @contextmanager
 def _in_words(failed: str) -> Iterator[None]:
-    """Errors of SQLite and of the system as the product's: Unavailable for what passes, StorageError for the rest."""
+    """Turn errors of SQLite and of the system into Unavailable if they pass by themselves, else StorageError."""
     try:
         yield
     except OSError as error:

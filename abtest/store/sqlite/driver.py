@@ -1,4 +1,4 @@
-"""Which SQLite is used, and the connection that runs a whole transaction in one trip to its thread."""
+"""Chooses the SQLite to use; a connection that runs a whole transaction in one trip to its thread."""
 
 import logging
 import sqlite3 as standard_library
@@ -13,21 +13,21 @@ from abtest.errors import StorageError
 
 try:
     import pysqlite3 as bundled
-except ImportError:  # no wheel for this platform: the standard library's may do
+except ImportError:  # no wheel for this platform: the standard library's SQLite may be fixed
     bundled = None
 
-logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # below that it writes tokens and seeds
+logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # at lower levels it logs tokens and seeds
 T = TypeVar("T")
 Raw = Any
-"""A connection of sqlite3 or of pysqlite3: the same interface, no common type."""
+"""A connection of sqlite3 or of pysqlite3: they have the same interface but no common type."""
 
 LOG_LIMIT = 16 * 1024 * 1024
-"""Bytes to which the log is cut when it begins anew: else it keeps the size that a long reader gave it."""
+"""When the log starts over, it is cut to this many bytes; else it would stay as large as a long reader made it."""
 
 PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,
-    "fullfsync": 1,  # macOS: fsync alone leaves what was written in the drive's cache
+    "fullfsync": 1,  # macOS: fsync alone reaches only the drive's cache
     "checkpoint_fullfsync": 1,
     "foreign_keys": 1,
     "trusted_schema": 0,
@@ -50,7 +50,7 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
 
 
 def fixed_driver(candidates: tuple[ModuleType | None, ...] = (bundled, standard_library)) -> Any:
-    """The first SQLite module without the bug. Raises StorageError that names the versions found."""
+    """The first SQLite module without the bug. Raises StorageError, which names the versions found."""
     found = [module for module in candidates if module is not None]
     for module in found:
         if not has_wal_reset_bug(module.sqlite_version_info):
@@ -58,25 +58,25 @@ def fixed_driver(candidates: tuple[ModuleType | None, ...] = (bundled, standard_
     versions = ", ".join(f"{module.__name__} has {module.sqlite_version}" for module in found)
     raise StorageError(
         f"this SQLite can corrupt a database that several processes write ({versions}); "
-        "needed is 3.51.3, 3.50.7 or 3.44.6, which the package pysqlite3 brings",
+        "it must be 3.51.3, 3.50.7 or 3.44.6; the package pysqlite3 has a fixed one",
         code="unfit_sqlite",
     )
 
 
 def log_of(path: Path) -> Path:
-    """Where SQLite keeps the write-ahead log of a database."""
+    """The path of a database's write-ahead log."""
     return Path(f"{path}-wal")
 
 
 def open_raw(path: Path) -> Raw:
-    """A new connection with every setting made and read back. Raises StorageError."""
+    """A new connection, with every setting applied and read back. Raises StorageError."""
     connection = fixed_driver().connect(str(path), isolation_level=None, check_same_thread=False)
     try:
         for name, wanted in PRAGMAS.items():
             connection.execute(f"PRAGMA {name} = {wanted}")
             (found,) = connection.execute(f"PRAGMA {name}").fetchone() or (0,)
             if found != wanted:
-                raise StorageError(f"SQLite did not take {name}={wanted}: it says {found}")
+                raise StorageError(f"SQLite did not accept {name}={wanted}: it is {found}")
     except BaseException:
         connection.close()
         raise
@@ -84,16 +84,16 @@ def open_raw(path: Path) -> Raw:
 
 
 class Connection(aiosqlite.Connection):
-    """aiosqlite with one more call: a function that gets the raw connection, run in its thread.
+    """aiosqlite with one more method, which runs a function on the raw connection, in the connection's thread.
 
-    A transaction in one trip instead of one per statement. aiosqlite has no public call for it;
-    `_execute` and `_conn` are its private ones, and setup.py pins the version.
+    So a transaction takes one trip to the thread instead of one per statement. aiosqlite has no public method for
+    that: this uses its private `_execute` and `_conn`, and setup.py pins the version.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(lambda: open_raw(path), iter_chunk_size=64)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What the function gives for (raw connection, *arguments)."""
+        """What the function returns for (raw connection, *arguments)."""
         result: T = await self._execute(function, self._conn, *arguments)  # type: ignore[no-untyped-call]  # private
         return result

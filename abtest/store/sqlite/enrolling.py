@@ -1,4 +1,4 @@
-"""The first request in SQLite: functions on a raw connection, run inside one transaction each."""
+"""First requests in SQLite: functions on a raw connection, each run inside one transaction."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ LEFT JOIN assignment ON assignment.device_id = device_token.device_id
 ORDER BY asked.key
 """
 
-# Not max(id): a number that was given out must not be given again, even when somebody deleted its row.
+# Not max(id): a number must never be given out twice, even if somebody deleted its row.
 LAST_DEVICE = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'device'), 0)"
 
 ADD_DEVICE = "INSERT INTO device (id, first_seen) VALUES (?, ?)"
@@ -56,7 +56,7 @@ VARIANTS = "SELECT id, value FROM variant WHERE experiment_id = ? ORDER BY place
 
 
 class Taking(Struct, frozen=True):
-    """An experiment that takes new devices. `winner` is the variant that all get once it is finished."""
+    """An experiment that takes new devices. `winner`: the variant that all of them get if it is finished."""
 
     experiment_id: int
     phase_id: int
@@ -79,7 +79,7 @@ NOTHING = Catalogue(config_version=0, values={}, taking=())
 
 
 def config_version(connection: Raw) -> int:
-    """The version that grows with every change of an experiment."""
+    """The number that grows with every change of an experiment."""
     (version,) = connection.execute(CONFIG_VERSION).fetchone()
     return int(version)
 
@@ -91,7 +91,7 @@ def last_device(connection: Raw) -> int:
 
 
 def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
-    """The catalogue, read anew only when the version moved."""
+    """The catalogue, read again only if the version has changed."""
     version = config_version(connection)
     if version == catalogue.config_version:
         return catalogue
@@ -116,7 +116,7 @@ def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
 
 
 def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """The delivered variants of those of the tokens that are devices."""
+    """The delivered variants of the known devices among these tokens."""
     rows = connection.execute(KNOWN, (json.dumps(tokens),))
     return {
         token: tuple(variant for _, variant in group if variant in catalogue.values)
@@ -125,13 +125,13 @@ def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[
 
 
 def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
-    """The answers of those of the tokens that are devices."""
+    """The answers of the known devices among these tokens."""
     catalogue = current(connection, catalogue)
     return catalogue, Enrolment(catalogue.config_version, catalogue.values, known(connection, catalogue, tokens))
 
 
 def enrol(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> tuple[Catalogue, Enrolment]:
-    """Answer every token; those not known become devices, each drawn into every experiment that takes devices."""
+    """Answer every token. Unknown tokens become devices, and are enrolled in every experiment that takes devices."""
     catalogue = current(connection, catalogue)
     variants = known(connection, catalogue, tokens)
     new = [token for token in tokens if token not in variants]

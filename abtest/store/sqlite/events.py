@@ -1,4 +1,4 @@
-"""Events in SQLite: functions on a raw connection, run inside one transaction each."""
+"""Events in SQLite: functions on a raw connection, each run inside one transaction."""
 
 import json
 from collections import Counter
@@ -20,12 +20,12 @@ KNOWN_KEYS = "SELECT experiment.key FROM json_each(?) AS asked CROSS JOIN experi
 
 COUNT = "UPDATE meta SET value = value + ? WHERE name = ?"
 
-# Not max(id): what was given out is never given again, even after the events of a device were erased.
+# Not max(id): a number is never given out twice, even after a device's events were erased.
 LAST_EVENT = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)"
 
 
 def track(connection: Raw, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
-    """Store the events of each request; how many of them were new, None for an unknown device."""
+    """Store the events of each request; returns how many of them were new, or None for an unknown device."""
     tokens = json.dumps([token for token, _ in requests])
     devices = dict(connection.execute(DEVICES, (tokens,)).fetchall())
     named = {event.experiment for _, events in requests for event in events if event.experiment}
@@ -49,7 +49,7 @@ def track(connection: Raw, requests: Sequence[tuple[str, Sequence[Event]]], now:
 
 
 def last_event(connection: Raw) -> int:
-    """The highest number that an event ever had."""
+    """The highest id that an event ever had."""
     (last,) = connection.execute(LAST_EVENT).fetchone()
     return int(last)
 
@@ -60,7 +60,7 @@ def _add(connection: Raw, device: int, events: Sequence[Event], now: int) -> int
 
 
 def _unknown(connection: Raw, keys: set[str]) -> set[str]:
-    """Those of these keys that no experiment has."""
+    """The keys that no experiment has."""
     if not keys:
         return keys
     return keys - {key for (key,) in connection.execute(KNOWN_KEYS, (json.dumps(sorted(keys)),))}

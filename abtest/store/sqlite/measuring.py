@@ -1,4 +1,4 @@
-"""Metrics in SQLite: what events add to them, and what erased ones take back. Inside one transaction each."""
+"""Metrics in SQLite: adding events to them, and subtracting erased ones. Each function runs in one transaction."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -33,7 +33,7 @@ WHERE device_id > ? AND device_id <= ? AND event_id <= watermark
 ORDER BY event_id
 """
 
-# Beside min(), the other columns are those of the row that has it.
+# Beside min(), SQLite takes the other columns from the row with the minimum.
 NEW_EXPOSURES = """
 SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at
 FROM counted_exposure WHERE event_id > ? AND event_id <= ?
@@ -130,9 +130,9 @@ SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
 def fold(connection: Raw, most: int) -> tuple[int, int]:
-    """Fold at most so many events after the lowest watermark; how many there were, and how many are left after it.
+    """Fold at most this many events after the lowest watermark; returns how many were folded and how many are left.
 
-    A metric that was added later begins with the first event; until it has caught up, only it moves.
+    A metric that is added later begins with the first event; until it has caught up, only its watermark moves.
     """
     newest = last_event(connection)
     watermarks: list[int] = [watermark for (watermark,) in connection.execute(WATERMARKS)]
@@ -147,7 +147,7 @@ def fold(connection: Raw, most: int) -> tuple[int, int]:
 
 
 def forget(connection: Raw, device: int) -> None:
-    """Erase the events of a device, and take back what they had added."""
+    """Erase the events of a device, and subtract what they had added."""
     tally = Tally(metrics(connection))
     for metric, _, event in folded_events(connection, device - 1, device):
         tally.add(metric, event)
@@ -161,20 +161,20 @@ def forget(connection: Raw, device: int) -> None:
 
 
 def metrics(connection: Raw) -> dict[int, Metric]:
-    """Every metric by its id, those that were taken away as well."""
+    """Every metric by its id, removed ones included."""
     return {
         id: Metric(kind, event, window, bool(less)) for id, kind, event, window, less in connection.execute(METRICS)
     }
 
 
 def folded_events(connection: Raw, after: int, upto: int) -> Iterator[tuple[int, int, Occurrence]]:
-    """What is folded in of the devices with after < id <= upto, as (metric id, event id, what happened)."""
+    """The folded events of devices with after < id <= upto, as (metric id, event id, what happened)."""
     for metric, event, *occurrence in connection.execute(FOLDED_EVENTS, (after, upto)):
         yield metric, event, Occurrence(*occurrence)
 
 
 def sums(*columns: Any) -> Sums:
-    """The sums of a row. Raises ValueError or TypeError when it is damaged."""
+    """The sums in a row. Raises ValueError or TypeError when the row is damaged."""
     converters, total, squares, *others, buckets, delays = columns
     return Sums(*(converters, int(total), int(squares), *others, load_buckets(buckets), load_delays(delays)))
 
@@ -202,7 +202,7 @@ def measured(connection: Raw) -> list[Measured]:
 
 
 def conclude(connection: Raw, documents: Iterable[tuple[int, str]]) -> None:
-    """Keep what was concluded of experiments, as (experiment id, JSON document)."""
+    """Keep the results of experiments, as (experiment id, JSON document)."""
     connection.executemany(SET_RESULT, documents)
 
 
@@ -228,7 +228,7 @@ def _fold_metrics(connection: Raw, low: int, upto: int) -> None:
 
 
 def _add(connection: Raw, tally: Tally, sign: int) -> None:
-    """Add what a tally counted to the summary, or take it back."""
+    """Add what a tally counted to the summary, or subtract it."""
     for cell, more in tally.cells.items():
         found = connection.execute(SUMS, cell).fetchone()
         connection.execute(SET_SUMS, (*cell, *_row(sums(*found) if found else None, more, sign)))
@@ -236,7 +236,7 @@ def _add(connection: Raw, tally: Tally, sign: int) -> None:
 
 
 def _row(before: Sums | None, more: Sums, sign: int) -> tuple[int | str, ...]:
-    """A cell's columns. The times of receipt stay when events are taken back: they tell nothing of a person."""
+    """A cell's columns. The times of receipt stay when events are subtracted: they say nothing about a person."""
     old = before or Sums(first_at=more.first_at, last_at=more.last_at)
     buckets = dict(old.buckets)
     add_buckets(buckets, more.buckets, sign)
@@ -260,5 +260,5 @@ def _row(before: Sums | None, more: Sums, sign: int) -> tuple[int | str, ...]:
 
 
 def _stored(total: int) -> int | str:
-    """As an integer where 64 bits hold it."""
+    """An integer if it fits in 64 bits, else a text."""
     return total if SMALLEST <= total <= LARGEST else str(total)

@@ -1,4 +1,4 @@
-"""Numbered SQL files bring a database to the schema of this program; each is one transaction with its record."""
+"""Numbered SQL files bring a database to this program's schema. Each is one transaction that records its number."""
 
 from importlib import resources
 from pathlib import Path
@@ -28,7 +28,7 @@ def version(connection: Raw) -> int:
 
 
 def refuse_foreign(connection: Raw, path: Path) -> None:
-    """Raises StorageError for another program's database."""
+    """Raises StorageError if the database belongs to another program."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables and application != APPLICATION_ID:
@@ -38,22 +38,23 @@ def refuse_foreign(connection: Raw, path: Path) -> None:
 def prepare(connection: Raw, path: Path, migrate: bool, create: bool = True) -> None:
     """Bring the database to the newest version, or refuse it.
 
-    An empty file becomes a new database where one may be created. Raises StorageError for another program's
-    database, a newer schema, and an older one unless `migrate`.
+    An empty file becomes a new database if `create`. Raises StorageError for another program's database, for a newer
+    schema, and for an older one unless `migrate`.
     """
     refuse_foreign(connection, path)
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not tables and not create:
-        raise StorageError(f"{path} is empty: there is no database in it", code="empty_database")
+        raise StorageError(f"{path} is empty: it contains no database", code="empty_database")
     found = version(connection)
     if found > newest():
         raise StorageError(
-            f"{path} has schema {found}, this program knows up to {newest()}: install a newer abtest",
+            f"{path} has schema {found}, but this program knows only up to {newest()}: install a newer abtest",
             code="newer_schema",
         )
     if tables and found < newest() and not migrate:
         raise StorageError(
-            f"{path} has schema {found}, this program needs {newest()}: run 'abtest db migrate'", code="older_schema"
+            f"{path} has schema {found}, but this program needs {newest()}: run 'abtest db migrate'",
+            code="older_schema",
         )
     for number, sql in files():
         if number > found:
@@ -61,7 +62,7 @@ def prepare(connection: Raw, path: Path, migrate: bool, create: bool = True) -> 
 
 
 def _apply(connection: Raw, number: int, sql: str) -> None:
-    # A table that others refer to can be built anew: https://www.sqlite.org/lang_altertable.html#otheralter.
+    # So a table that others refer to can be rebuilt: https://www.sqlite.org/lang_altertable.html#otheralter.
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA legacy_alter_table = ON")
     try:

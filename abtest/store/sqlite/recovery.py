@@ -1,4 +1,4 @@
-"""Backups that are checked before they count, and putting one back."""
+"""Making backups, which are checked before they get their name, and restoring them."""
 
 import os
 import shutil
@@ -17,22 +17,22 @@ from abtest.store.sqlite.driver import log_of
 from abtest.store.sqlite.store import SQLiteStore
 
 Audit = Callable[[AuditStore], Awaitable[tuple[int, Sequence[str]]]]
-"""How many devices a store has, and what is wrong with it; nothing when it is sound."""
+"""Returns how many devices a store has, and its findings; none when the store is sound."""
 KEPT = ".before-"
 NOTHING_CHANGED = "; nothing was changed"
 
 
 async def back_up(store: Store, file: Path, progress: Progress, audit: Audit) -> int:
-    """Write a checked copy of the database as it is now; how many devices it has. It appears whole or not at all.
+    """Write a checked copy of the database as it is now; returns how many devices it has.
 
-    `progress` is told pages done and pages in all. Raises StorageError: it exists already, can't be written, or what
-    was copied is damaged.
+    The file appears complete or not at all. `progress` gets the pages done and the pages in all. Raises StorageError:
+    the file already exists or can't be written, or the copy is damaged.
     """
     if file.exists():
-        raise StorageError(f"{file} exists already; choose another name", code="file_exists")
+        raise StorageError(f"{file} already exists; choose another name", code="file_exists")
     partial = Path(f"{file}.partial")
     try:
-        _discard(partial)  # with the log that a killed one may have left
+        _discard(partial)  # a killed backup may have left it, with a log
         await store.copy(partial, progress)
         devices = await _checked(partial, f"the backup {file}", audit)
         backup.seal(partial)
@@ -46,10 +46,10 @@ async def back_up(store: Store, file: Path, progress: Progress, audit: Audit) ->
 
 
 async def restore(file: Path, target: Path, audit: Audit) -> tuple[int, Path | None]:
-    """Make a backup the database; how many devices it has, and where the old file is kept, if there was one.
+    """Replace the database with a backup; returns how many devices it has, and where the old file is kept, if any.
 
-    Raises StorageError, and changes nothing, when the file is no sound backup, the database is in use, or a log lies
-    where the database would.
+    Raises StorageError, and changes nothing, when the file is not a sound backup, when the database is in use, or
+    when the database is missing but its log exists.
     """
     target = target.resolve()
     arriving = Path(f"{target}.restoring")
@@ -60,7 +60,7 @@ async def restore(file: Path, target: Path, audit: Audit) -> tuple[int, Path | N
             if not file.is_file():
                 raise StorageError(f"there is no file {file}")
             if log_of(file).exists():
-                raise StorageError(f"{file} has a log: it is a database in use, or was killed; use its backup")
+                raise StorageError(f"{file} is no backup: it has a log, as a database in use has; use a backup of it")
             backup.require_unused(target)
             shutil.copyfile(file, arriving)
             devices = await _checked(arriving, str(file), audit, restored_at=clock.now())
@@ -84,21 +84,21 @@ async def _checked(path: Path, name: str, audit: Audit, restored_at: int | None 
         if restored_at is not None:
             await store.mark_restored(restored_at)
         return devices
-    except RuntimeError as error:  # tables that every schema has are not there, or are others
+    except RuntimeError as error:  # tables that every schema has are missing or different
         raise StorageError(f"{name} is damaged: {error}", code="damaged") from error
     finally:
         await store.close()
 
 
 def kept_files(target: Path) -> list[Path]:
-    """The databases that restores replaced, which lie beside the one in use; the oldest first."""
+    """The old databases that restores keep beside the present one; the oldest first."""
     target = target.resolve()
     return sorted(target.parent.glob(f"{escape(target.name)}{KEPT}*"))
 
 
 @contextmanager
 def _nothing_changed(file: Path, copied: Path) -> Iterator[None]:
-    """Errors about the copy as errors about the file that was given, which say that all is as it was."""
+    """Turn errors about the copy into errors about the given file, which say that nothing was changed."""
     try:
         yield
     except StorageError as error:

@@ -27,7 +27,7 @@ BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
 def _reading(
     function: Callable[Concatenate[Raw, P], T],
 ) -> Callable[Concatenate["SQLiteStore", P], Coroutine[Any, Any, T]]:
-    """A method that gives what the function does for one snapshot of the database."""
+    """A method that returns what the function returns for one snapshot of the database."""
 
     async def method(store: "SQLiteStore", /, *arguments: P.args, **named: P.kwargs) -> T:
         return await store.read(function, *arguments, **named)
@@ -39,7 +39,7 @@ def _reading(
 def _writing(
     function: Callable[Concatenate[Raw, P], T],
 ) -> Callable[Concatenate["SQLiteStore", P], Coroutine[Any, Any, T]]:
-    """A method that runs the function in a transaction, and returns after that is durable."""
+    """A method that runs the function in a transaction, and returns once that is durable."""
 
     async def method(store: "SQLiteStore", /, *arguments: P.args, **named: P.kwargs) -> T:
         return await store.write(function, *arguments, **named)
@@ -49,10 +49,10 @@ def _writing(
 
 
 def _check(connection: Raw) -> list[str]:
-    """What SQLite itself finds wrong with the file; nothing when it is sound."""
+    """What SQLite itself finds wrong with the file; empty when it is sound."""
     found = [line for (line,) in connection.execute("PRAGMA integrity_check(20)") if line != "ok"]
     return found + [
-        f"row {row} of {table} refers to a row of {parent} that is not there"
+        f"row {row} of {table} refers to a row of {parent} that does not exist"
         for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(20)
     ]
 
@@ -68,10 +68,10 @@ def _boot(connection: Raw) -> None:
 
 
 class SQLiteStore(Database):
-    """Fulfils every Protocol of the store: a database, and functions on its connections as methods."""
+    """Implements every Protocol of the store: a database, with functions on its connections as methods."""
 
     def __init__(self, path: Path, free_disk: float = 0, patience: float | None = None) -> None:
-        """`free_disk` in megabytes: below it, no device is enrolled. `patience`: see Database."""
+        """`free_disk`: megabytes of free disk below which no device is enrolled. `patience`: see Database."""
         super().__init__(path, patience)
         self._free_disk = free_disk
         self._catalogue = enrolling.NOTHING
@@ -119,10 +119,10 @@ class SQLiteStore(Database):
     boots = _reading(_boots)
 
     async def boot(self) -> None:
-        """Commit once before anything is answered.
+        """Commit once before the first answer.
 
-        After kill -9, what other processes wrote and never synced can be read back; this commit's sync makes all
-        of it durable. On a full disk the files are synced without a commit.
+        After kill -9, this process can read what another one wrote but never synced; the sync of this commit makes
+        all of that durable. On a full disk the files are synced without a commit.
         """
         try:
             await self.write(_boot)
@@ -145,7 +145,7 @@ class SQLiteStore(Database):
         await self.outside(backup.copy, target, progress)
 
     def _sync(self, connection: Raw) -> None:
-        _boots(connection)  # opens the log, which SQLite may make the database's content of
+        _boots(connection)  # opens the log, which SQLite may move into the database
         for path in (self.path, self.log):
             if path.exists():
                 backup.flush(path)

@@ -97,7 +97,7 @@ def foreign_folder() -> Iterator[Path]:
 
 
 async def test_a_folder_that_is_not_writable_is_named_with_the_user(foreign_folder: Path) -> None:
-    words = f"{foreign_folder} is not writable for uid {os.geteuid()}, the user that runs this program"
+    words = f"{foreign_folder} is not writable for uid {os.geteuid()}, the user running this program"
     with pytest.raises(StorageError, match=words):
         async with opened(foreign_folder / "abtest.db"):
             pass
@@ -137,7 +137,7 @@ async def test_a_writer_with_patience_gives_up_when_another_holds_the_lock(tmp_p
     async with opened(tmp_path / "abtest.db", patience=0.05) as store:
         lock = os.open(tmp_path / "abtest.db.lock", os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(Unavailable, match=r"held the database for 0\.05 s"):
+        with pytest.raises(Unavailable, match=r"kept the database locked for 0\.05 s"):
             await store.boot()
         os.close(lock)
         await store.boot()

@@ -96,12 +96,12 @@ def run_statement(statement: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (empty, "copy.db is empty: there is no database in it"),
-        (keep_no_table, "copy.db is empty: there is no database in it"),
+        (empty, "copy.db is empty: it contains no database"),
+        (keep_no_table, "copy.db is empty: it contains no database"),
         (write_notes, "cannot open the database copy.db: file is not a database"),
         (cut, "cannot open the database copy.db: database disk image is malformed"),
         (run_statement("PRAGMA application_id = 5"), "copy.db is a database of another program"),
-        (run_statement("PRAGMA user_version = 99"), "copy.db has schema 99, this program knows up to"),
+        (run_statement("PRAGMA user_version = 99"), "copy.db has schema 99, but this program knows only up to"),
         (run_statement("DROP TABLE meta"), "copy.db is damaged: "),
         (run_statement("UPDATE phase SET next_position = 3"), "copy.db is damaged: phase 1 of color"),
         (Path.unlink, "there is no file copy.db"),
@@ -128,7 +128,7 @@ async def test_a_stray_log_is_not_mixed_with_a_backup(tmp_path: Path) -> None:
     async with opened(tmp_path / "copy.db"):
         pass
     Path(f"{tmp_path}/abtest.db-wal").write_bytes(b"what another database left")
-    with pytest.raises(StorageError, match="lies there without its database"):
+    with pytest.raises(StorageError, match="exists without its database"):
         await restore(tmp_path / "copy.db", f"sqlite:///{tmp_path}/abtest.db")
 
 
@@ -184,7 +184,7 @@ async def test_forgetting_waits_for_no_reader(tmp_path: Path, monkeypatch: pytes
 async def test_a_database_in_use_is_no_backup(tmp_path: Path) -> None:
     async with opened(tmp_path / "used.db") as store:
         await answers(store, ["a"])
-        with pytest.raises(StorageError, match=r"used\.db has a log: .*nothing was changed"):
+        with pytest.raises(StorageError, match=r"used\.db is no backup: it has a log, .*nothing was changed"):
             await restore(tmp_path / "used.db", f"sqlite:///{tmp_path}/abtest.db")
     assert names(tmp_path) == {"used.db"}
 
@@ -211,7 +211,7 @@ def test_a_backup_to_nowhere_is_said(tmp_path: Path) -> None:
 def test_a_backup_overwrites_nothing_and_creates_no_database(tmp_path: Path) -> None:
     (tmp_path / "copy.db").write_text("precious")
     run(tmp_path / "abtest.db", *ADD_COLOR)
-    assert "exists already" in run(tmp_path / "abtest.db", "backup", str(tmp_path / "copy.db")).stderr
+    assert "already exists" in run(tmp_path / "abtest.db", "backup", str(tmp_path / "copy.db")).stderr
     assert (tmp_path / "copy.db").read_text() == "precious"
     missing = run(tmp_path / "missing.db", "backup", str(tmp_path / "other.db"))
     assert (missing.returncode, (tmp_path / "missing.db").exists()) == (1, False)
