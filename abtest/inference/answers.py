@@ -1,4 +1,4 @@
-"""What is known, as plain values: nothing here needs more than the standard library to be read."""
+"""Results as plain values. Reading them needs the standard library alone."""
 
 from typing import Literal
 
@@ -57,12 +57,12 @@ class Comparison(Struct, frozen=True):
 
     @property
     def deciding(self) -> Lift | None:
-        """The interval that shows the difference that is told, of the safe one and that of the test."""
+        """The interval that showed the difference; None where the exact test did, or where there is no difference."""
         return {"safe": self.safe, "at_plan": self.at_plan}.get(self.decided_by or "")
 
     @property
     def drawn(self) -> Lift | None:
-        """The interval to look at: the one that decided, else the safe one."""
+        """The interval to draw: the one that decided, or the safe one."""
         return self.deciding or self.safe
 
 
@@ -163,9 +163,9 @@ Verdict = NotTrusted | NotEnough | NoDifference | Difference
 class Exposure(Struct, frozen=True):
     """Per variant the devices that never reported exposure.
 
-    `differs`: the variant whose part of exposed devices surely differs from that of the others by an amount that
-    matters, None when none does; `part` and `others_part`: what part of its devices is exposed, and of all the
-    others. `alike`: whether it is known that no variant differs by such an amount.
+    `differs`: the variant in which clearly more or fewer devices are exposed than in the others; None if there is
+    none. `part`, `others_part`: the exposed part of its devices, and of all other devices. `alike`: whether the
+    figures rule out a difference that matters in every variant.
     """
 
     missing: tuple[int, ...]
@@ -178,8 +178,9 @@ class Exposure(Struct, frozen=True):
 class VariantResult(Struct, frozen=True):
     """A variant: devices assigned and exposed, those with an event, and the mean per device with its interval.
 
-    The mean is a rate for a conversion; the interval is Wilson's there and Student's for an amount, at 95%. Over
-    several phases it is that of the phases in which all variants can be compared, combined as they are there.
+    The mean is a rate for a conversion. Its interval, at 95%, is Wilson's for a conversion and Student's for an
+    amount. With several phases, only those count in which all variants can be compared; each has the same weight in
+    all variants.
     `capped_mean`: the same mean of totals up to the metric's cap; None without a cap.
     """
 

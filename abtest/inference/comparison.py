@@ -39,7 +39,7 @@ def compare(
 
 
 def decide(question: Question, safe: Lift | None, at_plan: Lift | None, loss: float | None) -> Decision | None:
-    """Which interval shows a difference, if one does. A gain waits for a week, a loss does not."""
+    """Which interval shows a difference, if one does. A gain counts after a week, a loss at once."""
     if safe and _is_told(question, safe):
         return "safe"
     if at_plan and _is_told(question, at_plan):
@@ -66,7 +66,7 @@ def plan_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]
 
 
 def exact_loss(question: Question, strata: Sequence[Stratum], place: int) -> float | None:
-    """The least lift to the worse that the exact test shows; None where it shows none, or there is no such test."""
+    """The smallest loss that the exact test does not exclude; None where it shows none, or there is no such test."""
     if not question.exact:
         return None
     level = rule.exact_level(len(question.others))
@@ -97,7 +97,7 @@ def _lifts(
 
 
 def _p_value(pair: Pair) -> float:
-    """What does not vary tells nothing."""
+    """1 where nothing varies."""
     found = testing.welch(pair.mine, pair.base)
     return 1.0 if found is None else found
 

@@ -77,7 +77,7 @@ def lag(arrivals: Arrivals, day: int) -> int:
     """Days after the first request by which most of the conversions have come, as known at the end of a day.
 
     For each delay, the devices that converted after it are divided by those that have been there for so long; the
-    quotients add up to what a device does in the end, as far as that can be seen.
+    quotients add up to the part of the devices that will have converted, as far as it can be seen.
     """
     return dict(_lags(arrivals, day, day))[day]
 

@@ -15,9 +15,9 @@ from abtest.inference.statistics.lift import has_ratio, lift
 from abtest.inference.statistics.moments import Moments, Stratum, added, summed
 
 LEVEL = 0.001
-"""How often a sound experiment is distrusted, over all variants and all looks."""
+"""The probability of distrusting a sound experiment, over all variants and all looks."""
 MATTERS = 0.02
-"""Parts of exposed devices that differ by less, relative to each other, change no verdict."""
+"""A smaller relative difference between the exposed parts does not matter: it changes no verdict."""
 
 
 def exposure(strata: Sequence[Stratum]) -> Exposure:
@@ -46,8 +46,8 @@ def exposure(strata: Sequence[Stratum]) -> Exposure:
 
 
 class _Beside(Struct, frozen=True):
-    """A variant's part of exposed devices, that of all others, and the lift of the one over the other: each phase
-    weighs what it tells."""
+    """The exposed part of a variant's devices, the exposed part of all others, and the lift between them, with phases
+    as strata."""
 
     lift: Lift
     part: float
@@ -72,6 +72,6 @@ def _beside_others(strata: Sequence[Stratum], place: int, tests: int) -> _Beside
 
 
 def _exposed(parts: Sequence[Moments]) -> Moments:
-    """Whether a device was exposed, of all these together."""
+    """Exposure as a conversion, of all these variants together."""
     counts = added(parts)
     return Moments(counts.n, counts.exposed, counts.exposed, counts.exposed, counts.exposed)

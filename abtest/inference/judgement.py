@@ -1,4 +1,4 @@
-"""From sufficient statistics to what is known: estimates, comparisons and a verdict that can't be misread."""
+"""From sufficient statistics to estimates, comparisons and a verdict."""
 
 from collections.abc import Sequence
 
@@ -22,8 +22,8 @@ __all__ = ["detectable", "exposure", "judge", "looks"]
 def judge(
     question: Question, strata: Sequence[Stratum], at_plan: Sequence[Stratum] | None = None, exact: bool = True
 ) -> Results:
-    """What the figures say. `at_plan`: the figures when the one test was due, which alone it looks at.
-    `exact`: whether every count of devices is where it must be."""
+    """What the figures say. `at_plan`: the figures on the day of the one test. `exact`: whether every count of
+    devices is within its bound."""
     found = exposure(strata)
     cap = find_cap(strata)
     counted = capped(strata, cap)
@@ -48,8 +48,8 @@ def looks(question: Question, days: Sequence[Sequence[Stratum]]) -> list[list[Li
     """The safe interval of every comparison after each day, from the strata as they were at its end; None where there
     was not enough.
 
-    Each is that of its own day: the intersection over the days would be narrower, but an asymptotic sequence that
-    wanders may leave it empty.
+    Each interval belongs to its own day. The intersection over the days would be narrower, but may be empty when an
+    asymptotic sequence wanders.
     """
     found = [safe_lifts(question, strata) for strata in days]
     return [[each.get(place) for place in question.others] for each in found]
@@ -71,7 +71,7 @@ def _variant(question: Question, strata: Sequence[Stratum], counted: Sequence[St
 
 
 def _estimate(question: Question, strata: Sequence[Stratum], place: int) -> Estimate | None:
-    """A variant by itself in one phase, over several beside those that are still drawn."""
+    """The mean of a variant. Over several phases it gets the weights of all variants that still get devices."""
     strata = [stratum for stratum in strata if any(each.n for each in stratum)]
     drawn = {each for each in range(len(question.values)) if each not in question.dropped}
     beside = [place] if len(strata) == 1 else sorted(drawn | {place})

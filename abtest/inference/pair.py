@@ -15,10 +15,10 @@ from abtest.inference.statistics.moments import Estimate, Stratum, comparable, e
 class Pair(Struct, frozen=True):
     """The estimates of a variant and of the baseline, with the larger of two errors of their difference.
 
-    One is Welch's, of each variant's own variance; the other is that of the variance of both together. Where nothing
-    differs, a small variant that has not met the devices that spend most, or has hardly an event, does not know how
-    much it varies, and the two together do. Where the variants differ, Welch's is the true one. `own_mine` and
-    `own_base` always have their own variance. `floor`: the smallest lift there can be.
+    Welch's error uses each variant's own variance; the other uses the variance of both together. If the variants do
+    not differ, both errors are right, but a small variant that has hardly any event, or none of the devices that
+    spend most, underestimates its own variance. If they do differ, Welch's error is the right one. `own_mine` and
+    `own_base` always have their own variance. `floor`: the smallest possible lift.
     """
 
     place: int
@@ -74,7 +74,8 @@ def _paired(question: Question, strata: Sequence[Stratum], place: int) -> Pair |
 
 
 def _expected(question: Question, strata: Sequence[Stratum], both: tuple[int, int]) -> list[float]:
-    """How many devices with an event, and for a conversion without one, either variant has if both are alike."""
+    """The expected numbers of devices with an event, and for a conversion without one, in either variant if both
+    convert alike."""
     found = []
     for place in both:
         with_event = without = 0.0
@@ -102,6 +103,6 @@ def _pair(question: Question, strata: Sequence[Stratum], place: int) -> Pair | N
 
 
 def _floor(question: Question, strata: Sequence[Stratum], both: tuple[int, int]) -> float | None:
-    """-1 where no total is below zero: there can't be less than nothing."""
+    """-1 where no total is negative: nothing can fall by more than 100%."""
     below = (bucket[0] < 0 for stratum in strata for place in both for bucket in stratum[place].buckets)
     return -1.0 if question.kind == "conversion" or not any(below) else None

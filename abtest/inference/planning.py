@@ -21,7 +21,7 @@ NORMAL = NormalDist()
 
 
 def devices_for_rate(base: float, effect: float, power: float = POWER, alpha: float = rule.LEVEL) -> int:
-    """Devices per variant so that a rate of base * (1 + effect) is told from base with this power, two-sided.
+    """Devices per variant to distinguish a rate of base * (1 + effect) from base with this power, two-sided.
 
     Raises ValueError when a rate is not between 0 and 1, or there is no effect.
     """
@@ -32,8 +32,8 @@ def devices_for_rate(base: float, effect: float, power: float = POWER, alpha: fl
 
 
 def devices_for_mean(deviation: float, difference: float, power: float = POWER, alpha: float = rule.LEVEL) -> int:
-    """Devices per variant so that a difference of means is found; `deviation` is that of the devices' totals, those
-    without an event counted as zero. For an effect relative to the mean, the difference is their product.
+    """Devices per variant to find a difference of means. `deviation`: of the devices' totals, which are zero without
+    an event. For an effect relative to the mean, the difference is their product.
 
     Raises ValueError when one of them is 0.
     """

@@ -11,9 +11,9 @@ BEFORE_PLAN, AT_PLAN = 0.01, 0.04
 EXACT = 0.005
 
 FEWEST = 25
-"""Devices with an event, and for a conversion without one, that each variant must be expected to have if it is like
-the baseline: with fewer the normal approximation does not hold. Those that it really has would be the wrong question:
-a variant that nobody can buy in has none."""
+"""A variant is compared once it can be expected to have so many devices with an event, and for a conversion without
+one, if it converts like the baseline. With fewer the normal approximation does not hold. The number that it really
+has does not matter: a variant with a broken button has none."""
 FEWEST_DAYS = 7
 """A gain needs events on so many days: people behave differently on a Sunday."""
 

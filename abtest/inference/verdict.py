@@ -21,7 +21,7 @@ from abtest.inference.question import Question
 from abtest.inference.statistics.moments import Stratum, summed
 
 SOONEST_FIRST = ("devices", "event", "phase", "variance")
-"""What may be missing: nothing is told of what comes later while something else comes sooner."""
+"""What may be missing, in the order in which it usually arrives: the verdict names the first."""
 
 
 def distrust(question: Question, found: Exposure, exact: bool) -> NotTrusted | None:
@@ -65,7 +65,7 @@ def conclude(
 
 
 def _order(question: Question, found: Comparison) -> tuple[bool, bool, float]:
-    """Gains first, then the difference that is surest to be far from zero."""
+    """Gains first; then the interval that is farthest from zero."""
     lift = found.deciding
     nearest = lift.nearest if lift else abs(found.loss or 0.0)
     return not _is_better(question, found), found.decided_by == "exact", -nearest
@@ -101,14 +101,14 @@ def _is_opposite(found: Comparison) -> bool:
 
 
 def _to_stop(question: Question, found: Comparison) -> bool:
-    """Whether to say so: it is a loss, devices still come, and the time for a verdict has not come."""
+    """Whether to say "stop it": a loss is certain before the verdict is due, and devices still come."""
     early = question.days < rule.FEWEST_DAYS or bool(question.planned and not question.due.made)
     still = question.values.index(found.value) not in question.dropped
     return question.running and still and not _is_better(question, found) and (early or found.decided_by == "exact")
 
 
 def _not_enough(question: Question, devices: int, lacking: dict[int, Lack], more: int | None) -> NotEnough:
-    """Nothing can be compared: what is told is what comes soonest."""
+    """Nothing can be compared. The verdict names what will be there first."""
     what = min((each.what for each in lacking.values()), key=SOONEST_FIRST.index)
     found = {place: each for place, each in lacking.items() if each.what == what}
     if what == "devices" and question.running:
@@ -120,7 +120,8 @@ def _not_enough(question: Question, devices: int, lacking: dict[int, Lack], more
 def _no_difference(
     question: Question, comparisons: Sequence[Comparison], lacking: Sequence[int], more: int | None
 ) -> NoDifference:
-    """What no interval excludes. Safe intervals and the test's hold together, each having its part of the level."""
+    """The differences that no interval excludes. The safe intervals and the test's are valid together, since each has
+    its part of the level."""
     ends = [_not_excluded(each.safe, each.at_plan) for each in comparisons if each.safe]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     worse, better = (high, -low) if question.less else (-low, high)

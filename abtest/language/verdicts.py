@@ -10,12 +10,12 @@ from abtest.language.counts import counted, names
 from abtest.language.numbers import about, figure, figure_percent, number
 
 EARLY_WITH_PLAN = (
-    "Found before the planned test: what is found early looks larger than it is. An effect of the planned size looks "
-    "about 1.9 times as large, on average."
+    "Found before the planned test. A difference that is found early usually looks larger than it is: an effect of "
+    "the planned size looks about 1.9 times as large on average."
 )
 EARLY_WITHOUT_PLAN = (
-    "Found without a planned number of devices: what ends a test early looks larger than it is, on average about 1.7 "
-    "times as large where half of such tests find it."
+    "Found without a planned number of devices. A difference that ends a test early usually looks larger than it is: "
+    "on average 1.7 times as large if half of such tests find it."
 )
 """The winner's curse, as docs/statistics.md measures it (case `planned`)."""
 
@@ -25,8 +25,8 @@ Code = Literal["not_enough_data", "no_difference", "difference", "not_trusted"]
 class Said(Struct, frozen=True):
     """A verdict as people read it, and its stable name.
 
-    `notes`: what to know beside the sentence, a sentence each. `better`, `worse`: the values that are told to differ
-    from the baseline, the surest first. `more_devices`: about how many are missing, where that can be said.
+    `notes`: what to know beside the sentence, a sentence each. `better`, `worse`: the values that differ from the
+    baseline, the most certain first. `more_devices`: about how many are missing, where that can be said.
     """
 
     code: Code

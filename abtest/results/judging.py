@@ -1,4 +1,4 @@
-"""From what the worker counted to what is known of each experiment."""
+"""From the worker's figures to the results of each experiment."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from abtest.store import DayFigures, Measured, MetricFigures
 
 MOST_LOOKS = 60
 OUTERMOST = 0.01
-"""The part of the devices, at either end of time, on which no day is counted: some devices' clocks are wrong."""
+"""The first and the last such part of the devices does not count: some devices' clocks are wrong."""
 
 
 def judged(measured: Measured, now: int) -> Conclusions:
@@ -49,8 +49,7 @@ def judged(measured: Measured, now: int) -> Conclusions:
 def observed_days(happened: Sequence[tuple[int, int]]) -> int:
     """On how many days devices had their first event, without the first and the last hundredth of the devices.
 
-    `happened`: days ascending, with the devices whose first event happened on them: however much one device tells, it
-    counts once.
+    `happened`: (day, devices whose first event happened on it), ascending; a device counts once.
     """
     whole, passed, days = sum(devices for _, devices in happened), 0, 0
     for _, devices in happened:
@@ -97,7 +96,7 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricCo
 
 
 def _timing(measured: Measured, metric: Metric, figures: Sequence[MetricFigures], today: int) -> Timing:
-    """When the one test was made or will be; one that was not due when the experiment ended is never made."""
+    """When the one test was made or will be. An experiment that ended before its test was due has none."""
     arrivals, planned = _arrivals(measured, figures), measured.experiment.planned
     rates = metric.kind == "conversion"
     if measured.ended_at is None:

@@ -40,7 +40,7 @@ class Figures(Struct, frozen=True):
 
 
 class PhaseReport(Struct, frozen=True):
-    """A phase with its counts, the farthest a count may be from its share, and the farthest that one is."""
+    """A phase with its counts: how far a count may be from its share, and how far the farthest is."""
 
     phase: Phase
     counts: tuple[int, ...]

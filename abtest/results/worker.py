@@ -19,10 +19,10 @@ log = logging.getLogger("abtest.results")
 
 
 class Worker:
-    """Folds and concludes; remembers from what it concluded what, so that only what changed is concluded anew.
+    """Folds new rows into the summary and judges the experiments whose figures changed.
 
-    It asks for changes once something is folded, an experiment is changed, or a day is over. A conclusion that could
-    not be kept is drawn in the next tick.
+    It looks for changes when something was folded, an experiment was changed, or a day is over. A conclusion that
+    could not be stored is made again in the next tick.
     """
 
     def __init__(self, store: FoldingStore) -> None:
@@ -32,7 +32,7 @@ class Worker:
         self._unjudged: set[int] = set()
 
     async def tick(self) -> int:
-        """Fold all that is there; how many devices it was. Enrolment waits for one chunk at most, never for all."""
+        """Fold everything new, and return the number of new devices. Enrolment waits for one chunk at most."""
         devices, left = 0, 1
         while left:
             folded = await self._store.fold(CHUNK, clock.now())

@@ -197,8 +197,8 @@ def test_what_the_test_found_stands_beside_what_the_figures_say_today() -> None:
 
 def test_what_is_found_early_is_said_to_be_too_large() -> None:
     early, open_ended = (judged((100_000, 5_000), (100_000, 6_500), planned=planned) for planned in (10**6, None))
-    assert verdicts.said(early.verdict).notes[0].startswith("Found before the planned test: ")
-    assert verdicts.said(open_ended.verdict).notes[0].startswith("Found without a planned number of devices: ")
+    assert verdicts.said(early.verdict).notes[0].startswith("Found before the planned test. ")
+    assert verdicts.said(open_ended.verdict).notes[0].startswith("Found without a planned number of devices. ")
     worse = verdicts.said(judged((100_000, 6_500), (100_000, 5_000)).verdict)
     assert worse.notes == verdicts.said(open_ended.verdict).notes
     by_split_alone = judged((10_000, 24), (10_000, 0)).verdict

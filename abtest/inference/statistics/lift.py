@@ -9,12 +9,12 @@ from abtest.inference.statistics.moments import Estimate
 from abtest.inference.statistics.testing import Interval, normal_density
 
 MOST_DOUBT = 0.25
-"""The square of half the baseline's interval, as a part of its mean. From 1 on a ratio has no interval, and well
-before that one whose far end says nothing."""
+"""A ratio needs a baseline for which (half its interval / its mean)^2 is at most this. At 1 Fieller's interval has no
+end, and well before that the end is too far away to be useful."""
 
 
 def has_ratio(baseline: Estimate, quantile: float) -> bool:
-    """Whether the baseline's mean is known well enough to divide by it: it is at least twice its own error."""
+    """Whether the baseline's mean is known well enough to divide by it: it is at least twice half its interval."""
     return baseline.mean > 0 and _doubt(baseline, quantile) <= MOST_DOUBT
 
 
@@ -23,9 +23,9 @@ def lift(mine: Estimate, baseline: Estimate, quantile: float, relative: bool, fl
 
     `floor`: the smallest relative lift there can be, -1 where nothing is below zero.
 
-    The relative interval is E. C. Fieller's (JRSS B 16, 1954): the ratios q for which mine - q * baseline is not told
-    from zero. So it leaves out zero exactly when the difference is told from zero, by a test or by a confidence
-    sequence. The delta method's is its first approximation, for a baseline that is known exactly.
+    The relative interval is E. C. Fieller's (JRSS B 16, 1954): it holds the ratios q for which mine - q * baseline
+    does not differ significantly from zero. So it leaves out zero exactly when the difference itself is significant,
+    by a test or by a confidence sequence. The delta method approximates it for a baseline that is known exactly.
     """
     if not relative:
         difference = float(mine.mean - baseline.mean)
@@ -38,7 +38,7 @@ def lift(mine: Estimate, baseline: Estimate, quantile: float, relative: bool, fl
 
 
 def _doubt(baseline: Estimate, quantile: float) -> float:
-    """The square of the baseline's interval's half, as a part of its mean's."""
+    """(Half of the baseline's interval / its mean)^2."""
     return quantile**2 * baseline.variance / float(baseline.mean) ** 2
 
 
@@ -52,7 +52,7 @@ def difference_interval(mine: Estimate, baseline: Estimate, quantile: float) -> 
 def chance_to_beat(mine: Estimate, baseline: Estimate, less: bool = False) -> float | None:
     """The posterior probability that the mean is better than the baseline's, with a flat prior and normal means.
 
-    Not safe for peeking: who stops when it is high is wrong more often than it says. None where nothing varies.
+    Not safe for peeking: stopping when it is high is wrong more often than it says. None where nothing varies.
     """
     variance = mine.variance + baseline.variance
     return float(ndtr(_gain(mine, baseline, less) / sqrt(variance))) if variance else None

@@ -6,7 +6,7 @@ different phases were drawn with different shares and came at different times.
 A stratum weighs 1 / (sum of 1 / n over the compared variants), which is n1 * n2 / (n1 + n2) for two (W. G. Cochran,
 Some methods for strengthening the common chi-square tests, Biometrics 10, 1954). The ratio of two means is then the
 one of N. Mantel and W. Haenszel (JNCI 22, 1959; S. Greenland and J. M. Robins, Biometrics 41, 1985). The weights see
-no outcome, and a phase weighs what it can tell: one that gave a variant 1% of many devices does not drown the next.
+no outcome, and a phase that gave a variant 1% of many devices does not outweigh the next one, which tells more.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ Stratum = tuple[Moments, ...]
 
 
 class Estimate(Struct, frozen=True):
-    """A mean per device over strata, exact; `variance` is that of the estimate, `freedom` its degrees of freedom.
+    """An exact mean per device over strata. `variance`: of the estimate; `freedom`: its degrees of freedom.
 
     The degrees are Welch's and Satterthwaite's (B. L. Welch, Biometrika 34, 1947), over all strata.
     """

@@ -9,7 +9,7 @@ randomized experiment (section 3): a device of either variant is one observation
 from math import log, sqrt
 
 TUNED_WITHOUT_PLAN = 10_000
-"""Devices at which the sequence is narrowest when nobody planned a number."""
+"""Devices at which the sequence is narrowest without a planned number."""
 
 
 def quantile(devices: int, alpha: float, planned: int | None) -> float:
