@@ -1,4 +1,4 @@
-"""What an app asks: its answers, batches, limits, and why a device has what it has."""
+"""Answers to apps: batches, limits, and why a device has what it has."""
 
 from abtest.enrolment.answers import Answer, EnrolmentService, Limits
 from abtest.enrolment.batching import Batches

@@ -1,4 +1,4 @@
-"""Token -> answer. What a device was answered never changes, so it is decided once and cached."""
+"""Token -> answer. A device's answer never changes, so it is decided once and cached."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,7 +25,7 @@ class Answer(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """Bounds of the service. Seconds and numbers of devices."""
+    """Limits of the service, in seconds and numbers of devices."""
 
     batch: int = 512
     queue: int = 10_000
@@ -36,7 +36,7 @@ class Limits(Struct, frozen=True):
 
 
 class EnrolmentService:
-    """Answers tokens: from the cache at once, else through batches, one of which is with the store at a time."""
+    """Answers tokens: at once from the cache, else in batches, which go to the store one at a time."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class EnrolmentService:
         limits: Limits,
         decided: Callable[[int, int, float], None] = lambda asked, new, seconds: None,
     ) -> None:
-        """`decided` is told of each transaction: devices that asked, how many were new, and its seconds.
+        """`decided` is called after each transaction: devices that asked, how many of them were new, and seconds.
 
-        `cached` is the answer of a device when it is at hand.
+        `cached`: token -> the answer in the cache, if any.
         """
         self._store = store
         self._limits = limits
@@ -62,20 +62,20 @@ class EnrolmentService:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a transaction."""
+        """Requests that are waiting for a transaction."""
         return len(self._enrolling) + len(self._finding)
 
     @property
     def cached_devices(self) -> int:
-        """Devices whose answer is at hand."""
+        """Devices whose answer is in the cache."""
         return len(self._cache)
 
     def ask(self, token: str, source: str | None = None) -> "asyncio.Future[Answer]":
-        """The stored answer of a device, which becomes one by asking, after its batch is durable.
+        """The stored answer of a token, after its batch is durable. An unknown token becomes a device.
 
-        `source` is whom its new devices are counted under; None is never limited. The future fails with
-        TooManyDevices, Unavailable (`busy`, `storage_full`) or StorageError. Raised at once are InvalidToken and
-        Unavailable (`queue_full`, `draining`).
+        `source`: where the request comes from, for the limit on new devices; None is never limited. The future fails
+        with TooManyDevices, Unavailable (`busy`, `storage_full`) or StorageError. InvalidToken and Unavailable
+        (`queue_full`, `draining`) are raised at once.
         """
         waiting = self._enrolling.waiting(token)
         if waiting is not None:
@@ -93,12 +93,12 @@ class EnrolmentService:
             raise
 
     async def answer(self, token: str) -> Answer:
-        """The same at once when it is at hand, and without a limit."""
+        """The same, but at once if the answer is in the cache, and without a limit on new devices."""
         answer = self.cached(token)
         return answer if answer is not None else await asyncio.shield(self.ask(token))
 
     async def find(self, token: str) -> Answer | None:
-        """The answer of a known device; None for an unknown one, which stays unknown."""
+        """The answer of a known device; None for an unknown token, which stays unknown."""
         answer = self.cached(token)
         if answer is not None:
             return answer
@@ -106,13 +106,13 @@ class EnrolmentService:
         return await asyncio.shield(self._finding.waiting(token) or self._finding.add(token, None))
 
     async def drain(self) -> None:
-        """Take no more devices, and finish those that were accepted."""
+        """Take no more devices, and answer the requests that were accepted."""
         self.draining = True
         await self._enrolling.drain()
         await self._finding.drain()
 
     async def refresh(self) -> None:
-        """Drop what is cached if an experiment changed since it was read."""
+        """Empty the cache if an experiment has changed."""
         self._notice(await self._store.config_version())
 
     async def _only_known(self, token: str, wait: int) -> Answer:
@@ -122,7 +122,7 @@ class EnrolmentService:
         return answer
 
     async def _enrol(self, sources: Mapping[str, str | None]) -> Mapping[str, Answer | AbtestError]:
-        """Answers, after their transaction is durable; while nothing can be stored, of known devices only."""
+        """The answers, after their transaction is durable. If nothing can be stored, only known devices get one."""
         tokens = list(sources)
         new: Collection[str] = ()
         began = monotonic()
@@ -147,7 +147,7 @@ class EnrolmentService:
         return self._remember(await self._store.find(tokens))
 
     def _remember(self, enrolment: Enrolment) -> dict[str, Answer]:
-        """The answers of an enrolment, kept in the cache unless they are older than what is there."""
+        """The answers of an enrolment. They are cached unless the cache is already newer."""
         self._notice(enrolment.config_version)
         current = enrolment.config_version == self._config_version
         rendered = self._rendered if current else {}
@@ -173,7 +173,7 @@ class EnrolmentService:
 
 
 def render(pairs: Sequence[tuple[str, str]]) -> Answer:
-    """The answer of experiment keys and values, keys in ascending order."""
+    """The answer with these (experiment key, value), keys in ascending order."""
     values = dict(sorted(pairs))
     body = msgspec.json.encode(values)
     return Answer(values=values, body=body, etag=f'"{blake2b(body, digest_size=12).hexdigest()}"')

@@ -1,4 +1,4 @@
-"""What comes together is decided together: one batch with the store at a time, the next one collects."""
+"""Requests that come together are decided together: while the store decides one batch, the next one is collected."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
@@ -20,7 +20,7 @@ ENOUGH = 64
 
 
 class _Waiting(Struct, Generic[V, T]):
-    """What is asked, who waits for it, and the loop's time until which it makes sense to."""
+    """A request, the future that waits for its result, and the loop's time at which it gives up."""
 
     asked: V
     future: asyncio.Future[T]
@@ -28,13 +28,12 @@ class _Waiting(Struct, Generic[V, T]):
 
 
 class Batches(Generic[K, V, T]):
-    """Futures of keys, resolved by `decide`: it gets what is asked under at most `size` keys, and gives a result or
-    an error for each.
+    """Futures by key. `decide` gets the requests of at most `size` keys, and returns a result or an error for each.
 
-    The size of a batch follows the load. Those who were just answered may come back before the next one begins: it
-    waits for as many as it could have, for a tenth of the time that the last one took, and not when enough wait to
-    share its cost. At most `most` keys wait; after `deadline` seconds a key's
-    future fails with Unavailable (`busy`), though it may still be decided.
+    The size of a batch follows the load. A batch first waits a moment for the clients that were just answered, until
+    as many requests are there as it can expect: for at most a tenth of the time that the last batch took, and not at
+    all if enough requests are waiting to share its cost. At most `most` keys wait. After `deadline` seconds a key's
+    future fails with Unavailable (`busy`), although the key may still be decided.
     """
 
     def __init__(
@@ -57,12 +56,12 @@ class Batches(Generic[K, V, T]):
         return len(self._pending)
 
     def waiting(self, key: K) -> "asyncio.Future[T] | None":
-        """The future of a key that waits already."""
+        """The future of a key that is already waiting, if any."""
         found = self._pending.get(key)
         return None if found is None or found.future.done() else found.future
 
     def add(self, key: K, asked: V) -> "asyncio.Future[T]":
-        """The future of a key that did not wait. Raises Unavailable (`queue_full`)."""
+        """The future of a key that is not waiting yet. Raises Unavailable (`queue_full`)."""
         if len(self._pending) >= self._most:
             raise Unavailable("too many requests are waiting; ask again", code="queue_full")
         loop = self._loop = self._loop or asyncio.get_running_loop()
@@ -77,7 +76,7 @@ class Batches(Generic[K, V, T]):
         return future
 
     async def drain(self) -> None:
-        """Return when nothing waits any more."""
+        """Return when nothing is waiting any more."""
         while self._working is not None:
             await asyncio.wait({self._working})
 
@@ -92,14 +91,14 @@ class Batches(Generic[K, V, T]):
                 await self._collect(len(batch) + len(self._pending), monotonic() - began)
         finally:
             self._working = None
-            for waiting in self._pending.values():  # none, unless this task was ended
+            for waiting in self._pending.values():  # none, unless this task was cancelled
                 _fail(waiting.future, Unavailable("the server is stopping; ask again", code="draining"))
             self._pending.clear()
 
     async def _collect(self, expected: int, took: float) -> None:
         until = monotonic() + min(took * COLLECTING, LONGEST_SECONDS)
         while len(self._pending) < min(expected, ENOUGH) and monotonic() < until:  # noqa: ASYNC110  # see below
-            await asyncio.sleep(0)  # a turn of the loop at a time, since its timers only know milliseconds
+            await asyncio.sleep(0)  # one round of the loop: its timers count in milliseconds, which is too coarse
 
     async def _resolve(self, batch: Mapping[K, V]) -> None:
         results: Mapping[K, T | AbtestError]
@@ -125,7 +124,7 @@ class Batches(Generic[K, V, T]):
                 future.set_result(result)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Fail what waited too long; look again when the next may have."""
+        """Fail the requests that waited too long, and check again when the next one might have."""
         now = loop.time()
         for waiting in self._pending.values():
             if waiting.deadline <= now:
@@ -139,4 +138,4 @@ class Batches(Generic[K, V, T]):
 def _fail(future: "asyncio.Future[T]", error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
-        future.exception()  # whoever asked may be gone; then nobody else reads it
+        future.exception()  # if the client is gone, nobody else retrieves it, and asyncio would complain

@@ -1,4 +1,4 @@
-"""Tells why a device has what it has, from the database alone."""
+"""Explains why a device has what it has, from the database alone."""
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ WORDS: dict[str, str] = {
 
 
 class Reason(Struct, frozen=True):
-    """Why a device has a value of an experiment, or none. `position` and `phase` only where it was drawn."""
+    """Why a device has a value of an experiment, or none. `position` and `phase`: only if the value was drawn."""
 
     key: str
     value: str | None
@@ -51,7 +51,7 @@ class ExplanationService:
 
 
 def in_force(experiment: ExperimentRecord, device: int) -> tuple[StatusRecord | None, PhaseRecord | None]:
-    """The status and the phase that decided for a device: the last that came before its first request."""
+    """The status and the phase that applied to a device: the last ones before its first request."""
     status = next((status for status in reversed(experiment.statuses) if status.after_device < device), None)
     phase = next((phase for phase in reversed(experiment.phases) if phase.created_after_device < device), None)
     return status, phase
@@ -64,7 +64,11 @@ def _reason(experiment: ExperimentRecord, device: int, assignment: AssignmentRec
         archived = experiment.status == Status.ARCHIVED
         suffix = "; the key is no longer delivered: the experiment is archived" if archived else ""
         if assignment.position is None:
-            return Reason(experiment.key, value, f"the winner, since the experiment was finished then{suffix}")
+            return Reason(
+                experiment.key,
+                value,
+                f"the winner: the experiment was finished when the device was first seen{suffix}",
+            )
         phase = next((phase.number for phase in experiment.phases if phase.id == assignment.phase_id), None)
         reason = f"drawn at position {assignment.position} (counted from 0) of phase {phase}{suffix}"
         return Reason(experiment.key, value, reason, phase, assignment.position)

@@ -1,4 +1,4 @@
-"""How many new devices a source may bring: a token bucket for each source, and one for all."""
+"""The limit on new devices: a token bucket for each source, and one for all sources together."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -10,14 +10,14 @@ MOST_SOURCES = 100_000
 
 
 class Rate(Struct, frozen=True):
-    """`per_second` on average, `burst` at once; per_second 0 is no limit."""
+    """`per_second` on average, `burst` at once. If `per_second` is 0 there is no limit."""
 
     per_second: float
     burst: float
 
 
 class Limiter:
-    """Two levels of token buckets (RFC 2697's idea, one colour). Times are seconds of any clock that never steps."""
+    """Two levels of token buckets (the idea of RFC 2697, with one colour). Times: seconds of a monotonic clock."""
 
     def __init__(self, per_source: Rate, in_all: Rate) -> None:
         self._per_source = per_source
@@ -26,7 +26,7 @@ class Limiter:
         self._all = (in_all.burst, 0.0)
 
     def take(self, source: str | None, now: float) -> int:
-        """0 when a new device may come from this source, else the whole seconds to wait. None is never limited."""
+        """0 if this source may bring a new device now, else the whole seconds to wait. None is never limited."""
         if source is None:
             return 0
         mine, wait = _take(self._per_source, self._sources.get(source, (self._per_source.burst, now)), now)
@@ -37,12 +37,14 @@ class Limiter:
             return wait
         self._sources.pop(source, None)
         if len(self._sources) >= MOST_SOURCES:
-            del self._sources[next(iter(self._sources))]  # the one that was quiet for longest: its bucket is fullest
+            del self._sources[
+                next(iter(self._sources))
+            ]  # the source that was quiet for longest: its bucket is the fullest
         self._sources[source] = mine
         return 0
 
     def give_back(self, source: str | None) -> None:
-        """The device was known already."""
+        """Undo `take`: the device was already known, or was not enrolled."""
         if source is not None and source in self._sources:
             level, at = self._sources[source]
             self._sources[source] = (min(level + 1, self._per_source.burst), at)
@@ -61,17 +63,17 @@ def _take(rate: Rate, bucket: tuple[float, float], now: float) -> tuple[tuple[fl
 
 
 class Proxies:
-    """Which addresses may say for whom they ask, by X-Forwarded-For."""
+    """The proxies whose X-Forwarded-For is believed."""
 
     def __init__(self, networks: str) -> None:
-        """`networks`: addresses or networks between commas. Raises ValueError."""
+        """`networks`: addresses or networks, separated by commas. Raises ValueError."""
         self._networks = [ip_network(each.strip()) for each in networks.split(",") if each.strip()]
 
     def source(self, address: str, forwarded_for: str) -> str | None:
-        """The source that a connection's devices are counted under; None for this machine itself.
+        """The source that a connection's new devices count against; None for this machine itself.
 
-        The rightmost address that is not a trusted proxy's counts: what stands left of it, anybody may have written.
-        A proxy that names nobody readable is counted itself, even on this machine.
+        It is the rightmost address that is not a trusted proxy: anything to its left may be forged. If a proxy names
+        no readable address, the proxy's own address counts, even on this machine.
         """
         if not self._networks or not forwarded_for or not self._trusted(_address(address)):
             return _counted_under(address)
@@ -100,7 +102,7 @@ def _counted_under(text: str) -> str | None:
 
 
 def _without_port(text: str) -> str:
-    """192.0.2.1 of 192.0.2.1:80, and 2001:db8::1 of [2001:db8::1]:80: some proxies add the port."""
+    """192.0.2.1 from 192.0.2.1:80, and 2001:db8::1 from [2001:db8::1]:80: some proxies add the port."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text

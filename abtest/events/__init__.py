@@ -1,4 +1,4 @@
-"""What an app tells: events, read strictly and stored."""
+"""The events that apps send: parsed strictly and stored."""
 
 from abtest.events.tracking import Accepted, TrackingService
 

@@ -1,4 +1,4 @@
-"""Events as they are sent: read strictly, and refused with what is wrong and where."""
+"""Parses events strictly. A refusal says what is wrong and where."""
 
 import json
 import re
@@ -30,7 +30,7 @@ Name = Annotated[str, Meta(pattern=rf"^{EVENT.pattern}\Z")]
 
 
 class _Amount(int):
-    """Whole units of 1/10000: a type of its own, so that msgspec asks `_convert` for it."""
+    """Whole units of 1/10000. A separate type, so that msgspec calls `_convert` for it."""
 
 
 class _Event(Struct, forbid_unknown_fields=True):
@@ -46,9 +46,9 @@ class _Body(Struct, forbid_unknown_fields=True):
 
 
 def parse_events(body: bytes) -> tuple[Event, ...]:
-    """The events of a request. Raises InvalidJson, or InvalidEvent that says what and where."""
+    """The events of a request. Raises InvalidJson, or InvalidEvent, which says what is wrong and where."""
     try:
-        # Not msgspec's decoder: it takes the last of two equal keys, and numbers as floats.
+        # Not msgspec's decoder: it accepts a repeated key, and reads numbers as floats.
         document = json.loads(
             body.decode("utf-8"), object_pairs_hook=_unique, parse_float=_decimal, parse_constant=_refuse
         )
@@ -59,13 +59,13 @@ def parse_events(body: bytes) -> tuple[Event, ...]:
     except msgspec.ValidationError as error:
         place, what = finding(error, RULES)
         raise InvalidEvent(f"{place or 'body'}: {what}"[:LONGEST_PROBLEM]) from None
-    except UnicodeEncodeError:  # half of a surrogate pair in a name, which msgspec can't say
+    except UnicodeEncodeError:  # half of a surrogate pair in a field name breaks msgspec's error message
         raise InvalidJson("the body must be JSON: it is not UTF-8") from None
     return tuple(_event(event, f"events[{place}]") for place, event in enumerate(wanted.events))
 
 
 def parse_amount(given: object) -> int:
-    """Whole units of 1/10000 of a decimal text or number. Raises ValueError."""
+    """A decimal text or number in whole units of 1/10000. Raises ValueError."""
     if isinstance(given, str):
         if not AMOUNT.fullmatch(given):
             raise ValueError('must be a decimal number with at most 4 decimals, such as "9.99"')
@@ -76,13 +76,13 @@ def parse_amount(given: object) -> int:
     if exact and exact.adjusted() >= AMOUNT_DIGITS:
         raise ValueError("must be between -10^12 and 10^12")
     if int(exact.as_tuple().exponent) < -AMOUNT_DECIMALS:
-        raise ValueError(f"at most {AMOUNT_DECIMALS} decimals")
+        raise ValueError(f"must have at most {AMOUNT_DECIMALS} decimals")
     return int(exact * AMOUNT_UNITS)
 
 
 def _event(event: _Event, where: str) -> Event:
     if (event.name == EXPOSURE) is not (event.experiment is not None):
-        raise InvalidEvent(f"{where}.experiment: an exposure, and nothing else, names its experiment")
+        raise InvalidEvent(f"{where}.experiment: must be given for an exposure, and for no other event")
     if event.experiment is not None and not KEY.fullmatch(event.experiment):
         raise InvalidEvent(f"{where}.experiment: must be the key of an experiment")
     return Event(
@@ -117,7 +117,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def _short(error: Exception) -> str:
-    """What is wrong, without the input."""
+    """What is wrong, without repeating the input."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at position {error.pos}"
     if isinstance(error, UnicodeDecodeError):

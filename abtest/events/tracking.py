@@ -1,4 +1,4 @@
-"""Events of devices: read strictly, stored whole or not at all, and harmless when they come again."""
+"""Events of devices: each request is stored whole or not at all, and sending it again is harmless."""
 
 from collections.abc import Mapping
 from itertools import count
@@ -16,21 +16,21 @@ REQUESTS_AT_ONCE = 64
 
 
 class Sent(Struct, frozen=True):
-    """What one request brought."""
+    """The token and the events of one request."""
 
     token: str
     events: tuple[Event, ...]
 
 
 class Accepted(Struct, frozen=True):
-    """How many events of a request were stored, and how many were there before."""
+    """How many events of a request were stored, and how many were duplicates."""
 
     accepted: int
     duplicates: int
 
 
 class TrackingService:
-    """Stores events in batches, one of which is with the store at a time."""
+    """Stores events in batches, which go to the store one at a time."""
 
     def __init__(self, store: EventStore, queue: int, deadline: float) -> None:
         self._store = store
@@ -40,9 +40,9 @@ class TrackingService:
     async def track(self, token: str, body: bytes) -> Accepted:
         """Store the events of a request's body; returns after they are durable.
 
-        Raises InvalidToken, InvalidJson, InvalidEvent that names the field, UnknownDevice, Unavailable
-        (`storage_full`, `queue_full`); then none of them is stored. After Unavailable (`busy`) and StorageError they
-        may be: to send them again is harmless.
+        Raises InvalidToken, InvalidJson, InvalidEvent (which names the field), UnknownDevice, and Unavailable
+        (`storage_full`, `queue_full`); then none of them is stored. After Unavailable (`busy`) or StorageError they
+        may be stored or not; sending them again is harmless.
         """
         check_token(token)
         return await self._batches.add(next(self._numbers), Sent(token, parse_events(body)))

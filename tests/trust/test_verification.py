@@ -210,7 +210,7 @@ async def test_why_tells_what_let_a_device_in_and_what_kept_it_out(tmp_path: Pat
             "the experiment was a draft when the device was first seen",
         ],
         "last": [
-            "the winner, since the experiment was finished then",
+            "the winner: the experiment was finished when the device was first seen",
             "the experiment was a draft when the device was first seen",
         ],
     }
