@@ -19,7 +19,7 @@ from abtest.commands.options import (
     variants,
     with_store,
 )
-from abtest.domain import Experiment, NewExperiment
+from abtest.domain import Experiment, NewExperiment, Type
 from abtest.errors import InvalidExperiment
 from abtest.language import counted
 from abtest.management import ExperimentService, ask_direction, parse_toml
@@ -50,6 +50,12 @@ def experiments() -> None:
 @experiments.command()
 @key_argument
 @variants
+@option(
+    "--type",
+    type=click.Choice([each.value for each in Type]),
+    default=Type.STRING.value,
+    help="What the values are; OpenFeature clients get them so.",
+)
 @option("--description", default="", help="What is asked, for people.")
 @metrics_option
 @baseline_option
@@ -61,6 +67,7 @@ def add(
     database: str,
     key: str,
     variants: tuple[str, ...],
+    type: str,
     description: str,
     metrics: tuple[str, ...],
     baseline: str | None,
@@ -74,7 +81,7 @@ def add(
     abtest experiments add button_color --variant '#FF0000=50' --variant '#00FF00=50'
     abtest experiments add price --variant 10=75% --variant 20=25% --metric amount:purchase
     """
-    new = NewExperiment(key, parse_variants(variants), description, metrics, draft, baseline, planned)
+    new = NewExperiment(key, parse_variants(variants), description, metrics, draft, baseline, planned, Type(type))
     (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
     _ask_direction(added)
     if as_json:
@@ -140,8 +147,11 @@ def list_(database: str, as_json: bool) -> None:
     if not found:
         click.echo("no experiment yet; add one with: abtest experiments add KEY --variant VALUE=WEIGHT ...")
         return
-    rows = [[each.key, each.status.value, clock.iso(each.created_at), ", ".join(each.values)] for each in found]
-    print_table(["KEY", "STATUS", "CREATED", "VALUES"], rows)
+    rows = [
+        [each.key, each.status.value, clock.iso(each.created_at), each.type.value, ", ".join(each.values)]
+        for each in found
+    ]
+    print_table(["KEY", "STATUS", "CREATED", "TYPE", "VALUES"], rows)
 
 
 @experiments.command()
@@ -259,6 +269,7 @@ def described(experiment: Experiment) -> dict[str, Any]:
         "baseline": experiment.values[experiment.baseline_place],
         "planned": experiment.planned,
         "winner": experiment.winner,
+        "type": experiment.type,
         "variants": [
             {"value": value, "weight": plain(weight)}
             for value, weight in zip(experiment.values, experiment.phase.weights, strict=True)
@@ -296,6 +307,7 @@ def _print(experiment: Experiment, as_json: bool) -> None:
         ("baseline ", experiment.values[experiment.baseline_place]),
         ("planned for ", counted(experiment.planned, "device") if experiment.planned else "no number of devices"),
         ("winner ", experiment.winner),
+        ("type ", experiment.type.value),
     ):
         if text:
             click.echo(f"  {label}{text}")

@@ -1,7 +1,7 @@
 """The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
 from abtest.domain.devices import LONGEST_TOKEN, TOKEN_RULE, check_token
-from abtest.domain.documents import finding
+from abtest.domain.documents import finding, read_json
 from abtest.domain.events import EVENT, EVENT_RULE, Event
 from abtest.domain.experiments import (
     KEY,
@@ -20,6 +20,7 @@ from abtest.domain.experiments import (
 )
 from abtest.domain.metrics import Metric, parse_metrics
 from abtest.domain.tally import Cell, Held, Occurrence, Sums, Tally, add_buckets
+from abtest.domain.values import TYPE_RULE, Type, typed
 
 __all__ = [
     "EVENT",
@@ -29,6 +30,7 @@ __all__ = [
     "MOST_PLANNED",
     "MOST_VARIANTS",
     "TOKEN_RULE",
+    "TYPE_RULE",
     "Cell",
     "Change",
     "Event",
@@ -41,6 +43,7 @@ __all__ = [
     "Status",
     "Sums",
     "Tally",
+    "Type",
     "Variant",
     "add_buckets",
     "check_baseline",
@@ -50,4 +53,6 @@ __all__ = [
     "in_order",
     "parse_metrics",
     "parse_weight",
+    "read_json",
+    "typed",
 ]

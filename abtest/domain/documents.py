@@ -1,7 +1,10 @@
 """Says in plain words, and with the place, what msgspec finds wrong with a document that was sent or loaded."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import msgspec
 
@@ -20,6 +23,20 @@ MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 KIND = re.compile(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`")
 LENGTH = re.compile(r"Expected `array` of length <= (\d+)")
+TWICE, NOT_FINITE, TOO_LONG = "a key is given twice", "NaN and Infinity are not JSON", "a number is too long"
+
+
+def read_json(document: bytes) -> Any:
+    """What a JSON document says, numbers with decimals as Decimals. Raises ValueError with what is wrong in it.
+
+    Not msgspec's decoder: it takes the last of two equal keys, and numbers as floats.
+    """
+    try:
+        return json.loads(
+            document.decode("utf-8"), object_pairs_hook=_unique, parse_float=_decimal, parse_constant=_refuse
+        )
+    except (ValueError, RecursionError) as error:
+        raise ValueError(_short(error)) from None
 
 
 def finding(error: msgspec.ValidationError, rules: Mapping[str, str]) -> tuple[str, str]:
@@ -48,8 +65,37 @@ def _words(found: str, rule: str) -> str:
         return "must be a time with its time zone, such as 2026-11-23T10:00:00Z"
     if "decimal" in found:
         return "must be a decimal number"
-    return f"must be {rule}" if "regex" in found else found
+    return f"must be {rule}" if "regex" in found or "enum" in found else found
 
 
 def _below(place: str, field: str) -> str:
     return f"{place}.{field}" if place else field
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(TWICE)
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(NOT_FINITE)
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(TOO_LONG) from None
+
+
+def _short(error: Exception) -> str:
+    """What is wrong, without the input."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at position {error.pos}"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return str(error) if str(error) in {TWICE, NOT_FINITE} else TOO_LONG

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from abtest import allocation
 from abtest.domain.metrics import Metric, parse_metrics
+from abtest.domain.values import Type, check_values
 from abtest.errors import InvalidExperiment
 
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -53,6 +54,7 @@ class NewExperiment(Struct, frozen=True):
     draft: bool = False
     baseline: str | None = None
     planned: int | None = None
+    type: Type = Type.STRING
 
     def checked(self) -> "NewExperiment":
         """Returns itself. Raises InvalidExperiment, which says what can't be accepted and where."""
@@ -61,6 +63,7 @@ class NewExperiment(Struct, frozen=True):
                 "key: must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit"
             )
         check_variants(self.variants)
+        check_values(self.type, [variant.value for variant in self.variants])
         if len(self.description) > LONGEST_DESCRIPTION:
             raise InvalidExperiment(f"description: must have at most {LONGEST_DESCRIPTION} characters")
         _check_text(self.description, "description:")
@@ -106,6 +109,7 @@ class Experiment(Struct, frozen=True):
     planned: int | None = None
     primary_changed_at: int | None = None
     baseline_changed_at: int | None = None
+    type: Type = Type.STRING
 
     @property
     def baseline_place(self) -> int:

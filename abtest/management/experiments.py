@@ -14,11 +14,13 @@ from msgspec import Struct, structs
 from abtest import clock
 from abtest.domain import (
     KEY,
+    TYPE_RULE,
     Change,
     Experiment,
     Metric,
     NewExperiment,
     Status,
+    Type,
     Variant,
     check_baseline,
     check_planned,
@@ -48,6 +50,7 @@ DEMO = (
             Variant("5", Decimal(10)),
         ),
         metrics=("amount:purchase",),
+        type=Type.NUMBER,
     ),
 )
 
@@ -187,6 +190,7 @@ class _Experiment(Struct, forbid_unknown_fields=True):
     draft: bool = False
     baseline: str | None = None
     planned: int | None = None
+    type: Type = Type.STRING
 
 
 class _File(Struct, forbid_unknown_fields=True):
@@ -210,7 +214,7 @@ def parse_toml(text: str) -> Described:
     except tomllib.TOMLDecodeError as error:
         raise InvalidExperiment(str(error)) from None
     except msgspec.ValidationError as error:
-        place, what = finding(error, {})
+        place, what = finding(error, {"type": TYPE_RULE})
         raise InvalidExperiment(f"{_placed(table, place)}: {what}") from None
     if not wanted.experiments and not wanted.metrics:
         raise InvalidExperiment("experiments: there is none in it; each begins with [[experiments]]")
@@ -235,6 +239,7 @@ def _added(experiment: _Experiment, number: int) -> NewExperiment:
             draft=experiment.draft,
             baseline=experiment.baseline,
             planned=experiment.planned,
+            type=experiment.type,
         ).checked()
     except InvalidExperiment as error:
         raise InvalidExperiment(f"{_named(experiment.key, number)}: {error}") from None

@@ -21,7 +21,7 @@ COLOR = ("--variant", "red=33.3", "--variant", "green=33.3%", "--variant", "a=b=
 def test_an_experiment_is_added_listed_and_shown(run: Run) -> None:
     added = run("experiments", "add", "color", *COLOR, "--description", "which?", "--metric", "conversion:buy")
     assert (added.exit_code, added.stdout) == (0, "added color, running\n")
-    assert re.search(r"color +running +20.* red, green, a=b", run("experiments", "list").stdout)
+    assert re.search(r"color +running +20.* string +red, green, a=b", run("experiments", "list").stdout)
     shown = json.loads(run("experiments", "show", "color", "--json").stdout)
     assert shown["variants"] == [{"value": value, "weight": "33.3"} for value in ("red", "green", "a=b")]
     assert (shown["status"], shown["metrics"], shown["description"]) == ("running", ["conversion:buy"], "which?")
@@ -32,6 +32,16 @@ def test_an_experiment_shows_its_baseline_and_its_plan(run: Run) -> None:
     assert "  baseline red\n  planned for no number of devices\n" in run("experiments", "show", "color").stdout
     changed = run("experiments", "metrics", "color", "--baseline", "green", "--planned", "1500")
     assert "  baseline green\n  planned for 1,500 devices\n" in changed.stdout
+
+
+def test_an_experiment_has_a_type_and_its_values_are_of_it(run: Run) -> None:
+    prices = ("--variant", "9.5=1", "--variant", "10=1")
+    assert run("experiments", "add", "price", *prices, "--type", "number").exit_code == 0
+    shown = json.loads(run("experiments", "show", "price", "--json").stdout)
+    assert (shown["type"], [each["value"] for each in shown["variants"]]) == ("number", ["9.5", "10"])
+    assert "  type number\n" in run("experiments", "show", "price").stdout
+    refused = run("experiments", "add", "other", "--variant", "3,5=1", "--variant", "10=1", "--type", "number")
+    assert str(refused.exception) == "variant 1: 3,5 is no number: write 3.5"
 
 
 def test_the_life_of_an_experiment(run: Run) -> None:

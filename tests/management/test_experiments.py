@@ -6,6 +6,7 @@ import pytest
 from abtest.domain.events import Event
 from abtest.domain.experiments import NewExperiment, Status, Variant, parse_weight
 from abtest.domain.metrics import parse_metrics
+from abtest.domain.values import Type
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.management.experiments import DEMO, ExperimentService, ask_direction, parse_toml
 from abtest.results import worker
@@ -131,6 +132,7 @@ variants = [{ value = "red", weight = 33.3333 }, { value = "blue", weight = "66.
 [[experiments]]
 key = "price"
 draft = true
+type = "number"
 variants = [{ value = "1", weight = 1 }, { value = "2", weight = 1 }]
 """
 
@@ -140,6 +142,7 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
     assert [variant.weight for variant in color.variants] == [Decimal("33.3333"), Decimal("66.6667"), Decimal(0)]
     assert (color.description, color.metrics, color.draft) == ("which?", ("conversion:purchase",), False)
     assert (price.key, price.draft) == ("price", True)
+    assert (color.type, price.type) == (Type.STRING, Type.NUMBER)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +168,8 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         (TOML.replace("conversion:purchase", "conversion:"), "color: metric 1: the event must be 1 to 64 of a-z"),
         (TOML.replace('["conversion:purchase"]', "[1]"), "color: metric 1: must be a text, not a whole number"),
         (TOML + "colour = 1", "price: colour: there is no such field"),
+        (TOML.replace('"number"', '"int"'), "price: type: must be string, number, boolean or json"),
+        (TOML.replace('"2"', '"3,5"'), "price: variant 2: 3,5 is no number: write 3.5"),
         (TOML + "planned = 0", "price: planned: must be a number of devices from 1"),
         ("[metrics]\nprice = [1]", "metrics: must be a text, not a whole number"),
     ],

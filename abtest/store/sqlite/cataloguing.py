@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec import structs
 
 from abtest import allocation
-from abtest.domain import KEY, Change, Experiment, Metric, NewExperiment, Phase, Status, parse_metrics
+from abtest.domain import KEY, Change, Experiment, Metric, NewExperiment, Phase, Status, Type, parse_metrics
 from abtest.errors import Conflict, UnknownExperiment
 from abtest.store.catalogue import NO_METRICS
 from abtest.store.sqlite.columns import dump_weights, load_weights
@@ -18,13 +18,13 @@ from abtest.store.sqlite.events import last_event
 
 EXPERIMENTS = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
-  created_at, created_after_device
+  created_at, created_after_device, type
 FROM experiment ORDER BY id
 """
 
 EXPERIMENT = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
-  created_at, created_after_device
+  created_at, created_after_device, type
 FROM experiment WHERE key = ?
 """
 
@@ -34,8 +34,8 @@ PHASES = "SELECT number, weights, created_at, next_position FROM phase WHERE exp
 
 ADD_EXPERIMENT = """
 INSERT INTO experiment
-  (key, description, status, baseline, planned, seed, algorithm, created_at, created_after_device)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  (key, description, status, baseline, planned, type, seed, algorithm, created_at, created_after_device)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 ADD_VARIANT = "INSERT INTO variant (experiment_id, place, value) VALUES (?, ?, ?)"
@@ -107,6 +107,7 @@ def add(
                 status,
                 wanted.baseline,
                 wanted.planned,
+                wanted.type,
                 secrets.token_bytes(allocation.SEED_BYTES),
                 allocation.VERSION,
                 now,
@@ -186,6 +187,7 @@ def _experiment(
     baseline_changed_at: int | None,
     created_at: int,
     created_after_device: int,
+    type: str,
 ) -> Experiment:
     phases = [
         Phase(number=number, weights=load_weights(weights), created_at=at, enrolled=next_position)
@@ -209,4 +211,5 @@ def _experiment(
         planned=planned,
         primary_changed_at=primary_changed_at,
         baseline_changed_at=baseline_changed_at,
+        type=Type(type),
     )

@@ -169,6 +169,7 @@ async def test_an_experiment_says_how_many_devices_it_excludes(client: Client, s
     shown = words(await page(client, "/experiments/price"))
     assert "Devices in it 600" in shown
     assert "Excluded 1,234 first seen before it was created" in shown
+    assert "Type number" in shown
     assert "Judged by amount of purchase" in shown
 
 

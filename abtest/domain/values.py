@@ -1,0 +1,82 @@
+"""The values of an experiment are texts of one type, as which OFREP delivers them."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+
+import msgspec
+
+from abtest.domain.documents import read_json
+from abtest.errors import InvalidExperiment
+
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+THOUSANDS = re.compile(r",[0-9]{3}\b")
+MOST_DIGITS = 30
+"""Of a number that is proposed instead of one that can't be read."""
+
+
+class Type(StrEnum):
+    """What the values of an experiment are."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    JSON = "json"
+
+
+TYPE_RULE = "string, number, boolean or json"
+
+
+def typed(type: Type, value: str) -> bytes:
+    """The value as compact JSON of its type, digits and order as they were given."""
+    if type is Type.STRING:
+        return msgspec.json.encode(value)
+    return msgspec.json.format(value.encode(), indent=-1)
+
+
+def check_values(type: Type, values: Sequence[str]) -> None:
+    """Raises InvalidExperiment unless each value is of the type, and no two are the same one."""
+    given: dict[object, str] = {}
+    for place, value in enumerate(values, start=1):
+        if fault := FAULTS[type](value):
+            raise InvalidExperiment(f"variant {place}: {value} is no {_name(type)}: {fault}")
+        same = given.setdefault(Decimal(value) if type is Type.NUMBER else typed(type, value), value)
+        if same != value:
+            raise InvalidExperiment(f"variant {place}: {value} and {same} are the same {_name(type)}")
+
+
+def _name(type: Type) -> str:
+    return "JSON" if type is Type.JSON else type.value
+
+
+def _number(value: str) -> str:
+    """What to write instead; nothing of a number."""
+    if NUMBER.fullmatch(value):
+        return ""
+    try:
+        meant = Decimal(value.replace(",", "."))
+    except InvalidOperation:
+        meant = Decimal("NaN")
+    if THOUSANDS.search(value) or not meant.is_finite() or abs(meant.adjusted()) > MOST_DIGITS:
+        return "write digits, and a point before decimals, such as 9.5"
+    return f"write {meant:f}"
+
+
+def _boolean(value: str) -> str:
+    if value in {"true", "false"}:
+        return ""
+    meant = value.lower()
+    return f"write {meant}" if meant in {"true", "false"} else "write true or false"
+
+
+def _json(value: str) -> str:
+    try:
+        read_json(value.encode())
+        decoded = msgspec.json.decode(value)  # it refuses half of a surrogate pair, and numbers out of range
+    except (ValueError, msgspec.DecodeError) as error:
+        return str(error)
+    return "apps take null for a missing value" if decoded is None else ""
+
+
+FAULTS = {Type.STRING: lambda value: "", Type.NUMBER: _number, Type.BOOLEAN: _boolean, Type.JSON: _json}
