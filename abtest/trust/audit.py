@@ -1,4 +1,4 @@
-"""Holds what is stored against what must be: arithmetic on rows that were read."""
+"""Compares what is stored with what must be stored: arithmetic on rows that were read."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ MOST_FINDINGS = 100
 
 
 class Verified(Struct, frozen=True):
-    """What a verification read and found. `findings` are the first ones; `broken` counts them all."""
+    """What a verification read and found. `findings`: the first ones. `broken`: how many there are in all."""
 
     devices: int
     assignments: int
@@ -28,10 +28,10 @@ class Verified(Struct, frozen=True):
 
 
 class Audit:
-    """Holds chunks of devices, in the order of their ids, against the ledger.
+    """Compares chunks of devices, in the order of their ids, with the ledger.
 
-    A chunk is first compared as a whole with what it must be, which is fast; only one that differs is looked at row
-    by row, to say what is wrong and where.
+    A chunk is first compared as a whole, which is fast. Only if it differs is it examined row by row, to say what is
+    wrong and where.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -53,14 +53,14 @@ class Audit:
             self._report(finding)
 
     def chunk(self, chunk: Chunk) -> None:
-        """The next devices; no experiment changed among them."""
+        """Check the next devices. No experiment changed among them."""
         self._assignments += len(chunk.assignments)
         taking = _taking(self._ledger.experiments, chunk.after + 1)
         if not self._as_it_must_be(chunk, taking):
             self._explain(chunk, taking)
 
     def close(self, others: Sequence[str] = ()) -> Verified:
-        """After the last device: what is left to compare, and the result, with what others found."""
+        """After the last device: compare the rest, and return the result together with the findings of others."""
         for phase in self._phases.values():
             for finding in phase.end():
                 self._report(finding)
@@ -76,7 +76,7 @@ class Audit:
         )
 
     def _as_it_must_be(self, chunk: Chunk, taking: "Sequence[Taking]") -> bool:
-        """Whether every row is the one that the ledger gives; if so, they are counted."""
+        """Whether every row is what the ledger gives; if so, count them."""
         ids = range(chunk.after + 1, chunk.upto + 1)
         if [id for id, _ in chunk.devices] != list(ids) or len(chunk.assignments) != len(ids) * len(taking):
             return False
@@ -109,11 +109,11 @@ class Audit:
             rows[row[0]].append(row)
         for id in range(chunk.after + 1, chunk.upto + 1):
             if id not in first_seen:
-                self._report(f"device {id}: its row is missing, though later devices are there or were")
+                self._report(f"device {id}: its row is missing, although there were later devices")
             for row in rows[id]:
                 self._assignment(row, expected.get(row[1]), first_seen.get(id))
             for missing in expected.keys() - {row[1] for row in rows[id]}:
-                self._report(f"device {id}: has no value of {self._key(missing)}, which took devices then")
+                self._report(f"device {id}: has no value of {self._key(missing)}, which was taking devices then")
 
     def _assignment(self, row: AssignmentRow, expected: "Taking | None", first_seen: int | None) -> None:
         device, experiment_id, phase_id, variant, position = row
@@ -123,9 +123,9 @@ class Audit:
             self._report(f"{where}: its phase belongs to another experiment")
             return
         if device <= phase.experiment.created_after_device:
-            self._report(f"{where}: was seen before the experiment was created")
+            self._report(f"{where}: was first seen before the experiment was created")
         elif expected is None:
-            self._report(f"{where}: the experiment took no devices then")
+            self._report(f"{where}: the experiment was taking no devices then")
         else:
             self._decision(where, row, expected)
         if position is None:
@@ -141,26 +141,26 @@ class Audit:
     def _decision(self, where: str, row: AssignmentRow, expected: "Taking") -> None:
         _, _, phase_id, variant, position = row
         if phase_id != expected.phase_id:
-            self._report(f"{where}: stored in another phase than the one that took devices then")
+            self._report(f"{where}: is stored in another phase than the one that was taking devices then")
         if (position is None) != (expected.winner is not None):
-            self._report(f"{where}: {'has no position' if position is None else 'drawn after the end'}")
+            self._report(f"{where}: {'has no position' if position is None else 'was drawn after the end'}")
         elif expected.winner is not None and variant != expected.winner:
-            self._report(f"{where}: the experiment had a winner then, and this is not it")
+            self._report(f"{where}: the experiment had a winner then, but this value is not the winner")
 
     def _compare_summary(self) -> None:
         if self._ledger.watermark is None:
             self._report("summary: its row is missing")
         elif self._watermark > self._ledger.last_device:
-            self._report(f"summary: counts {self._watermark} devices, there were {self._ledger.last_device}")
+            self._report(f"summary: counts {self._watermark} devices, but there were {self._ledger.last_device}")
         for (phase_id, variant_id), counted, stored in differences(self._counted, self._ledger.counted):
             where = f"{self._phase(phase_id)}, variant {variant_id}"
-            self._report(f"summary: {where}: {stored} devices, the rows say {counted}")
+            self._report(f"summary: {where}: {stored} devices, but the rows say {counted}")
         for (phase_id, variant_id, day), counted, stored in differences(self._daily, self._ledger.daily):
             where = f"{self._phase(phase_id)}, variant {variant_id}, {named_day(day)}"
-            self._report(f"summary: {where}: {stored} devices, the rows say {counted}")
+            self._report(f"summary: {where}: {stored} devices, but the rows say {counted}")
         for (experiment_id, hour), counted, stored in differences(self._hourly, self._ledger.hourly):
             where = f"{self._key(experiment_id)}, {_hour(hour)}"
-            self._report(f"summary: {where}: {stored} devices, the rows say {counted}")
+            self._report(f"summary: {where}: {stored} devices, but the rows say {counted}")
 
     def _phase(self, phase_id: int) -> str:
         phase = self._phases.get(phase_id)
@@ -177,7 +177,7 @@ class Audit:
 
 
 class Taking(Struct, frozen=True):
-    """An experiment that takes devices; `winner` is the variant that all get once it is finished."""
+    """An experiment that takes devices. `winner`: the variant that all of them get if it is finished."""
 
     experiment_id: int
     phase_id: int

@@ -1,4 +1,4 @@
-"""Counts events again, and holds what the worker counted against that."""
+"""Counts events again, and compares the result with what the worker counted."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
@@ -17,9 +17,9 @@ COUNTS = ("converters", "total", "squares", "events", "without_amount", "lag")
 
 
 async def recount(store: AuditStore) -> list[str]:
-    """What is wrong with the figures of events; nothing when they are those of the raw rows.
+    """What is wrong with the figures of events; empty when they agree with the raw rows.
 
-    Begins anew when events are erased meanwhile. Raises Unavailable when that never ends.
+    Starts over when events are erased meanwhile. Raises Unavailable if that happens too often.
     """
     for _ in range(ATTEMPTS):
         ledger = await store.event_ledger()
@@ -31,13 +31,14 @@ async def recount(store: AuditStore) -> list[str]:
             count.chunk(chunk)
         else:
             return count.findings()
-    raise Unavailable("devices are being forgotten all the time; verify when that is over", code="busy")
+    raise Unavailable("devices are being forgotten all the time; verify again when that is over", code="busy")
 
 
 class Recount:
-    """Holds chunks of devices against the ledger of events.
+    """Compares chunks of devices with the ledger of events.
 
-    The worker goes on meanwhile: its sums are compared as of the ledger, what it keeps of a device as of the chunk.
+    The worker may go on meanwhile: its sums are compared as of the ledger, and what it keeps of each device as of the
+    chunk.
     """
 
     def __init__(self, ledger: EventLedger) -> None:
@@ -47,7 +48,7 @@ class Recount:
         self._findings: list[str] = list(_structure(ledger))
 
     def chunk(self, chunk: EventChunk) -> None:
-        """The next devices."""
+        """Check the next devices."""
         present = Tally(chunk.metrics)
         for metric, id, event in chunk.events:
             present.add(metric, event)
@@ -59,10 +60,10 @@ class Recount:
             counted, stored = present.totals.get((metric, device)), chunk.totals.get((metric, device))
             if counted != stored:
                 where = f"summary: device {device}, {self._metric(metric)}"
-                self._findings.append(f"{where}: its total is {_named(stored)}, its events say {_named(counted)}")
+                self._findings.append(f"{where}: its total is {_named(stored)}, but its events say {_named(counted)}")
         exposed = {(experiment, device) for _, experiment, device, *_ in chunk.exposures}
         for experiment, device in sorted(exposed ^ chunk.exposed):
-            told = "is not kept" if (experiment, device) in exposed else "is kept, and no event tells it"
+            told = "is not kept" if (experiment, device) in exposed else "is kept, but there is no such event"
             self._findings.append(f"summary: device {device}: its exposure to experiment {experiment} {told}")
         for id, _, _, phase, variant, at in chunk.exposures:
             self._exposed[phase, variant, at // clock.DAY] += id <= self._ledger.exposure_watermark
@@ -78,18 +79,18 @@ class Recount:
             where = f"summary: {self._metric(cell[0])}, phase {cell[1]}, variant {cell[2]}, {named_day(cell[3])}"
             for name in COUNTS:
                 if getattr(counted, name) != getattr(stored, name):
-                    yield f"{where}: {name} is {getattr(stored, name)}, the events say {getattr(counted, name)}"
+                    yield f"{where}: {name} is {getattr(stored, name)}, but the events say {getattr(counted, name)}"
             for name in ("buckets", "delays"):
                 if _held(getattr(counted, name)) != _held(getattr(stored, name)):
-                    yield f"{where}: {name} are not those of the events"
+                    yield f"{where}: {name} do not agree with the events"
             if counted.events and not stored.first_at <= counted.first_at <= counted.last_at <= stored.last_at:
-                yield f"{where}: its events lie outside of its first and last time"
+                yield f"{where}: it has events outside its first and last time"
         for (metric, day), devices, kept in differences(self._tally.happened, self._ledger.happened):
             where = f"summary: {self._metric(metric)}, {named_day(day)}"
-            yield f"{where}: {kept} devices had their first event, the events say {devices}"
+            yield f"{where}: {kept} devices had their first event, but the events say {devices}"
         for (phase, variant, day), exposed, kept in differences(self._exposed, self._ledger.exposed):
             where = f"summary: phase {phase}, variant {variant}, {named_day(day)}"
-            yield f"{where}: {kept} exposed, the events say {exposed}"
+            yield f"{where}: {kept} exposed, but the events say {exposed}"
 
     def _metric(self, id: int) -> str:
         record = self._ledger.metrics.get(id)
@@ -100,16 +101,16 @@ def _structure(ledger: EventLedger) -> Iterator[str]:
     marks = {f"{record.metric} of {record.key}": record.watermark for record in ledger.metrics.values()}
     for name, watermark in (marks | {"exposure": ledger.exposure_watermark}).items():
         if watermark > ledger.last_event:
-            yield f"summary: {name}: counts events up to {watermark}, there were {ledger.last_event}"
+            yield f"summary: {name}: counts events up to {watermark}, but there were {ledger.last_event}"
 
 
 def _held(histogram: Mapping[int, object]) -> dict[int, object]:
-    """Without the places that nothing is in."""
+    """The histogram without empty places."""
     return {place: held for place, held in histogram.items() if held not in (0, (0, 0, 0))}
 
 
 def _named(total: int | None) -> str:
-    return "missing or no number" if total is None else str(total)
+    return "missing or not a number" if total is None else str(total)
 
 
 def named_day(day: int) -> str:
@@ -121,7 +122,7 @@ def named_day(day: int) -> str:
 
 
 def differences(counted: Mapping[K, int], stored: Mapping[K, int]) -> Iterator[tuple[K, Any, Any]]:
-    """What is not the same in both, as (where, counted, stored)."""
+    """What differs between the two, as (where, counted, stored)."""
     for where in sorted(counted.keys() | stored.keys()):  # type: ignore[type-var]  # all keys are tuples of numbers
         if counted.get(where, 0) != stored.get(where, 0):
             yield where, counted.get(where, 0), stored.get(where, 0)

@@ -10,7 +10,7 @@ from abtest.store import ExperimentRecord, PhaseRecord
 
 
 class Step(Struct, frozen=True):
-    """The variants of the next devices; where they are drawn, from which position, and the counts after them."""
+    """The variants of the next devices and, if they are drawn, their first position and the counts afterwards."""
 
     variants: list[int]
     first: int | None = None
@@ -31,27 +31,27 @@ class PhaseAudit:
         self._before_block = allocation.no_counts(record.weights)
 
     def ahead(self, number: int) -> Step | None:
-        """The next enrolments, as they must be; None when nobody can tell."""
+        """The next enrolments, as they must be; None if the weights can't be read."""
         if not self._readable:
             return None
         places, before_block = self._draw(number)
         return Step([self.experiment.variants[place] for place in places], self._next, before_block)
 
     def go(self, step: Step) -> None:
-        """These enrolments are there."""
+        """Move on: these enrolments were found."""
         self._next += len(step.variants)
         self._before_block = step.before_block
         self._counts.update(step.variants)
 
     def enrolled(self, position: int, variant: int) -> Iterator[str]:
-        """What is wrong with this enrolment; they come in the order of positions."""
+        """What is wrong with this enrolment. Enrolments come in the order of positions."""
         number = self.record.number
         if not self._readable:
             return
         if variant not in self._places:
             yield "its variant belongs to another experiment"
         elif position < 0:
-            yield f"position {position} of phase {number}: positions begin with 0"
+            yield f"position {position} of phase {number}: positions begin at 0"
         elif position < self._next:
             yield f"position {position} of phase {number} is given twice"
         elif position - self._next > self._most:
@@ -65,9 +65,9 @@ class PhaseAudit:
         """What is wrong with the counters after the last enrolment."""
         where = f"phase {self.record.number} of {self.experiment.key}"
         if self.record.next_position != self._next:
-            yield f"{where}: the next position is {self.record.next_position}, {self._next} were given"
+            yield f"{where}: the next position is {self.record.next_position}, but {self._next} were given"
         if self.record.counts != self._before_block:
-            yield f"{where}: the counts before the block are {self.record.counts}, must be {self._before_block}"
+            yield f"{where}: the counts before the block are {self.record.counts}, but must be {self._before_block}"
 
     def _drawn(self, position: int, variant: int) -> Iterator[str]:
         places, self._before_block = self._draw(position - self._next + 1)
@@ -76,7 +76,7 @@ class PhaseAudit:
         drawn, number = self.experiment.variants[places[-1]], self.record.number
         if drawn != variant:
             gives, stored = self._value(drawn), self._value(variant)
-            yield f"position {position} of phase {number} gives {gives}, stored is {stored}"
+            yield f"position {position} of phase {number} gives {gives}, but {stored} is stored"
         total = self._counts.total()
         bound = allocation.bound(self.record.weights)
         for place, each in enumerate(self.experiment.variants):

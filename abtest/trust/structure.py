@@ -1,4 +1,4 @@
-"""What is wrong with experiments and tokens before any assignment is looked at."""
+"""What is wrong with experiments and tokens, before any assignment is examined."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from abtest.store import ExperimentRecord, Ledger
 
 
 def structure(ledger: Ledger) -> Iterator[str]:
-    """What is wrong before any assignment is looked at."""
+    """What is wrong before any assignment is examined."""
     if ledger.strangers:
         yield f"{ledger.strangers} rows of devices, tokens or assignments have a device id that was never given"
     for wrong in re.finditer(rb"[^\x01]", ledger.tokens):
@@ -18,13 +18,13 @@ def structure(ledger: Ledger) -> Iterator[str]:
         for finding in _experiment_structure(experiment):
             yield f"{experiment.key}: {finding}"
         if experiment.created_after_device > ledger.last_device:
-            yield f"{experiment.key}: created after device {experiment.created_after_device}, which never was"
+            yield f"{experiment.key}: created after device {experiment.created_after_device}, which never existed"
 
 
 def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:
     phases, statuses, created = experiment.phases, experiment.statuses, experiment.created_after_device
     if experiment.algorithm != allocation.VERSION:
-        yield f"its allocation is version {experiment.algorithm}, this program knows {allocation.VERSION}"
+        yield f"its allocation has version {experiment.algorithm}, but this program knows {allocation.VERSION}"
     if experiment.places != tuple(range(len(experiment.places))):
         yield f"the places of its variants are {experiment.places}"
     if [phase.number for phase in phases] != list(range(1, len(phases) + 1)) or not phases:
@@ -42,7 +42,8 @@ def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:
         if status.status not in set(Status):
             yield f"had the unknown status {status.status!r}"
         if status.winner is not None and status.winner not in experiment.values:
-            yield f"had the winner {status.winner!r}, which is not a value of it"
+            yield f"had the winner {status.winner!r}, which is none of its values"
     last = (statuses[-1].status, statuses[-1].winner) if statuses else (None, None)
     if last != (experiment.status, experiment.winner):
-        yield f"its status is {experiment.status!r} with winner {experiment.winner!r}, the last change says {last}"
+        status = f"{experiment.status!r} with winner {experiment.winner!r}"
+        yield f"its status is {status}, but the last change says {last}"

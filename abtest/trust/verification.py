@@ -17,7 +17,7 @@ class VerificationService:
         self._store = store
 
     async def verify(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Verified:
-        """Check everything, a chunk of devices at a time; `progress` is told devices done and in all."""
+        """Check everything, a chunk of devices at a time; `progress` gets the devices done and the devices in all."""
         ledger = await self._store.ledger()
         audit = Audit(ledger)
         for after, upto in _ranges(ledger):
@@ -27,7 +27,7 @@ class VerificationService:
 
 
 def _ranges(ledger: Ledger) -> Iterator[tuple[int, int]]:
-    """Pieces of all devices as (after, up to), so that no experiment changes inside of one."""
+    """All devices in pieces, as (after, up to), so that no experiment changes within a piece."""
     turns = {after for each in ledger.experiments for after in _turns(each) if 0 < after < ledger.last_device}
     for begin, end in pairwise(sorted({0, *turns, ledger.last_device})):
         for after in range(begin, end, CHUNK):
@@ -35,6 +35,6 @@ def _ranges(ledger: Ledger) -> Iterator[tuple[int, int]]:
 
 
 def _turns(experiment: ExperimentRecord) -> list[int]:
-    """The devices after which something about an experiment changed."""
+    """The devices after which the experiment changed."""
     phases = [phase.created_after_device for phase in experiment.phases]
     return [experiment.created_after_device, *phases, *(status.after_device for status in experiment.statuses)]

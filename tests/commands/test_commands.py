@@ -177,7 +177,7 @@ def test_verify_tells_what_broke_and_exits_1(run: Run) -> None:
     connection.close()
     broken = run("verify")
     assert broken.exit_code == 1
-    assert "BROKEN  phase 1 of color: the next position is 3, 0 were given" in broken.stdout
+    assert "BROKEN  phase 1 of color: the next position is 3, but 0 were given" in broken.stdout
 
 
 def test_db_check_finds_damage_and_migrate_names_the_schema(run: Run, tmp_path: Path) -> None:
