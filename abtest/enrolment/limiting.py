@@ -37,9 +37,7 @@ class Limiter:
             return wait
         self._sources.pop(source, None)
         if len(self._sources) >= MOST_SOURCES:
-            del self._sources[
-                next(iter(self._sources))
-            ]  # the source that was quiet for longest: its bucket is the fullest
+            del self._sources[next(iter(self._sources))]  # quiet for longest, so its bucket is the fullest
         self._sources[source] = mine
         return 0
 

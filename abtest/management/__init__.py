@@ -1,4 +1,4 @@
-"""The life of experiments: who may change what, and when."""
+"""The life of experiments: which change is allowed when."""
 
 from abtest.management.experiments import DEMO, ExperimentService, ask_direction, parse_toml
 

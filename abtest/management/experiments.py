@@ -56,10 +56,10 @@ DEMO = (
 
 
 class ExperimentService:
-    """Creates experiments and moves them through their life.
+    """Creates experiments and changes them.
 
-    Every method returns after the change is durable. Raises UnknownExperiment, InvalidExperiment, or Conflict
-    when the status does not allow the change.
+    Every method returns once the change is durable. Raises UnknownExperiment, InvalidExperiment, or Conflict when the
+    status does not allow the change.
     """
 
     def __init__(self, store: ExperimentStore) -> None:
@@ -79,7 +79,7 @@ class ExperimentService:
     async def add(
         self, new: Sequence[NewExperiment], metrics: Mapping[str, tuple[Metric, ...]] | None = None
     ) -> list[Experiment]:
-        """Create all of these and judge those that are there, by key, by these metrics; all of it or nothing."""
+        """Create these experiments, and set the metrics of existing ones, by key: all of it or nothing."""
         return await self._store.add([experiment.checked() for experiment in new], clock.now(), metrics or {})
 
     async def start(self, key: str) -> Experiment:
@@ -95,7 +95,7 @@ class ExperimentService:
         return await self._move(key, "resumed", {Status.PAUSED}, Status.RUNNING)
 
     async def finish(self, key: str, winner: str | None = None) -> Experiment:
-        """Take no more devices for good; with a winner, devices to come get that value."""
+        """Take no more devices, for good; with a winner, new devices get that value."""
 
         def rule(experiment: Experiment) -> Change:
             _require(experiment, "finished", {Status.RUNNING, Status.PAUSED})
@@ -106,11 +106,11 @@ class ExperimentService:
         return await self._change(key, rule)
 
     async def archive(self, key: str) -> Experiment:
-        """Deliver the key to no device any more."""
+        """Stop delivering the key, to any device."""
         return await self._move(key, "archived", set(Status) - {Status.ARCHIVED}, Status.ARCHIVED)
 
     async def reweight(self, key: str, variants: Sequence[Variant]) -> Experiment:
-        """Begin a new phase: devices to come are drawn with these weights, those in it keep their value."""
+        """Begin a new phase: new devices are drawn with these weights; devices in the experiment keep their value."""
         weights = {variant.value: variant.weight for variant in variants}
         if len(weights) < len(variants):
             raise InvalidExperiment("variants: a value is given twice")
@@ -124,10 +124,10 @@ class ExperimentService:
     async def measure(
         self, key: str, metrics: Sequence[str] = (), baseline: str | None = None, planned: int | None = None
     ) -> Experiment:
-        """Judge an experiment by these metrics, the first of which is the primary one, against this baseline.
+        """Change what an experiment is judged by. The first metric is the primary one.
 
-        What is not given stays. `planned`, a number of devices, only before the first one is enrolled: a plan that is
-        made after looking protects from nothing.
+        What is not given stays as it is. A number of devices can be `planned` only before the first one is enrolled:
+        a plan that is made after looking at figures protects against nothing.
         """
         wanted = parse_metrics(metrics) if metrics else None
         check_planned(planned)
@@ -137,7 +137,7 @@ class ExperimentService:
             if planned is not None and experiment.enrolled:
                 devices = counted(experiment.enrolled, "device")
                 raise Conflict(
-                    f"{key} has {devices}; a number can be planned only before the first one",
+                    f"{key} has {devices} already; a number can be planned only before the first one",
                     code="impossible_transition",
                 )
             return Change(metrics=wanted, baseline=baseline, planned=planned)
@@ -156,7 +156,7 @@ class ExperimentService:
 
 
 def ask_direction(key: str, metrics: Sequence[Metric]) -> str:
-    """What to ask where the events of metrics sound like harm, and nobody said that less is better; else nothing."""
+    """The question to ask if a metric's event sounds like harm but `less` was not given; empty if there is none."""
     doubtful = [metric.event for metric in metrics if metric.in_doubt]
     if not doubtful:
         return ""
@@ -199,16 +199,16 @@ class _File(Struct, forbid_unknown_fields=True):
 
 
 class Described(Struct, frozen=True):
-    """What a TOML file asks for: experiments to add, and by which metrics those that are there are judged, by key."""
+    """What a TOML file describes: experiments to add, and metrics for existing experiments, by key."""
 
     experiments: tuple[NewExperiment, ...]
     metrics: dict[str, tuple[Metric, ...]]
 
 
 def parse_toml(text: str) -> Described:
-    """What a TOML file describes. Raises InvalidExperiment that says what is wrong, and where."""
+    """What a TOML file describes. Raises InvalidExperiment, which says what is wrong and where."""
     try:
-        # Decimals from their text: a float would already have lost what was written.
+        # Parse decimals from their text: a float would already have lost digits.
         table: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)
         wanted = msgspec.convert(table, _File)
     except tomllib.TOMLDecodeError as error:
@@ -217,7 +217,7 @@ def parse_toml(text: str) -> Described:
         place, what = finding(error, {"type": TYPE_RULE})
         raise InvalidExperiment(f"{_placed(table, place)}: {what}") from None
     if not wanted.experiments and not wanted.metrics:
-        raise InvalidExperiment("experiments: there is none in it; each begins with [[experiments]]")
+        raise InvalidExperiment("experiments: the file has none; each begins with [[experiments]]")
     keys = Counter(experiment.key for experiment in wanted.experiments)
     repeated = [key for key, count in keys.items() if count > 1]
     if repeated:
@@ -260,7 +260,7 @@ def _placed(table: Mapping[str, Any], place: str) -> str:
 
 
 def _named(key: object, number: int) -> str:
-    """An experiment of a file: by its key, or, when that can be none, by its number in the file."""
+    """The name of a file's experiment in messages: its key or, if that is not valid, its number in the file."""
     return key if isinstance(key, str) and KEY.fullmatch(key) else f"experiment {number}"
 
 

@@ -45,5 +45,5 @@ def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:
             yield f"had the winner {status.winner!r}, which is none of its values"
     last = (statuses[-1].status, statuses[-1].winner) if statuses else (None, None)
     if last != (experiment.status, experiment.winner):
-        status = f"{experiment.status!r} with winner {experiment.winner!r}"
-        yield f"its status is {status}, but the last change says {last}"
+        stored = f"{experiment.status!r} with winner {experiment.winner!r}"
+        yield f"its status is {stored}, but the last change says {last}"

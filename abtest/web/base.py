@@ -1,4 +1,4 @@
-"""What every handler of the Application has in common."""
+"""What all handlers of the Application have in common."""
 
 import logging
 from http import HTTPStatus
@@ -19,7 +19,7 @@ log = logging.getLogger("abtest.web")
 
 
 class Handler(RequestHandler):
-    """Errors as problem documents, security headers on every answer."""
+    """Answers errors with problem documents, and sets security headers on every answer."""
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -57,7 +57,7 @@ class Handler(RequestHandler):
         return document
 
     def write_problem(self, document: Problem) -> None:
-        """Finish with the problem, as this handler's readers expect it."""
+        """Finish with the problem, in the form that this handler's clients expect."""
         self.set_header("Content-Type", CONTENT_TYPE)
         self.finish(document.json())
 
@@ -67,7 +67,7 @@ class Handler(RequestHandler):
 
 
 class PageHandler(Handler):
-    """What people read: errors are pages too."""
+    """Answers people: errors are pages too."""
 
     caching = "no-cache"
 
@@ -88,7 +88,7 @@ class PageHandler(Handler):
 
 
 class NotFound(PageHandler):
-    """Every path that is not a route: a page for people, a problem document for programs."""
+    """Answers every path without a route: with a page for people, with a problem document for programs."""
 
     def prepare(self) -> None:
         raise HTTPError(HTTPStatus.NOT_FOUND)

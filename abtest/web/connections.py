@@ -1,20 +1,20 @@
-"""The connections of a server process: how many, which are too slow, and the last answers of one that stops."""
+"""The connections of a server process: counting them, closing slow ones, and answering the last when it stops."""
 
 import asyncio
 
 from tornado.http1connection import HTTP1ServerConnection as ServerConnection
 
 TICKS = 16
-"""Into how many a time-out is cut: a timer for each request would cost more than the request."""
+"""The ticks in a time-out. Connections are checked once per tick: a timer for each request would cost too much."""
 LAST_CALL_SECONDS = 0.25
-"""How long a connection that brought nothing yet may still bring a request after the end was asked for."""
+"""How long a silent connection may still send a request after the server was asked to stop."""
 
 
 class Connections:
-    """Counts connections, and closes those that bring no whole request, or take no whole answer, for too long."""
+    """Counts connections, and closes those that take too long to send a request or to receive an answer."""
 
     def __init__(self, most: int, idle_timeout: float) -> None:
-        """`most` at the same time; `idle_timeout` in seconds."""
+        """`most`: connections at the same time; `idle_timeout` in seconds."""
         self.most = most
         self.open = 0
         self.draining = False
@@ -26,36 +26,36 @@ class Connections:
         self._sweeping: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to close those that are late."""
+        """Begin to close late connections."""
         self._sweeping = asyncio.create_task(self._sweep())
 
     def full(self) -> bool:
-        """Whether another one is too many; if not, it is counted."""
+        """Whether one more connection is too many; if not, count it."""
         if self.open >= self.most:
             return True
         self.open += 1
         return False
 
     def reads(self, connection: ServerConnection) -> None:
-        """It was answered, or is new, and waits for a request."""
+        """The connection is new or was answered, and waits for a request."""
         self._reading[connection] = self._tick
         if self.answering.pop(connection, None) is not None and self.draining:
             self._answered.set()
 
     def answers(self, connection: ServerConnection) -> None:
-        """The headers of its request are there."""
+        """The headers of the connection's request are there."""
         del self._reading[connection]
         self.answering[connection] = self._tick
 
     def closed(self, connection: ServerConnection) -> None:
-        """It ended."""
+        """The connection ended."""
         self.open -= 1
         self._reading.pop(connection, None)
         self.answering.pop(connection, None)
         self._answered.set()
 
     async def last_call(self) -> None:
-        """From here on answers are last ones; returns when those who were about to ask have had their time."""
+        """Make each further answer the last of its connection, and give silent connections some time to ask."""
         self.draining = True
         if self.open:
             await asyncio.sleep(LAST_CALL_SECONDS)
@@ -63,7 +63,7 @@ class Connections:
             self._sweeping.cancel()
 
     async def all_answered(self) -> None:
-        """Returns when every request whose headers are there is answered."""
+        """Returns when every request whose headers have arrived is answered."""
         while self.answering:
             self._answered.clear()
             await self._answered.wait()

@@ -40,7 +40,7 @@ EVERY_ANSWER = GUARDED | {"Vary": "Device-Token"}
 CACHING = {"Cache-Control": "private, no-cache"}
 MOST_READY = 10_000
 LONGEST_LENGTH = 18
-"""Digits of a Content-Length: `int` takes time for very many."""
+"""Most digits of a Content-Length: `int` is slow for very many."""
 MOST_READ_ON = 4 * 1024 * 1024
 READ_ON_SECONDS = 2.0
 
@@ -51,7 +51,7 @@ log = logging.getLogger("abtest.web")
 
 
 class HotServer(HTTPServerConnectionDelegate):
-    """In front of an application: takes the requests of apps for itself."""
+    """Stands in front of an application, and answers the requests of apps itself."""
 
     def __init__(
         self,
@@ -70,23 +70,23 @@ class HotServer(HTTPServerConnectionDelegate):
         self._second = 0
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Decide when the headers are there."""
+        """Create the delegate of a request; it decides who answers once the headers are there."""
         assert isinstance(server_conn, ServerConnection)
         assert isinstance(request_conn, Connection)
         self.connections.reads(server_conn)
         return _Message(self, server_conn, request_conn)
 
     def observe(self) -> None:
-        """Note what this process holds at the moment."""
+        """Record how much this process holds at the moment."""
         self.monitoring.holds(self.connections.open, self.enrolment.waiting, self.enrolment.cached_devices)
 
     def source(self, connection: Connection, headers: HTTPHeaders) -> str | None:
-        """Whom a request's new devices are counted under; None for this machine."""
+        """The source that a request's new device counts against; None for this machine."""
         address = getattr(connection.context, "remote_ip", "")
         return self._proxies.source(address, headers.get("X-Forwarded-For", ""))
 
     def ready(self, answer: Answer) -> bytes:
-        """The whole response with an answer, rendered once a second: its Date is part of it."""
+        """The whole response with an answer. It contains the Date, so it is rendered once a second."""
         now = int(time())
         if now != self._second or len(self._ready) >= MOST_READY:
             self._second = now
@@ -99,9 +99,9 @@ class HotServer(HTTPServerConnectionDelegate):
         return response
 
     async def drain(self) -> None:
-        """Answer what is on its way, each as the last of its connection, then take no more devices.
+        """Answer the requests that are under way, each as the last of its connection, then take no more devices.
 
-        Returns when every request whose headers are there is answered.
+        Returns when every request whose headers have arrived is answered.
         """
         await self.connections.last_call()
         await self.enrolment.drain()
@@ -128,7 +128,7 @@ class _Message(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)
         self._server.connections.answers(self._server_conn)
         if not _names_host(headers.get("Host"), start_line.version):
-            raise HTTPInputError("no Host, or none that can be read")
+            raise HTTPInputError("no Host header, or an invalid one")
         if not start_line.path.startswith("/"):
             start_line = start_line._replace(path=_origin_form(start_line.path))
         self._method, self._version, self._headers = start_line.method, start_line.version, headers
@@ -205,11 +205,11 @@ class _Message(HTTPMessageDelegate):
         )
 
     def _send(self, response: bytes) -> None:
-        """Write a rendered response; the next request is read once it has left, so that nobody can fill memory."""
+        """Write a rendered response. The next request is read only once it has left, so no client can fill memory."""
         stream = self._connection.stream
         if stream.closed():
             return
-        written = IOStream.write(stream, response)  # past Stream.write, which minds what Tornado says on its own
+        written = IOStream.write(stream, response)  # not Stream.write, which looks for answers of Tornado's own
         if written.done():
             self._connection.finish()
         else:
@@ -220,11 +220,11 @@ class _Message(HTTPMessageDelegate):
             self._connection.finish()
 
     def _refuse_body(self) -> None:
-        """Answer at once and read on for a while: a connection closed over unread bytes takes the answer back."""
+        """Answer at once, but read on for a while: a close with unread bytes would destroy the answer."""
         self._other, self._too_large = None, True
         self._connection.set_body_timeout(READ_ON_SECONDS)
-        self._say(TooLarge(f"a body has at most {self._server.body_limit} bytes"))
-        if "Expect" in self._headers:  # who asks first sends nothing after this answer
+        self._say(TooLarge(f"the body must have at most {self._server.body_limit} bytes"))
+        if "Expect" in self._headers:  # a client that asks before it sends a body sends none after this answer
             self._connection.finish()
 
     def _fail(self, error: BaseException) -> None:
@@ -271,15 +271,15 @@ def matches(if_none_match: str, tag: str) -> bool:
 
 @lru_cache
 def _names_host(host: str | None, version: str) -> bool:
-    """Whether a request may have this Host: HTTP/1.1 asks for exactly one that is valid (RFC 9112, 3.2).
+    """Whether a request may have this Host: HTTP/1.1 requires exactly one valid Host (RFC 9112, 3.2).
 
-    Two headers are one with a comma, which no host has.
+    Two Host headers arrive joined by a comma, which no valid host contains.
     """
     return version == "HTTP/1.0" if host is None else HOST.fullmatch(host) is not None
 
 
 def _origin_form(target: str) -> str:
-    """The path and query of a request target that names the whole URL (RFC 9112, 3.2.2); any other as it is."""
+    """The path and query of a request target that is a whole URL (RFC 9112, 3.2.2); any other target as it is."""
     whole = WHOLE_URL.match(target)
     if whole is None:
         return target

@@ -1,11 +1,11 @@
-"""What Prometheus reads at /metrics: how much, how fast, what was refused, and how the database is.
+"""The figures for Prometheus at /metrics: counts, times, refused requests, and the state of the database.
 
-Server processes that share a port share their counts through files in the folder that PROMETHEUS_MULTIPROC_DIR
-names, so that a scrape sees all of them, whichever process answers it. The library looks at the variable when it is
+Server processes that share a port share their counts through files in the folder PROMETHEUS_MULTIPROC_DIR, so a
+scrape sees the counts of all processes, whichever process answers it. The library reads the variable when it is
 imported.
 
-It maps these files into memory before they have room: where the disk is full, the first count would end the process.
-So they get their room here, and without any each process counts for itself.
+The library maps these files into memory before their space is allocated: on a full disk the first count would kill
+the process. So the space is allocated here. If there is none, each process counts for itself.
 """
 
 import fcntl
@@ -38,16 +38,16 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 COUNTS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "abtest-counts-"
 SETTLED_SECONDS = 60
-"""A younger folder may be one that its process has not locked yet."""
+"""The process of a younger folder may not have locked it yet."""
 FILE_BYTES = 1 << 20
-"""What the library makes them."""
+"""The size that the library gives these files."""
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 DEVICES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 log = logging.getLogger("abtest.web")
 
 
 class Monitoring:
-    """The counts of this process, and the page with those of all."""
+    """The counts of this process, and the page with the counts of all processes."""
 
     def __init__(self) -> None:
         self._shared = COUNTS_FOLDER in os.environ and _room_is_there()
@@ -63,20 +63,20 @@ class Monitoring:
         self.stored: Callable[[float], None] = answers.labels("store").observe
         self._refused = Counter(
             "abtest_refused",
-            "Requests that were answered with a problem, by its code.",
+            "Requests that were answered with an error, by its code.",
             ["code"],
             registry=self._registry,
         )
         self._requests = Histogram(
             "abtest_request_seconds",
-            "Time of every other request, by what answered it.",
+            "Time of every other request, by handler and status.",
             ["handler", "status"],
             buckets=SECONDS,
             registry=self._registry,
         )
         self._batches = Histogram(
             "abtest_batch_seconds",
-            "Time of a transaction of first requests, with its wait for other writers.",
+            "Time of a transaction of first requests, including the wait for other writers.",
             buckets=SECONDS,
             registry=self._registry,
         )
@@ -90,33 +90,33 @@ class Monitoring:
             "abtest_new_devices", "Devices that came for the first time.", registry=self._registry
         )
         self._connections = self._gauge("abtest_connections", "Open connections.")
-        self._waiting = self._gauge("abtest_waiting_devices", "Requests that wait for a transaction.")
+        self._waiting = self._gauge("abtest_waiting_devices", "Requests that are waiting for a transaction.")
         self._kept = self._gauge("abtest_cached_devices", "Devices whose answer is kept in memory.")
         if self._shared:
             _forget_ended()
 
     def refused(self, code: str) -> None:
-        """A request was answered with this problem."""
+        """Count a request that was answered with this error code."""
         self._refused.labels(code).inc()
 
     def answered(self, handler: str, status: int, seconds: float) -> None:
-        """Another request was answered."""
+        """Count an answered request of any other kind."""
         self._requests.labels(handler, str(status)).observe(seconds)
 
     def decided(self, asked: int, new: int, seconds: float) -> None:
-        """A batch was decided."""
+        """Count a batch: the devices that asked, how many were new, and its time."""
         self._sizes.observe(asked)
         self._batches.observe(seconds)
         self._enrolled.inc(new)
 
     def holds(self, connections: int, waiting: int, cached: int) -> None:
-        """What this process holds at the moment."""
+        """Record how much this process holds at the moment."""
         self._connections.set(connections)
         self._waiting.set(waiting)
         self._kept.set(cached)
 
     def page(self, condition: Condition, report: Report) -> bytes:
-        """The whole page, in Prometheus' text format."""
+        """The whole page, in the text format of Prometheus."""
         registry = self._registry
         if self._shared and Path(os.environ[COUNTS_FOLDER]).is_dir():  # somebody may have cleaned up
             registry = CollectorRegistry()
@@ -130,18 +130,18 @@ class Monitoring:
 
 
 class _Database(Collector):
-    """What is the same whichever process is asked."""
+    """The figures that are the same in every process."""
 
     def __init__(self, condition: Condition, report: Report) -> None:
         self._condition = condition
         self._report = report
 
     def collect(self) -> Iterable[Metric]:
-        """One gauge for each figure; none for a figure that there is not yet."""
+        """One gauge for each figure that exists already."""
         for name, help, value in (
             ("abtest_database_bytes", "Size of the database file.", self._condition.database_bytes),
             ("abtest_log_bytes", "Size of its write-ahead log.", self._condition.log_bytes),
-            ("abtest_free_disk_bytes", "Room left where the database lies.", self._condition.free_bytes),
+            ("abtest_free_disk_bytes", "Free space on the database's disk.", self._condition.free_bytes),
             ("abtest_counted_devices", "Devices in the statistics.", self._report.devices),
             ("abtest_statistics_age_seconds", "Time since the worker wrote them.", self._report.age_seconds),
         ):
@@ -151,9 +151,9 @@ class _Database(Collector):
 
 @contextmanager
 def counts_folder() -> Iterator[str]:
-    """A folder through which server processes share what they counted; it ends with this process.
+    """A folder through which server processes share their counts. It is removed when this process ends.
 
-    What processes that were killed left behind is taken away first: the kernel ends their lock.
+    Folders that killed processes left behind are removed first: the kernel has released their locks.
     """
     _sweep()
     with TemporaryDirectory(prefix=PREFIX) as folder:
@@ -167,7 +167,7 @@ def counts_folder() -> Iterator[str]:
 
 def _sweep() -> None:
     for folder in Path(gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError):  # it is another user's, or gone already
+        with suppress(OSError):  # another user's folder, or one that is already gone
             if time() - folder.stat().st_mtime < SETTLED_SECONDS:
                 continue
             held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -179,22 +179,20 @@ def _sweep() -> None:
 
 
 def _room_is_there() -> bool:
-    """Give the files of this process their room, else let the library count in memory."""
+    """Allocate the files of this process; if that fails, let the library count in memory."""
     try:
         for kind in ("counter", "histogram", "gauge_livesum"):
             with Path(os.environ[COUNTS_FOLDER], f"{kind}_{os.getpid()}.db").open("ab") as file:
                 file.write(bytes(max(0, FILE_BYTES - file.tell())))
     except OSError as error:
-        log.error(
-            "the counts of /metrics are those of one process: %s: %s", os.environ[COUNTS_FOLDER], error.strerror
-        )
+        log.error("/metrics shows the counts of only one process: %s: %s", os.environ[COUNTS_FOLDER], error.strerror)
         values.ValueClass = values.MutexValue
         return False
     return True
 
 
 def _forget_ended() -> None:
-    """Take away what processes that ended said about the moment; what they counted stays."""
+    """Remove the gauges of processes that have ended; their counts stay."""
     for path in Path(os.environ[COUNTS_FOLDER]).glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])
         with suppress(ProcessLookupError):

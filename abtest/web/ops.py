@@ -44,7 +44,7 @@ class Readyz(Handler):
 def _large(log_bytes: int) -> str:
     if log_bytes <= LARGE_LOG:
         return ""
-    return f"the write-ahead log has {log_bytes >> 20} MB: some program has been reading the database for long"
+    return f"the write-ahead log has {log_bytes >> 20} MB: some program has been reading the database for a long time"
 
 
 class Metrics(Handler):

@@ -25,13 +25,13 @@ WITHHELD: dict[type, str] = {
     errors.StorageError: "the database can't be used",
     errors.UnknownExperiment: "there is no experiment with this key",
 }
-"""What is told instead of messages with a path or with what was asked in them."""
+"""Used instead of messages that contain a path or a part of the request."""
 BY_STATUS = {
-    403: ("forbidden", "a page of another site may not ask this"),
+    403: ("forbidden", "a page of another site must not make this request"),
     404: ("not_found", "there is nothing at this path"),
     405: ("method_not_allowed", "this path does not take this method"),
 }
-"""Code and detail of what Tornado itself refuses."""
+"""Code and detail for requests that Tornado itself refuses."""
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -55,12 +55,12 @@ def problem(status: int, code: str, detail: str) -> Problem:
 
 
 def unreadable(status: int = 400) -> Problem:
-    """What Tornado itself refuses with this status."""
+    """The problem for a request that Tornado itself refuses with this status."""
     return problem(status, *BY_STATUS.get(status, ("bad_request", "this request can't be understood")))
 
 
 def described(error: BaseException) -> tuple[Problem, dict[str, str]]:
-    """The problem and further headers for an error; nothing of an unexpected one is told."""
+    """The problem and further headers for an error. Nothing about an unexpected error is revealed."""
     if isinstance(error, errors.AbtestError):
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
         detail = next((WITHHELD[kind] for kind in type(error).__mro__ if kind in WITHHELD), str(error))
@@ -68,4 +68,4 @@ def described(error: BaseException) -> tuple[Problem, dict[str, str]]:
         if isinstance(error, errors.TooManyDevices | errors.Unavailable | errors.StorageError):
             headers["Retry-After"] = str(error.retry_after)
         return problem(status, error.code, detail), headers
-    return problem(500, "internal_error", "something went wrong here; it was logged"), {}
+    return problem(500, "internal_error", "something went wrong in the server; it was logged"), {}

@@ -1,4 +1,4 @@
-"""The HTTP server of one process: its socket, its limits, its end."""
+"""The HTTP server of one process: its sockets, its limits, and how it stops."""
 
 import asyncio
 import logging
@@ -29,14 +29,15 @@ READ_CHUNK = 4 * 1024
 MOST_LEFT = 1024 * 1024
 BACKLOG = 1024
 BOTH = {"::": ("::", "0.0.0.0")}
-"""A socket of IPv6 takes IPv6 alone."""
+"""An IPv6 socket accepts only IPv6 connections."""
 FEWEST_ACCEPTED, ACCEPTED_PART = 2, 8
-"""A wake-up takes so many connections, or one for every eight that there are. With few, each of a crowd waits for a
-round of requests of all before it; with many, the first of several processes takes the whole crowd."""
+"""One round of the loop accepts two connections, or one for every eight open ones. With fewer, many connections that
+arrive together wait for a round of requests from all before them; with more, the first of several processes takes all
+of them."""
 ACCEPT_PAUSE_SECONDS = 1.0
 SPARE_FILES = 100
 DRAIN_SECONDS = 7.0
-"""Less than abtest.supervisor's LAST_SECONDS, after which a process ends whatever it waits for."""
+"""Less than abtest.supervisor's LAST_SECONDS, after which a process ends whatever it is waiting for."""
 
 TORNADOS_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 FULL = Unavailable("too many connections; try again", code="too_many_connections")
@@ -45,10 +46,10 @@ log = logging.getLogger("abtest.web")
 
 
 class Stream(IOStream):
-    """A connection that answers, where Tornado would only hang up, what can't be read as a request.
+    """A connection that answers a request that can't be read, where Tornado would only close it.
 
-    Nagle's algorithm is off for good: a connection inherits that from the listening socket. Tornado turns it off and
-    on around every answer, which costs two system calls.
+    Nagle's algorithm is always off: a connection inherits that from the listening socket. Tornado would turn it off
+    and on around every answer, which costs two system calls.
     """
 
     def __init__(self, connection: socket.socket, server: "Server") -> None:
@@ -56,7 +57,7 @@ class Stream(IOStream):
         self._refused = server.app.monitoring.refused
 
     def part(self, document: Problem, headers: dict[str, str] | None = None) -> "Future[None]":
-        """Say this, after which the connection is closed."""
+        """Answer with this problem; the connection is closed afterwards."""
         self._refused(document.code)
         return super().write(parting(document, headers))
 
@@ -70,15 +71,15 @@ class Stream(IOStream):
 
     def close(self, exc_info: Any = False) -> None:
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
-            self.part(problem(431, "headers_too_large", "the headers are larger than the server takes"))
+            self.part(problem(431, "headers_too_large", "the headers are larger than the server accepts"))
             if not self.closed():
                 with suppress(OSError):
-                    self.socket.recv(MOST_LEFT)  # what is left unread would make the kernel take the answer back
+                    self.socket.recv(MOST_LEFT)  # with unread bytes the kernel would discard the answer
         super().close(exc_info)
 
 
 def parting(document: Problem, headers: dict[str, str] | None = None) -> bytes:
-    """The whole answer with a problem after which the connection is closed."""
+    """The whole answer with a problem, for a connection that is then closed."""
     body = document.json()
     sent = GUARDED | {
         "Date": format_timestamp(time()),
@@ -93,7 +94,7 @@ def parting(document: Problem, headers: dict[str, str] | None = None) -> bytes:
 
 
 def _unreadable(error: BaseException | None) -> Problem:
-    """Tornado's error does not name the header; the place that raised it knows the name."""
+    """Tornado's error does not name the header, but the frame that raised it knows the name."""
     raised_in = [frame for frame, _ in walk_tb(error.__traceback__)] if error else []
     if raised_in and str(raised_in[-1].f_locals.get("name")).lower() == "device-token":
         return described(InvalidToken(TOKEN_RULE))[0]
@@ -101,7 +102,7 @@ def _unreadable(error: BaseException | None) -> Problem:
 
 
 class Server(HTTPServer):
-    """Tornado's HTTP server on those streams; it tells the app when a connection ends."""
+    """Tornado's HTTP server with these streams; it tells the app when a connection ends."""
 
     app: HotServer
     _listening: list[socket.socket]
@@ -113,13 +114,13 @@ class Server(HTTPServer):
             self._watch(each)
 
     def stop(self) -> None:
-        """Take no more connections than those that the kernel has accepted: the last to close a port ends them.
+        """Take only the connections that the kernel has already accepted: they would end when the port is closed.
 
-        Nothing lies between the last of them and the close, since what comes there is lost.
+        The socket is closed right after the last of them, since a connection that comes in between is lost.
         """
         for each in self._listening:
             IOLoop.current().remove_handler(each)
-            with suppress(OSError):  # nobody waits any more, or there are no files left to take them
+            with suppress(OSError):  # no connection is left, or no file descriptor for one
                 while True:
                     self._accepted(*each.accept())
             each.close()
@@ -134,7 +135,7 @@ class Server(HTTPServer):
             for _ in range(max(FEWEST_ACCEPTED, self.app.connections.open // ACCEPTED_PART)):
                 self._accepted(*listening.accept())
         except (BlockingIOError, ConnectionAbortedError):
-            pass  # no more of them, or another process was faster
+            pass  # no connection is left, or another process was faster
         except OSError as error:
             log.error("cannot accept connections for %g s: %s", ACCEPT_PAUSE_SECONDS, error.strerror)
             IOLoop.current().remove_handler(listening)
@@ -143,7 +144,7 @@ class Server(HTTPServer):
     def _accepted(self, connection: socket.socket, address: Any) -> None:
         stream = Stream(connection, self)
         if self.app.connections.full():
-            # Written at once or not at all: there is nothing to wait for.
+            # Written at once or not at all, so there is nothing to wait for.
             stream.part(*described(FULL))
             stream.close()
         else:
@@ -156,20 +157,20 @@ class Server(HTTPServer):
 
 
 def open_port(address: str, port: int) -> list[socket.socket]:
-    """Sockets that listen there: on addresses or names, between commas; a name is all its addresses.
+    """Sockets that listen on these addresses or names, separated by commas; a name stands for all its addresses.
 
-    :: is every address, and 0.0.0.0 every one of IPv4. Port 0 takes a free one, the same for all. Raises
-    InvalidSetting when that is no address, CannotStart when somebody else has the port.
+    :: is every address, and 0.0.0.0 every IPv4 address. Port 0 picks a free port, the same for all. Raises
+    InvalidSetting for an invalid address, and CannotStart when another program has the port.
     """
     names = [each.strip() for each in address.split(",")]
     if not all(names):
-        raise InvalidSetting("address: must not be empty; :: is every one")
+        raise InvalidSetting("address: must not be empty; :: is every address")
     sockets: list[socket.socket] = []
     for name in dict.fromkeys(part for each in names for part in BOTH.get(each, (each,))):
         try:
             sockets += bind_sockets(port_of(sockets) if sockets else port, name, backlog=BACKLOG)
         except UnicodeError as error:
-            raise InvalidSetting(f"address: {name} is no address and no name of a machine") from error
+            raise InvalidSetting(f"address: {name} is neither an address nor the name of a machine") from error
         except OSError as error:
             raise CannotStart(f"cannot listen on {name}, port {port}: {error.strerror or error}") from error
     for each in sockets:
@@ -178,14 +179,15 @@ def open_port(address: str, port: int) -> list[socket.socket]:
 
 
 def port_of(sockets: Sequence[socket.socket]) -> int:
-    """The number of their port."""
+    """The port of these sockets."""
     return int(sockets[0].getsockname()[1])
 
 
 def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> Server:
-    """A server that accepts connections there, and closes the sockets when it is stopped.
+    """A server that accepts connections on these sockets, and closes them when it stops.
 
-    `app` closes connections that are idle or trickle their headers: Tornado's own time-out costs a timer per request.
+    `app` closes connections that are idle or send headers too slowly: Tornado's own time-out costs a timer per
+    request.
     """
     files = _allow_files(app.connections.most + SPARE_FILES)
     if files < app.connections.most + SPARE_FILES:
@@ -194,7 +196,7 @@ def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> 
     server = Server(
         app,
         max_header_size=settings.header_limit,
-        max_body_size=sys.maxsize,  # the app refuses a large one with an answer, where Tornado would only hang up
+        max_body_size=sys.maxsize,  # the app answers a larger one, where Tornado would only close the connection
         max_buffer_size=settings.header_limit + 2 * READ_CHUNK,
         chunk_size=READ_CHUNK,
         body_timeout=settings.body_timeout,
@@ -207,9 +209,9 @@ def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> 
 
 
 def _allow_files(number: int) -> int:
-    """Let this process open so many files, as far as it may; how many that is.
+    """Raise the number of files that this process may open, as far as the system allows; returns the number.
 
-    Each connection is one, and the usual limit is 1,024.
+    Each connection is a file, and the usual limit is 1,024.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
@@ -219,7 +221,7 @@ def _allow_files(number: int) -> int:
 
 
 async def stop_serving(server: Server) -> None:
-    """Take no more connections and no more devices, answer what was accepted, close."""
+    """Take no more connections or devices, answer the accepted requests, and close."""
     server.stop()
     server.conn_params.no_keep_alive = True
     try:

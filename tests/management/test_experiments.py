@@ -119,7 +119,7 @@ def test_anything_else_is_no_weight(text: str) -> None:
 
 
 def test_a_file_without_an_experiment_is_refused() -> None:
-    with pytest.raises(InvalidExperiment, match="there is none in it"):
+    with pytest.raises(InvalidExperiment, match="the file has none"):
         parse_toml("experiments = []")
 
 

@@ -26,7 +26,7 @@ def test_the_files_of_counts_have_their_room_or_are_not_used(tmp_path: Path, lim
     line = [sys.executable, "-c", COUNT.format(limit=limit)]
     counted = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
     assert counted.stdout == "1.0\n"
-    assert ("are those of one process" in counted.stderr) is not bool(kept)
+    assert ("the counts of only one process" in counted.stderr) is not bool(kept)
     taken = {path.name.partition("_")[0]: path.stat().st_blocks * 512 for path in tmp_path.iterdir()}
     assert sum(taken.values()) >= 3 * kept
 

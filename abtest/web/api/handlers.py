@@ -14,7 +14,7 @@ from abtest.web.hot import device_token
 
 
 class Experiments(Handler):
-    """The methods of the hot path that are not GET or HEAD: `HotServer` answers those before they come here."""
+    """The path of apps, for methods other than GET and HEAD, which `HotServer` answers before they get here."""
 
     def get(self) -> None:
         raise NotImplementedError
@@ -35,7 +35,7 @@ class Specification(Handler):
 
 @cache
 def specification() -> str:
-    """The OpenAPI document, whose parts lie in `specification/` and are read in the order of their names."""
+    """The OpenAPI document: the files of `specification/`, in the order of their names."""
     parts = sorted((Path(__file__).parent / "specification").glob("*.yaml"))
     return "".join(part.read_text(encoding="utf-8") for part in parts)
 
@@ -44,7 +44,7 @@ class JsonHandler(Handler):
     """Answers with a document."""
 
     def json(self, document: msgspec.Struct, caching: str = "no-cache") -> None:
-        """Finish with this."""
+        """Finish with this document."""
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", caching)
         self.finish(msgspec.json.encode(document))
@@ -55,7 +55,7 @@ class Events(JsonHandler):
 
     def initialize(self, tracking: TrackingService) -> None:
         self._tracking = tracking
-        # Tornado would take a form to pieces before `post` can refuse it.
+        # Otherwise Tornado would parse a form before `post` can refuse it.
         self._content_type = self.request.headers.pop("Content-Type", "")
 
     async def post(self) -> None:
@@ -80,7 +80,7 @@ class Stats(JsonHandler):
 
 
 class Results(JsonHandler):
-    """What the worker concluded of an experiment."""
+    """The results of an experiment, as the worker computed them."""
 
     def initialize(self, results: ResultService) -> None:
         self._results = results
@@ -105,7 +105,7 @@ class ResultsTable(Results):
 
 
 def require_json(content_type: str) -> None:
-    """Raises UnsupportedType unless the body is said to be JSON, in UTF-8 if anything is said about that."""
+    """Raises UnsupportedType unless the Content-Type is JSON; its charset, if given, must be UTF-8."""
     kind, _, parameters = content_type.lower().partition(";")
     if kind.strip() != "application/json" or parameters.strip().replace('"', "") not in {"", "charset=utf-8"}:
         raise UnsupportedType("Content-Type must be application/json")
