@@ -4,13 +4,15 @@
 class AbtestError(Exception):
     """Something that the person or program that made the request can understand and act on.
 
-    `code` is the stable word that programs test for; the message is for people.
+    `code` is the stable word that programs test for; the message is for people. `field`: what was entered where it
+    can't be accepted, and `reason` the message without it.
     """
 
     code = "error"
 
-    def __init__(self, message: str, code: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, code: str | None = None, field: str | None = None) -> None:
+        super().__init__(message if field is None else f"{field.replace('_', ' ')}: {message}")
+        self.field, self.reason = field, message
         if code is not None:
             self.code = code
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from abtest import clock
 from abtest.domain import KEY
 from abtest.errors import InvalidSetting
+from abtest.language import number
 from abtest.results import parse_number, parse_part
 
 Effects = Mapping[tuple[str, str], float]
@@ -105,25 +106,25 @@ def parse_rate(text: str) -> float:
     """The part of the devices that buys. Raises InvalidSetting."""
     rate = parse_part(text, "rate")
     if not 0 <= rate <= 1:
-        raise InvalidSetting("rate: from 0% to 100%, such as 10%")
+        raise InvalidSetting("must be from 0% to 100%, such as 10%", field="rate")
     return rate
 
 
 def parse_sigma(text: str) -> float:
     """The deviation of the logarithm of what buyers pay. Raises InvalidSetting."""
-    sigma = parse_number(text, "spend sigma")
+    sigma = parse_number(text, "spend_sigma")
     if not 0 <= sigma <= MOST_SIGMA:
-        raise InvalidSetting(f"spend sigma: from 0 to {MOST_SIGMA:.0f}; 1 is uneven, 2 very uneven")
+        raise InvalidSetting(f"must be from 0 to {number(MOST_SIGMA)}, such as 1", field="spend_sigma")
     return sigma
 
 
-def parse_effects(texts: Sequence[str], name: str = "effect") -> Effects:
+def parse_effects(texts: Sequence[str], name: str = "--effect") -> Effects:
     """Effects from KEY:VALUE=PERCENT. Raises InvalidSetting that says what can't be understood, and where."""
     found: dict[tuple[str, str], float] = {}
     for place, text in enumerate(texts, start=1):
         pair, effect = _effect(text, f"{name} {place}")
         if pair in found:
-            raise InvalidSetting(f"{name} {place}: {':'.join(pair)} has an effect already")
+            raise InvalidSetting(f"{':'.join(pair)} has an effect already", field=f"{name} {place}")
         found[pair] = effect
     return found
 
@@ -132,10 +133,10 @@ def _effect(text: str, where: str) -> tuple[tuple[str, str], float]:
     key, _, rest = text.partition(":")
     value, _, percent = rest.rpartition("=")
     if not KEY.fullmatch(key) or not value or not percent.endswith("%"):
-        raise InvalidSetting(f"{where}: must look like KEY:VALUE=PERCENT, such as 'button_color:#00FF00=+50%'")
+        raise InvalidSetting("must look like KEY:VALUE=PERCENT, such as 'button_color:#00FF00=+50%'", field=where)
     effect = parse_part(percent, where)
     if effect < -1:
-        raise InvalidSetting(f"{where}: from -100% on, which is never")
+        raise InvalidSetting("must be -100% or more; with -100% they never do", field=where)
     return (key, value), effect
 
 

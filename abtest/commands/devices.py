@@ -39,7 +39,7 @@ class Devices:
         except ValueError:  # a port that is none, half of an IPv6 address
             fits = False
         if not fits:
-            raise InvalidSetting("url: must look like http://127.0.0.1:8080")
+            raise InvalidSetting("must look like http://127.0.0.1:8080", field="url")
         self._parts = parts
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
         self._behaviour = behaviour

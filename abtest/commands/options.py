@@ -1,8 +1,8 @@
 """What the commands share: options, the store, output."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import Any, TypeVar, get_type_hints
 
@@ -11,6 +11,7 @@ import msgspec
 
 from abtest import bootstrap
 from abtest.domain import Variant, parse_weight
+from abtest.errors import AbtestError
 from abtest.settings import LIMITS, Setting, Settings
 from abtest.store import Store
 
@@ -58,6 +59,18 @@ variants = option(
     metavar="VALUE=WEIGHT",
     help="A value and its weight against the others, split at the last '='; a trailing % is allowed. Repeat it.",
 )
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """An error about a field names the option that it was given with."""
+    try:
+        yield
+    except AbtestError as error:
+        options = {parameter.name: parameter.opts[0] for parameter in click.get_current_context().command.params}
+        if error.field in options:
+            raise type(error)(error.reason, field=options[error.field]) from None
+        raise
 
 
 def with_store(database: str, work: Callable[[Store], Awaitable[T]], create: bool = True) -> T:

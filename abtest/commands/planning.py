@@ -6,7 +6,7 @@ from decimal import Decimal
 import click
 from msgspec.structs import replace
 
-from abtest.commands.options import Whole, as_json, option, plain, print_json, print_table, with_store
+from abtest.commands.options import Whole, as_json, naming_options, option, plain, print_json, print_table, with_store
 from abtest.domain import Experiment, parse_weight
 from abtest.errors import InvalidSetting
 from abtest.management import ExperimentService
@@ -40,6 +40,7 @@ WIDTH = 96
 @option("--experiment", "key", metavar="KEY", help="Take weights, base rate and devices from this one.")
 @as_json
 @click.pass_obj
+@naming_options()
 def plan_(
     database: str,
     base: str | None,
@@ -103,7 +104,7 @@ async def _read(store: Store, key: str) -> tuple[Experiment, ExperimentResults]:
 
 
 def _weights(texts: Sequence[str]) -> tuple[Decimal, ...]:
-    return tuple(parse_weight(text, f"weight {place}") for place, text in enumerate(texts, start=1))
+    return tuple(parse_weight(text, f"--weight {place}") for place, text in enumerate(texts, start=1))
 
 
 def _with_weights(request: PlanRequest, experiment: Experiment) -> PlanRequest:
@@ -123,10 +124,12 @@ def _rate(results: ExperimentResults) -> float:
     """The baseline's rate in the primary metric. Raises InvalidSetting when there is none."""
     primary = results.primary
     if primary is not None and primary.kind == "amount":
-        raise InvalidSetting("mean: give --mean and --deviation; the results of an amount don't have its deviation")
+        raise InvalidSetting(
+            "give it and --deviation; the results of an amount don't have its deviation", field="mean"
+        )
     rates = [each.mean for each in primary.variants if each.value == results.baseline] if primary else []
     if not rates or not rates[0]:
-        raise InvalidSetting(f"base: give --base; {results.key} has no conversions yet")
+        raise InvalidSetting(f"give the rate; {results.key} has no conversions yet", field="base")
     return rates[0]
 
 

@@ -24,7 +24,7 @@ from abtest.commands.behaving import (
     parse_sigma,
 )
 from abtest.commands.devices import Devices
-from abtest.commands.options import Whole, as_json, option, print_json, say
+from abtest.commands.options import Whole, as_json, naming_options, option, print_json, say
 from abtest.domain import LONGEST_TOKEN, check_token
 from abtest.errors import InvalidSetting, InvalidToken
 from abtest.settings import ADDRESS, PORT, Settings
@@ -76,6 +76,7 @@ BEHAVING = {
 )
 @as_json
 @click.pass_context
+@naming_options()
 def seed(
     context: click.Context,
     /,
@@ -159,7 +160,7 @@ def _behaviour(
         return None
     if no_effect and (effects or spend_effects):
         raise click.UsageError("--no-effect is without any --effect or --spend-effect")
-    pay = parse_effects(spend_effects, "spend effect")
+    pay = parse_effects(spend_effects, "--spend-effect")
     often = parse_effects(effects) or ({} if no_effect or pay else DEFAULT_EFFECTS)
     sigma = None if spend_sigma is None else parse_sigma(spend_sigma)
     return Behaviour(parse_rate(rate), often, days, clock.now(), not no_effect, pay, sigma)
@@ -170,7 +171,8 @@ def _check_prefix(prefix: str, count: int) -> None:
         check_token(f"{prefix}{count}")
     except InvalidToken:
         raise InvalidSetting(
-            f"prefix: --prefix and a number must be 1 to {LONGEST_TOKEN} visible ASCII characters (0x21-0x7E)"
+            f"with the number behind it, it must be 1 to {LONGEST_TOKEN} visible ASCII characters (0x21-0x7E)",
+            field="prefix",
         ) from None
 
 

@@ -78,7 +78,9 @@ def plan(request: PlanRequest) -> Plan:
     effect = request.effect if request.devices is None else _detectable(request, request.devices)
     devices = _needed(request, effect or 0.0, rule.LEVEL) if request.devices is None else request.devices
     if devices is None:
-        raise InvalidSetting(f"effect: so small here that more than {number(MOST_PLANNED)} devices would be needed")
+        raise InvalidSetting(
+            f"so small here that more than {number(MOST_PLANNED)} devices would be needed", field="effect"
+        )
     gate = _gate(request, effect)
     planned = max(devices, gate)
     by_rule = None if effect is None else _needed_by_rule(request, effect, planned)
@@ -125,30 +127,30 @@ def next_step(request: PlanRequest, found: Plan) -> str:
 def equal(variants: int) -> tuple[Decimal, ...]:
     """The weights of so many variants. Raises InvalidSetting."""
     if not 2 <= variants <= MOST_VARIANTS:
-        raise InvalidSetting(f"variants: from 2 to {MOST_VARIANTS}, with the baseline")
+        raise InvalidSetting(f"from 2 to {MOST_VARIANTS}, with the baseline", field="variants")
     return (Decimal(1),) * variants
 
 
-def parse_part(text: str, where: str) -> float:
+def parse_part(text: str, field: str) -> float:
     """0.05, or 5% as a part of 1. Raises InvalidSetting."""
     match = PART.fullmatch(text.strip())
     if not match:
-        raise InvalidSetting(f"{where}: must be a percentage such as 5%, or a number such as 0.05")
+        raise InvalidSetting("must be a percentage such as 5%, or a number such as 0.05", field=field)
     return float(Decimal(match[1]) / (100 if match[2] else 1))
 
 
-def parse_number(text: str, where: str) -> float:
+def parse_number(text: str, field: str) -> float:
     """A decimal number. Raises InvalidSetting."""
     match = PART.fullmatch(text.strip())
     if not match or match[2]:
-        raise InvalidSetting(f"{where}: must be a decimal number such as 9.5")
+        raise InvalidSetting("must be a decimal number such as 9.5", field=field)
     return float(match[1])
 
 
-def parse_whole(text: str, where: str) -> int:
+def parse_whole(text: str, field: str) -> int:
     """A whole number. Raises InvalidSetting."""
     if not WHOLE.fullmatch(text.strip()):
-        raise InvalidSetting(f"{where}: must be a whole number, without a sign or a comma")
+        raise InvalidSetting("must be a whole number, without a sign or a comma", field=field)
     return int(text)
 
 
@@ -159,18 +161,20 @@ def signed(part: float) -> str:
 
 def _check(request: PlanRequest) -> None:
     if not 2 <= len(request.weights) <= MOST_VARIANTS:
-        raise InvalidSetting(f"weights: from 2 to {MOST_VARIANTS} of them, the baseline's first")
+        raise InvalidSetting(f"from 2 to {MOST_VARIANTS} of them, the baseline's first", field="weights")
     if not all(weight > 0 for weight in request.weights):
-        raise InvalidSetting("weights: each must be above 0")
+        raise InvalidSetting("each must be above 0", field="weights")
     if not LEAST_POWER <= request.power <= MOST_POWER:
-        raise InvalidSetting(f"power: from {_exact(LEAST_POWER)} to {_exact(MOST_POWER)}, such as 80%")
+        raise InvalidSetting(f"from {_exact(LEAST_POWER)} to {_exact(MOST_POWER)}, such as 80%", field="power")
     if request.per_day is not None and not 1 <= request.per_day <= MOST_PLANNED:
-        raise InvalidSetting(f"per day: from 1 to {number(MOST_PLANNED)} new devices")
+        raise InvalidSetting(f"from 1 to {number(MOST_PLANNED)} new devices", field="per_day")
     _check_metric(request)
     if (request.effect is None) == (request.devices is None):
-        raise InvalidSetting("effect: give the effect to find, or the devices there are, and not both")
+        raise InvalidSetting("give the effect to find, or the devices there are, and not both", field="effect")
     if request.devices is not None and not len(request.weights) <= request.devices <= MOST_PLANNED:
-        raise InvalidSetting(f"devices: from {len(request.weights)}, one for each variant, to {number(MOST_PLANNED)}")
+        raise InvalidSetting(
+            f"from {len(request.weights)}, one for each variant, to {number(MOST_PLANNED)}", field="devices"
+        )
     if request.effect is not None:
         _check_effect(request.effect, request.base)
 
@@ -178,24 +182,25 @@ def _check(request: PlanRequest) -> None:
 def _check_metric(request: PlanRequest) -> None:
     if request.base is not None:
         if request.mean is not None or request.deviation is not None:
-            raise InvalidSetting("base: give a rate, or a mean with its deviation, and not both")
+            raise InvalidSetting("give a rate, or a mean with its deviation, and not both", field="base")
         if not LEAST <= request.base < 1:
-            raise InvalidSetting("base: must be a rate between 0 and 100%, such as 5%")
+            raise InvalidSetting("must be a rate between 0 and 100%, such as 5%", field="base")
         return
     if request.mean is None or request.deviation is None:
-        raise InvalidSetting("base: give a rate, or a mean with its deviation")
+        raise InvalidSetting("give a rate, or a mean with its deviation", field="base")
     for where, value in (("mean", request.mean), ("deviation", request.deviation)):
         if not LEAST <= value <= MOST_AMOUNT:
-            raise InvalidSetting(f"{where}: must be a number from {_plain(LEAST)} to {number(MOST_AMOUNT)}")
+            raise InvalidSetting(f"must be a number from {_plain(LEAST)} to {number(MOST_AMOUNT)}", field=where)
 
 
 def _check_effect(effect: float, base: float | None) -> None:
     if not (-1 <= effect <= MOST_AMOUNT and effect):
-        raise InvalidSetting("effect: must be a difference from -100% on that is not 0, such as +20%")
+        raise InvalidSetting("must be a difference from -100% on that is not 0, such as +20%", field="effect")
     if base is not None and not 0 < base * (1 + effect) < 1:
         raise InvalidSetting(
-            f"effect: {signed(effect)} makes {_exact(max(base * (1 + effect), 0))} of a rate of {_exact(base)}, "
-            "and a test needs a rate between 0 and 100%; a fifth more is +20%"
+            f"{signed(effect)} makes {_exact(max(base * (1 + effect), 0))} of a rate of {_exact(base)}, "
+            "and a test needs a rate between 0 and 100%; a fifth more is +20%",
+            field="effect",
         )
 
 

@@ -106,7 +106,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("serve", "--port", "http"), 2, "'http' is not a valid integer.\n"),
         (("worker", "--interval", "soon"), 2, "'soon' is not a valid number.\n"),
         (("seed", "1", "--url", "localhost"), 2, "url: must look like"),
-        (("seed", "1", "--prefix", "a b"), 2, "abtest: prefix: --prefix and a number must be 1 to 128"),
+        (("seed", "1", "--prefix", "a b"), 2, "abtest: --prefix: with the number behind it, it must be 1 to 128"),
         (("worker", "--json"), 2, "--json needs --once"),
         (("nothing",), 2, "No such command 'nothing'"),
     ],

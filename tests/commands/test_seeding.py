@@ -118,13 +118,13 @@ def test_effects_and_rates_are_read_as_they_are_written() -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["price=+5%"], "effect 1: must look like KEY:VALUE=PERCENT"),
+        (["price=+5%"], "--effect 1: must look like KEY:VALUE=PERCENT"),
         (["price:5=+5%", "price:5"], "effect 2: must look like"),
-        (["price:5=+30"], "effect 1: must look like"),
-        (["price:=+30%"], "effect 1: must look like"),
-        (["Price:5=+30%"], "effect 1: must look like"),
-        (["price:5=more%"], "effect 1: must be a percentage"),
-        (["price:5=-101%"], "effect 1: from -100% on"),
+        (["price:5=+30"], "--effect 1: must look like"),
+        (["price:=+30%"], "--effect 1: must look like"),
+        (["Price:5=+30%"], "--effect 1: must look like"),
+        (["price:5=more%"], "--effect 1: must be a percentage"),
+        (["price:5=-101%"], "--effect 1: must be -100% or more"),
         (["price:5=1%", "price:5=2%"], "effect 2: price:5 has an effect already"),
     ],
 )
@@ -145,12 +145,12 @@ def test_a_rate_is_from_0_to_100_percent(rate: str) -> None:
         (("--rate", "5%"), "--rate is for devices that behave: give --events as well"),
         (("--no-effect",), "--no-effect is for devices that behave"),
         (("--events", "--no-effect", "--effect", "a:b=5%"), "--no-effect is without any --effect"),
-        (("--events", "--effect", "button_color=5%"), "effect 1: must look like"),
+        (("--events", "--effect", "button_color=5%"), "--effect 1: must look like"),
         (("--events", "--no-effect", "--spend-effect", "a:b=5%"), "--no-effect is without any --effect"),
-        (("--events", "--spend-effect", "a:b=5"), "spend effect 1: must look like"),
+        (("--events", "--spend-effect", "a:b=5"), "--spend-effect 1: must look like"),
         (("--spend-sigma", "2"), "--spend-sigma is for devices that behave"),
-        (("--events", "--spend-sigma", "3.1"), "spend sigma: from 0 to 3"),
-        (("--events", "--spend-sigma", "much"), "spend sigma: must be a decimal number"),
+        (("--events", "--spend-sigma", "3.1"), "--spend-sigma: must be from 0 to 3"),
+        (("--events", "--spend-sigma", "much"), "--spend-sigma: must be a decimal number"),
     ],
 )
 def test_what_is_asked_wrongly_is_said_before_anything_is_sent(

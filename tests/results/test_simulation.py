@@ -186,21 +186,20 @@ async def test_a_planned_effect_is_judged_with_the_devices_of_the_simulation(cli
 @pytest.mark.parametrize(
     ("query", "field", "message"),
     [
-        ("base=5&effect=", "effect", "must be a number of percent, such as 20"),
-        ("base=&effect=20", "base", "must be a number of percent, such as 5"),
-        ("base=x&effect=20", "base", "must be a number of percent"),
+        ("base=5&effect=", "effect", "must be a percentage, such as 20"),
+        ("base=&effect=20", "base", "must be a percentage, such as 5"),
+        ("base=x&effect=20", "base", "must be a percentage"),
         ("base=0&effect=20", "base", "must be a rate between 0 and 100%"),
         ("base=50&effect=200", "effect", "+200% makes 150% of a rate of 50%"),
-        ("base=5&effect=1e999", "effect", "must be a number of percent"),
-        ("base=" + "9" * 500 + "&effect=1", "base", "must be a number of percent"),
+        ("base=5&effect=1e999", "effect", "must be a percentage"),
+        ("base=" + "9" * 500 + "&effect=1", "base", "must be a percentage"),
     ],
 )
 async def test_an_effect_that_can_not_be_planned_is_422_before_anything_is_drawn(
     client: Client, path: str, query: str, field: str, message: str
 ) -> None:
     answer = await client.fetch(f"{path}?devices=600&{query}")
-    said = SIMULATION_LABELS[field] if path == "/simulate" else field
-    assert (answer.code, f"{said}: {message}" in answer.body.decode()) == (422, True)
+    assert (answer.code, f"{SIMULATION_LABELS[field]}: {message}" in answer.body.decode()) == (422, True)
     assert b"data-devices" not in answer.body
     assert not simulating()
 

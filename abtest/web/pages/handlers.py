@@ -1,7 +1,7 @@
 """The pages people read."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import aclosing, suppress
 from functools import cache
 from http import HTTPStatus
@@ -15,7 +15,8 @@ from tornado.web import HTTPError, StaticFileHandler
 from abtest import clock
 from abtest.domain import LONGEST_TOKEN, check_token
 from abtest.enrolment import Explanation, ExplanationService
-from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken, UnknownDevice
+from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
+from abtest.language import number
 from abtest.results import (
     MOST_DEVICES,
     Outlook,
@@ -31,7 +32,7 @@ from abtest.results import (
 from abtest.web.base import Handler, PageHandler
 from abtest.web.pages import planning, rendering
 from abtest.web.pages.chart import chart
-from abtest.web.problems import described
+from abtest.web.problems import Problem, described
 
 STATIC = Path(__file__).with_name("static")
 DEFAULT_DEVICES = 600
@@ -118,19 +119,19 @@ class Simulate(Simulation, PageHandler):
                 async for step in steps:
                     last = step
         except AbtestError as error:
-            self._show(message=self.refuse(error).detail)
+            self._show(error)
         else:
             self._show(result=last, outlooks=_outlooks(planned, last))
 
-    def _show(self, message: str = "", **result: Any) -> None:
+    def _show(self, error: AbtestError | None = None, **result: Any) -> None:
         fields = {"devices": str(DEFAULT_DEVICES), "base": "", "effect": ""}
         shown = {"result": None, "outlooks": {}} | result
         self.page(
             "simulate.html",
             page="simulate",
             most=MOST_DEVICES,
-            message=sentence(planning.labelled(message, planning.SIMULATION_LABELS)),
-            wrong=planning.field_of(message),
+            message=told(self.refuse(error), error, planning.SIMULATION_LABELS) if error else "",
+            wrong=error and error.field,
             labels=planning.SIMULATION_LABELS,
             entered={name: self.get_query_argument(name, default) for name, default in fields.items()},
             **shown,
@@ -148,6 +149,9 @@ class SimulateRun(Simulation):
         self._asked()
         await self.flush()
 
+    def refuse(self, error: BaseException) -> Problem:
+        return _labelled(super().refuse(error), error)
+
     def _asked(self) -> tuple[int, PlannedEffect | None]:
         devices, planned = asked_devices(self), asked_effect(self)
         self.set_header("Content-Type", "text/event-stream")
@@ -163,7 +167,7 @@ class SimulateRun(Simulation):
         except AbtestError as error:
             document, _ = described(error)
             self.settings["refused"](document.code)
-            await self._send("failed", document.json().decode())
+            await self._send("failed", _labelled(document, error).json().decode())
         else:
             tables = rendering.render("_simulated.html", result=step, outlooks=_outlooks(planned, step))
             await self._send("result", tables)
@@ -184,22 +188,24 @@ class Plan(PageHandler):
             return
         try:
             answer = planning.answered(entered)
-        except (InvalidSetting, InvalidExperiment) as error:
-            self._show(entered, message=self.refuse(error).detail)
+        except InvalidSetting as error:
+            self._show(entered, error=error)
         else:
             self._show(entered, answer)
 
     head = get
 
-    def _show(self, entered: dict[str, str], answer: planning.Answer | None = None, message: str = "") -> None:
+    def _show(
+        self, entered: dict[str, str], answer: planning.Answer | None = None, error: AbtestError | None = None
+    ) -> None:
         self.page(
             "plan.html",
             page="plan",
             entered=entered,
             labels=planning.LABELS,
             answer=answer,
-            message=sentence(planning.labelled(message, planning.LABELS)),
-            wrong=planning.field_of(message),
+            message=told(self.refuse(error), error, planning.LABELS) if error else "",
+            wrong=error and error.field,
         )
 
 
@@ -272,8 +278,15 @@ class Static(StaticFileHandler, PageHandler):
 
 
 def sentence(detail: str) -> str:
-    """The detail of a problem as people read it; nothing of none."""
-    return f"{detail[:1].upper()}{detail[1:]}{'.' if detail else ''}"
+    """The detail of a problem as people read it."""
+    return f"{detail[:1].upper()}{detail[1:]}."
+
+
+def told(problem: Problem, error: BaseException, labels: Mapping[str, str]) -> str:
+    """Why a form was refused, with the label of the field that is wrong."""
+    if isinstance(error, AbtestError) and error.field is not None:
+        return sentence(f"{labels.get(error.field, error.field)}: {error.reason}")
+    return sentence(problem.detail)
 
 
 @cache
@@ -288,7 +301,7 @@ def asked_devices(handler: Handler) -> int:
         raise HTTPError(HTTPStatus.FORBIDDEN)
     text = handler.get_query_argument("devices", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST_DEVICES):
-        raise InvalidSetting(f"devices: a whole number from 1 to {MOST_DEVICES:,}")
+        raise InvalidSetting(f"a whole number from 1 to {number(MOST_DEVICES)}", field="devices")
     return int(text)
 
 
@@ -299,6 +312,11 @@ def asked_effect(handler: Handler) -> PlannedEffect | None:
         return None
     base, effect = (planning.percent(entered, name) for name in entered)
     return PlannedEffect(base, effect).checked()
+
+
+def _labelled(problem: Problem, error: BaseException) -> Problem:
+    """As the form says it: its script shows the detail."""
+    return msgspec.structs.replace(problem, detail=told(problem, error, planning.SIMULATION_LABELS))
 
 
 def _outlooks(planned: PlannedEffect | None, result: Simulated | None) -> dict[str, Outlook]:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 from msgspec import Struct
 
 from abtest.domain import parse_weight
-from abtest.errors import InvalidSetting
+from abtest.errors import InvalidExperiment, InvalidSetting
 from abtest.results import (
     Plan,
     PlanRequest,
@@ -37,18 +38,18 @@ FIELDS = {
 }
 """Every field, and what is entered in it at first."""
 LABELS = {
-    "base": "Rate there is",
+    "base": "Current rate",
     "mean": "Mean per device",
     "deviation": "Standard deviation",
     "effect": "Smallest effect worth finding",
-    "devices": "Devices in all",
-    "power": "Found in",
+    "devices": "Devices in total",
+    "power": "Chance to find it",
     "variants": "Variants",
-    "weights": "Their weights",
+    "weights": "Weights",
     "per_day": "New devices per day",
 }
 """Every field that is written in, as people read it."""
-SIMULATION_LABELS = {"devices": "Devices", "base": "Rate there is", "effect": "Effect to find"}
+SIMULATION_LABELS = {"devices": "Devices", "base": "Current rate", "effect": "Effect to find"}
 CHOICES = {"metric": ("conversion", "amount"), "find": ("devices", "effect")}
 BETWEEN_WEIGHTS = re.compile(r"[\s,;:/]+")
 
@@ -77,23 +78,11 @@ class Answer(Struct, frozen=True):
 
 
 def answered(entered: Mapping[str, str]) -> Answer:
-    """The answer to what was entered. Raises InvalidSetting, or InvalidExperiment for a weight."""
+    """The answer to what was entered. Raises InvalidSetting."""
     request = _request(entered)
     found = plan(request)
     rows = tuple(_row(request, each) for each in plans(request))
     return Answer(request, found, rows, next_step(request, found))
-
-
-def field_of(message: str) -> str:
-    """The field that an error is about, which stands before the colon."""
-    words = message.partition(":")[0].split()
-    return "weights" if words[:1] == ["weight"] else "_".join(words)
-
-
-def labelled(message: str, labels: Mapping[str, str]) -> str:
-    """The message with the label of the field that it is about, as it stands beside that field."""
-    name, colon, rest = message.partition(":")
-    return f"{labels.get(name.replace(' ', '_'), name)}{colon}{rest}"
 
 
 def percent(entered: Mapping[str, str], name: str) -> float:
@@ -101,7 +90,7 @@ def percent(entered: Mapping[str, str], name: str) -> float:
     try:
         return parse_part(f"{entered[name].removesuffix('%').rstrip()}%", name)
     except InvalidSetting:
-        raise InvalidSetting(f"{name}: must be a number of percent, such as {FIELDS[name]}") from None
+        raise InvalidSetting(f"must be a percentage, such as {FIELDS[name]}", field=name) from None
 
 
 def _row(request: PlanRequest, needed: Plan) -> Row:
@@ -113,9 +102,8 @@ def _row(request: PlanRequest, needed: Plan) -> Row:
 def _request(entered: Mapping[str, str]) -> PlanRequest:
     for name, words in CHOICES.items():
         if entered[name] not in words:
-            raise InvalidSetting(f"{name}: must be {' or '.join(words)}")
+            raise InvalidSetting(f"must be {' or '.join(words)}", field=name)
     amount, reverse = entered["metric"] == "amount", entered["find"] == "effect"
-    weights = [text for text in BETWEEN_WEIGHTS.split(entered["weights"]) if text]
     return PlanRequest(
         base=None if amount else percent(entered, "base"),
         mean=parse_number(entered["mean"], "mean") if amount else None,
@@ -123,8 +111,15 @@ def _request(entered: Mapping[str, str]) -> PlanRequest:
         effect=None if reverse else percent(entered, "effect"),
         devices=parse_whole(entered["devices"], "devices") if reverse else None,
         power=percent(entered, "power"),
-        weights=tuple(parse_weight(text, f"weight {place}") for place, text in enumerate(weights, start=1))
-        or equal(parse_whole(entered["variants"], "variants")),
-        per_day=parse_whole(entered["per_day"], "per day") if entered["per_day"] else None,
+        weights=_weights(entered["weights"]) or equal(parse_whole(entered["variants"], "variants")),
+        per_day=parse_whole(entered["per_day"], "per_day") if entered["per_day"] else None,
         less=bool(entered["less"]),
     )
+
+
+def _weights(text: str) -> tuple[Decimal, ...]:
+    texts = [each for each in BETWEEN_WEIGHTS.split(text) if each]
+    try:
+        return tuple(parse_weight(each, f"number {place}") for place, each in enumerate(texts, start=1))
+    except InvalidExperiment as error:
+        raise InvalidSetting(str(error), field="weights") from None

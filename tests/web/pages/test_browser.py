@@ -226,7 +226,7 @@ async def test_the_demo_keeps_what_it_could_not_send(browser: Browser, product: 
 
 async def test_the_simulator_says_how_often_an_effect_would_be_found(browser: Browser, product: Product) -> None:
     page = await product.open(browser, "/simulate")
-    await page.get_by_label("Rate there is").fill("5")
+    await page.get_by_label("Current rate").fill("5")
     await page.get_by_label("Effect to find").fill("2000")
     await page.get_by_role("button", name="Simulate").click()
     await expect(page.get_by_role("alert")).to_have_text(

@@ -41,10 +41,7 @@ function begin(devices) {
 // A request that was refused has a problem for an answer, which an EventSource does not tell.
 async function refused(url) {
   try {
-    const { detail } = await (await fetch(url)).json();
-    const [field, ...said] = detail.split(": ");
-    const label = form.elements[field]?.labels[0].textContent ?? `${field[0].toUpperCase()}${field.slice(1)}`;
-    end(`${[label, ...said].join(": ")}.`);
+    end((await (await fetch(url)).json()).detail);
   } catch {
     end(GONE);
   }
