@@ -68,8 +68,15 @@ class NewExperiment(Struct, frozen=True):
             raise InvalidExperiment(f"description: must have at most {LONGEST_DESCRIPTION} characters")
         _check_text(self.description, "description:")
         parse_metrics(self.metrics)
-        check_baseline(self.baseline, [variant.value for variant in self.variants])
-        check_planned(self.planned)
+        weights = {variant.value: variant.weight for variant in self.variants}
+        check_baseline(self.baseline, list(weights))
+        baseline = self.variants[0].value if self.baseline is None else self.baseline
+        if not weights[baseline]:
+            raise InvalidExperiment(
+                f"baseline: {baseline!r} has weight 0, so no device could be compared with it; "
+                "give it a weight, or name another value as the baseline"
+            )
+        check_planned(self.planned, len(weights))
         return self
 
 
@@ -155,10 +162,13 @@ def check_baseline(baseline: str | None, values: Sequence[str]) -> None:
         raise InvalidExperiment(f"baseline: {baseline!r} is not a value of this experiment")
 
 
-def check_planned(planned: int | None) -> None:
-    """Raises InvalidExperiment when this can't be a number of devices."""
-    if planned is not None and not 1 <= planned <= MOST_PLANNED:
-        raise InvalidExperiment(f"planned: must be a number of devices from 1 to {MOST_PLANNED:,}")
+def check_planned(planned: int | None, variants: int) -> None:
+    """Raises InvalidExperiment when a test with so many variants can't be planned with so many devices in all."""
+    if planned is not None and not variants <= planned <= MOST_PLANNED:
+        raise InvalidExperiment(
+            f"planned: must be from {variants} devices, one for each variant, to 10^12; "
+            "`abtest plan` tells how many a test needs"
+        )
 
 
 def check_variants(variants: Sequence[Variant]) -> None:

@@ -130,10 +130,10 @@ class ExperimentService:
         a plan that is made after looking at figures protects against nothing.
         """
         wanted = parse_metrics(metrics) if metrics else None
-        check_planned(planned)
 
         def rule(experiment: Experiment) -> Change:
             check_baseline(baseline, experiment.values)
+            check_planned(planned, len(experiment.values))
             if planned is not None and experiment.enrolled:
                 devices = counted(experiment.enrolled, "device")
                 raise Conflict(

@@ -125,7 +125,8 @@ class Life(RuleBasedStateMachine):
     def an_experiment_is_added(self, key: str, weights: list[str], draft: bool) -> None:
         values = tuple(f"{key}{place}" for place in range(len(weights)))
         exact = tuple(map(Decimal, weights))
-        new = NewExperiment(key, tuple(map(Variant, values, exact)), draft=draft)
+        baseline = next(value for value, weight in zip(values, exact, strict=True) if weight)
+        new = NewExperiment(key, tuple(map(Variant, values, exact)), draft=draft, baseline=baseline)
         if key in self.model.experiments:
             with pytest.raises(Conflict):
                 self.run(self.experiments.add([new]))

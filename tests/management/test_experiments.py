@@ -70,6 +70,15 @@ async def test_a_winner_is_one_of_the_values(tmp_path: Path) -> None:
             await service.pause("nothing")
 
 
+async def test_a_plan_has_a_device_for_each_variant(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await service.add([experiment("color", "1", "1", "1")])
+        with pytest.raises(InvalidExperiment, match="planned: must be from 3 devices, one for each variant, to 10"):
+            await service.measure("color", planned=2)
+        assert (await service.measure("color", planned=3)).planned == 3
+
+
 @pytest.mark.parametrize(
     ("new", "words"),
     [
@@ -170,7 +179,8 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         (TOML + "colour = 1", "price: colour: there is no such field"),
         (TOML.replace('"number"', '"int"'), "price: type: must be string, number, boolean or json"),
         (TOML.replace('"2"', '"3,5"'), "price: variant 2: 3,5 is no number: write 3.5"),
-        (TOML + "planned = 0", "price: planned: must be a number of devices from 1"),
+        (TOML + "planned = 1", "price: planned: must be from 2 devices, one for each variant, to"),
+        (TOML.replace('"1", weight = 1', '"1", weight = 0'), "price: baseline: '1' has weight 0"),
         ("[metrics]\nprice = [1]", "metrics: must be a text, not a whole number"),
     ],
 )
