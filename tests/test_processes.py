@@ -275,9 +275,8 @@ def test_seeded_devices_behave_once_and_their_results_are_told(tmp_path: Path) -
     with Abtest(database, "up", "--port", "0", "--processes", "2", "--interval", "0.2") as up:
         url = f"http://127.0.0.1:{up.port()}"
         seed: tuple[str, ...] = ("seed", "600", "--url", url, "--prefix", "a-", "--events", "--rate", "40%")
-        seed += ("--effect", "button_color:#00FF00=+90%", "--effect", "price:50=-100%", "--effect", "price:7=+1%")
+        seed += ("--effect", "button_color:#00FF00=+90%", "--effect", "price:50=-100%")
         first = run(database, *seed, "--json")
-        assert "no device got price:7, so its effect changed nothing" in first.stderr
         counts = json.loads(first.stdout)["events"]
         assert counts == {"accepted": 1200 + counts["purchases"], "duplicates": 0, "purchases": counts["purchases"]}
         again = run(database, *seed)
@@ -285,6 +284,8 @@ def test_seeded_devices_behave_once_and_their_results_are_told(tmp_path: Path) -
             again.stdout
         )
         assert "true effects: button_color:#00FF00 +90%, price:50 -100%\n" in again.stdout
+        one = run(database, "seed", "1", *seed[2:], "--rate", "0%", "--effect", "price:10=+1%")
+        assert "no device got price:50, so its effect changed nothing\n" in one.stderr
     assert run(database, "worker", "--once").returncode == 0
     results = json.loads(run(database, "results", "button_color", "--json").stdout)
     assert sum(variant["converters"] for variant in results["metrics"][0]["variants"]) == counts["purchases"]
@@ -292,6 +293,17 @@ def test_seeded_devices_behave_once_and_their_results_are_told(tmp_path: Path) -
         "button_color #00FF00 beats #FF0000: conversion of purchase up by "
     )
     assert run(database, "verify").returncode == 0
+
+
+def test_an_effect_of_what_nobody_can_get_is_refused_before_a_device_is_made(tmp_path: Path) -> None:
+    with Abtest(tmp_path / "abtest.db", "up", "--port", "0", "--processes", "1") as up:
+        seed: tuple[str, ...] = ("seed", "600", "--url", f"http://127.0.0.1:{up.port()}", "--events")
+        unknown = run(tmp_path / "abtest.db", *seed, "--effect", "price:5=+1%", "--effect", "prise:5=+1%")
+        mistyped = run(tmp_path / "abtest.db", *seed, "--spend-effect", "price:7=+1%")
+    assert unknown.stderr == "abtest: --effect 2: the server has no experiment 'prise'\n"
+    assert mistyped.stderr == "abtest: --spend-effect 1: price has no value '7'; it has 10, 20, 50, 5\n"
+    assert (unknown.returncode, mistyped.returncode) == (2, 2)
+    assert run(tmp_path / "abtest.db", "verify").stdout.startswith("0 devices, ")
 
 
 def test_seed_says_on_ctrl_c_what_it_did_even_when_the_server_is_silent(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ ATTEMPTS = 5
 TIMEOUT_SECONDS = 30.0
 LONGEST_PAUSE = 5.0
 LONGEST_SILENCE = 30.0
-EXPERIMENTS, EVENTS = "/api/v1/experiments", "/api/v1/events"
+EXPERIMENTS, EVENTS, STATS = "/api/v1/experiments", "/api/v1/events", "/api/v1/stats"
 
 T = TypeVar("T")
 
@@ -74,6 +74,17 @@ class Devices:
         for connection in self._connections:
             connection.close()
         self._connections.clear()
+
+    def values(self) -> dict[str, list[str]] | None:
+        """The values of every experiment of the server, by key; None where it doesn't tell."""
+        try:
+            status, _, answer = self._request("seed", "GET", STATS, None)
+            if status == http.HTTPStatus.OK:
+                stats = msgspec.json.decode(answer, type=_Stats)
+                return {each.key: [variant.value for variant in each.variants] for each in stats.experiments}
+        except (OSError, http.client.HTTPException, msgspec.DecodeError):
+            self._let_go()
+        return None
 
     def ask_all(self, tokens: Iterator[str], asked: Callable[[], None]) -> None:
         """Take tokens, which other threads take from as well, and ask for each.
@@ -227,6 +238,21 @@ class Devices:
             self.events["accepted"] += accepted.accepted
             self.events["duplicates"] += accepted.duplicates
             self.events["purchases"] += sum(event.name == "purchase" for event in sending.events)
+
+
+class _Variant(msgspec.Struct):
+    value: str
+
+
+class _Experiment(msgspec.Struct):
+    key: str
+    variants: list[_Variant]
+
+
+class _Stats(msgspec.Struct):
+    """What is read of a server's statistics."""
+
+    experiments: list[_Experiment]
 
 
 class _Problem(msgspec.Struct):

@@ -31,6 +31,13 @@ class Number(click.FloatRange):
     name = "number"
 
 
+class Line(click.types.StringParamType):
+    """A text of a repeated option; in its environment variable each stands on a line, since texts may have spaces."""
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        return [line for line in rv.splitlines() if line.strip()]
+
+
 def option(*names: str, setting: Setting | None = None, **settings: Any) -> Callable[[Command], Command]:
     """A click option that can be set as ABTEST_NAME as well; a setting brings its variable, default and help."""
     longest = max(names, key=len)
@@ -38,6 +45,8 @@ def option(*names: str, setting: Setting | None = None, **settings: Any) -> Call
     if setting is not None:
         settings = {"type": _type(setting)} | settings
         settings |= {"envvar": setting.variable, "default": setting.default, "help": setting.help}
+    if settings.get("multiple"):
+        settings["type"] = Line()
     shows_default = settings.get("default") is not None and not settings.get("is_flag")
     return click.option(*names, show_envvar=True, show_default=shows_default, **settings)
 

@@ -19,6 +19,7 @@ from abtest.commands.behaving import (
     DEFAULT_RATE,
     MOST_DAYS,
     Behaviour,
+    Effects,
     parse_effects,
     parse_rate,
     parse_sigma,
@@ -52,6 +53,7 @@ BEHAVING = {
     "--effect",
     "effects",
     multiple=True,
+    envvar="ABTEST_SEED_EFFECT",  # ABTEST_EFFECT is the one of `abtest plan`
     metavar="KEY:VALUE=PERCENT",
     help="Devices with this value buy so much more or less often; replaces the usual effects. Repeat it.",
 )
@@ -111,6 +113,8 @@ def seed(
     if prefix is not None:
         _check_prefix(prefix, count)
     devices = Devices(url or _own_server(), _behaviour(context, **behaving))
+    for texts, name in ((behaving["effects"], "--effect"), (behaving["spend_effects"], "--spend-effect")):
+        _check_effects(devices, parse_effects(texts, name), name)
     tokens = _tokens(count, prefix)
     began = time.monotonic()
     with (
@@ -164,6 +168,19 @@ def _behaviour(
     often = parse_effects(effects) or ({} if no_effect or pay else DEFAULT_EFFECTS)
     sigma = None if spend_sigma is None else parse_sigma(spend_sigma)
     return Behaviour(parse_rate(rate), often, days, clock.now(), not no_effect, pay, sigma)
+
+
+def _check_effects(devices: Devices, effects: Effects, name: str) -> None:
+    """Raises InvalidSetting when no device can get a value that has an effect."""
+    there = devices.values() if effects else None
+    if there is None:
+        return
+    for place, (key, value) in enumerate(effects, start=1):
+        where = f"{name} {place}"
+        if key not in there:
+            raise InvalidSetting(f"the server has no experiment {key!r}", field=where)
+        if value not in there[key]:
+            raise InvalidSetting(f"{key} has no value {value!r}; it has {', '.join(there[key])}", field=where)
 
 
 def _check_prefix(prefix: str, count: int) -> None:

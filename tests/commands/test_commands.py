@@ -44,6 +44,23 @@ def test_an_experiment_has_a_type_and_its_values_are_of_it(run: Run) -> None:
     assert str(refused.exception) == "variant 1: 3,5 is no number: write 3.5"
 
 
+def test_a_repeated_option_stands_one_a_line_in_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABTEST_METRIC", "conversion:buy\nconversion:refund less\n")
+    monkeypatch.setenv("ABTEST_VARIANT", "Buy now=1\nBuy later=1")
+    shown = json.loads(run("experiments", "add", "offer", "--json").stdout)
+    assert shown["metrics"] == ["conversion:buy", "conversion:refund less"]
+    assert [variant["value"] for variant in shown["variants"]] == ["Buy now", "Buy later"]
+
+
+def test_no_variable_means_one_thing_here_and_another_there() -> None:
+    forms: dict[str, set[tuple[str | None, bool]]] = {}
+    for _, command in commands(abtest, "abtest"):
+        for each in command.params:
+            if isinstance(each, click.Option) and isinstance(each.envvar, str):
+                forms.setdefault(each.envvar, set()).add((each.metavar, each.multiple))
+    assert {variable: found for variable, found in forms.items() if len(found) > 1} == {}
+
+
 def test_the_life_of_an_experiment(run: Run) -> None:
     run("experiments", "add", "color", *COLOR, "--draft")
     for action, status in (("start", "running"), ("pause", "paused"), ("resume", "running")):
