@@ -1,18 +1,18 @@
-# make run    make the virtual environment, install the project, start it
+# make run    make the virtual environment, install the project, start it; PORT=9000 for another port
 # make test   install what the tests need, run them; TESTERS=4 processes do, since they wait more than they work
 # make lint   ruff and mypy
 # make faults play every fault to it, at length (needs a C compiler; some need root); FAULTS="kills clocks" for some
 # make bench  measure it beside yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
 # make report the same, into docs/performance.md and what stands beside it
 PYTHON ?= python3
-PORT ?= 8080
+PORT ?= $(or $(ABTEST_PORT),8080)
 BIN := .venv/bin
 TESTERS ?= 4
 
 .PHONY: run test lint faults bench report browser clean
 
 run: .venv/.installed
-	@ABTEST_PORT="$${ABTEST_PORT:-$(PORT)}" exec $(BIN)/abtest up
+	@ABTEST_PORT="$(PORT)" exec $(BIN)/abtest up
 
 test: .venv/.installed-dev browser
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
