@@ -51,7 +51,7 @@ def close_standard_error() -> None:
 
 
 @pytest.mark.parametrize("before", [None, close_standard_error])
-def test_where_nobody_can_be_told_it_goes_on(tmp_path: Path, before: Callable[[], None] | None) -> None:
+def test_up_goes_on_without_a_standard_error(tmp_path: Path, before: Callable[[], None] | None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     line = [
@@ -77,7 +77,9 @@ def test_where_nobody_can_be_told_it_goes_on(tmp_path: Path, before: Callable[[]
 
 
 @pytest.mark.parametrize("number", ["x", "0", "9999"])
-def test_sockets_that_nobody_gave_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+def test_inherited_numbers_that_are_not_open_sockets_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
     monkeypatch.setenv("ABTEST_LISTENING", number)
     ended = run(tmp_path / "abtest.db", "serve", "--processes", "1")
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -104,7 +106,7 @@ def test_a_server_listens_on_what_its_address_says(tmp_path: Path, address: str,
 
 
 @pytest.mark.parametrize("address", ["", "..", "a" * 64])
-def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
+def test_an_invalid_address_is_refused(tmp_path: Path, address: str) -> None:
     ended = run(tmp_path / "abtest.db", "up", "--address", address)
     assert ended.returncode == 2
     assert "address: " in ended.stderr
@@ -211,7 +213,7 @@ def test_a_scrape_sees_all_processes(tmp_path: Path) -> None:
         assert {figure(metrics(port), "abtest_new_devices_total") for _ in range(10)} == {40}
 
 
-def test_a_port_in_use_is_said_and_nothing_is_started(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_and_nothing_is_started(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         port = str(taken.getsockname()[1])
         for command in ("up", "serve"):
@@ -236,7 +238,7 @@ def test_a_change_reaches_every_process(tmp_path: Path) -> None:
             device.close()
 
 
-def test_a_killed_worker_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_killed_worker_resumes_where_it_was(tmp_path: Path) -> None:
     database = tmp_path / "abtest.db"
     run(database, *ADD_COLOR)
     with serving(database) as server:
@@ -270,7 +272,7 @@ def test_seed_is_exact_and_the_same_devices_change_nothing(tmp_path: Path) -> No
     assert run(database, "verify").returncode == 0
 
 
-def test_seeded_devices_behave_once_and_their_results_are_told(tmp_path: Path) -> None:
+def test_seeded_devices_behave_once_and_their_results_are_shown(tmp_path: Path) -> None:
     database = tmp_path / "abtest.db"
     with Abtest(database, "up", "--port", "0", "--processes", "2", "--interval", "0.2") as up:
         url = f"http://127.0.0.1:{up.port()}"
@@ -318,7 +320,7 @@ def test_seed_says_on_ctrl_c_what_it_did_even_when_the_server_is_silent(tmp_path
         connection.close()
 
 
-def test_too_little_room_on_the_disk_is_said_by_the_server_and_by_seed(tmp_path: Path) -> None:
+def test_the_server_and_seed_say_when_the_disk_is_too_full(tmp_path: Path) -> None:
     database = tmp_path / "abtest.db"
     run(database, *ADD_COLOR)
     with Abtest(database, "serve", "--port", "0", "--processes", "2", "--free-disk", "1000000000") as server:

@@ -67,7 +67,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, st.sampled_from([1, 2, 3]))
-def test_what_is_added_one_by_one_is_what_all_of_them_are(events: list[Occurrence], metric: int) -> None:
+def test_events_added_one_by_one_give_the_sums_of_all(events: list[Occurrence], metric: int) -> None:
     tally, totals = Tally(METRICS), defaultdict(list)
     for event in events:
         tally.add(metric, event)
@@ -84,7 +84,7 @@ def test_what_is_added_one_by_one_is_what_all_of_them_are(events: list[Occurrenc
 
 
 @given(EVENTS)
-def test_a_device_that_is_counted_alone_gives_what_it_gave_among_others(events: list[Occurrence]) -> None:
+def test_a_device_counted_alone_gives_what_it_gave_among_others(events: list[Occurrence]) -> None:
     together, alone = Tally(METRICS), Tally(METRICS)
     for event in events:
         together.add(2, event)

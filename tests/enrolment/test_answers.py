@@ -46,7 +46,7 @@ async def test_the_cache_stays_within_its_limit(store: SQLiteStore) -> None:
     assert sum(service.cached(f"device-{n}") is not None for n in range(25)) == 10
 
 
-async def test_what_is_rendered_stays_within_the_limit_of_the_cache(store: SQLiteStore) -> None:
+async def test_rendered_answers_stay_within_the_limit_of_the_cache(store: SQLiteStore) -> None:
     await store.add([experiment(f"e{n}", "1", "1", "1") for n in range(10)], 1)
     service = EnrolmentService(store, Limits(cache=10, batch=5))
     await asyncio.gather(*[service.answer(f"device-{n}") for n in range(200)])
@@ -62,7 +62,7 @@ async def test_an_archived_experiment_leaves_the_cache(store: SQLiteStore) -> No
     assert (await service.answer("device")).values == {}
 
 
-async def test_a_full_queue_is_said_and_what_was_accepted_is_answered(store: SQLiteStore) -> None:
+async def test_a_full_queue_refuses_requests_and_answers_those_it_accepted(store: SQLiteStore) -> None:
     service = EnrolmentService(store, Limits(queue=2))
     accepted = [asyncio.create_task(service.answer(f"device-{n}")) for n in range(2)]
     await asyncio.sleep(0)
@@ -72,7 +72,7 @@ async def test_a_full_queue_is_said_and_what_was_accepted_is_answered(store: SQL
     assert all(answer.values for answer in await asyncio.gather(*accepted))
 
 
-async def test_draining_finishes_what_was_accepted(store: SQLiteStore) -> None:
+async def test_draining_answers_accepted_requests(store: SQLiteStore) -> None:
     service = EnrolmentService(store, Limits())
     accepted = asyncio.create_task(service.answer("device"))
     await asyncio.sleep(0)
@@ -82,14 +82,14 @@ async def test_draining_finishes_what_was_accepted(store: SQLiteStore) -> None:
         await service.answer("another")
 
 
-async def test_looking_for_a_device_does_not_make_one(store: SQLiteStore) -> None:
+async def test_finding_a_device_does_not_create_one(store: SQLiteStore) -> None:
     service = EnrolmentService(store, Limits())
     assert await service.find("device") is None
     answer = await service.answer("device")
     assert await EnrolmentService(store, Limits()).find("device") == answer
 
 
-async def test_nothing_is_believed_after_the_database_failed(store: SQLiteStore) -> None:
+async def test_the_database_is_not_trusted_after_a_failure(store: SQLiteStore) -> None:
     service = EnrolmentService(store, Limits())
     await service.answer("device")
     store.path.rename(store.path.with_name("moved.db"))

@@ -40,7 +40,7 @@ async def test_a_request_expires_by_its_own_time_whenever_its_batch_began() -> N
     assert await third == 6
 
 
-async def test_what_waits_is_decided_in_batches_that_grow_with_the_load() -> None:
+async def test_batches_grow_with_the_load() -> None:
     deciding = Deciding()
     batches = Batches(deciding, 3, 100, 60)
     futures = [batches.add(f"{n}", n) for n in range(1, 3)]
@@ -51,7 +51,7 @@ async def test_what_waits_is_decided_in_batches_that_grow_with_the_load() -> Non
     assert deciding.batches == [["1", "2"], ["3", "4", "5"], ["6", "7"]]
 
 
-async def test_who_was_answered_and_comes_back_shares_a_batch_with_those_who_waited() -> None:
+async def test_clients_just_answered_share_the_next_batch_with_those_that_waited() -> None:
     sizes: list[int] = []
 
     async def slowly(batch: Mapping[str, int]) -> Mapping[str, int]:
@@ -84,7 +84,7 @@ async def test_one_bad_request_fails_alone() -> None:
     assert isinstance(forgotten.exception(), RuntimeError)
 
 
-async def test_who_waits_is_told_when_the_work_is_ended() -> None:
+async def test_waiting_requests_fail_when_the_work_is_cancelled() -> None:
     batches = Batches(Deciding(), 10, 100, 60)
     waiting = batches.add("a", 1)
     await asyncio.sleep(0)

@@ -30,13 +30,13 @@ PROXIES = "127.0.0.0/8, 10.0.0.0/8, 2001:db8:ffff::/48"
         ("127.0.0.1", "garbage, 10.1.2.3", "10.1.2.3"),
     ],
 )
-def test_the_nearest_address_that_is_no_trusted_proxy_counts(
+def test_the_nearest_address_that_is_not_a_trusted_proxy_counts(
     address: str, forwarded_for: str, source: str | None
 ) -> None:
     assert Proxies(PROXIES).source(address, forwarded_for) == source
 
 
-def test_nobody_is_believed_unless_proxies_are_named() -> None:
+def test_forwarded_addresses_are_ignored_unless_proxies_are_named() -> None:
     assert Proxies("").source("192.0.2.1", "127.0.0.1") == "192.0.2.1"
 
 
@@ -53,7 +53,7 @@ def test_all_sources_together_have_a_limit() -> None:
     assert limiter.take("c", 0) == 0
 
 
-async def test_a_nearly_full_disk_is_said_once_when_it_begins_and_once_when_it_ends(
+async def test_a_nearly_full_disk_is_reported_once_when_it_begins_and_once_when_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = [900, 99, 80, 100, 900]

@@ -119,7 +119,7 @@ async def test_requests_that_come_together_share_a_transaction(client: Client, s
         ({"Content-Type": "Application/JSON; charset=UTF-8"}, 202),
     ],
 )
-async def test_the_body_must_be_said_to_be_json(client: Client, headers: dict[str, str], code: int) -> None:
+async def test_the_content_type_must_be_json(client: Client, headers: dict[str, str], code: int) -> None:
     assert (await send(client, {"events": []}, headers=headers)).code == code
 
 
@@ -141,7 +141,7 @@ async def test_the_body_must_be_said_to_be_json(client: Client, headers: dict[st
         b"[" * 50_000,
     ],
 )
-async def test_what_is_not_json_is_400(client: Client, body: bytes) -> None:
+async def test_a_body_that_is_not_json_is_400(client: Client, body: bytes) -> None:
     answer = await send(client, body)
     assert (answer.code, msgspec.json.decode(answer.body)["code"]) == (400, "invalid_json")
 
@@ -207,7 +207,7 @@ async def test_a_field_that_is_wrong_is_named(client: Client, store: SQLiteStore
         ({"events": [event("a", colour="red")]}, "events[0].colour: there is no such field"),
     ],
 )
-def test_what_is_wrong_is_said_in_plain_words(body: Any, said: str) -> None:
+def test_refusals_are_in_plain_words(body: Any, said: str) -> None:
     with pytest.raises(InvalidEvent) as raised:
         parse_events(json.dumps(body).encode())
     assert str(raised.value) == said
@@ -231,7 +231,7 @@ VALUES = st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.li
 
 
 @given(st.binary(max_size=200) | VALUES)
-def test_whatever_comes_is_read_or_refused(body: Any) -> None:
+def test_any_body_is_parsed_or_refused(body: Any) -> None:
     content = body if isinstance(body, bytes) else msgspec.json.encode({"events": [body]})
     try:
         parse_events(content)

@@ -88,7 +88,7 @@ def test_broken_requests_break_nothing(tmp_path: Path) -> None:
     fuzz(tmp_path, 300)
 
 
-def test_a_server_that_takes_any_token_would_store_rubbish(tmp_path: Path) -> None:
+def test_a_server_that_takes_any_token_stores_rubbish(tmp_path: Path) -> None:
     control(tmp_path)
 
 

@@ -43,11 +43,11 @@ def measure(folder: Path, part: Part) -> dict[str, int]:
     return sound(folder, part.of(200), part.seed) | control(folder, 20)
 
 
-def test_changes_under_load_enrol_nobody_wrongly(tmp_path: Path) -> None:
+def test_changes_under_load_enrol_no_device_wrongly(tmp_path: Path) -> None:
     sound(tmp_path, 20)
 
 
-def test_processes_that_notice_no_change_would(tmp_path: Path) -> None:
+def test_processes_that_notice_no_change_enrol_wrongly(tmp_path: Path) -> None:
     control(tmp_path, 6)
 
 

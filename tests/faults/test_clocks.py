@@ -63,5 +63,5 @@ def test_wrong_clocks_change_nothing(tmp_path: Path) -> None:
     sound(tmp_path, 3, 40)
 
 
-def test_comparing_clocks_would(tmp_path: Path) -> None:
+def test_a_server_that_compares_clocks_is_noticed(tmp_path: Path) -> None:
     control(tmp_path, 3)

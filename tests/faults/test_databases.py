@@ -77,7 +77,9 @@ def replace(database: Path) -> None:
 
 
 @pytest.mark.parametrize("lose", [delete, replace])
-def test_a_lost_database_ends_the_server_and_is_not_made_anew(tmp_path: Path, lose: Callable[[Path], None]) -> None:
+def test_a_lost_database_ends_the_server_and_is_not_created_again(
+    tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
     database, port = tmp_path / "abtest.db", free_port()
     create(database)
     with serve(database, port) as server:
@@ -123,7 +125,7 @@ def grow_newer(database: Path) -> None:
         (grow_newer, "install a newer abtest"),
     ],
 )
-def test_a_file_that_is_not_the_database_is_refused_by_all_and_left_alone(
+def test_a_file_that_is_not_the_database_is_refused_by_all_commands_and_left_alone(
     tmp_path: Path, damage: Callable[[Path], None], words: str
 ) -> None:
     database = tmp_path / "abtest.db"
@@ -168,7 +170,7 @@ def test_a_killed_migration_leaves_the_old_or_the_new_schema(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
-def test_a_migration_in_parts_would_leave_a_mixed_one(tmp_path: Path) -> None:
+def test_a_migration_in_parts_leaves_a_mixed_schema(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="mixed"):
         migrations(tmp_path, 24, defect="migrates-in-parts")
 
@@ -220,7 +222,7 @@ def without_checkpoints(folder: Path) -> dict[str, int]:
     return {"control_noticed": 1}
 
 
-def test_without_checkpoints_it_would_not(tmp_path: Path) -> None:
+def test_without_checkpoints_it_goes_on_growing(tmp_path: Path) -> None:
     without_checkpoints(tmp_path)
 
 

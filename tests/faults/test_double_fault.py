@@ -105,9 +105,9 @@ def measure(folder: Path, part: Part) -> dict[str, int]:
     return figures | control(folder, part.of(5), part.of(50))
 
 
-def test_what_a_restarted_server_answers_survives_a_power_cut(tmp_path: Path) -> None:
+def test_answers_of_a_restarted_server_survive_a_power_cut(tmp_path: Path) -> None:
     sound(tmp_path, kills=2, states=4)
 
 
-def test_without_the_commit_at_the_start_it_would_not(tmp_path: Path) -> None:
+def test_without_the_commit_at_the_start_they_are_lost(tmp_path: Path) -> None:
     control(tmp_path, kills=1, states=2)

@@ -54,7 +54,7 @@ def test_a_device_that_asks_8_times_at_once_gets_one_value(tmp_path: Path) -> No
     sound(tmp_path, 600)
 
 
-def test_processes_that_draw_for_themselves_would_differ(tmp_path: Path) -> None:
+def test_processes_that_draw_separately_give_different_answers(tmp_path: Path) -> None:
     control(tmp_path, 60)
 
 

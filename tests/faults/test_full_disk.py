@@ -99,7 +99,7 @@ def test_a_server_that_starts_on_a_full_disk_answers_known_devices_only(tmp_path
     assert set(map(_code, ledger.refused)) == {"storage_full"}
 
 
-def test_answers_of_commits_that_failed_would_be_lost(tmp_path: Path) -> None:
+def test_answers_of_failed_commits_are_lost(tmp_path: Path) -> None:
     control(tmp_path)
 
 

@@ -48,7 +48,7 @@ def test_a_failed_sync_ends_the_process_and_changes_nothing(tmp_path: Path) -> N
     failing_syncs(tmp_path, 2)
 
 
-def test_a_process_that_never_syncs_would_answer_on(tmp_path: Path) -> None:
+def test_a_process_that_never_syncs_goes_on_answering(tmp_path: Path) -> None:
     control(tmp_path)
 
 

@@ -66,11 +66,11 @@ def measure(folder: Path, part: Part) -> dict[str, int]:
     return kills(folder, part.of(2_000), 600, part.seed) | control(folder, 5)
 
 
-def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
+def test_answers_survive_kill_9(tmp_path: Path) -> None:
     kills(tmp_path, 4, acknowledgements=200)
 
 
-def test_answers_before_their_commit_would_not(tmp_path: Path) -> None:
+def test_answers_before_their_commit_are_lost(tmp_path: Path) -> None:
     control(tmp_path, 2)
 
 

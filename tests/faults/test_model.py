@@ -256,6 +256,6 @@ def test_the_service_does_what_the_model_says() -> None:
     lives(15, 25)
 
 
-def test_the_model_notices_what_is_lost() -> None:
+def test_the_model_notices_lost_assignments() -> None:
     with pytest.raises((AssertionError, ExceptionGroup)):
         lives(20, 20, ForgetfulLife)

@@ -72,9 +72,9 @@ def measure(folder: Path, part: Part) -> dict[str, int]:
     return figures | control(folder, 2_000, 300)
 
 
-def test_what_was_answered_survives_a_power_cut(tmp_path: Path) -> None:
+def test_answers_survive_a_power_cut(tmp_path: Path) -> None:
     sound(tmp_path, recordings=1, answers=1_000, points=250, each=2)
 
 
-def test_with_synchronous_normal_it_would_not(tmp_path: Path) -> None:
+def test_with_synchronous_normal_they_are_lost(tmp_path: Path) -> None:
     control(tmp_path, answers=400, points=300)

@@ -54,7 +54,7 @@ def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:
     sound(tmp_path, 4)
 
 
-def test_servers_that_end_at_once_would(tmp_path: Path) -> None:
+def test_servers_that_end_at_once_fail_requests(tmp_path: Path) -> None:
     control(tmp_path)
 
 

@@ -57,7 +57,7 @@ def test_every_answer_is_as_specified(tmp_path: Path) -> None:
     described(tmp_path, 200)
 
 
-def test_an_answer_that_is_not_would_be_noticed(tmp_path: Path) -> None:
+def test_an_answer_that_is_not_as_specified_is_noticed(tmp_path: Path) -> None:
     control(tmp_path, 100)
 
 

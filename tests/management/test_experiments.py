@@ -122,7 +122,7 @@ def test_a_weight_is_a_decimal_number(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " 1", "1 ", "1\n", "+1", "1e1", "1,5", "1%%", "1.", "12345678", "\u0661"])
-def test_anything_else_is_no_weight(text: str) -> None:
+def test_anything_else_is_not_a_weight(text: str) -> None:
     with pytest.raises(InvalidExperiment, match="weight: must be a decimal number"):
         parse_weight(text)
 
@@ -193,7 +193,7 @@ def test_the_demo_experiments_are_sound() -> None:
     assert [new.checked().key for new in DEMO] == ["button_color", "price"]
 
 
-async def test_a_file_sets_the_metrics_of_what_is_there_or_changes_nothing(tmp_path: Path) -> None:
+async def test_a_file_sets_the_metrics_of_existing_experiments_or_changes_nothing(tmp_path: Path) -> None:
     new = '[[experiments]]\nkey = "new"\nvariants = [{ value = "x", weight = 1 }, { value = "y", weight = 1 }]\n'
     async with opened(tmp_path / "abtest.db") as store:
         service = ExperimentService(store)
@@ -228,7 +228,7 @@ def test_a_metric_may_say_that_less_is_better() -> None:
 @pytest.mark.parametrize(
     "event", ["refund", "app_crash", "uninstalled", "order.cancelled", "errors", "complaint-sent"]
 )
-def test_whether_less_is_better_is_asked_where_an_event_sounds_like_harm(event: str) -> None:
+def test_whether_less_is_better_is_asked_if_an_event_sounds_like_harm(event: str) -> None:
     metrics = parse_metrics(["conversion:purchase", f"conversion:{event}"])
     command = f"abtest experiments metrics color --metric conversion:purchase --metric 'conversion:{event} less'"
     assert ask_direction("color", metrics) == f"is less of {event} better? then say so: {command}"
@@ -236,7 +236,7 @@ def test_whether_less_is_better_is_asked_where_an_event_sounds_like_harm(event: 
     assert ask_direction("color", parse_metrics(["conversion:scrash", "amount:purchase"])) == ""
 
 
-async def test_which_side_is_better_can_be_said_later_and_changes_no_figure(tmp_path: Path) -> None:
+async def test_less_can_be_set_later_and_changes_no_figure(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         service = ExperimentService(store)
         await service.add([experiment("color", "1", "1", metrics=("conversion:refund",))])

@@ -83,7 +83,7 @@ async def test_a_winner_goes_to_new_devices_outside_the_statistics(store: SQLite
     assert (await store.experiments())[0].phase.enrolled == 1
 
 
-async def test_an_archived_experiment_is_delivered_to_nobody(store: SQLiteStore) -> None:
+async def test_an_archived_experiment_is_delivered_to_no_device(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1")], 1)
     await answers(store, ["before"])
     version = await store.config_version()
@@ -99,7 +99,7 @@ async def test_a_key_is_taken_once_and_nothing_is_half_added(store: SQLiteStore)
     assert [found.key for found in await store.experiments()] == ["color"]
 
 
-async def test_a_change_of_nothing_is_refused(store: SQLiteStore) -> None:
+async def test_a_change_of_an_unknown_experiment_is_refused(store: SQLiteStore) -> None:
     with pytest.raises(UnknownExperiment, match="nothing"):
         await store.change("nothing", lambda _: Change(), 1)
 
@@ -225,7 +225,7 @@ async def test_a_metric_that_is_added_later_counts_what_came_before(store: SQLit
     assert sum(figures.sums.converters for figures in conversion) == 9
 
 
-async def test_a_metric_that_is_put_back_goes_on_where_it_was(store: SQLiteStore) -> None:
+async def test_a_metric_that_is_put_back_continues_where_it_was(store: SQLiteStore) -> None:
     one, other = parse_metrics(["conversion:purchase"]), parse_metrics(["conversion:refund"])
     await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
     await store.enrol(tokens("a", 3), 1)
@@ -238,7 +238,7 @@ async def test_a_metric_that_is_put_back_goes_on_where_it_was(store: SQLiteStore
     assert sum(figures.sums.converters for figures in (await folded(store)).metrics[0]) == 3
 
 
-async def test_forgetting_a_device_takes_its_events_back(store: SQLiteStore) -> None:
+async def test_forgetting_a_device_subtracts_its_events(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1", metrics=("amount:purchase", "conversion:purchase"))], 1)
     await store.enrol(tokens("a", 6), 1)
     asked = [(token, [purchase("1", place), exposure("2")]) for place, token in enumerate(tokens("a", 6))]
@@ -254,7 +254,7 @@ async def test_forgetting_a_device_takes_its_events_back(store: SQLiteStore) -> 
     assert await store.track([("a-5", [purchase("9")])], 3) == [None]
 
 
-async def test_what_was_concluded_is_kept(store: SQLiteStore) -> None:
+async def test_results_are_kept(store: SQLiteStore) -> None:
     (color,) = await store.add([experiment("color", "1", "1")], 1)
     assert await store.result("color") is None
     for document in ("{}", "[]"):

@@ -151,7 +151,7 @@ async def test_a_database_verifies_while_it_is_used(tmp_path: Path, monkeypatch:
     assert len({found.devices for found in verified}) > 2
 
 
-async def test_a_chunk_as_it_must_be_is_not_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_correct_chunk_is_not_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     explained: list[int] = []
     whole = Audit._explain
 
@@ -191,7 +191,7 @@ async def test_a_whole_life_verifies(tmp_path: Path) -> None:
     assert (verified.devices, verified.experiments) == (5 + 20 + 6 * 33, 2)
 
 
-async def test_why_tells_what_let_a_device_in_and_what_kept_it_out(tmp_path: Path) -> None:
+async def test_why_explains_what_let_a_device_in_and_what_kept_it_out(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         await answers(store, ["early"])
         await store.add([experiment("color", "1", "1"), experiment("price", "1", "1", draft=True)], 1)

@@ -104,14 +104,14 @@ async def test_every_answer_is_guarded(client: Client, request_text: str, status
 
 
 @every_answer
-async def test_no_answer_repeats_what_was_asked(client: Client, request_text: str, status: int) -> None:
+async def test_no_answer_repeats_the_request(client: Client, request_text: str, status: int) -> None:
     _, headers, body = await last(client, request_text, status)
     assert MARK not in str(headers)
     assert MARK.encode() not in body.lower()
 
 
 @every_answer
-async def test_to_ask_again_is_said_in_whole_seconds(client: Client, request_text: str, status: int) -> None:
+async def test_retry_after_is_in_whole_seconds(client: Client, request_text: str, status: int) -> None:
     _, headers, _ = await last(client, request_text, status)
     assert headers.get("retry-after", "").isdecimal() is (status in {429, 503})
 

@@ -113,7 +113,7 @@ async def test_a_token_with_a_control_character_is_refused(client: Client, token
 
 @pytest.mark.parametrize("path", [b"/api/v1/experiments", b"/healthz", b"/", b"/static/abtest.css"])
 @pytest.mark.parametrize("host", [b"", b"Host: a\r\nHost: b\r\n", b"Host: a/b\r\n"])
-async def test_a_request_that_does_not_say_its_host_gets_400(client: Client, path: bytes, host: bytes) -> None:
+async def test_a_request_without_a_valid_host_gets_400(client: Client, path: bytes, host: bytes) -> None:
     answer = await client.send(b"GET " + path + b" HTTP/1.1\r\nDevice-Token: a\r\n" + host + LAST)
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b'"code":"bad_request"' in answer
@@ -126,7 +126,7 @@ async def test_a_host_may_be_a_name_an_address_or_empty(client: Client, host: by
 
 
 @pytest.mark.parametrize("line", [b"hello", b"GET / HTTP/1.1\r\nno colon", b"GET / HTTP/1.1\r\nHost: a\r\n b"])
-async def test_what_is_no_request_is_refused_with_a_problem(client: Client, line: bytes) -> None:
+async def test_bytes_that_are_no_request_are_refused_with_a_problem(client: Client, line: bytes) -> None:
     answer = await client.send(line + b"\r\nDevice-Token: a\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["code"] == "bad_request"
@@ -180,7 +180,7 @@ async def test_a_connection_that_reads_no_answer_is_closed(client: Client, app: 
     assert came < 10 * (STATIC / "swagger-ui/swagger-ui-bundle.js").stat().st_size
 
 
-async def test_what_was_asked_before_the_end_is_answered(client: Client, app: HotServer) -> None:
+async def test_requests_from_before_the_end_are_answered(client: Client, app: HotServer) -> None:
     asked = asyncio.create_task(client.fetch("/simulate?devices=20000"))
     await until(lambda: app.connections.answering)
     await app.drain()
@@ -201,7 +201,7 @@ async def test_every_answer_after_the_end_began_closes_its_connection(client: Cl
     assert (answer.count(b"HTTP/1.1 200 OK"), answer.count(b"Connection: close\r\n")) == (1, 1)
 
 
-async def test_what_asks_and_is_gone_before_the_answer_is_no_error(
+async def test_a_client_that_leaves_before_its_answer_is_no_error(
     client: Client, app: HotServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(5):
@@ -212,7 +212,7 @@ async def test_what_asks_and_is_gone_before_the_answer_is_no_error(
     assert caplog.messages == []
 
 
-async def test_of_a_crowd_a_process_takes_few_and_more_the_more_it_has(app: HotServer) -> None:
+async def test_a_process_accepts_more_connections_at_once_the_more_it_has(app: HotServer) -> None:
     sockets = open_port("127.0.0.1", 0)
     server = listen(app, Settings(), sockets)
     crowd = [socket.create_connection(sockets[0].getsockname()) for _ in range(80)]
@@ -227,7 +227,7 @@ async def test_of_a_crowd_a_process_takes_few_and_more_the_more_it_has(app: HotS
     await stop_serving(server)
 
 
-async def test_without_a_file_left_no_connection_is_taken_for_a_moment(
+async def test_without_a_free_file_descriptor_accepting_pauses(
     client: Client, app: HotServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -246,7 +246,7 @@ async def test_without_a_file_left_no_connection_is_taken_for_a_moment(
 
 
 @pytest.mark.parametrize("length", ["65537", "9" * 5_000])
-async def test_a_body_that_is_said_to_be_too_long_is_refused_before_it_comes(client: Client, length: str) -> None:
+async def test_a_body_that_is_announced_as_too_long_is_refused_before_it_comes(client: Client, length: str) -> None:
     request = f"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n".encode() + LAST
     assert (await client.send(request)).startswith(b"HTTP/1.1 413 ")
 
@@ -260,7 +260,7 @@ async def test_a_whole_url_as_the_target_is_understood(client: Client) -> None:
 
 
 @pytest.mark.parametrize("limits", [{"connections": 2}])
-async def test_one_connection_too_many_is_told_so(client: Client) -> None:
+async def test_one_connection_too_many_is_refused_with_a_problem(client: Client) -> None:
     port = int(client.address.rpartition(":")[2])
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
     refused = await client.send(b"")
@@ -331,7 +331,7 @@ async def test_prometheus_reads_what_was_answered_and_refused(client: Client) ->
 
 
 @pytest.mark.parametrize("log", [0, 65 * 1024 * 1024])
-async def test_a_large_log_is_said_in_readiness(client: Client, tmp_path: Path, log: int) -> None:
+async def test_readiness_reports_a_large_log(client: Client, tmp_path: Path, log: int) -> None:
     await ask(client)
     with (tmp_path / "abtest.db-wal").open("ab") as file:
         file.truncate(log or file.tell())

@@ -21,7 +21,7 @@ print(monitoring._refused.labels("busy")._value.get())
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(FILE_BYTES, FILE_BYTES), (4_096, 0)])
-def test_the_files_of_counts_have_their_room_or_are_not_used(tmp_path: Path, limit: int, kept: int) -> None:
+def test_the_files_of_counts_are_allocated_or_not_used(tmp_path: Path, limit: int, kept: int) -> None:
     environment = os.environ | {COUNTS_FOLDER: str(tmp_path)}
     line = [sys.executable, "-c", COUNT.format(limit=limit)]
     counted = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
@@ -31,7 +31,7 @@ def test_the_files_of_counts_have_their_room_or_are_not_used(tmp_path: Path, lim
     assert sum(taken.values()) >= 3 * kept
 
 
-def test_the_folders_of_killed_servers_are_taken_away_and_others_stay(
+def test_the_folders_of_killed_servers_are_removed_and_others_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

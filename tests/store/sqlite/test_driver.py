@@ -33,11 +33,11 @@ def names(folder: Path) -> list[str]:
         ((3, 53, 0), False),
     ],
 )
-def test_a_sqlite_that_can_corrupt_the_file_is_known(version: tuple[int, ...], bug: bool) -> None:
+def test_a_sqlite_that_can_corrupt_the_file_is_recognised(version: tuple[int, ...], bug: bool) -> None:
     assert has_wal_reset_bug(version) is bug
 
 
-def test_only_a_fixed_sqlite_is_used_and_else_the_reason_is_said() -> None:
+def test_only_a_fixed_sqlite_is_used_and_otherwise_the_reason_is_given() -> None:
     old: Any = SimpleNamespace(__name__="old", sqlite_version="3.45.0", sqlite_version_info=(3, 45, 0))
     good: Any = SimpleNamespace(__name__="good", sqlite_version="3.53.0", sqlite_version_info=(3, 53, 0))
     assert fixed_driver((None, old, good)) is good
@@ -78,7 +78,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == b"not a database at all" * 100
 
 
-async def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=f"there is no folder {tmp_path}/nowhere"):
         async with opened(tmp_path / "nowhere" / "abtest.db"):
             pass
@@ -149,7 +149,7 @@ async def test_every_way_to_a_database_leads_to_one_lock(tmp_path: Path) -> None
         assert [name for name in names(tmp_path) if name.endswith(".lock")] == ["abtest.db.lock"]
 
 
-async def test_a_database_that_may_not_be_written_ends_the_process_rather_than_ask_again(tmp_path: Path) -> None:
+async def test_a_readonly_database_ends_the_process_and_is_not_busy(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         await store._writer.execute("PRAGMA query_only = ON")
         with pytest.raises(StorageError, match="readonly"):
@@ -179,7 +179,7 @@ async def test_figures_that_count_more_than_there_is_are_not_continued(tmp_path:
             await store.fold(10, 1)
 
 
-async def test_what_failed_once_is_asked_nothing_any_more(tmp_path: Path) -> None:
+async def test_a_database_that_failed_once_is_not_used_again(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         await answers(store, ["a"])
         moved = (tmp_path / "abtest.db").rename(tmp_path / "moved.db")

@@ -118,7 +118,7 @@ async def test_first_events_are_counted_again_by_a_migration(tmp_path: Path, mon
     connection.close()
 
 
-async def test_what_has_a_window_is_counted_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_metrics_with_a_window_are_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In schema 6 a window had no beginning."""
     path = tmp_path / "abtest.db"
     await counted(path)
@@ -140,7 +140,7 @@ async def test_what_has_a_window_is_counted_anew(tmp_path: Path, monkeypatch: py
         assert (await VerificationService(store).verify()).findings == ()
 
 
-async def test_what_was_counted_without_buckets_is_counted_anew(tmp_path: Path) -> None:
+async def test_events_counted_without_buckets_are_counted_again(tmp_path: Path) -> None:
     path = tmp_path / "abtest.db"
     await counted(path)
     async with opened(path) as store:

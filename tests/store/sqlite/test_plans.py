@@ -139,7 +139,7 @@ def test_a_query_uses_its_index(connection: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-def test_only_what_is_small_or_must_be_is_read_as_a_whole(connection: Any, name: str) -> None:
+def test_only_small_tables_are_read_as_a_whole_unless_listed(connection: Any, name: str) -> None:
     text = STATEMENTS[name]
     arguments = ["[]"] * max(map(int, re.findall(r"\?(\d+)", text)), default=text.count("?"))
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", arguments)]

@@ -149,7 +149,7 @@ async def test_a_backup_takes_the_place_of_a_damaged_database_that_nobody_has_op
     assert run(database, "verify").returncode == 0
 
 
-async def test_what_a_killed_restore_left_is_not_mixed_with_the_next(tmp_path: Path) -> None:
+async def test_the_leftovers_of_a_killed_restore_are_not_mixed_with_the_next(tmp_path: Path) -> None:
     database, copy, killed = tmp_path / "abtest.db", tmp_path / "copy.db", tmp_path / "abtest.db.restoring"
     async with opened(killed) as store:
         await store.add([experiment("price", "1", "1")], 1)
@@ -202,7 +202,7 @@ async def test_a_database_behind_a_link_is_restored_there(tmp_path: Path) -> Non
     assert kept_files(f"sqlite:///{tmp_path}/abtest.db") == [kept]
 
 
-def test_a_backup_to_nowhere_is_said(tmp_path: Path) -> None:
+def test_a_backup_that_can_not_be_written_says_so(tmp_path: Path) -> None:
     run(tmp_path / "abtest.db", *ADD_COLOR)
     done = run(tmp_path / "abtest.db", "backup", "/dev/null/copy.db")
     assert (done.returncode, "cannot write the backup /dev/null/copy.db" in done.stderr) == (1, True), done.stderr

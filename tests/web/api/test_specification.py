@@ -55,7 +55,7 @@ def test_the_specification_and_the_routes_agree(specification: dict[str, Any]) -
     assert described == served()
 
 
-def test_what_answers_get_answers_head() -> None:
+def test_every_path_that_answers_get_answers_head() -> None:
     assert {path for path, method in served() if method == "get"} == {
         path for path, method in served() if method == "head"
     }
