@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def io_loop() -> Iterator[IOLoop]:
-    """A loop of its own for each test, never the "current" one."""
+    """A new loop for each test, never the "current" one."""
     asyncio_loop = asyncio.new_event_loop()
     loop = IOLoop(asyncio_loop=asyncio_loop, make_current=False)
     yield loop
@@ -58,7 +58,7 @@ def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A command line as typed, in a folder of its own."""
+    """Run a command line as typed, in its own folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Result:
@@ -92,7 +92,7 @@ class Client:
 
 @pytest.fixture
 def settings() -> Settings:
-    """What the server behind `client` listens with."""
+    """The settings of the server behind `client`."""
     return Settings()
 
 

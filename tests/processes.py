@@ -1,4 +1,4 @@
-"""Real processes of the product: started, read, killed, and ended for sure."""
+"""Real processes of the product: starting, reading, killing and always ending them."""
 
 import re
 import signal
@@ -101,7 +101,7 @@ class Device:
 
 
 def run(database: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A command that ends by itself."""
+    """Run a command that ends by itself."""
     return subprocess.run(
         [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", *arguments],
         capture_output=True,
@@ -118,7 +118,7 @@ def runs(pid: int) -> bool:
 
 
 def wait_until_answering(port: int) -> None:
-    """Return when somebody listens on the port."""
+    """Return when a process listens on the port."""
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -1,4 +1,4 @@
-"""What many tests begin with: experiments, devices, an opened store; and what they look at."""
+"""Setups that many tests share: experiments, devices, an opened store; and what tests read."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -19,19 +19,19 @@ def experiment(key: str, *weights: str, draft: bool = False, metrics: Sequence[s
 
 
 def tokens(prefix: str, number: int) -> list[str]:
-    """That many tokens."""
+    """This many tokens."""
     return [f"{prefix}-{n}" for n in range(number)]
 
 
 async def answers(store: SQLiteStore, asked: Sequence[str]) -> list[dict[str, str]]:
-    """What the store answers these devices."""
+    """The store's answers to these devices."""
     enrolment = await store.enrol(asked, now=1)
     return [dict(enrolment.values[variant] for variant in enrolment.variants[token]) for token in asked]
 
 
 @asynccontextmanager
 async def opened(path: Path, patience: float | None = None) -> AsyncIterator[SQLiteStore]:
-    """The store of a file, for the time of a block."""
+    """The store of a file, open within a block."""
     store = SQLiteStore(path, patience=patience)
     await store.open()
     try:

@@ -77,9 +77,7 @@ def test_up_goes_on_without_a_standard_error(tmp_path: Path, before: Callable[[]
 
 
 @pytest.mark.parametrize("number", ["x", "0", "9999"])
-def test_inherited_numbers_that_are_not_open_sockets_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
-) -> None:
+def test_numbers_of_no_open_sockets_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
     monkeypatch.setenv("ABTEST_LISTENING", number)
     ended = run(tmp_path / "abtest.db", "serve", "--processes", "1")
     assert (ended.returncode, ended.stdout) == (2, "")

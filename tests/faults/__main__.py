@@ -32,7 +32,7 @@ FAULTS = (
 
 
 def main() -> int:
-    """Run those that are named, or all; how many failed."""
+    """Run the named faults, or all; returns how many failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"all of them unless named: {', '.join(FAULTS)}")
     parser.add_argument("--part", type=float, default=1.0, help="a fraction of the long form, such as 0.1")
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def run(name: str, part: Part) -> int:
-    """Run one and print its figures; how many failed."""
+    """Run one fault and print its figures; returns how many failed."""
     module = importlib.import_module(f"tests.faults.test_{name}")
     if reason := skipped(module):
         print(f"{name:<16} skipped: {reason}", flush=True)

@@ -19,7 +19,7 @@ COMMIT_EVERY = 40
 
 
 def syncs_seldom() -> None:
-    """synchronous=NORMAL: a commit is not synced, only a checkpoint is."""
+    """synchronous=NORMAL: checkpoints are synced, commits are not."""
     driver.PRAGMAS["synchronous"] = 1
 
 
@@ -29,7 +29,7 @@ def syncs_never() -> None:
 
 
 def boots_without_commit() -> None:
-    """What is read back after a kill -9 is answered without a sync."""
+    """Transactions that are read back after a kill -9 are answered without a sync."""
 
     async def boot(store: SQLiteStore) -> None:
         """Nothing."""
@@ -60,7 +60,7 @@ def commits_late() -> None:
 
 
 def draws_anew() -> None:
-    """Every process draws for itself and stores something else."""
+    """Every process draws separately, and stores something else."""
     stored = enrolling.enrol
 
     def enrol(connection: Any, catalogue: Any, tokens: Sequence[str], now: int) -> Any:
@@ -82,7 +82,7 @@ def knows_no_change() -> None:
 
 
 def compares_clocks() -> None:
-    """A device is enrolled in what was created before its own clock's time."""
+    """A device is enrolled in every experiment that is older by the server's own clock."""
     enrolling.TAKING = enrolling.TAKING.replace(
         "WHERE experiment.status", "WHERE experiment.created_at <= unixepoch() * 1000 AND experiment.status"
     )
@@ -121,12 +121,12 @@ def answers_otherwise() -> None:
 
 
 def takes_any_token() -> None:
-    """A token is whatever comes."""
+    """Anything is accepted as a token."""
     devices.TOKEN = re.compile(r"[\s\S]*")
 
 
 def ignores_failed_commits() -> None:
-    """A transaction that could not be committed is answered as if it were."""
+    """Answers are sent although their commit failed."""
 
     def in_transaction(
         connection: Any, begin: str, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]

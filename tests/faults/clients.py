@@ -1,4 +1,4 @@
-"""Devices over HTTP, many at once, and the ledger of what they were answered."""
+"""Devices over HTTP, many at once, and the ledger of their answers."""
 
 import asyncio
 import itertools
@@ -12,7 +12,7 @@ OK, ACCEPTED = 200, 202
 
 
 class Reply(Struct, frozen=True):
-    """What a server answered."""
+    """A server's answer."""
 
     status: int
     head: bytes
@@ -24,21 +24,21 @@ class Reply(Struct, frozen=True):
 
 
 class Connection:
-    """One connection that asks one thing after the other."""
+    """One connection, with one request after the other."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def ask(self, token: str, method: str = "GET") -> Reply:
-        """What this device gets. Raises what is in GONE when the server goes away meanwhile."""
+        """What this device gets. Raises an error of GONE when the server goes away meanwhile."""
         self._writer.write(
             f"{method} /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: {token}\r\n\r\n".encode()
         )
         return await self.read(body=method != "HEAD")
 
     async def tell(self, token: str, id: str) -> Reply:
-        """What a purchase and an exposure of this device are answered. Raises the same."""
+        """The answer to a purchase and an exposure of this device. Raises the same."""
         purchase = f'{{"id":"{id}-p","name":"purchase","amount":"9.99"}}'
         exposure = f'{{"id":"{id}-e","name":"exposure","experiment":"color"}}'
         body = f'{{"events":[{purchase},{exposure}]}}'
@@ -58,7 +58,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(port: int) -> AsyncIterator[Connection]:
-    """A connection for the time of a block."""
+    """A connection, open within a block."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield Connection(reader, writer)
@@ -69,7 +69,7 @@ async def connected(port: int) -> AsyncIterator[Connection]:
 
 
 class Ledger:
-    """Every answer that was acknowledged; what was lost of them, and what is not what it had been before."""
+    """Every acknowledged answer, and which of them were lost or changed."""
 
     def __init__(self, noticed: Callable[[str, bytes], None] = lambda token, body: None) -> None:
         self.answers: dict[str, bytes] = {}
@@ -82,7 +82,7 @@ class Ledger:
         self._noticed = noticed
 
     def note(self, token: str, reply: Reply) -> None:
-        """Write down an answer; a refusal is counted by what it says."""
+        """Record an answer; a refusal is counted by its code."""
         if reply.status != OK:
             self.refused[reply.body] = self.refused.get(reply.body, 0) + 1
             return
@@ -105,7 +105,7 @@ async def ask(connection: Connection, ledger: Ledger, token: str) -> None:
 
 
 async def ask_again(connection: Connection, ledger: Ledger, token: str) -> None:
-    """What was answered must be answered still, also before a request that would draw it anew."""
+    """The answer must still be the same, even before a request that would draw it again."""
     known = token in ledger.answers
     before = (await connection.ask(token, "HEAD")).status if known else OK
     reply = await connection.ask(token)
@@ -115,14 +115,14 @@ async def ask_again(connection: Connection, ledger: Ledger, token: str) -> None:
 
 
 async def ask_and_tell(connection: Connection, ledger: Ledger, token: str) -> None:
-    """A first request, then what happened on the device."""
+    """A first request, then the device's events."""
     await ask(connection, ledger, token)
     if (await connection.tell(token, "once")).status == ACCEPTED:
         ledger.told.add(token)
 
 
 async def ask_and_tell_again(connection: Connection, ledger: Ledger, token: str) -> None:
-    """The same once more: of events that were accepted, every one must be there already; all others are accepted."""
+    """The same again: events that were accepted must be duplicates now; all others are accepted."""
     await ask_again(connection, ledger, token)
     reply = await connection.tell(token, "once")
     if token in ledger.told and reply.body != b'{"accepted":0,"duplicates":2}':
@@ -134,7 +134,7 @@ async def ask_and_tell_again(connection: Connection, ledger: Ledger, token: str)
 async def load(
     port: int, ledger: Ledger, names: Iterator[str], stop: Callable[[], bool], clients: int = 8, act: Act = ask
 ) -> None:
-    """So many clients, each with one device after the other until `stop`; who loses its connection comes back."""
+    """A number of clients, each with one device after the other until `stop`; a lost connection is opened again."""
 
     async def client() -> None:
         while not stop():
@@ -149,7 +149,7 @@ async def load(
 
 
 async def ask_all(port: int, ledger: Ledger, tokens: Iterable[str], clients: int = 8, act: Act = ask_again) -> None:
-    """Every one of these devices once."""
+    """Ask for each of these devices once."""
     left = iter(list(tokens))
 
     async def client() -> None:
@@ -161,7 +161,7 @@ async def ask_all(port: int, ledger: Ledger, tokens: Iterable[str], clients: int
 
 
 def more(ledger: Ledger, devices: int) -> Callable[[], bool]:
-    """Whether so many more devices have been answered than at this moment."""
+    """A condition: this many more devices have been answered than now."""
     enough = len(ledger.answers) + devices
     return lambda: len(ledger.answers) >= enough
 

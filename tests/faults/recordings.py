@@ -39,7 +39,7 @@ class File(Struct, eq=False):
 
 @contextmanager
 def acknowledgements(log: Path) -> Iterator[Callable[[str, bytes], None]]:
-    """Writes the answer of a device into the log, at the moment when the device has it."""
+    """Writes each answer into the log, at the moment when the device has it."""
     with log.open("ab", buffering=0) as file:
 
         def note(token: str, body: bytes) -> None:
@@ -62,7 +62,7 @@ def records(log: Path) -> list[Record]:
 
 
 def syncing(log: Path) -> bool:
-    """Whether the last thing that happened is that a sync began."""
+    """Whether the last record is the beginning of a sync."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - HEADER.size))
         last = file.read(HEADER.size)
@@ -70,7 +70,7 @@ def syncing(log: Path) -> bool:
 
 
 class Disk:
-    """The watched files as the changes come in, from how they were when the recording began."""
+    """The watched files while the changes are applied, beginning with their state before the recording."""
 
     def __init__(self, database: bytes) -> None:
         whole = File(durable=bytearray(database))
@@ -100,7 +100,7 @@ class Disk:
         return len(self._names[file].pending) if file in self._names else 0
 
     def after_power_loss(self, chance: random.Random) -> dict[int, bytes]:
-        """What is found in the files that are there."""
+        """The contents of the files that a power cut leaves."""
         names = dict(self._durable_names)
         kept = chance.randint(0, len(self._pending_names))
         for _, name, file in self._pending_names[:kept]:

@@ -1,4 +1,4 @@
-"""Processes of the product, as a supervisor starts them: with a shim or with a defect when that is wanted."""
+"""Processes of the product as a supervisor starts them, on request with a shim or a defect."""
 
 import os
 import re
@@ -80,11 +80,11 @@ class Process:
         return self._process.wait(SECONDS)
 
     def messages(self) -> str:
-        """All that it said until now."""
+        """All its messages so far."""
         return self.said.read_text(encoding="utf-8")
 
     def wait_for(self, pattern: str) -> "Process":
-        """Itself, once it said that."""
+        """Returns itself, once there is such a message."""
         until = time.monotonic() + SECONDS
         while not re.search(pattern, self.messages()):
             assert self.code is None, f"ended before it said {pattern!r}: {self.messages()}"
@@ -93,7 +93,7 @@ class Process:
         return self
 
     def listens(self, port: int) -> "Process":
-        """Itself, once it listens there."""
+        """Returns itself, once it listens on the port."""
         until = time.monotonic() + SECONDS
         while not _listens(self.pid, port):
             assert self.code is None, f"ended with {self.code}: {self.messages()}"
@@ -102,7 +102,7 @@ class Process:
         return self
 
     def kill_all(self) -> None:
-        """Kill it and what it started, until nothing of it runs: it may start another one meanwhile."""
+        """Kill it and its children until none of them runs: it may start another child meanwhile."""
         while running := self._running():
             for pid, _ in running:
                 with suppress(ProcessLookupError):
@@ -119,7 +119,7 @@ class Process:
         return found
 
     def _running(self) -> list[tuple[int, str]]:
-        """What runs of its process group, with the last word of each command line."""
+        """The running processes of its group, with the last word of each command line."""
         listed = subprocess.run(
             ["ps", "-A", "-o", "pid=,pgid=,stat=,args="], capture_output=True, text=True, check=True
         )
@@ -144,7 +144,7 @@ def _listens(pid: int, port: int) -> bool:
 
 
 def ended(processes: list[int]) -> None:
-    """Return once none of these runs; one that ended and was not waited for does not."""
+    """Return once none of these runs; a zombie does not run."""
     for pid in processes:
         with suppress(FileNotFoundError, ProcessLookupError):
             while Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] != "Z":
@@ -176,7 +176,7 @@ def up(database: Path, port: int, *options: str) -> Process:
 
 
 def free_port() -> int:
-    """A port that nobody has."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
@@ -189,7 +189,7 @@ def program(defect: str = "") -> list[str]:
 def run(
     database: Path, *arguments: str, shim: Shim | None = None, defect: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """A command that ends by itself."""
+    """Run a command that ends by itself."""
     return subprocess.run(
         [*program(defect), "--database", f"sqlite:///{database}", *arguments],
         capture_output=True,
@@ -202,7 +202,7 @@ def run(
 
 
 def create(database: Path, *experiments: tuple[str, ...]) -> None:
-    """A database with these experiments, else with color and price."""
+    """Create a database with these experiments, or with color and price."""
     for key, *variants in experiments or (COLOR, PRICE):
         options = [word for variant in variants for word in ("--variant", variant)]
         metrics = ("--metric", "conversion:purchase", "--metric", "amount:purchase")
@@ -211,6 +211,6 @@ def create(database: Path, *experiments: tuple[str, ...]) -> None:
 
 
 def verify(database: Path) -> str:
-    """Nothing when every promise holds, else what is broken."""
+    """What is broken; empty when every promise holds."""
     done = run(database, "verify")
     return "" if done.returncode == 0 else done.stdout + done.stderr

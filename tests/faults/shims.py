@@ -42,18 +42,18 @@ class Shim:
             self.environment["FAULTS_LOG"] = str(log)
 
     def set(self, name: str, value: int) -> None:
-        """Every process with this shim sees it at once."""
+        """Set a switch; every process with this shim sees it at once."""
         struct.pack_into("=q", self._mapped, 8 * NAMES.index(name), value)
 
     def get(self, name: str) -> int:
-        """What a switch or a counter says."""
+        """The value of a switch or a counter."""
         (value,) = struct.unpack_from("=q", self._mapped, 8 * NAMES.index(name))
         return int(value)
 
 
 @contextmanager
 def in_memory(folder: Path) -> Iterator[Path]:
-    """A folder in memory where there is one, for thousands of small databases; else inside the given one."""
+    """A folder in memory if possible, for thousands of small databases; else inside the given folder."""
     memory = Path("/dev/shm")
     path = (memory if memory.is_dir() else folder) / f"abtest-faults-{folder.name}-{id(folder)}"
     path.mkdir()

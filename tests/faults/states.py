@@ -1,4 +1,4 @@
-"""What the real store finds after a power cut, held against every answer that had been given."""
+"""What the real store finds after a power cut, compared with every answer that was given before."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ VERIFIED = 20
 
 
 class Outcome(Struct):
-    """How many states there were, in how many something was wrong, and how many answers that were."""
+    """How many states there were, how many of them were wrong, and how many answers that concerns."""
 
     states: int = 0
     with_unsynced_changes: int = 0
@@ -31,12 +31,12 @@ class Outcome(Struct):
     verified: int = 0
 
     def add(self, other: "Outcome") -> None:
-        """Count the other's as well."""
+        """Add the counts of another outcome."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def figures(self, prefix: str = "") -> dict[str, int]:
-        """The same by name."""
+        """The counts by name."""
         return {prefix + name: getattr(self, name) for name in self.__struct_fields__}
 
 

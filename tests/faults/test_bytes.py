@@ -48,7 +48,7 @@ PIECES = (
 
 
 def fuzz(folder: Path, requests: int, seed: int = 1, defect: str = "") -> dict[str, int]:
-    """So many broken requests; then every promise must hold, and every stored token must be a valid one."""
+    """Send broken requests; then every promise must hold, and every stored token must be valid."""
     database, port, ledger = folder / f"{defect or 'sound'}.db", free_port(), Ledger()
     create(database)
     with serve(database, port, "--idle-timeout", "0.3", "--body-timeout", "0.3", defect=defect) as server:
@@ -131,7 +131,7 @@ def _broken(data: bytes, chance: random.Random) -> bytes:
 
 
 async def _send(port: int, data: bytes) -> list[bytes]:
-    """The statuses that came back. Raises TimeoutError when nothing does, nor the end."""
+    """The statuses that came back. Raises TimeoutError when neither an answer nor the end comes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     got = b""
     async with asyncio.timeout(HANGS_SECONDS):
@@ -144,7 +144,7 @@ async def _send(port: int, data: bytes) -> list[bytes]:
 
 
 async def _send_and_leave(port: int, data: bytes) -> None:
-    """Close at once, reading nothing: what the server writes then meets a connection that is gone."""
+    """Close at once without reading, so that the server writes to a connection that is gone."""
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     writer.close()

@@ -1,4 +1,4 @@
-"""Experiments are created, paused, reweighted and finished under load: nobody is enrolled wrongly."""
+"""Experiments are created, paused, reweighted and finished under load: no device is enrolled wrongly."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from tests.faults.servers import create, two_serve, verify
 
 
 def changes(folder: Path, number: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
-    """So many changes while devices come; the figures, and what verify says."""
+    """Change experiments while devices come; returns the figures and the findings of verify."""
     database, ledger = folder / f"{defect or 'sound'}.db", Ledger()
     create(database)
     with two_serve(database, defect=defect) as port:
@@ -25,14 +25,14 @@ def changes(folder: Path, number: int, defect: str = "", seed: int = 1) -> tuple
 
 
 def sound(folder: Path, number: int, seed: int = 1) -> dict[str, int]:
-    """Every enrolment is the one that was right at that moment."""
+    """Every enrolment must be what was right at that moment."""
     figures, broken = changes(folder, number, seed=seed)
     assert broken == ""
     return figures
 
 
 def control(folder: Path, number: int) -> dict[str, int]:
-    """Where processes don't notice changes, verify must say so."""
+    """Processes that don't notice changes: verify must say so."""
     figures, broken = changes(folder, number, defect="knows-no-change")
     assert "broken" in broken
     return {f"control_{name}": figure for name, figure in figures.items()}

@@ -1,4 +1,4 @@
-"""Clocks that are wrong by more than a year, or step: the order of first requests is in the database, not in time."""
+"""Clocks that are wrong by more than a year, or jump: the database orders first requests, not a clock."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ DAYS = 24 * 3600
 
 
 def clocks(folder: Path, steps: int, devices: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
-    """Two processes with clocks of their own that step, and experiments that are created by others still."""
+    """Two processes with different clocks that jump, and a third one that creates experiments."""
     folder = folder / (defect or "sound")
     folder.mkdir()
     database, ledger = folder / "abtest.db", Ledger()
@@ -41,14 +41,14 @@ def clocks(folder: Path, steps: int, devices: int, defect: str = "", seed: int =
 
 
 def sound(folder: Path, steps: int, devices: int, seed: int = 1) -> dict[str, int]:
-    """No promise depends on a clock."""
+    """No promise may depend on a clock."""
     figures, broken = clocks(folder, steps, devices, seed=seed)
     assert broken == ""
     return figures
 
 
 def control(folder: Path, steps: int) -> dict[str, int]:
-    """Where clocks are compared, verify must say so."""
+    """A server that compares clocks: verify must say so."""
     _, broken = clocks(folder, steps, 40, defect="compares-clocks")
     assert "broken" in broken
     return {"control_steps": steps}

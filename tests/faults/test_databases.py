@@ -1,4 +1,4 @@
-"""A database that is held, deleted, replaced, cut, foreign, newer or half migrated: said exactly, never made anew."""
+"""A database that is held, deleted, replaced, cut, foreign, newer or half migrated: exact messages, never recreated."""
 
 import asyncio
 import fcntl
@@ -23,7 +23,7 @@ from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
 
 
 def ask(port: int, token: str) -> Reply:
-    """What one device is answered."""
+    """The answer to one device."""
 
     async def asking() -> Reply:
         async with connected(port) as connection:
@@ -33,7 +33,7 @@ def ask(port: int, token: str) -> Reply:
 
 
 def code(reply: Reply) -> str:
-    """What a problem is called."""
+    """The code of a problem."""
     return str(msgspec.json.decode(reply.body)["code"])
 
 
@@ -77,9 +77,7 @@ def replace(database: Path) -> None:
 
 
 @pytest.mark.parametrize("lose", [delete, replace])
-def test_a_lost_database_ends_the_server_and_is_not_created_again(
-    tmp_path: Path, lose: Callable[[Path], None]
-) -> None:
+def test_a_lost_database_ends_the_server_and_stays_lost(tmp_path: Path, lose: Callable[[Path], None]) -> None:
     database, port = tmp_path / "abtest.db", free_port()
     create(database)
     with serve(database, port) as server:
@@ -140,7 +138,7 @@ def test_a_file_that_is_not_the_database_is_refused_by_all_commands_and_left_alo
 
 
 def migrations(folder: Path, times: int, defect: str = "add-a-migration", seed: int = 1) -> dict[str, int]:
-    """A migration killed before every one of its changes in turn, so many times: old or new, never mixed."""
+    """Kill a migration before each of its changes in turn: the schema is old or new, never mixed."""
     folder = folder / defect
     folder.mkdir()
     chance = random.Random(seed)
@@ -205,7 +203,7 @@ def long_reader(folder: Path, devices: int, defect: str = "") -> dict[str, int]:
 
 
 def read(port: int, path: str) -> str:
-    """What is at this path."""
+    """The answer at this path."""
     with urlopen(f"http://127.0.0.1:{port}{path}") as response:
         return str(response.read().decode())
 
@@ -216,7 +214,7 @@ def test_a_log_stops_growing_when_a_long_reader_ends(tmp_path: Path) -> None:
 
 
 def without_checkpoints(folder: Path) -> dict[str, int]:
-    """The control: a log that is never written back must grow on."""
+    """The control: a log that is never written back must go on growing."""
     with pytest.raises(AssertionError, match="grows on"):
         long_reader(folder, 8_000, defect="never-checkpoints")
     return {"control_noticed": 1}

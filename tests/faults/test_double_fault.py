@@ -1,4 +1,4 @@
-"""Killed, started again, and then the power goes: what was answered after the kill counts as well."""
+"""A kill, a restart, and then a power cut: answers from after the kill must survive too."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ EACH = 5
 
 
 async def answers_again(port: int, ledger: Ledger) -> None:
-    """Ask for those devices that the server has, and enrol nobody: HEAD never does."""
+    """Ask for the devices that the server knows, with HEAD, which never enrols."""
     async with connected(port) as connection:
         for token in ledger.asked[-200:]:
             if (await connection.ask(token, "HEAD")).status == 200:
@@ -48,7 +48,7 @@ def double_fault(folder: Path, number: int, each: int, defect: str) -> Outcome:
 
 
 def _kill_and_ask(database: Path, shim: Shim, ledger: Ledger, defect: str) -> int:
-    """How many records there were at the kill."""
+    """Returns how many records there were at the kill."""
     port = free_port()
     assert shim.log is not None
     with serve(database, port, shim=shim, defect=defect) as server:
@@ -62,7 +62,7 @@ def _kill_and_ask(database: Path, shim: Shim, ledger: Ledger, defect: str) -> in
 
 
 async def _kill_in_a_sync(port: int, ledger: Ledger, server: Process, log: Path) -> None:
-    """Load until a commit is written and not yet synced; the kill comes then."""
+    """Load until a commit is written but not yet synced, then kill."""
 
     async def kill() -> None:
         while ledger.acknowledged < 40 or not syncing(log):  # noqa: ASYNC110  # another process's work
@@ -75,7 +75,7 @@ async def _kill_in_a_sync(port: int, ledger: Ledger, server: Process, log: Path)
 
 
 def double_faults(folder: Path, kills: int, states: int, defect: str = "", seed: int = 1) -> tuple[int, Outcome]:
-    """At least so many kills, and as many as it takes to so many states in all; how many kills there were."""
+    """At least this many kills, and enough for this many states in all; returns how many kills there were."""
     whole = Outcome()
     number = 0
     while number < kills or whole.states < states:

@@ -1,4 +1,4 @@
-"""Many first requests of a device at once, over two processes: one row and one value each, and exact shares."""
+"""Many simultaneous first requests of each device, to two processes: one row, one value, and exact shares."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ GROUPS = 6
 
 
 def first_requests(folder: Path, devices: int, defect: str = "") -> Ledger:
-    """Each token 8 times at once, on connections that two processes share."""
+    """Send each token 8 times at once, to two processes that share a port."""
     database, ledger = folder / f"{defect or 'sound'}.db", Ledger()
     create(database)
     with two_serve(database, defect=defect) as port:
@@ -27,7 +27,7 @@ def first_requests(folder: Path, devices: int, defect: str = "") -> Ledger:
 
 
 def sound(folder: Path, devices: int) -> dict[str, int]:
-    """`devices` a multiple of 60."""
+    """`devices`: a multiple of 60."""
     ledger = first_requests(folder, devices)
     assert (ledger.lost, ledger.changed) == ([], [])
     answers = [msgspec.json.decode(body, type=dict[str, str]) for body in ledger.answers.values()]
@@ -39,7 +39,7 @@ def sound(folder: Path, devices: int) -> dict[str, int]:
 
 
 def control(folder: Path, devices: int) -> dict[str, int]:
-    """Where every process draws for itself, devices must be answered more than one value."""
+    """Processes that draw separately: devices must get more than one value."""
     ledger = first_requests(folder, devices, defect="draws-anew")
     assert ledger.changed
     return {"control_changed": len(ledger.changed)}

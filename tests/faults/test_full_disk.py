@@ -26,7 +26,7 @@ MOST_ASKED = 2_000
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of a few megabytes; skips what needs it where none may be mounted."""
+    """A file system of a few megabytes; skips the test if none may be mounted."""
     path = folder / "small"
     path.mkdir(exist_ok=True)
     line = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(path)]
@@ -40,7 +40,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def full_disks(folder: Path, cycles: int, defect: str = "") -> tuple[dict[str, int], Ledger]:
-    """Filled and freed so many times; the figures, and what was answered."""
+    """Fill and free the disk again and again; returns the figures and the answers."""
     ledger = Ledger()
     with small_disk(folder) as disk:
         database, port = disk / "abtest.db", free_port()
@@ -59,7 +59,7 @@ def full_disks(folder: Path, cycles: int, defect: str = "") -> tuple[dict[str, i
 
 
 def sound(folder: Path, cycles: int) -> dict[str, int]:
-    """New devices are refused each time and nothing is lost."""
+    """New devices must be refused each time, and nothing may be lost."""
     figures, ledger = full_disks(folder, cycles)
     assert figures["fewest_refused"] >= REFUSED
     assert (ledger.lost, ledger.changed) == ([], [])
@@ -68,7 +68,7 @@ def sound(folder: Path, cycles: int) -> dict[str, int]:
 
 
 def control(folder: Path) -> dict[str, int]:
-    """Where a commit that failed is answered all the same, answers must be lost."""
+    """A server that answers after a failed commit: answers must be lost."""
     _, ledger = full_disks(folder, 1, defect="ignores-failed-commits")
     assert ledger.lost
     return {"control_lost": len(ledger.lost)}
@@ -104,8 +104,10 @@ def test_answers_of_failed_commits_are_lost(tmp_path: Path) -> None:
 
 
 async def _cycle(disk: Path, port: int, ledger: Ledger, cycle: int) -> tuple[int, float]:
-    """Fill, see new devices refused and known ones answered, free; how many were refused until known ones asked, and
-    seconds until new ones were answered again."""
+    """Fill the disk, check that new devices are refused and known ones answered, and free it.
+
+    Returns how many were refused until known ones asked, and the seconds until new ones were answered again.
+    """
     await load(port, ledger, named(f"{cycle}-before"), more(ledger, 30))
     filling = disk / "filling"
     _fill(filling)
@@ -127,7 +129,7 @@ async def _cycle(disk: Path, port: int, ledger: Ledger, cycle: int) -> tuple[int
 
 
 async def _refused(port: int, ledger: Ledger, prefix: str) -> int:
-    """Bring new devices until some are refused; how many were."""
+    """Send new devices until some are refused; returns how many were."""
     asked, before = len(ledger.asked), _refusals(ledger)
     await load(
         port,

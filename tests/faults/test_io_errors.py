@@ -1,4 +1,4 @@
-"""A sync that fails: nothing is acknowledged any more, the process ends, and nothing answered differs afterwards."""
+"""A sync that fails: nothing more is acknowledged, the process ends, and no earlier answer changes."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 
 
 def failing_syncs(folder: Path, cycles: int, defect: str = "") -> dict[str, int]:
-    """So many times under load; then every device asks again."""
+    """Let syncs fail under load, again and again; then every device asks again."""
     folder = folder / (defect or "sound")
     folder.mkdir()
     database, port, ledger = folder / "abtest.db", free_port(), Ledger()
@@ -33,7 +33,7 @@ def failing_syncs(folder: Path, cycles: int, defect: str = "") -> dict[str, int]
 
 
 def control(folder: Path) -> dict[str, int]:
-    """A process that never syncs notices nothing and answers on."""
+    """A process that never syncs notices nothing and goes on answering."""
     with pytest.raises(AssertionError, match="answered after a sync had failed"):
         failing_syncs(folder, 1, defect="syncs-never")
     return {"control_noticed": 1}
@@ -53,7 +53,7 @@ def test_a_process_that_never_syncs_goes_on_answering(tmp_path: Path) -> None:
 
 
 async def _cycle(port: int, ledger: Ledger, shim: Shim, server: Process, name: str) -> None:
-    """Break the disk; no device that comes from then on may be answered."""
+    """Break the disk; no device that comes afterwards may be answered."""
     await load(port, ledger, named(name), more(ledger, 50))
     shim.set("sync_fails", 1)
     broken = len(ledger.answers)

@@ -15,7 +15,7 @@ VICTIMS = ("server", "worker", "supervisor", "all")
 
 
 def kills(folder: Path, cycles: int, acknowledgements: int, seed: int = 1) -> dict[str, int]:
-    """So many cycles of start, load, kill, load, kill all; then every device asks again."""
+    """Cycles of start, load, kill, load, kill all; then every device asks again."""
     database, port, ledger = folder / "abtest.db", free_port(), Ledger()
     create(database)
     chance, killed = random.Random(seed), Counter[str]()
@@ -43,7 +43,7 @@ def kills(folder: Path, cycles: int, acknowledgements: int, seed: int = 1) -> di
 
 
 def control(folder: Path, cycles: int) -> dict[str, int]:
-    """Answers that leave before their commit must be lost, and events that are accepted before theirs."""
+    """Answers that are sent, and events that are accepted, before their commit must be lost."""
     database, port, ledger = folder / "control.db", free_port(), Ledger()
     create(database)
     for cycle in range(cycles):

@@ -1,4 +1,4 @@
-"""Any order of first requests, changes, erasures and restarts: the service answers what a simple model says."""
+"""First requests, changes, erasures and restarts in any order: the service answers what a simple model predicts."""
 
 import asyncio
 from collections import Counter
@@ -49,14 +49,14 @@ class Modelled(Struct):
 
 
 class Model(Struct):
-    """Devices with all they were ever given, and the experiments."""
+    """The experiments, and the devices with every value that they ever got."""
 
     devices: dict[str, dict[str, str]] = field(default_factory=dict)
     experiments: dict[str, Modelled] = field(default_factory=dict)
     came: int = 0
 
     def delivered(self, token: str) -> dict[str, str]:
-        """What a known device must be answered."""
+        """The answer that a known device must get."""
         hidden = {Status.ARCHIVED, Status.DRAFT}
         return {
             key: value for key, value in self.devices[token].items() if self.experiments[key].status not in hidden
@@ -72,7 +72,7 @@ class Model(Struct):
 
 
 class Life(RuleBasedStateMachine):
-    """One database through its life. `played`: how many runs and steps there were."""
+    """The life of one database. `played`: how many runs and steps there were."""
 
     played: ClassVar[Counter[str]] = Counter()
 
@@ -231,7 +231,7 @@ class ForgetfulLife(Life):
 
 
 def lives(runs: int, steps: int, machine: type[Life] = Life, chance: int = 1) -> dict[str, int]:
-    """So many databases with so many steps each; how many of both there were."""
+    """Run this many databases with this many steps each; returns how many of both there were."""
     machine.played.clear()
     run_state_machine_as_test(
         seed(chance)(machine),

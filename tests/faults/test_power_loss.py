@@ -1,4 +1,4 @@
-"""The power goes while devices are enrolled: nothing that was answered is lost or changed."""
+"""The power fails while devices are enrolled: no answer is lost or changed."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 
 
 def record(folder: Path, answers: int, defect: str = "") -> tuple[bytes, list[Record]]:
-    """The database before, and all that a server and a worker did to it until so many answers were given."""
+    """The database at the start, and all that a server and a worker did to it until this many answers were given."""
     folder.mkdir()
     database = folder / "abtest.db"
     create(database)
@@ -40,7 +40,7 @@ def record(folder: Path, answers: int, defect: str = "") -> tuple[bytes, list[Re
 def power_cuts(
     folder: Path, recordings: int, answers: int, points: int, each: int, defect: str = "", seed: int = 1
 ) -> Outcome:
-    """So many recordings; in each, `points` moments with `each` states. Half of the moments lie inside a sync."""
+    """Several recordings; in each, `points` moments with `each` states. Half of the moments lie inside a sync."""
     whole = Outcome()
     chance = random.Random(seed)
     for number in range(recordings):

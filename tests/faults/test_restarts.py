@@ -16,8 +16,10 @@ LONGEST_END = 10
 
 
 def rolling_restarts(folder: Path, restarts: int, number: signal.Signals) -> tuple[dict[str, int], list[str]]:
-    """One server process of two after the other is ended, and started again by the supervisor. The figures, and
-    which requests failed."""
+    """Stop one of two server processes after the other; the supervisor starts them again.
+
+    Returns the figures, and which requests failed.
+    """
     database, port, ledger = folder / f"{number.name}.db", free_port(), Ledger()
     create(database)
     with up(database, port) as running:
@@ -32,14 +34,14 @@ def rolling_restarts(folder: Path, restarts: int, number: signal.Signals) -> tup
 
 
 def sound(folder: Path, restarts: int) -> dict[str, int]:
-    """No request fails, no connection is reset, nobody is refused."""
+    """No request may fail, and no connection may be reset or refused."""
     figures, failed = rolling_restarts(folder, restarts, signal.SIGTERM)
     assert failed == []
     return figures
 
 
 def control(folder: Path) -> dict[str, int]:
-    """Servers that end at once must fail some."""
+    """Servers that end at once: some requests must fail."""
     _, failed = rolling_restarts(folder, 3, signal.SIGKILL)
     assert failed
     return {"control_failed": len(failed)}
@@ -85,7 +87,7 @@ async def _roll(
 
 
 async def _client(port: int, ledger: Ledger, name: str, stop: asyncio.Event, failed: list[str]) -> None:
-    """Asks until stopped, on a connection for a few requests each."""
+    """Ask until stopped, with a few requests on each connection."""
     names = named(name)
     while not stop.is_set():
         request = -1

@@ -1,4 +1,4 @@
-"""Requests made from openapi.yaml, right ones and wrong ones: no answer is 5xx, every answer is as specified."""
+"""Valid and invalid requests made from openapi.yaml: no answer is 5xx, every answer is as specified."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ FREE = {"If-None-Match"}
 
 
 def described(folder: Path, cases: int, defect: str = "", chance: int = 1) -> dict[str, int]:
-    """At least so many cases, over all that can be asked differently; every answer is held against the document."""
+    """At least this many cases, over all operations with parameters; every answer is checked against the document."""
     database, port, answered = folder / f"{defect or 'sound'}.db", free_port(), dict[str, int]()
     create(database)
     assert run(database, "worker", "--once").returncode == 0
@@ -62,12 +62,12 @@ def test_an_answer_that_is_not_as_specified_is_noticed(tmp_path: Path) -> None:
 
 
 def _varies(operation: Any) -> bool:
-    """Whether it can be asked in more than one way."""
+    """Whether the operation can be called in more than one way."""
     return bool(operation.body) or any(True for _ in operation.iter_parameters())
 
 
 def _modes(operation: Any) -> list[GenerationMode]:
-    """Right requests, and wrong ones where something can be wrong."""
+    """Valid requests, and invalid ones if something can be invalid."""
     names = {parameter.name for parameter in operation.iter_parameters()}
     can_be_wrong = operation.body or names - FREE
     return [GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if can_be_wrong else [])]

@@ -1,6 +1,6 @@
 """`python -m tests.faults.trickling PORT NUMBER PAUSE`: connections that send a byte now and then, for ever.
 
-In a process of its own, so that they don't slow down the one that measures.
+It runs in its own process, so that it doesn't slow down the one that measures.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ BODY = b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n"
 
 
 async def trickle_all(port: int, number: int, pause: float) -> None:
-    """So many connections, half in their headers and half in a body; returns when the server has closed them all."""
+    """Open connections, half within headers and half within a body; returns when the server has closed all."""
     await asyncio.gather(*(_trickle(port, HEADERS if each % 2 else BODY, pause) for each in range(number)))
 
 
