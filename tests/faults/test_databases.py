@@ -1,4 +1,4 @@
-"""A database that is held, deleted, replaced, cut, foreign, newer or half migrated: exact messages, never recreated."""
+"""A database that is held, lost, replaced, cut, foreign, newer or half migrated: exact messages, never recreated."""
 
 import asyncio
 import fcntl
