@@ -1,9 +1,9 @@
-# make run    make the virtual environment, install the project, start it; PORT=9000 for another port
-# make test   install what the tests need, run them; TESTERS=4 processes do, since they wait more than they work
+# make run    create the virtual environment, install the project, start it; PORT=9000 for another port
+# make test   install what the tests need and run them, in TESTERS=4 processes, since they wait more than they work
 # make lint   ruff and mypy
-# make faults play every fault to it, at length (needs a C compiler; some need root); FAULTS="kills clocks" for some
+# make faults inject every fault, in the long form (needs a C compiler, some root); FAULTS="kills clocks" for some
 # make bench  measure it beside yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
-# make report the same, into docs/performance.md and what stands beside it
+# make report the same, and write docs/performance.md with its figures and plot
 PYTHON ?= python3
 PORT ?= $(or $(ABTEST_PORT),8080)
 BIN := .venv/bin
@@ -46,7 +46,7 @@ report: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	@touch $@ .venv/.installed
 
-# The browser tests drive the system's Chromium; install it where that is possible, skip them where not.
+# The browser tests drive the system's Chromium. Install it if possible; otherwise they are skipped.
 browser:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 	  || command -v google-chrome >/dev/null || [ -n "$$ABTEST_TEST_BROWSER" ] \

@@ -4,7 +4,7 @@ from setuptools import find_packages, setup
 
 RUN_TIME = [
     "tornado>=6.6",
-    "aiosqlite==0.22.1",  # store/sqlite/driver.py uses one private call of it
+    "aiosqlite==0.22.1",  # store/sqlite/driver.py uses its private calls
     "pysqlite3>=0.6.1",
     "jinja2>=3.1.6",
     "click>=8.2",
