@@ -44,11 +44,11 @@ def beyond(strata: Sequence[Stratum], cap: int) -> int:
 
 
 def _devices_by_bucket(parts: Sequence[Moments]) -> Counter[int]:
-    """How many devices have a total of this size, whatever its sign."""
+    """How many devices have a total of this size, whatever its sign; one of zero is not among the largest."""
     devices: Counter[int] = Counter()
     for each in parts:
         for place, count, *_ in each.buckets:
-            devices[abs(place)] += count
+            devices[abs(place)] += count if place else 0
     return +devices
 
 

@@ -50,6 +50,12 @@ def test_about_half_the_root_of_the_buyers_is_set_aside() -> None:
     assert find_cap([(spent([*spenders, 10_000]),)]) == edge(bucket(2**4 * 10_000))
 
 
+def test_events_without_an_amount_do_not_set_payers_aside() -> None:
+    """Of 50 devices that pay, the four that pay most are set aside, however many have an event and pay nothing."""
+    free, payers = [0] * 9_950, [10_000] * 40 + [2**place * 10_000 for place in range(1, 11)]
+    assert find_cap([(spent(free + payers), spent(free))]) == edge(bucket(2**6 * 10_000))
+
+
 def test_refunds_count_down_to_the_cap() -> None:
     refunds = spent([-100_000] * 400 + [-9_000_000] * 5)
     cap = find_cap([(refunds,)])
