@@ -274,7 +274,7 @@ def test_seeded_devices_behave_once_and_their_results_are_shown(tmp_path: Path) 
     database = tmp_path / "abtest.db"
     with Abtest(database, "up", "--port", "0", "--processes", "2", "--interval", "0.2") as up:
         url = f"http://127.0.0.1:{up.port()}"
-        seed: tuple[str, ...] = ("seed", "600", "--url", url, "--prefix", "a-", "--events", "--rate", "40%")
+        seed: tuple[str, ...] = ("seed", "600", "--url", url, "--prefix", "a-", "--events", "--rate", "50%")
         seed += ("--effect", "button_color:#00FF00=+90%", "--effect", "price:50=-100%")
         first = run(database, *seed, "--json")
         counts = json.loads(first.stdout)["events"]
