@@ -81,7 +81,7 @@ class Told(Struct, frozen=True):
     `stop`: whether to stop it before its time has come. `lift`: the interval that decided; None where the exact test
     did: then the loss is at least `loss`, as a part of the baseline's rate, and `split` is what it saw. `today`: the
     safe interval now, where the test at the planned number decided. `tested`: what that test found, where what is
-    told is the opposite.
+    told is the opposite. `tested_devices`: with how many devices in all variants the test was made.
     """
 
     value: str
@@ -91,8 +91,14 @@ class Told(Struct, frozen=True):
     lift: Lift | None = None
     today: Lift | None = None
     tested: Lift | None = None
+    tested_devices: int | None = None
     loss: float | None = None
     split: Split | None = None
+
+    @property
+    def turned(self) -> bool:
+        """Whether today's figures point the other way than the test that decided."""
+        return bool(self.lift and self.today and self.lift.value * self.today.value < 0)
 
 
 class NotTrusted(Struct, frozen=True, tag_field="code", tag="not_trusted"):
@@ -143,14 +149,12 @@ class NoDifference(Struct, frozen=True, tag_field="code", tag="no_difference"):
 class Difference(Struct, frozen=True, tag_field="code", tag="difference"):
     """What is `told`, the surest first.
 
-    `tested_devices`: with how many the test at the planned number was made. `early`: whether the sequence told
-    something before that test. The others as in NoDifference.
+    `early`: whether the sequence told something before the test. The others as in NoDifference.
     """
 
     question: Question
     told: tuple[Told, ...]
     unknown: tuple[str, ...] = ()
-    tested_devices: int | None = None
     early: bool = False
     more_devices: int | None = None
     cap: float | None = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from abtest.inference import rule
 from abtest.inference.answers import Comparison, Decision, Lift
-from abtest.inference.pair import Lack, Pair, enough, pairs
+from abtest.inference.pair import Lack, Pair, enough, paired, pairs
 from abtest.inference.question import Question
 from abtest.inference.statistics import testing
 from abtest.inference.statistics.capping import capped, find_cap
@@ -12,20 +12,23 @@ from abtest.inference.statistics.lift import chance_to_beat, difference_interval
 from abtest.inference.statistics.moments import Stratum
 from abtest.inference.statistics.split import largest_ratio
 
+AtPlan = Mapping[int, Sequence[Stratum]]
+"""The strata as they were when a variant was tested, by its place; without those that were not tested."""
+
 
 def compare(
     question: Question,
     strata: Sequence[Stratum],
     known: Mapping[int, Pair | Lack],
-    at_plan: Sequence[Stratum] | None = None,
+    at_plan: AtPlan,
 ) -> list[Comparison]:
     """A comparison for every variant but the baseline, without figures where there are not enough. `strata` with
-    totals up to the cap, `known` their pairs, `at_plan` as they were."""
+    totals up to the cap, `known` their pairs."""
     found = {each.place: each for each in enough(known)}
     p_values = {place: _p_value(each) for place, each in found.items()}
     adjusted = testing.holm([p_values.get(place, 1.0) for place in question.others])
     safe = sequence_lifts(question, list(found.values()))
-    planned = plan_lifts(question, at_plan or [])
+    planned = plan_lifts(question, at_plan)
     compared = []
     for place, adjusted_p in zip(question.others, adjusted, strict=True):
         loss, at_plan_lift = exact_loss(question, strata, place), planned.get(place)
@@ -39,17 +42,14 @@ def compare(
 
 
 def decide(question: Question, safe: Lift | None, at_plan: Lift | None, loss: float | None) -> Decision | None:
-    """Which interval shows a difference, if one does. A gain counts after a week, a loss at once."""
-    if safe and _is_told(question, safe):
+    """Which interval shows a difference, if one does. A gain of the sequence counts after a week, a loss at once; the
+    test is not made before a week."""
+    early = question.days < rule.FEWEST_DAYS
+    if safe and safe.shown and not (early and question.better(safe.value)):
         return "safe"
-    if at_plan and _is_told(question, at_plan):
+    if at_plan and at_plan.shown:
         return "at_plan"
     return None if loss is None else "exact"
-
-
-def _is_told(question: Question, found: Lift) -> bool:
-    early = question.days < rule.FEWEST_DAYS
-    return found.shown and not (early and question.better(found.value))
 
 
 def safe_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:
@@ -58,9 +58,11 @@ def safe_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]
     return sequence_lifts(question, enough(pairs(question, counted)))
 
 
-def plan_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:
-    """The interval of the one test, at its part of the level, of every variant that has enough."""
-    found = enough(pairs(question, capped(strata, find_cap(strata)))) if strata else []
+def plan_lifts(question: Question, at_plan: AtPlan) -> dict[int, Lift]:
+    """The interval of each variant's test, at its part of the level, where there was enough for one."""
+    found = enough(
+        {place: paired(question, capped(strata, find_cap(strata)), place) for place, strata in at_plan.items()}
+    )
     level = rule.plan_level(len(question.others))
     return _lifts(found, [each.quantile(level) for each in found])
 

@@ -14,13 +14,18 @@ SMALLEST_LEVEL = 1e-12
 
 def detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
     """The size of the smallest relative lift to the better that the rule finds in four of five experiments, in every
-    variant: with the planned devices in the one test, without a plan with those there are by the sequence."""
+    variant: by the test with the planned devices; where none will be made, by the sequence with those there are."""
     counted = capped(strata, find_cap(strata))
     devices = sum(moments.n for stratum in strata for moments in stratum)
-    growth = (question.planned or devices) / devices if devices else 0.0
+    growth = judged_at(question, devices) / devices if devices else 0.0
     others = [place for place in question.others if place not in question.dropped]
     found = [_of(question, counted, place, growth) for place in others]
     return max((each for each in found if each is not None), default=None) if all(found) else None
+
+
+def judged_at(question: Question, devices: int) -> int:
+    """The devices of which `detectable` speaks: those that are planned, or else those there are."""
+    return devices if question.planned is None or question.untested else question.planned
 
 
 def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float) -> float | None:
@@ -34,7 +39,7 @@ def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float
     if mean <= 0 or not variance:
         return None
     devices = growth * sum(stratum[place].n + stratum[question.baseline].n for stratum in both)
-    level = _level(question, devices)
+    level = _level(question, place, devices)
     if level < SMALLEST_LEVEL:
         return None
     if question.kind == "conversion":
@@ -45,9 +50,9 @@ def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float
     return planning.detectable_mean(sqrt(variance), growth * per_arm, alpha=level) / mean
 
 
-def _level(question: Question, devices: float) -> float:
+def _level(question: Question, place: int, devices: float) -> float:
     """Of one look that is as strict as the rule is after so many devices of both variants."""
     comparisons = len(question.others)
-    if question.planned is not None:
+    if question.planned is not None and not question.untested:
         return rule.plan_level(comparisons)
-    return planning.as_one_look(devices, comparisons, question.exact)
+    return planning.as_one_look(devices, comparisons, question.exact, question.planned_for(place))

@@ -1,18 +1,18 @@
-"""When the one test of a plan is made: when the planned devices are there, and have had time to do what they will do.
+"""When the test of a plan is made: when the planned devices are there, and have had time to do what they will do.
 
-It goes by days, and compares no variants: the events of all devices together say how many there are and how late
-they come. So the moment tells nothing of any difference, and the test is one test, whatever happens later.
+Each variant has one test against the baseline. It is made with as much information about their difference as the
+planned devices give the two, and with enough events, however fast they come. How late events come is seen from all
+variants together. So the moment says nothing of a difference.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from math import inf
-from typing import Literal
 
 from msgspec import Struct
 
-from abtest.inference import rule
+from abtest.inference import gate, rule
+from abtest.inference.question import Question
 
 MATURE = 0.95
 """The part of the expected conversions that must have come."""
@@ -20,57 +20,71 @@ LONGEST_WAIT = 42
 """Days after which the test is made in any case: some events, such as opening an app, never stop coming."""
 FEWEST_AT_RISK = 0.1
 """A delay counts only when at least this part of the devices has been there for so long; with fewer it is noise."""
-
-Wait = Literal["late", "few"]
+Came = tuple[int, int, int, int, int]
+"""(day, phase, variant's place, devices that came to it, devices that had their first event) on that day."""
 
 
 class Arrivals(Struct, frozen=True):
-    """Devices by day, in days since 1970-01-01 UTC.
+    """Devices of all variants by day, in days since 1970-01-01 UTC.
 
-    `came`: day of the first request -> devices of all variants. `converted`: day on which the first event was
-    received -> days since the first request -> devices of all variants. `variants`: `came` of each variant that the
-    test waits for.
+    `came`: day of the first request -> devices. `converted`: day on which the first event was received -> days since
+    the first request -> devices.
     """
 
     came: Mapping[int, int]
     converted: Mapping[int, Mapping[int, int]]
-    variants: Sequence[Mapping[int, int]] = ()
 
 
 class Timing(Struct, frozen=True):
-    """`reached`: the day on which the planned number of devices was there. `made`: the day at whose end the test was
-    made. `until`: the day at whose end it will be made; the earliest such day while it waits for events, because they
-    come `late` or because there are too `few`."""
+    """`reached`: the day on which the devices for the test were there. `made`: the day at whose end it was made.
+    `until`: the day at whose end it will be made; the earliest such day while it waits because events come `late`."""
 
     reached: int | None = None
     made: int | None = None
     until: int | None = None
-    waits_for: Wait | None = None
+    late: bool = False
 
 
-def timing(
-    arrivals: Arrivals, planned: int | None, window_days: int | None, today: int, rates: bool = False
-) -> Timing:
-    """The days of the test, as known on the day `today`, which is not over.
+def reached(question: Question, came: Iterable[Came], place: int) -> int | None:
+    """The first day on which the planned number of devices was there, and a variant had the planned information and
+    enough events to be compared. `came`: by ascending days, devices before their events."""
+    if question.planned is None:
+        return None
+    there = 0
+    phases: defaultdict[int, list[list[int]]] = defaultdict(lambda: [[0, 0], [0, 0]])
+    for day, phase, each, devices, converters in came:
+        there += devices
+        if each in {place, question.baseline}:
+            counts = phases[phase][each != place]
+            counts[0] += devices
+            counts[1] += converters
+        if there >= question.planned and _is_enough(question, phases.values(), place):
+            return day
+    return None
 
-    `window_days`: of the metric, if it has one. `rates`: whether devices without an event are needed as well.
+
+def _is_enough(question: Question, phases: Collection[Sequence[Sequence[int]]], place: int) -> bool:
+    return gate.is_informed(question, phases, place) and gate.rarest(question.kind, phases) >= rule.FEWEST
+
+
+def timing(arrivals: Arrivals, reached: int | None, window_days: int | None, today: int) -> Timing:
+    """When a variant is tested, as known on the day `today`, which is not over.
+
+    `reached`: the day on which the devices for it were there. `window_days`: of the metric, if it has one.
     """
-    reached = _reached(arrivals.came, planned)
     if reached is None:
         return Timing()
     first = min(day for day, devices in arrivals.came.items() if devices)
-    earliest, latest = max(reached, first + rule.FEWEST_DAYS - 1), reached + LONGEST_WAIT
-    lags = {} if window_days is not None else dict(_lags(arrivals, min(earliest, today), min(today, latest)))
-    for day in range(earliest, today):
-        waited = day >= reached + (lags.get(day, LONGEST_WAIT) if window_days is None else window_days)
-        if waited and (day >= latest or _enough(arrivals, day, rates)):
-            return Timing(reached, day)
-    wait = lags.get(today, 0) if window_days is None else window_days
-    until = max(earliest, today, reached + wait)
-    if window_days is None and reached + wait > max(earliest, today):
-        return Timing(reached, until=until, waits_for="late")
-    few = today >= earliest and not _enough(arrivals, today, rates)
-    return Timing(reached, until=until, waits_for="few" if few else None)
+    earliest = max(reached, first + rule.FEWEST_DAYS - 1)
+    if window_days is not None:
+        day = max(earliest, reached + window_days)
+        return Timing(reached, made=day) if day < today else Timing(reached, until=day)
+    lag = 0
+    for day, lag in _lags(arrivals, min(earliest, today), min(today, reached + LONGEST_WAIT)):
+        if earliest <= day < today and reached + lag <= day:
+            return Timing(reached, made=day)
+    soonest = max(earliest, today)
+    return Timing(reached, until=max(soonest, reached + lag), late=reached + lag > soonest)
 
 
 def lag(arrivals: Arrivals, day: int) -> int:
@@ -108,27 +122,3 @@ def _lag(converted: Mapping[int, int], there: Sequence[int]) -> int:
         if passed >= MATURE * whole:
             return min(delay, LONGEST_WAIT)
     return 0
-
-
-def _enough(arrivals: Arrivals, day: int, rates: bool) -> bool:
-    """Whether every variant can be expected to have enough devices with an event at the end of a day (`rates`: and
-    enough without), if all variants convert alike."""
-    devices = _until(arrivals.came, day)
-    converters = sum(sum(delays.values()) for received, delays in arrivals.converted.items() if received <= day)
-    rarest = min(converters, devices - converters) if rates else converters
-    smallest = min((_until(came, day) for came in arrivals.variants), default=inf)
-    return devices > 0 and smallest * rarest / devices >= rule.FEWEST
-
-
-def _until(by_day: Mapping[int, int], last: int) -> int:
-    return sum(devices for day, devices in by_day.items() if day <= last)
-
-
-def _reached(by_day: Mapping[int, int], wanted: int | None) -> int | None:
-    """The first day on which there were so many."""
-    devices = 0
-    for day in sorted(by_day):
-        devices += by_day[day]
-        if wanted is not None and devices >= wanted:
-            return day
-    return None

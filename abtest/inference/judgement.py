@@ -6,8 +6,8 @@ from msgspec import structs
 
 from abtest.inference import rule
 from abtest.inference.answers import Difference, Lift, NoDifference, Results, VariantResult
-from abtest.inference.comparison import compare, safe_lifts
-from abtest.inference.detectable import detectable
+from abtest.inference.comparison import AtPlan, compare, safe_lifts
+from abtest.inference.detectable import detectable, judged_at
 from abtest.inference.health import exposure
 from abtest.inference.pair import pairs
 from abtest.inference.question import Question
@@ -16,14 +16,15 @@ from abtest.inference.statistics.capping import beyond, capped, find_cap
 from abtest.inference.statistics.moments import Estimate, Stratum, comparable, estimate, summed
 from abtest.inference.verdict import conclude, distrust
 
-__all__ = ["detectable", "exposure", "judge", "looks"]
+__all__ = ["detectable", "exposure", "judge", "judged_at", "looks"]
 
 
 def judge(
-    question: Question, strata: Sequence[Stratum], at_plan: Sequence[Stratum] | None = None, exact: bool = True
+    question: Question, strata: Sequence[Stratum], at_plan: AtPlan | None = None, exact: bool = True
 ) -> Results:
-    """What the figures say. `at_plan`: the figures on the day of the one test. `exact`: whether every count of
+    """What the figures say. `at_plan`: the figures on the day of each variant's test. `exact`: whether every count of
     devices is within its bound."""
+    at_plan = at_plan or {}
     found = exposure(strata)
     cap = find_cap(strata)
     counted = capped(strata, cap)

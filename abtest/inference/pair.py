@@ -1,12 +1,11 @@
 """Two variants over the phases that have both, and whether there is enough to compare them."""
 
 from collections.abc import Mapping, Sequence
-from math import ceil
 from typing import Literal
 
 from msgspec import Struct
 
-from abtest.inference import rule
+from abtest.inference import gate, rule
 from abtest.inference.question import Question
 from abtest.inference.statistics import sequence, testing
 from abtest.inference.statistics.moments import Estimate, Stratum, comparable, estimate
@@ -35,8 +34,7 @@ class Pair(Struct, frozen=True):
     def safe_quantile(self, question: Question) -> float:
         """The confidence sequence's for any number of looks. It is tuned to the devices that the plan and the first
         phase give these two, which never change: with a tuning that moves it would not be one sequence."""
-        part = question.share_with_baseline(self.place)
-        planned = None if question.planned is None else ceil(question.planned * part)
+        planned = question.planned_for(self.place)
         level = rule.sequence_level(len(question.others), planned is not None, question.exact)
         return sequence.quantile(self.mine.n + self.base.n, level, planned)
 
@@ -51,7 +49,7 @@ class Lack(Struct, frozen=True):
 
 def pairs(question: Question, strata: Sequence[Stratum]) -> dict[int, Pair | Lack]:
     """Each variant beside the baseline, or what is missing to compare them."""
-    return {place: _paired(question, strata, place) for place in question.others}
+    return {place: paired(question, strata, place) for place in question.others}
 
 
 def enough(found: Mapping[int, Pair | Lack]) -> list[Pair]:
@@ -59,33 +57,21 @@ def enough(found: Mapping[int, Pair | Lack]) -> list[Pair]:
     return [each for each in found.values() if isinstance(each, Pair)]
 
 
-def _paired(question: Question, strata: Sequence[Stratum], place: int) -> Pair | Lack:
+def paired(question: Question, strata: Sequence[Stratum], place: int) -> Pair | Lack:
+    """A variant beside the baseline, or what is missing to compare the two."""
     both = (place, question.baseline)
     common = comparable(strata, both)
     if not any(stratum[each].converters for stratum in common or strata for each in both):
         return Lack("event")
     if not common:
         return Lack("phase")
-    rarest = min(_expected(question, common, both))
-    found = _pair(question, common, place) if rarest else None
+    events = gate.rarest(
+        question.kind, [[(stratum[each].n, stratum[each].converters) for each in both] for stratum in common]
+    )
+    found = _pair(question, common, place) if events else None
     if found is None:
         return Lack("variance")
-    return Lack("devices", rule.FEWEST / rarest) if rarest < rule.FEWEST else found
-
-
-def _expected(question: Question, strata: Sequence[Stratum], both: tuple[int, int]) -> list[float]:
-    """The expected numbers of devices with an event, and for a conversion without one, in either variant if both
-    convert alike."""
-    found = []
-    for place in both:
-        with_event = without = 0.0
-        for stratum in strata:
-            devices = sum(stratum[each].n for each in both)
-            converters = sum(stratum[each].converters for each in both)
-            with_event += stratum[place].n * converters / devices
-            without += stratum[place].n * (devices - converters) / devices
-        found += [with_event, without] if question.kind == "conversion" else [with_event]
-    return found
+    return Lack("devices", rule.FEWEST / events) if events < rule.FEWEST else found
 
 
 def _pair(question: Question, strata: Sequence[Stratum], place: int) -> Pair | None:

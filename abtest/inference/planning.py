@@ -79,11 +79,11 @@ def power_for_mean(deviation: float, difference: float, devices: float, alpha: f
     return _power(difference / deviation, devices, alpha)
 
 
-def as_one_look(devices: float, comparisons: int, exact: bool) -> float:
-    """The level of a single look that is as strict as the rule without a plan is after so many devices of two
-    variants. `exact`: whether an exact test of a loss has its part."""
-    level = rule.sequence_level(comparisons, planned=False, exact=exact)
-    return erfc(sequence.quantile(ceil(devices), level, None) / sqrt(2))
+def as_one_look(devices: float, comparisons: int, exact: bool, planned: int | None = None) -> float:
+    """The level of a single look that is as strict as the sequence is after so many devices of two variants. `exact`:
+    whether an exact test of a loss has its part. `planned`: devices of the two for which the sequence is tuned."""
+    level = rule.sequence_level(comparisons, planned=planned is not None, exact=exact)
+    return erfc(sequence.quantile(ceil(devices), level, planned) / sqrt(2))
 
 
 def per_arm(devices: float, of_baseline: float) -> float:

@@ -1,5 +1,6 @@
 """What is asked of the figures."""
 
+from math import ceil
 from typing import Literal
 
 from msgspec import Struct
@@ -10,22 +11,24 @@ Kind = Literal["conversion", "amount"]
 
 
 class Due(Struct, frozen=True):
-    """When the one test of a plan is made, as days such as 2026-11-23 (UTC).
+    """When the test of a plan is made, as days such as 2026-11-23 (UTC). Of several variants, the last one's.
 
     `reached`: the day on which the planned number of devices was there. `made`: the day at whose end the test was
-    made. `until`: the day at whose end it will be made; the earliest such day while it waits for events, because they
-    come `late` or because there are too `few`.
+    made. `until`: the day at whose end it will be made; the earliest such day while it waits for events that come
+    late. `waits_for`: those events (`late`), or more `devices`, of which a variant has fewer than planned, or too few
+    with an event.
     """
 
     reached: str | None = None
     made: str | None = None
     until: str | None = None
-    waits_for: Literal["late", "few"] | None = None
+    waits_for: Literal["late", "devices"] | None = None
 
 
 class Question(Struct, frozen=True):
     """What is asked: the kind of metric and its event, the values, which is the baseline, since how many days.
 
+    `window_days`: how long after its first request an event of a device counts; None for as long as it comes.
     `less`: whether less is better. `planned`: devices in all variants that the experiment was planned for, if it was,
     and `due`: when the test at that number is made. `dropped`: variants to which no device comes any more, for which
     nothing waits. `shares`: each variant's part of the devices in the first phase; equal ones when it is empty.
@@ -36,6 +39,7 @@ class Question(Struct, frozen=True):
     values: tuple[str, ...]
     key: str = ""
     event: str = ""
+    window_days: int | None = None
     less: bool = False
     baseline: int = 0
     days: float = 0.0
@@ -57,14 +61,23 @@ class Question(Struct, frozen=True):
         return self.kind == "conversion"
 
     @property
+    def untested(self) -> bool:
+        """Whether it ended before the test of its plan."""
+        return self.over and self.planned is not None and self.due.made is None
+
+    @property
     def others(self) -> list[int]:
         """All variants but the baseline."""
         return [place for place in range(len(self.values)) if place != self.baseline]
 
-    def share_with_baseline(self, place: int) -> float:
-        """The part of all devices, in the first phase, that a variant and the baseline get together."""
-        shares = self.shares or (1 / len(self.values),) * len(self.values)
-        return shares[place] + shares[self.baseline]
+    def share(self, place: int) -> float:
+        """The part of all devices that a variant gets in the first phase."""
+        return self.shares[place] if self.shares else 1 / len(self.values)
+
+    def planned_for(self, place: int) -> int | None:
+        """The devices that the plan gives a variant and the baseline together; None without a plan."""
+        part = self.share(place) + self.share(self.baseline)
+        return None if self.planned is None else ceil(self.planned * part)
 
     def better(self, difference: float) -> bool:
         """Whether a difference from the baseline is to the better."""

@@ -16,6 +16,7 @@ from abtest.inference.answers import (
     Told,
     Verdict,
 )
+from abtest.inference.comparison import AtPlan
 from abtest.inference.pair import Lack, Pair
 from abtest.inference.question import Question
 from abtest.inference.statistics.moments import Stratum, summed
@@ -38,7 +39,7 @@ def conclude(
     strata: Sequence[Stratum],
     known: Mapping[int, Pair | Lack],
     comparisons: Sequence[Comparison],
-    at_plan: Sequence[Stratum] | None,
+    at_plan: AtPlan,
 ) -> Verdict:
     """A difference where one is told, else no difference, else what is missing. `known`: the pairs of `strata`."""
     devices = _devices(strata)
@@ -46,13 +47,12 @@ def conclude(
     lacking = {place: found for place, found in known.items() if isinstance(found, Lack)}
     compared = sorted((each for each in comparisons if each.decided_by), key=lambda each: _order(question, each))
     if compared:
-        told = tuple(_told(question, each, strata) for each in compared)
+        told = tuple(_told(question, each, strata, at_plan) for each in compared)
         values = {each.value for each in told}
         return Difference(
             question,
             told=told,
             unknown=tuple(question.values[place] for place in lacking if question.values[place] not in values),
-            tested_devices=None if at_plan is None else _devices(at_plan),
             early=not question.due.made and any(each.decided_by == "safe" for each in told),
             more_devices=more,
         )
@@ -75,10 +75,9 @@ def _is_better(question: Question, found: Comparison) -> bool:
     return question.better(found.deciding.value) if found.deciding else False
 
 
-def _told(question: Question, found: Comparison, strata: Sequence[Stratum]) -> Told:
-    split = None
+def _told(question: Question, found: Comparison, strata: Sequence[Stratum], at_plan: AtPlan) -> Told:
+    split, place = None, question.values.index(found.value)
     if found.deciding is None:
-        place = question.values.index(found.value)
         mine, base = (summed(strata, each) for each in (place, question.baseline))
         split = Split(mine.converters, mine.n, base.converters, base.n)
     return Told(
@@ -89,6 +88,7 @@ def _told(question: Question, found: Comparison, strata: Sequence[Stratum]) -> T
         lift=found.deciding,
         today=found.safe if found.decided_by == "at_plan" else None,
         tested=found.at_plan if _is_opposite(found) else None,
+        tested_devices=_devices(at_plan[place]) if place in at_plan else None,
         loss=found.loss,
         split=split,
     )

@@ -1,6 +1,6 @@
 """A verdict in one sentence, and what to know beside it. Pages, the terminal and the JSON say the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -55,7 +55,7 @@ def said(verdict: Verdict) -> Said:
                 _about(verdict.more_devices),
                 better=tuple(each.value for each in verdict.told if each.better),
                 worse=tuple(each.value for each in verdict.told if not each.better),
-                notes=(*_early_note(verdict), *_opposite_notes(verdict), *_cap_note(verdict)),
+                notes=(*_early_note(verdict), *_turned_notes(verdict), *_cap_note(verdict)),
             )
 
 
@@ -117,7 +117,8 @@ def _missing(verdict: NotEnough) -> str:
         case "devices":
             missing = f"too few devices to compare {values} with {baseline}"
         case "event":
-            missing = f"no device has sent the event {question.event}{' yet' if question.running else ''}"
+            within = f"{_event(question)}{' of its first request' if question.window_days else ''}"
+            missing = f"no device has sent the event {within}{' yet' if question.running else ''}"
         case "phase":
             missing = f"no phase has devices of both {baseline} and {values}"
         case "variance":
@@ -146,14 +147,18 @@ def _state(question: Question) -> str:
 
 
 def _waiting(question: Question) -> str:
-    """When the test is made, once the devices for it are there."""
+    """When the test is made, once the planned devices are there; or that it will never be."""
     due = question.due
-    if question.planned is None or question.over or due.reached is None or due.made:
+    if question.planned is None or due.made:
+        return ""
+    if question.over:
+        return f"; it ended before the test at {number(question.planned)} devices, which is not made any more"
+    if due.reached is None:
         return ""
     test, until = f"; the test at {number(question.planned)} devices", f"{due.until} (UTC) is over"
-    if due.waits_for is None:
-        return f"{test} is made when {until}"
-    return f"{test} waits for {'late' if due.waits_for == 'late' else 'more'} events, at least until {until}"
+    if due.waits_for == "devices":
+        return f"{test} waits until each variant has the devices and events that it needs"
+    return f"{test} {'waits for late events, at least until' if due.waits_for else 'is made when'} {until}"
 
 
 def _unknown(verdict: NoDifference | Difference) -> str:
@@ -172,24 +177,41 @@ def _unknown(verdict: NoDifference | Difference) -> str:
 def _told(verdict: Difference, place: int) -> str:
     question, told = verdict.question, verdict.told[place]
     if place == 0:
-        does = "beats" if told.better else ("loses decisively to" if told.stop else "is worse than")
+        does = _does(told)
         key = f"{question.key} " if question.key else ""
         how = f"{key}{told.value} {does} {_baseline(question)}: {_measure(question)} "
     else:
         too = " too" if told.better or not verdict.told[0].better else ""
-        how = f"{told.value} {'is better' if told.better else _how_bad(told)}{too}: "
+        how = f"{told.value} {_is(told)}{too}: "
     return how + _extent(verdict, told) + ("; stop it" if told.stop else "")
 
 
-def _how_bad(told: Told) -> str:
-    return "loses decisively" if told.stop else "is worse"
+def _does(told: Told) -> str:
+    if told.turned:
+        return "beat" if told.better else "was worse than"
+    if told.stop:
+        return "loses decisively to"
+    return "beats" if told.better else "is worse than"
+
+
+def _is(told: Told) -> str:
+    if told.stop and not told.turned:
+        return "loses decisively"
+    return f"{'was' if told.turned else 'is'} {'better' if told.better else 'worse'}"
 
 
 def _measure(question: Question) -> str:
     """conversion of purchase."""
     if question.kind == "conversion":
-        return f"conversion of {question.event}"
-    return f"amount of {question.event} per device"
+        return f"conversion of {_event(question)}"
+    return f"amount of {_event(question)} per device"
+
+
+def _event(question: Question) -> str:
+    """purchase, with its window."""
+    if question.window_days is None:
+        return question.event
+    return f"{question.event} within {counted(question.window_days, 'day')}"
 
 
 def _extent(verdict: Difference, told: Told) -> str:
@@ -197,12 +219,12 @@ def _extent(verdict: Difference, told: Told) -> str:
     if told.lift is None:
         return _loss(question, told)
     size = moved(told.lift, question)
-    if told.decided_by == "safe" or verdict.tested_devices is None:
+    if told.decided_by == "safe" or told.tested_devices is None:
         return size
-    size += f" in the test at {number(verdict.tested_devices)} devices"
+    size += f" in the test at {number(told.tested_devices)} devices"
     if told.today is None or moved_by(told.today, question) == moved_by(told.lift, question):
         return size
-    return f"{size}, today {moved_by(told.today, question)}"
+    return f"{size}, {'but ' if told.turned else ''}today {moved_by(told.today, question)}"
 
 
 def _loss(question: Question, told: Told) -> str:
@@ -223,13 +245,15 @@ def _early_note(verdict: Difference) -> Sequence[str]:
     return (EARLY_WITH_PLAN if verdict.question.planned else EARLY_WITHOUT_PLAN,)
 
 
-def _opposite_notes(verdict: Difference) -> Sequence[str]:
-    return [
-        f"The test at {number(verdict.tested_devices or 0)} devices found the opposite for {each.value}: "
-        f"{moved(each.tested, verdict.question)}."
-        for each in verdict.told
-        if each.tested is not None
-    ]
+def _turned_notes(verdict: Difference) -> Iterator[str]:
+    for each in verdict.told:
+        if each.turned:
+            yield f"{each.value} has turned since its test. Find out what changed before you decide."
+        if each.tested is not None:
+            yield (
+                f"The test at {number(each.tested_devices or 0)} devices found the opposite for {each.value}: "
+                f"{moved(each.tested, verdict.question)}."
+            )
 
 
 def _cap_note(verdict: NoDifference | Difference) -> tuple[str, ...]:

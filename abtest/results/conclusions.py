@@ -27,11 +27,11 @@ class MetricResultsWith(Struct, Generic[V], frozen=True):
     """What one metric says. `over_time`: the safe intervals as they were at the end of each day, at most 60 of them.
 
     `detectable`: the smallest lift, as a part of the baseline's mean, that the rule finds in four of five experiments
-    with the planned number of devices, or without a plan with those there are; None where that can't be said.
-    `less`: whether less is better. `due`: when the test at the planned number is made. `cap`: what a device counts as
-    at most where the variants are compared, which `capped_devices` exceed; None where all totals count in full.
-    `events`, of which `without_amount` (of an amount); `lag_seconds`: from happening to receipt, on average;
-    `first_at`, `last_at`: receipt of the first and of the last.
+    with `detectable_devices`: the planned number or, where no test of a plan will be made, those there are; None
+    where that can't be said. `less`: whether less is better. `due`: when the test at the planned number is made.
+    `cap`: what a device counts as at most where the variants are compared, which `capped_devices` exceed; None where
+    all totals count in full. `events`, of which `without_amount` (of an amount); `lag_seconds`: from happening to
+    receipt, on average; `first_at`, `last_at`: receipt of the first and of the last.
     """
 
     metric: str
@@ -45,6 +45,7 @@ class MetricResultsWith(Struct, Generic[V], frozen=True):
     comparisons: tuple[Comparison, ...]
     omnibus_p: float | None
     detectable: float | None
+    detectable_devices: int
     due: Due
     cap: float | None
     capped_devices: int
@@ -74,7 +75,7 @@ class ResultsWith(Struct, Generic[V], frozen=True):
     """`GET /api/v1/experiments/{key}/results`. `verdict` is that of the primary metric, None without a metric.
 
     `days`: on how many days devices had their first event of the primary metric, without the first and the last
-    hundredth of the devices. `as_of`, `age_seconds`: when the worker counted last; None before it did.
+    twentieth of the devices. `as_of`, `age_seconds`: when the worker counted last; None before it did.
     """
 
     key: str

@@ -2,18 +2,21 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from math import ceil, inf
+
+from msgspec import structs
 
 from abtest import allocation, clock
 from abtest.domain import Experiment, Held, Metric, Phase, Status, add_buckets
-from abtest.inference import Arrivals, Due, Moments, Question, Stratum, Timing, timing
-from abtest.inference.judgement import detectable, exposure, judge, looks
+from abtest.inference import Arrivals, Due, Moments, Question, Stratum, Timing, reached, timing
+from abtest.inference.judgement import detectable, exposure, judge, judged_at, looks
 from abtest.results.conclusions import Conclusions, Health, Look, MetricConclusions
 from abtest.store import DayFigures, Measured, MetricFigures
 
 MOST_LOOKS = 60
-OUTERMOST = 0.01
-"""The first and the last such part of the devices does not count: some devices' clocks are wrong."""
+OUTERMOST = 0.05
+"""The first and the last such part of the devices does not count: some devices' clocks are days off."""
 
 
 def judged(measured: Measured, now: int) -> Conclusions:
@@ -47,7 +50,7 @@ def judged(measured: Measured, now: int) -> Conclusions:
 
 
 def observed_days(happened: Sequence[tuple[int, int]]) -> int:
-    """On how many days devices had their first event, without the first and the last hundredth of the devices.
+    """On how many days devices had their first event, without the first and the last twentieth of the devices.
 
     `happened`: (day, devices whose first event happened on it), ascending; a device counts once.
     """
@@ -60,11 +63,11 @@ def observed_days(happened: Sequence[tuple[int, int]]) -> int:
 
 def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricConclusions:
     metric, figures = measured.experiment.metrics[place], measured.metrics[place]
-    when = _timing(measured, metric, figures, today)
-    question = _question(measured, metric, observed_days(measured.happened[place]), when)
+    question = _question(measured, metric, observed_days(measured.happened[place]))
+    tests = _tests(measured, question, metric, figures, today)
+    question = structs.replace(question, due=_due(question, tests, _reached(question, measured.days)))
     strata = _strata(measured, figures)
-    at_plan = None if when.made is None else next(_strata_at(measured, figures, [when.made]))
-    found = judge(question, strata, at_plan, exact)
+    found = judge(question, strata, _at_plan(measured, figures, tests), exact)
     days = _thinned(sorted({day.day for day in measured.days} | {each.day for each in figures}))
     lifts = looks(question, list(_strata_at(measured, figures, days)))
     sums = [each.sums for each in figures if each.sums.events]
@@ -81,6 +84,7 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricCo
         comparisons=found.comparisons,
         omnibus_p=found.omnibus_p,
         detectable=detectable(question, strata),
+        detectable_devices=judged_at(question, sum(day.devices for day in measured.days)),
         due=question.due,
         cap=found.cap,
         capped_devices=found.capped_devices,
@@ -95,28 +99,18 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricCo
     )
 
 
-def _timing(measured: Measured, metric: Metric, figures: Sequence[MetricFigures], today: int) -> Timing:
-    """When the one test was made or will be. An experiment that ended before its test was due has none."""
-    arrivals, planned = _arrivals(measured, figures), measured.experiment.planned
-    rates = metric.kind == "conversion"
-    if measured.ended_at is None:
-        return timing(arrivals, planned, metric.window_days, today, rates)
-    at_end = timing(arrivals, planned, metric.window_days, min(today, measured.ended_at // clock.DAY), rates)
-    return at_end if at_end.made else Timing(at_end.reached)
-
-
-def _question(measured: Measured, metric: Metric, days: int, when: Timing) -> Question:
+def _question(measured: Measured, metric: Metric, days: int) -> Question:
     experiment, weights = measured.experiment, measured.experiment.phases[0].weights
     return Question(
         kind=metric.kind,
         key=experiment.key,
         event=metric.event,
+        window_days=metric.window_days,
         less=metric.less,
         values=experiment.values,
         baseline=experiment.baseline_place,
         days=days,
         planned=experiment.planned,
-        due=Due(_date(when.reached), _date(when.made), _date(when.until), when.waits_for),
         dropped=tuple(place for place, weight in enumerate(experiment.phase.weights) if not weight),
         shares=tuple(float(weight / sum(weights)) for weight in weights),
         running=experiment.status is Status.RUNNING,
@@ -124,27 +118,63 @@ def _question(measured: Measured, metric: Metric, days: int, when: Timing) -> Qu
     )
 
 
-def _date(day: int | None) -> str | None:
-    return None if day is None else f"{clock.moment(day * clock.DAY):%Y-%m-%d}"
+def _tests(
+    measured: Measured, question: Question, metric: Metric, figures: Sequence[MetricFigures], today: int
+) -> dict[int, Timing]:
+    """When each variant was tested or will be. One whose test was not due when the experiment ended has none."""
+    arrivals = _arrivals(measured, figures)
+    came = sorted(
+        [(each.day, each.phase, each.place, each.devices, 0) for each in measured.days]
+        + [(each.day, each.phase, each.place, 0, each.sums.converters) for each in figures],
+        key=lambda each: each[0],
+    )
+    ended = measured.ended_at is not None
+    until = today if measured.ended_at is None else min(today, measured.ended_at // clock.DAY)
+    tests = {}
+    for place in question.others:
+        found = timing(arrivals, reached(question, came, place), metric.window_days, until)
+        tests[place] = Timing(found.reached) if ended and not found.made else found
+    return tests
 
 
 def _arrivals(measured: Measured, figures: Sequence[MetricFigures]) -> Arrivals:
-    """Of all phases together. The test waits for the variants that devices came to when the plan was reached."""
-    experiment = measured.experiment
     came: Counter[int] = Counter()
-    by_variant = [Counter[int]() for _ in experiment.values]
     converted: dict[int, Counter[int]] = defaultdict(Counter)
-    devices, reached_in = 0, 1
     for day in measured.days:
-        if devices < (experiment.planned or inf):
-            reached_in = day.phase
-        devices += day.devices
         came[day.day] += day.devices
-        by_variant[day.place][day.day] += day.devices
     for each in figures:
         converted[each.day].update(each.sums.delays)
-    (weights,) = (phase.weights for phase in experiment.phases if phase.number == reached_in)
-    return Arrivals(came, converted, [each for each, weight in zip(by_variant, weights, strict=True) if weight])
+    return Arrivals(came, converted)
+
+
+def _reached(question: Question, days: Sequence[DayFigures]) -> int | None:
+    """The day on which the planned number of devices was there."""
+    planned, there = question.planned or inf, accumulate(each.devices for each in days)
+    return next((each.day for each, devices in zip(days, there, strict=True) if devices >= planned), None)
+
+
+def _due(question: Question, tests: Mapping[int, Timing], planned_there: int | None) -> Due:
+    """The test that is made last, of the variants that still get devices, or of all where none does."""
+    still = [test for place, test in tests.items() if place not in question.dropped] or list(tests.values())
+    waiting = [test for test in still if test.made is None]
+    if any(test.reached is None for test in waiting):
+        return Due(_date(planned_there), waits_for=None if planned_there is None else "devices")
+    last = max(waiting or still, key=lambda test: test.made or test.until or 0)
+    return Due(_date(planned_there), _date(last.made), _date(last.until), "late" if last.late else None)
+
+
+def _at_plan(
+    measured: Measured, figures: Sequence[MetricFigures], tests: Mapping[int, Timing]
+) -> dict[int, list[Stratum]]:
+    """The strata on the day of each variant's test."""
+    made = {place: test.made for place, test in tests.items() if test.made is not None}
+    days = sorted(set(made.values()))
+    strata = dict(zip(days, _strata_at(measured, figures, days), strict=True))
+    return {place: strata[day] for place, day in made.items()}
+
+
+def _date(day: int | None) -> str | None:
+    return None if day is None else f"{clock.moment(day * clock.DAY):%Y-%m-%d}"
 
 
 def _strata(measured: Measured, figures: Sequence[MetricFigures]) -> list[Stratum]:

@@ -260,16 +260,15 @@ def _arm(request: PlanRequest, devices: int) -> float:
 
 
 def _gate(request: PlanRequest, effect: float | None) -> int:
-    """Devices in all with which every variant can be expected to have as many conversions as the comparison with the
-    baseline needs, and as many devices without one, at the rate that both have together; of an amount, whose
-    conversions are not known, at least as many devices."""
+    """Devices in all with which every variant passes the gate of the results, with the effect and without it. Of an
+    amount, whose conversions are not known, it is the least that can be."""
     baseline, *others = _integers(request)
     needed = 0.0
     for other in others:
         rarest = 1.0
         if request.base is not None:
-            rate = request.base * (1 + (effect or 0.0) * other / (baseline + other))
-            rarest = min(rate, 1 - rate)
+            together = request.base * (1 + (effect or 0.0) * other / (baseline + other))
+            rarest = min(request.base, together, 1 - request.base, 1 - together)
         needed = max(needed, rule.FEWEST * (baseline + sum(others)) / (min(baseline, other) * rarest))
     return ceil(round(min(needed, MOST_PLANNED), 6))
 

@@ -36,8 +36,7 @@ def claims(delays: Delays, lift: float, runs: int) -> Iterator[tuple[int, bool, 
         converted: dict[int, Counter[int]] = {}
         for day, delay in zip((came + late)[converts].tolist(), late[converts].tolist(), strict=True):
             converted.setdefault(day, Counter())[delay] += 1
-        arrivals = Arrivals(Counter(came.ravel().tolist()), converted, [Counter(each.tolist()) for each in came])
-        made = timing(arrivals, 2 * DEVICES, None, LAST, rates=True).made
+        made = timing(Arrivals(Counter(came.ravel().tolist()), converted), DAYS - 1, None, LAST).made
         assert made is not None
         counts = [
             [int(((came + late)[arm][converts[arm]] <= day).sum()) for arm in (0, 1)] for day in (made, DAYS - 1)
@@ -49,7 +48,7 @@ def claims(delays: Delays, lift: float, runs: int) -> Iterator[tuple[int, bool, 
 def _shown(converters: list[int]) -> bool:
     stratum = tuple(Moments(DEVICES, DEVICES, each, each, each) for each in converters)
     question = Question("conversion", ("a", "b"), days=30.0, planned=2 * DEVICES)
-    return any(each.shown for each in plan_lifts(question, [stratum]).values())
+    return any(each.shown for each in plan_lifts(question, {1: [stratum]}).values())
 
 
 def main(runs: int) -> None:

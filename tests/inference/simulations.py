@@ -17,6 +17,7 @@ from scipy import stats
 
 from abtest.inference.answers import Lift
 from abtest.inference.comparison import decide, exact_loss, plan_lifts, sequence_lifts
+from abtest.inference.gate import is_informed
 from abtest.inference.pair import Pair, enough, pairs
 from abtest.inference.question import Kind, Question
 from abtest.inference.statistics.buckets import bucket, edge
@@ -95,7 +96,7 @@ class _Rule:
         question = self.question
         truth = self._case.truth(None if cap is None else cap / question.scale)
         safe = sequence_lifts(question, found)
-        planned = plan_lifts(question, strata) if last and question.planned else {}
+        planned = plan_lifts(question, _tested(question, strata)) if last and question.planned else {}
         for place in question.others:
             true = truth[place - 1]
             self.covered &= place not in safe or _holds(safe[place], true)
@@ -150,6 +151,17 @@ def _follow(case: Case, looks: Looks) -> list[float]:
     ]
 
 
+def _tested(question: Question, strata: Sequence[Stratum]) -> dict[int, Sequence[Stratum]]:
+    """The variants that have the planned information."""
+    both = {
+        place: [
+            [(stratum[each].n, stratum[each].converters) for each in (place, question.baseline)] for stratum in strata
+        ]
+        for place in question.others
+    }
+    return {place: strata for place in question.others if is_informed(question, both[place], place)}
+
+
 def _holds(lift: Lift, truth: float) -> bool:
     """Whether the interval holds the true lift. A difference is not held against a ratio."""
     return lift.low <= truth <= lift.high or (not lift.relative and truth != 0)
@@ -199,6 +211,31 @@ def phases(lift: float) -> Case:
         return found
 
     return Case(draw, lambda _: (lift,))
+
+
+def watched(variants: int, low: float, high: float, then: Sequence[int]) -> Case:
+    """So many variants of 6,000 devices at 5%. Somebody looks on, and gives new weights as soon as the first variant
+    is between so many standard errors above or below the baseline."""
+
+    def draw(random: np.random.Generator) -> Looks:
+        found, ended = list[list[Stratum]](), list[Stratum]()
+        weights, n, converters = np.ones(variants), *(np.zeros(variants, dtype=np.int64) for _ in range(2))
+        for _ in range(LOOKS):
+            step = np.rint(6_000 / LOOKS * variants * weights / weights.sum()).astype(np.int64)
+            n, converters = n + step, converters + random.binomial(step, 0.05)
+            found.append([*ended, _rates(n.tolist(), converters.tolist())])
+            if not ended and low < _standard_errors(n, converters) < high:
+                ended, weights = found[-1], np.array(then)
+                n, converters = (np.zeros(variants, dtype=np.int64) for _ in range(2))
+        return found
+
+    return Case(draw, lambda _: (0.0,) * (variants - 1))
+
+
+def _standard_errors(n: Ints, converters: Ints) -> float:
+    """Between the first two of these rates, whichever is higher."""
+    rate, variance = converters / n, converters / n * (1 - converters / n) / n
+    return float(abs(rate[1] - rate[0]) / sqrt(variance[0] + variance[1] or 1.0))
 
 
 def spending(
@@ -330,6 +367,9 @@ CASES = {
     "phases": phases(0.0),
     "phases there": phases(0.2),
     "late": late(),
+    "dropped at its worst": watched(2, 2.06, 99, (1, 0)),
+    "slowed at its worst": watched(2, 2.06, 99, (99, 1)),
+    "hurried": watched(3, 1.0, 2.2, (1, 1, 0)),
     "money halves 12k": spending(2, HALVES, 12_000),
     "money halves 60k": spending(2, HALVES, 60_000),
     "money 12k": spending(2, PRICE, 12_000),

@@ -108,7 +108,7 @@ def assert_sane(found: Results) -> None:
 @pytest.mark.parametrize("kind", ["conversion", "amount"])
 @pytest.mark.parametrize("planned", [None, 1, 10**13])
 def test_odd_figures_get_sane_answers(kind: Kind, stratum: Stratum, planned: int | None) -> None:
-    assert_sane(judge(Question(kind, VALUES, days=30.0, planned=planned), [stratum], [stratum]))
+    assert_sane(judge(Question(kind, VALUES, days=30.0, planned=planned), [stratum], {1: [stratum]}))
 
 
 TOTALS = st.lists(st.integers(-(10**16), 10**16) | st.integers(-2, 2), max_size=60)
@@ -117,7 +117,7 @@ TOTALS = st.lists(st.integers(-(10**16), 10**16) | st.integers(-2, 2), max_size=
 @given(st.lists(st.tuples(TOTALS, TOTALS, TOTALS), max_size=3))
 def test_any_amounts_get_sane_answers(phases: list[tuple[list[int], ...]]) -> None:
     strata = [tuple(amount(totals) for totals in arms) for arms in phases]
-    assert_sane(judge(Question("amount", (*VALUES, "#0000FF"), days=30.0), strata, strata))
+    assert_sane(judge(Question("amount", (*VALUES, "#0000FF"), days=30.0), strata, {1: strata, 2: strata}))
 
 
 def test_identical_arms_differ_by_nothing() -> None:

@@ -30,6 +30,12 @@ def test_phases_with_other_shares_do_no_harm_where_pooled_counts_do() -> None:
     assert found.fixed_wrong == 1.0
 
 
+@pytest.mark.parametrize("case", ["dropped at its worst", "slowed at its worst"])
+def test_who_changes_weights_by_the_figures_makes_no_test_wrong(case: str) -> None:
+    """At a fixed number of devices, the test would be wrong in every sixth experiment."""
+    assert simulate(case, 200).wrong <= 0.05
+
+
 @pytest.mark.parametrize("case", ["money 12k", "money tenth", "money 20 % buy"])
 def test_a_small_variant_that_has_not_met_its_whale_does_not_lose(case: str) -> None:
     """An ordinary test says so in every third experiment."""

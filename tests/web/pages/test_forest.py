@@ -36,6 +36,7 @@ def metric(*lifts: Lift | None, looks: int = 3, detectable: float | None = 0.1) 
         comparisons=comparisons,
         omnibus_p=None,
         detectable=detectable,
+        detectable_devices=12_000,
         due=Due(),
         cap=None,
         capped_devices=0,
