@@ -43,6 +43,7 @@ class FakeEvent(Struct, frozen=True, omit_defaults=True):
     name: str
     at: str
     experiment: str | None = None
+    value: str | None = None
     amount: str | None = None
 
 
@@ -81,7 +82,8 @@ class Behaviour(Struct, frozen=True):
         when, keenness, spread, delay = (chance.random() for _ in range(4))
         shown = round(self.until - when * self.days * clock.DAY)
         events = [
-            FakeEvent(_id(token, f"exposure {key}"), "exposure", clock.iso(shown), experiment=key) for key in values
+            FakeEvent(_id(token, f"exposure {key}"), "exposure", clock.iso(shown), experiment=key, value=value)
+            for key, value in values.items()
         ]
         if keenness < self.buying(values):
             bought = clock.iso(round(min(shown + delay * LONGEST_DELAY, self.until)))

@@ -130,7 +130,9 @@ def _print_health(found: ExperimentResults) -> None:
     if not health.exact:
         click.echo("  counts of devices are not where they must be: run abtest verify")
     if sum(health.exposure.missing) == found.devices:
-        click.echo("  no exposure was reported, so it can't be told whether devices lose the variant on the way")
+        click.echo(
+            "  no device reported that it showed its value, so it can't be told whether devices lose it on the way"
+        )
     elif not sum(health.exposure.missing):
         click.echo("  exposure: every device reported it")
     elif health.exposure.differs is not None:
@@ -139,6 +141,8 @@ def _print_health(found: ExperimentResults) -> None:
         click.echo("  exposure: alike in all variants")
     else:
         click.echo("  exposure: no difference between the variants so far")
+    for value, devices in health.showed_other.items():
+        click.echo(f"  {counted(devices, 'device')} of {value} showed something else")
     for metric in found.metrics:
         without = f", {metric.without_amount:,} without an amount" if metric.kind == "amount" else ""
         lag = "" if metric.lag_seconds is None else f", received after {duration(metric.lag_seconds)} on average"

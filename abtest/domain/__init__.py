@@ -5,6 +5,7 @@ from abtest.domain.documents import finding, read_json
 from abtest.domain.events import EVENT, EVENT_RULE, Event
 from abtest.domain.experiments import (
     KEY,
+    LONGEST_VALUE,
     MOST_PLANNED,
     MOST_VARIANTS,
     Change,
@@ -19,14 +20,15 @@ from abtest.domain.experiments import (
     parse_weight,
 )
 from abtest.domain.metrics import Metric, parse_metrics
-from abtest.domain.tally import Cell, Held, Occurrence, Sums, Tally, add_buckets
-from abtest.domain.values import TYPE_RULE, Type, typed
+from abtest.domain.tally import Cell, Held, Occurrence, Showing, Sums, Tally, add_buckets
+from abtest.domain.values import TYPE_RULE, Type, same, typed
 
 __all__ = [
     "EVENT",
     "EVENT_RULE",
     "KEY",
     "LONGEST_TOKEN",
+    "LONGEST_VALUE",
     "MOST_PLANNED",
     "MOST_VARIANTS",
     "TOKEN_RULE",
@@ -40,6 +42,7 @@ __all__ = [
     "NewExperiment",
     "Occurrence",
     "Phase",
+    "Showing",
     "Status",
     "Sums",
     "Tally",
@@ -54,5 +57,6 @@ __all__ = [
     "parse_metrics",
     "parse_weight",
     "read_json",
+    "same",
     "typed",
 ]

@@ -9,10 +9,14 @@ EVENT_RULE = "1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or 
 
 
 class Event(Struct, frozen=True):
-    """Something that happened on a device. `amount` in units of 1/10000; `at` in milliseconds, by its own clock."""
+    """Something that happened on a device. `amount` in units of 1/10000; `at` in milliseconds, by its own clock.
+
+    `value`: what the device really showed, of an exposure; None when the app does not say.
+    """
 
     id: str
     name: str
     experiment: str | None = None
     amount: int | None = None
     at: int | None = None
+    value: str | None = None

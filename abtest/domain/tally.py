@@ -80,6 +80,27 @@ class Occurrence(Struct, frozen=True):
         return min(max(self.at, self.received_at - LATEST), self.received_at)
 
 
+class Showing(Struct, frozen=True):
+    """The first exposure that says that a device showed its `own` value of an experiment, or that it showed another.
+
+    The ids are those of the event, the experiment, the device, and the device's phase and variant. `received_at` in
+    milliseconds. A device that did both has both.
+    """
+
+    event: int
+    experiment: int
+    device: int
+    phase: int
+    variant: int
+    received_at: int
+    own: bool
+
+    @property
+    def day(self) -> int:
+        """The day of receipt since 1970-01-01 UTC."""
+        return self.received_at // clock.DAY
+
+
 Cell = tuple[int, int, int, int]
 """Ids of metric, phase and variant, and the day of receipt since 1970-01-01 UTC."""
 

@@ -35,6 +35,16 @@ def typed(type: Type, value: str) -> bytes:
     return msgspec.json.format(value.encode(), indent=-1)
 
 
+def same(type: Type, shown: str, value: str) -> bool:
+    """Whether what an app says it showed is the value. As typed JSON: apps may write 9.5 for 9.50."""
+    if shown == value or type in {Type.STRING, Type.BOOLEAN}:
+        return shown == value
+    try:
+        return bool(read_json(shown.encode()) == read_json(value.encode()))
+    except ValueError:
+        return False
+
+
 def check_values(type: Type, values: Sequence[str]) -> None:
     """Raises InvalidExperiment unless each value is of the type, and no two are the same one."""
     given: dict[object, str] = {}

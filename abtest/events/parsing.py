@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from abtest import clock
-from abtest.domain import EVENT, EVENT_RULE, KEY, Event, finding, read_json
+from abtest.domain import EVENT, EVENT_RULE, KEY, LONGEST_VALUE, Event, finding, read_json
 from abtest.errors import InvalidEvent, InvalidJson
 from abtest.inference import AMOUNT_UNITS
 
@@ -36,6 +36,7 @@ class _Event(Struct, forbid_unknown_fields=True):
     amount: _Amount | None = None
     at: Annotated[datetime, Meta(tz=True)] | None = None
     experiment: str | None = None
+    value: str | None = None
 
 
 class _Body(Struct, forbid_unknown_fields=True):
@@ -79,13 +80,24 @@ def _event(event: _Event, where: str) -> Event:
         raise InvalidEvent(f"{where}.experiment: must be given for an exposure, and for no other event")
     if event.experiment is not None and not KEY.fullmatch(event.experiment):
         raise InvalidEvent(f"{where}.experiment: must be the key of an experiment")
+    if event.value is not None:
+        if event.name != EXPOSURE:
+            raise InvalidEvent(f"{where}.value: may be given for an exposure, and for no other event")
+        if not 1 <= len(event.value) <= LONGEST_VALUE or not _is_text(event.value):
+            raise InvalidEvent(f"{where}.value: must be a text of 1 to {LONGEST_VALUE} characters")
     return Event(
         id=event.id,
         name=event.name,
         experiment=event.experiment,
         amount=event.amount,
         at=None if event.at is None else clock.milliseconds(event.at),
+        value=event.value,
     )
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be stored: JSON can write half of a surrogate pair, which no text has."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _convert(kind: type, given: object) -> _Amount:

@@ -165,7 +165,7 @@ Verdict = NotTrusted | NotEnough | NoDifference | Difference
 
 
 class Exposure(Struct, frozen=True):
-    """Per variant the devices that never reported exposure.
+    """Per variant the devices that never reported that they showed their value.
 
     `differs`: the variant in which clearly more or fewer devices are exposed than in the others; None if there is
     none. `part`, `others_part`: the exposed part of its devices, and of all other devices. `alike`: whether the

@@ -60,12 +60,16 @@ class MetricResultsWith(Struct, Generic[V], frozen=True):
 class Health(Struct, frozen=True):
     """Whether the figures can be trusted. `exact`: whether every count of devices is where it must be.
 
+    `showed_other`: by value, how many of its devices reported at least once that they showed another value; only the
+    values with such devices.
+
     Of all experiments: `duplicate_events` came again, `unknown_device_events` are of unknown devices, and
     `unknown_experiment_events` are exposures that name an experiment that there was not.
     """
 
     exact: bool
     exposure: Exposure
+    showed_other: Mapping[str, int]
     duplicate_events: int
     unknown_device_events: int
     unknown_experiment_events: int
@@ -176,7 +180,7 @@ def _nothing(summary: Summary, key: str) -> ExperimentResults:
         baseline_changed_at=None,
         verdict=said(waiting) if experiment.metrics else None,
         metrics=(),
-        health=Health(True, Exposure((0,) * len(experiment.values), None), 0, 0, 0),
+        health=Health(True, Exposure((0,) * len(experiment.values), None), {}, 0, 0, 0),
         as_of=_as_of(summary),
         age_seconds=clock.age(summary.as_of),
     )

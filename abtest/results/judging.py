@@ -42,6 +42,11 @@ def judged(measured: Measured, now: int) -> Conclusions:
         health=Health(
             exact=exact,
             exposure=exposure(_strata(measured, ())),
+            showed_other={
+                value: devices
+                for place, value in enumerate(experiment.values)
+                if (devices := sum(day.showed_other for day in measured.days if day.place == place))
+            },
             duplicate_events=measured.duplicate_events,
             unknown_device_events=measured.unknown_device_events,
             unknown_experiment_events=measured.unknown_experiment_events,

@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.allocation import Weights
-from abtest.domain import Cell, Metric, Occurrence, Sums
+from abtest.domain import Cell, Metric, Occurrence, Showing, Sums
 
 
 class PhaseRecord(Struct, frozen=True):
@@ -113,8 +113,8 @@ class MetricRecord(Struct, frozen=True):
 class EventLedger(Struct, frozen=True):
     """What the events must agree with, from one snapshot.
 
-    The summary: `cells` by metric, phase, variant and day; `happened` by metric and day; `exposed` by phase, variant
-    and day. `erasures`: how often events were erased.
+    The summary: `cells` by metric, phase, variant and day; `happened` by metric and day; `exposed` by phase, variant,
+    day, and whether devices showed their own value. `erasures`: how often events were erased.
     """
 
     last_event: int
@@ -123,24 +123,23 @@ class EventLedger(Struct, frozen=True):
     exposure_watermark: int
     cells: Mapping[Cell, Sums]
     happened: Mapping[tuple[int, int], int]
-    exposed: Mapping[tuple[int, int, int], int]
+    exposed: Mapping[tuple[int, int, int, bool], int]
     erasures: int
 
 
 class EventChunk(Struct, frozen=True):
     """The folded events of some devices, in the order of storage, and what the worker keeps of each device.
 
-    `events`: (metric id, event id, what happened). `exposures`: the first of each device in each experiment, as
-    (event id, experiment id, device id, phase id, variant id, received at). `totals`: by (metric id, device id); None
-    when what is stored is no number. `exposed`: (experiment id, device id). `metrics`: as in this snapshot.
+    `events`: (metric id, event id, what happened). `totals`: by (metric id, device id); None when what is stored is
+    no number. `exposed`: (experiment id, device id, whether it showed its own value). `metrics`: as in this snapshot.
     `erasures`: as in the ledger.
     """
 
     metrics: Mapping[int, Metric]
     events: list[tuple[int, int, Occurrence]]
-    exposures: list[tuple[int, int, int, int, int, int]]
+    exposures: list[Showing]
     totals: Mapping[tuple[int, int], int | None]
-    exposed: frozenset[tuple[int, int]]
+    exposed: frozenset[tuple[int, int, bool]]
     erasures: int
 
 

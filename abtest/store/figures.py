@@ -39,13 +39,17 @@ class SummaryStore(Protocol):
 
 
 class DayFigures(Struct, frozen=True):
-    """What one day added to a variant in a phase: devices, and devices that reported exposure."""
+    """What one day added to a variant in a phase: devices, and devices that reported exposure.
+
+    `showed_other`: devices that reported that they showed another value than their own.
+    """
 
     phase: int
     place: int
     day: int
     devices: int
     exposed: int
+    showed_other: int = 0
 
 
 class MetricFigures(Struct, frozen=True):

@@ -44,7 +44,7 @@ class Recount:
     def __init__(self, ledger: EventLedger) -> None:
         self._ledger = ledger
         self._tally = Tally({id: record.metric for id, record in ledger.metrics.items()})
-        self._exposed: Counter[tuple[int, int, int]] = Counter()
+        self._exposed: Counter[tuple[int, int, int, bool]] = Counter()
         self._findings: list[str] = list(_structure(ledger))
 
     def chunk(self, chunk: EventChunk) -> None:
@@ -61,12 +61,14 @@ class Recount:
             if counted != stored:
                 where = f"summary: device {device}, {self._metric(metric)}"
                 self._findings.append(f"{where}: its total is {_named(stored)}, but its events say {_named(counted)}")
-        exposed = {(experiment, device) for _, experiment, device, *_ in chunk.exposures}
-        for experiment, device in sorted(exposed ^ chunk.exposed):
-            told = "is not kept" if (experiment, device) in exposed else "is kept, but there is no such event"
-            self._findings.append(f"summary: device {device}: its exposure to experiment {experiment} {told}")
-        for id, _, _, phase, variant, at in chunk.exposures:
-            self._exposed[phase, variant, at // clock.DAY] += id <= self._ledger.exposure_watermark
+        exposed = {(each.experiment, each.device, each.own) for each in chunk.exposures}
+        for experiment, device, own in sorted(exposed ^ chunk.exposed):
+            which = f"its exposure to {'its own' if own else 'another'} value of experiment {experiment}"
+            told = "is not kept" if (experiment, device, own) in exposed else "is kept, but there is no such event"
+            self._findings.append(f"summary: device {device}: {which} {told}")
+        for each in chunk.exposures:
+            counts = each.event <= self._ledger.exposure_watermark
+            self._exposed[each.phase, each.variant, each.day, each.own] += counts
 
     def findings(self) -> list[str]:
         """After the last device: everything that is wrong."""
@@ -88,9 +90,9 @@ class Recount:
         for (metric, day), devices, kept in differences(self._tally.happened, self._ledger.happened):
             where = f"summary: {self._metric(metric)}, {named_day(day)}"
             yield f"{where}: {kept} devices had their first event, but the events say {devices}"
-        for (phase, variant, day), exposed, kept in differences(self._exposed, self._ledger.exposed):
+        for (phase, variant, day, own), devices, kept in differences(self._exposed, self._ledger.exposed):
             where = f"summary: phase {phase}, variant {variant}, {named_day(day)}"
-            yield f"{where}: {kept} exposed, but the events say {exposed}"
+            yield f"{where}: {kept} {'exposed' if own else 'showed another value'}, but the events say {devices}"
 
     def _metric(self, id: int) -> str:
         record = self._ledger.metrics.get(id)

@@ -36,9 +36,9 @@ def bought(behaviour: Behaviour, values: dict[str, str], devices: int = 4_000) -
 
 def test_a_device_reports_each_experiment_and_buys_at_the_price_it_was_shown() -> None:
     *exposures, purchase = behaviour(rate=1).sending("phone", GREEN).events
-    assert [(each.name, each.experiment) for each in exposures] == [
-        ("exposure", "button_color"),
-        ("exposure", "price"),
+    assert [(each.name, each.experiment, each.value) for each in exposures] == [
+        ("exposure", "button_color", "#00FF00"),
+        ("exposure", "price", "10"),
     ]
     assert (purchase.name, purchase.amount, purchase.experiment) == ("purchase", "10", None)
 

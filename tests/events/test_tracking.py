@@ -53,8 +53,12 @@ def event(id: str, **more: Any) -> dict[str, Any]:
     return {"id": id, "name": "purchase"} | more
 
 
+def shown(value: Any) -> dict[str, Any]:
+    return {"id": "a", "name": "exposure", "experiment": "color", "value": value}
+
+
 async def stored(store: SQLiteStore) -> list[tuple[Any, ...]]:
-    read = "SELECT device_id, event_id, name, experiment, amount, at FROM event ORDER BY id"
+    read = "SELECT device_id, event_id, name, experiment, amount, at, value FROM event ORDER BY id"
     return await store.read(lambda connection: connection.execute(read).fetchall())
 
 
@@ -64,14 +68,16 @@ async def test_events_are_stored_with_exact_amounts_and_both_times(client: Clien
         event("b", amount=0.1, at="2026-11-23T12:00:00.5+02:00"),
         event("c", amount="-999999999999.9999"),
         {"id": "d", "name": "exposure", "experiment": "color"},
+        {"id": "e", "name": "exposure", "experiment": "color", "value": "gr\u00fcn"},
     ]
     answer = await send(client, {"events": sent})
-    assert (answer.code, msgspec.json.decode(answer.body)) == (202, {"accepted": 4, "duplicates": 0})
+    assert (answer.code, msgspec.json.decode(answer.body)) == (202, {"accepted": 5, "duplicates": 0})
     assert await stored(store) == [
-        (1, "a", "purchase", None, 99_900, 1_795_428_000_000),
-        (1, "b", "purchase", None, 1_000, 1_795_428_000_500),
-        (1, "c", "purchase", None, -9_999_999_999_999_999, None),
-        (1, "d", "exposure", "color", None, None),
+        (1, "a", "purchase", None, 99_900, 1_795_428_000_000, None),
+        (1, "b", "purchase", None, 1_000, 1_795_428_000_500, None),
+        (1, "c", "purchase", None, -9_999_999_999_999_999, None, None),
+        (1, "d", "exposure", "color", None, None, None),
+        (1, "e", "exposure", "color", None, None, "gr\u00fcn"),
     ]
 
 
@@ -175,6 +181,11 @@ async def test_a_body_that_is_not_json_is_400(client: Client, body: bytes) -> No
         ({"events": [{"id": "a", "name": "exposure"}]}, "events[0].experiment"),
         ({"events": [{"id": "a", "name": "exposure", "experiment": "No Key"}]}, "events[0].experiment"),
         ({"events": [event("a", colour="red")]}, "colour"),
+        ({"events": [event("a", value="red")]}, "events[0].value"),
+        ({"events": [shown("")]}, "events[0].value"),
+        ({"events": [shown("a" * 257)]}, "events[0].value"),
+        ({"events": [shown(10)]}, "events[0].value"),
+        (b'{"events":[{"id":"a","name":"exposure","experiment":"color","value":"\\ud800"}]}', "events[0].value"),
     ],
 )
 async def test_a_field_that_is_wrong_is_named(client: Client, store: SQLiteStore, body: Any, where: str) -> None:
@@ -195,6 +206,11 @@ async def test_a_field_that_is_wrong_is_named(client: Client, store: SQLiteStore
         ({"events": [{"name": "x"}]}, "events[0].id: must be given"),
         ({"events": [{"id": 1.5, "name": "x"}]}, "events[0].id: must be a text, not a number"),
         ({"events": [event("sp ace")]}, "events[0].id: must be 1 to 64 visible ASCII characters (0x21-0x7E)"),
+        ({"events": [shown("")]}, "events[0].value: must be a text of 1 to 256 characters"),
+        (
+            {"events": [event("a", value="x")]},
+            "events[0].value: may be given for an exposure, and for no other event",
+        ),
         (
             {"events": [event("a", name="Buy")]},
             "events[0].name: must be 1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or a digit",

@@ -401,6 +401,26 @@ def test_a_few_wrong_clocks_open_no_week() -> None:
     assert observed_days([*slow, (7, 970)]) == 1
 
 
+def test_health_says_how_many_devices_showed_something_else(tmp_path: Path) -> None:
+    """The commonest fault: the first screen is drawn before the first answer, so everybody sees the default."""
+    path = tmp_path / "abtest.db"
+
+    async def scene() -> ExperimentResults:
+        async with opened(path) as store:
+            await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+            await live(store, "a", 400, {"color-0": 10, "color-1": 20}, exposed=False)
+            shown = Event("seen", "exposure", "color", value="color-0")
+            await store.track([(token, [shown]) for token in tokens("a", 300)], TODAY)
+            await worker.tick(store)
+            return await ResultService(store).one("color")
+
+    health = asyncio.run(scene()).health
+    (devices,) = health.showed_other.values()
+    assert (health.exposure.missing, health.showed_other) == ((200 - (300 - devices), 200), {"color-1": devices})
+    told = CliRunner().invoke(abtest, ["--database", f"sqlite:///{path}", "results", "color"]).output
+    assert f"{devices} devices of color-1 showed something else" in told
+
+
 def test_exposures_of_every_device_are_told_as_such(tmp_path: Path) -> None:
     async def scene() -> None:
         async with opened(tmp_path / "abtest.db") as store:

@@ -10,8 +10,9 @@ from tornado.ioloop import IOLoop
 
 from abtest import clock
 from abtest.domain.events import Event
-from abtest.domain.experiments import Change, Status
+from abtest.domain.experiments import Change, NewExperiment, Status, Variant
 from abtest.domain.metrics import parse_metrics
+from abtest.domain.values import Type
 from abtest.errors import Conflict, UnknownExperiment
 from abtest.store.audit import AssignmentRecord
 from abtest.store.figures import DayFigures, Folded, Measured
@@ -151,8 +152,8 @@ def purchase(id: str, amount: int | None = None, at: int | None = None) -> Event
     return Event(id, "purchase", amount=amount, at=at)
 
 
-def exposure(id: str, key: str = "color") -> Event:
-    return Event(id, "exposure", key)
+def exposure(id: str, key: str = "color", value: str | None = None) -> Event:
+    return Event(id, "exposure", key, value=value)
 
 
 async def folded(store: SQLiteStore, key: str = "color") -> Measured:
@@ -198,6 +199,44 @@ async def test_metrics_are_folded_from_the_events_of_devices_that_were_drawn(sto
     assert (amount.sums.total, amount.sums.squares) == (-2, 4)
     assert (later.sums.total, later.sums.squares) == (10**16, (10**16 - 2) ** 2 - 4)
     assert found.happened[0] == ((2, 1),)
+
+
+async def test_a_device_that_showed_another_value_is_counted_as_that_until_it_shows_its_own(
+    store: SQLiteStore,
+) -> None:
+    await store.add([experiment("color", "1", "0")], 1)
+    await store.enrol(tokens("a", 4), clock.DAY)
+    own, other = "color-0", "color-1"
+    first: dict[str, list[str | None]] = {
+        "a-0": [own],
+        "a-1": [other, "default", other],
+        "a-2": [other, own],
+        "a-3": [None],
+    }
+    shown = [
+        (token, [exposure(f"{n}", value=value) for n, value in enumerate(values)]) for token, values in first.items()
+    ]
+    await store.track(shown, clock.DAY)
+    assert (await folded(store)).days == (DayFigures(1, 0, 1, 4, 3, 2),)
+    await store.track([(token, [exposure("late", value=own)]) for token in tokens("a", 4)], 2 * clock.DAY)
+    await store.track([("a-3", [exposure("later", value=other)])], 3 * clock.DAY)
+    found = await folded(store)
+    assert [(day.day, day.exposed, day.showed_other) for day in found.days] == [(1, 3, 2), (2, 1, 0), (3, 0, 1)]
+    await store.forget(["a-1", "a-2"])
+    found = await folded(store)
+    assert [(day.day, day.exposed, day.showed_other) for day in found.days] == [(1, 2, 0), (2, 0, 0), (3, 0, 1)]
+
+
+async def test_numbers_and_json_are_compared_as_such(store: SQLiteStore) -> None:
+    for key, type, value in (("price", "number", "9.50"), ("page", "json", '{"a":[1.0,"x"],"b":true}')):
+        variants = (Variant(value, Decimal(1)), Variant("0", Decimal(0)))
+        await store.add([NewExperiment(key, variants, type=Type(type))], 1)
+    await store.enrol(["a", "b"], 1)
+    alike = [exposure("1", "price", "9.5"), exposure("2", "page", '{"b": true, "a": [1, "x"]}')]
+    others = [exposure("1", "price", "9,50"), exposure("2", "page", "{")]
+    await store.track([("a", alike), ("b", others)], 1)
+    for key in ("price", "page"):
+        assert [(day.exposed, day.showed_other) for day in (await folded(store, key)).days] == [(1, 1)]
 
 
 async def test_events_after_the_end_do_not_count(store: SQLiteStore) -> None:

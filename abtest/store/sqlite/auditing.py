@@ -60,7 +60,7 @@ FROM summary_metric
 
 HAPPENED = "SELECT metric_id, day, devices FROM summary_happened"
 
-EXPOSED_PER_DAY = "SELECT phase_id, variant_id, day, exposed FROM summary_day"
+EXPOSED_PER_DAY = "SELECT phase_id, variant_id, day, exposed, showed_other FROM summary_day"
 
 ERASURES = "SELECT value FROM meta WHERE name = 'erasures'"
 
@@ -71,7 +71,7 @@ WHERE device_id > ? AND device_id <= ?
 """
 
 EXPOSED = """
-SELECT exposed.experiment_id, device_id
+SELECT exposed.experiment_id, device_id, own
 FROM experiment CROSS JOIN exposed ON exposed.experiment_id = experiment.id
 WHERE device_id > ? AND device_id <= ?
 """
@@ -149,7 +149,9 @@ def event_ledger(connection: Raw) -> EventLedger:
         cells={tuple(row[:4]): _sums(*row[4:]) for row in connection.execute(CELLS)},
         happened={(metric, day): devices for metric, day, devices in connection.execute(HAPPENED)},
         exposed={
-            (phase, variant, day): exposed for phase, variant, day, exposed in connection.execute(EXPOSED_PER_DAY)
+            (phase, variant, day, own): devices
+            for phase, variant, day, *counts in connection.execute(EXPOSED_PER_DAY)
+            for own, devices in zip((True, False), counts, strict=True)
         },
         erasures=_erasures(connection),
     )
@@ -160,11 +162,13 @@ def event_chunk(connection: Raw, after: int, upto: int) -> EventChunk:
     return EventChunk(
         metrics=measuring.metrics(connection),
         events=list(measuring.folded_events(connection, after, upto)),
-        exposures=connection.execute(measuring.FOLDED_EXPOSURES, (after, upto)).fetchall(),
+        exposures=measuring.folded_exposures(connection, after, upto),
         totals={
             (metric, device): _whole(total) for metric, device, total in connection.execute(TOTALS, (after, upto))
         },
-        exposed=frozenset(connection.execute(EXPOSED, (after, upto)).fetchall()),
+        exposed=frozenset(
+            (experiment, device, bool(own)) for experiment, device, own in connection.execute(EXPOSED, (after, upto))
+        ),
         erasures=_erasures(connection),
     )
 

@@ -12,7 +12,8 @@ SELECT token, device_id FROM json_each(?) AS asked CROSS JOIN device_token ON to
 """
 
 ADD = """
-INSERT INTO event (device_id, event_id, name, experiment, amount, at, received_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO event (device_id, event_id, name, experiment, amount, at, value, received_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (device_id, event_id) DO NOTHING
 """
 
@@ -55,7 +56,9 @@ def last_event(connection: Raw) -> int:
 
 
 def _add(connection: Raw, device: int, events: Sequence[Event], now: int) -> int:
-    rows = [(device, event.id, event.name, event.experiment, event.amount, event.at, now) for event in events]
+    rows = [
+        (device, event.id, event.name, event.experiment, event.amount, event.at, event.value, now) for event in events
+    ]
     return int(connection.executemany(ADD, rows).rowcount) if rows else 0
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from abtest import clock
-from abtest.domain import Experiment, Metric, Occurrence, Sums, Tally, add_buckets
+from abtest.domain import Experiment, Metric, Occurrence, Showing, Sums, Tally, Type, add_buckets, same
 from abtest.store.figures import DayFigures, Measured, MetricFigures
 from abtest.store.sqlite import cataloguing
 from abtest.store.sqlite.columns import dump_buckets, dump_delays, load_buckets, load_delays
@@ -33,26 +32,32 @@ WHERE device_id > ? AND device_id <= ? AND event_id <= watermark
 ORDER BY event_id
 """
 
-# Beside min(), SQLite takes the other columns from the row with the minimum.
+# One row for each text that a device showed. Beside min(), SQLite takes the other columns from the row with the
+# minimum.
 NEW_EXPOSURES = """
-SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at
+SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at, type, own, shown
 FROM counted_exposure WHERE event_id > ? AND event_id <= ?
-GROUP BY experiment_id, device_id
+GROUP BY experiment_id, device_id, shown ORDER BY 1
 """
 
 FOLDED_EXPOSURES = """
-SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at
+SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at, type, own, shown
 FROM counted_exposure
 WHERE device_id > ? AND device_id <= ? AND event_id <= (SELECT exposure_watermark FROM summary)
-GROUP BY experiment_id, device_id
+GROUP BY experiment_id, device_id, shown ORDER BY 1
 """
 
-ADD_EXPOSED = "INSERT INTO exposed (experiment_id, device_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+ADD_EXPOSED = "INSERT INTO exposed (experiment_id, device_id, own) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
-ADD_TO_DAY = """
-INSERT INTO summary_day (phase_id, variant_id, day, devices, exposed) VALUES (?, ?, ?, ?, ?)
+ADD_DEVICES = """
+INSERT INTO summary_day (phase_id, variant_id, day, devices) VALUES (?, ?, ?, ?)
+ON CONFLICT (phase_id, variant_id, day) DO UPDATE SET devices = devices + excluded.devices
+"""
+
+ADD_EXPOSURES = """
+INSERT INTO summary_day (phase_id, variant_id, day, devices, exposed, showed_other) VALUES (?, ?, ?, 0, ?, ?)
 ON CONFLICT (phase_id, variant_id, day)
-DO UPDATE SET devices = devices + excluded.devices, exposed = exposed + excluded.exposed
+DO UPDATE SET exposed = exposed + excluded.exposed, showed_other = showed_other + excluded.showed_other
 """
 
 SET_TOTAL = """
@@ -92,7 +97,8 @@ DELETE FROM exposed WHERE device_id = ?1
 FORGET_TOTALS = "DELETE FROM metric_device WHERE metric_id IN (SELECT id FROM metric) AND device_id = ?"
 
 DAYS = """
-SELECT phase.number, variant.place, summary_day.day, summary_day.devices, summary_day.exposed
+SELECT phase.number, variant.place, summary_day.day, summary_day.devices, summary_day.exposed,
+  summary_day.showed_other
 FROM phase
 CROSS JOIN summary_day ON summary_day.phase_id = phase.id
 CROSS JOIN variant ON variant.id = summary_day.variant_id
@@ -152,10 +158,7 @@ def forget(connection: Raw, device: int) -> None:
     for metric, _, event in folded_events(connection, device - 1, device):
         tally.add(metric, event)
     _add(connection, tally, -1)
-    exposures = connection.execute(FOLDED_EXPOSURES, (device - 1, device)).fetchall()
-    connection.executemany(
-        ADD_TO_DAY, [(phase, variant, at // clock.DAY, 0, -1) for *_, phase, variant, at in exposures]
-    )
+    _add_exposures(connection, folded_exposures(connection, device - 1, device), -1)
     for statement in (FORGET_TOTALS, FORGET_EXPOSED, FORGET_EVENTS):
         connection.execute(statement, (device,))
 
@@ -171,6 +174,11 @@ def folded_events(connection: Raw, after: int, upto: int) -> Iterator[tuple[int,
     """The folded events of devices with after < id <= upto, as (metric id, event id, what happened)."""
     for metric, event, *occurrence in connection.execute(FOLDED_EVENTS, (after, upto)):
         yield metric, event, Occurrence(*occurrence)
+
+
+def folded_exposures(connection: Raw, after: int, upto: int) -> list[Showing]:
+    """The folded exposures of devices with after < id <= upto."""
+    return _showings(connection.execute(FOLDED_EXPOSURES, (after, upto)).fetchall())
 
 
 def sums(*columns: Any) -> Sums:
@@ -214,9 +222,28 @@ def _figures(rows: Iterable[Any]) -> Iterator[MetricFigures]:
 def _fold_exposures(connection: Raw, low: int, upto: int) -> None:
     if connection.execute("SELECT exposure_watermark FROM summary").fetchone() != (low,):
         return
-    for _, experiment, device, phase, variant, at in connection.execute(NEW_EXPOSURES, (low, upto)).fetchall():
-        if connection.execute(ADD_EXPOSED, (experiment, device)).rowcount:
-            connection.execute(ADD_TO_DAY, (phase, variant, at // clock.DAY, 0, 1))
+    told = _showings(connection.execute(NEW_EXPOSURES, (low, upto)).fetchall())
+    first = [
+        each for each in told if connection.execute(ADD_EXPOSED, (each.experiment, each.device, each.own)).rowcount
+    ]
+    _add_exposures(connection, first, 1)
+
+
+def _showings(rows: Iterable[Any]) -> list[Showing]:
+    """Of ascending events, the first of each device that showed its own value, and the first that showed another."""
+    found: dict[tuple[int, int, bool], Showing] = {}
+    for *columns, type, own, shown in rows:
+        each = Showing(*(*columns, shown is None or same(Type(type), shown, own)))
+        found.setdefault((each.experiment, each.device, each.own), each)
+    return list(found.values())
+
+
+def _add_exposures(connection: Raw, told: Iterable[Showing], sign: int) -> None:
+    """Add exposures to the summary, or subtract them."""
+    connection.executemany(
+        ADD_EXPOSURES,
+        [(each.phase, each.variant, each.day, sign * each.own, sign * (not each.own)) for each in told],
+    )
 
 
 def _fold_metrics(connection: Raw, low: int, upto: int) -> None:

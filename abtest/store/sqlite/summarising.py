@@ -115,7 +115,7 @@ def _fold(connection: Raw, after: int, upto: int) -> None:
         per_hour = connection.execute(NEW_COUNTS_PER_HOUR, (clock.HOUR, after, upto)).fetchall()
         per_day = connection.execute(NEW_COUNTS_PER_DAY, (clock.DAY, after, upto)).fetchall()
     connection.executemany(ADD_TO_HOUR, per_hour)
-    connection.executemany(measuring.ADD_TO_DAY, [(*row, 0) for row in per_day])
+    connection.executemany(measuring.ADD_DEVICES, per_day)
 
 
 def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, int, int]]:

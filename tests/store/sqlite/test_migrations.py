@@ -19,6 +19,13 @@ DEVICES = "INSERT INTO device (id, token, first_seen) VALUES (1, 'b', 1000), (2,
 HAPPENED = "SELECT metric_id, day, devices FROM summary_happened ORDER BY metric_id, day"
 COUNTED = "SELECT * FROM summary_metric ORDER BY 1, 2, 3, 4"
 BEFORE_BUCKETS = """
+DROP VIEW counted_exposure;
+CREATE VIEW counted_exposure AS SELECT 1;
+DROP TABLE exposed;
+CREATE TABLE exposed (experiment_id, device_id);
+INSERT INTO exposed VALUES (1, 1);
+ALTER TABLE event DROP COLUMN value;
+ALTER TABLE summary_day DROP COLUMN showed_other;
 ALTER TABLE metric DROP COLUMN less;
 ALTER TABLE experiment DROP COLUMN baseline_changed_at;
 ALTER TABLE experiment DROP COLUMN type;
@@ -150,6 +157,7 @@ async def test_events_counted_without_buckets_are_counted_again(tmp_path: Path) 
     connection.executescript(BEFORE_BUCKETS)
     migrations.prepare(connection, path, migrate=True)
     assert connection.execute(COUNTED).fetchall() == []
+    assert connection.execute("DELETE FROM exposed RETURNING *").fetchall() == [(1, 1, 1)]
     connection.close()
     async with opened(path) as store:
         assert (await ResultService(store).one("color")).metrics == ()

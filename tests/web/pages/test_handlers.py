@@ -473,3 +473,13 @@ async def test_money_shows_both_means_and_the_cap_between_them(client: Client, s
     assert "Left of zero is better" in shown
     assert re.search(r"Up to 5\.\d", shown)
     assert re.search(r"A device counts up to 5\.\d+: 1 device brought in more", shown)
+
+
+async def test_health_says_which_devices_showed_something_else(client: Client, store: SQLiteStore) -> None:
+    await demo(store, 30)
+    shown = Event("seen", "exposure", "button_color", value="#FF0000")
+    await store.track([(token, [shown]) for token in tokens("device", 30)], clock.now())
+    await worker.tick(store)
+    health = words(await page(client, "/experiments/button_color"))
+    assert "10 devices of #00FF00 showed something else" in health
+    assert "of #FF0000 showed something else" not in health

@@ -71,9 +71,9 @@ async function ask() {
 
 function reportShown() {
   if (!visible || !known) return;
-  const keys = Object.keys(OWN).filter((key) => shown(key).fits && !exposed.has(key));
+  const keys = Object.keys(OWN).filter((key) => Object.hasOwn(state.values, key) && !exposed.has(key));
   keys.forEach((key) => exposed.add(key));
-  report(keys.map((experiment) => ({ name: "exposure", experiment })));
+  report(keys.map((experiment) => ({ name: "exposure", experiment, value: shown(experiment).value })));
 }
 
 function report(events) {
