@@ -14,8 +14,6 @@ from abtest.errors import InvalidToken
 from abtest.language import counted
 from abtest.store import Store
 
-BATCH = 500
-
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -88,8 +86,7 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
         raise click.UsageError("give a TOKEN, or --from-file")
 
     async def run(store: Store) -> tuple[int, bool]:
-        forgotten = sum([await store.forget(tokens[i : i + BATCH]) for i in range(0, len(tokens), BATCH)])
-        return forgotten, await store.empty_log()
+        return await store.forget(tokens), await store.empty_log()
 
     forgotten, emptied = with_store(database, run)
     if as_json:

@@ -32,7 +32,10 @@ class Worker:
         self._unjudged: set[int] = set()
 
     async def tick(self) -> int:
-        """Fold everything new, and return the number of new devices. Enrolment waits for one chunk at most."""
+        """Fold everything new, and return the number of new devices. Enrolment waits for one chunk at most.
+
+        Also deletes what an ended `abtest forget` left.
+        """
         devices, left = 0, 1
         while left:
             folded = await self._store.fold(CHUNK, clock.now())
@@ -44,6 +47,8 @@ class Worker:
         if state != self._state:
             await self._conclude(now)
             self._state = state
+        if await self._store.finish_forgetting():
+            await self._store.empty_log()
         return devices
 
     async def _conclude(self, now: int) -> None:

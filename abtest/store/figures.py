@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.domain import Experiment, Sums
+from abtest.store.upkeep import ErasingStore
 
 
 class Summary(Struct, frozen=True):
@@ -112,7 +113,7 @@ class Folded(Struct, frozen=True):
     config_version: int
 
 
-class FoldingStore(MeasureStore, ResultStore, Protocol):
+class FoldingStore(MeasureStore, ResultStore, ErasingStore, Protocol):
     """Folds new devices and events into the summary, for the stats worker."""
 
     def try_lease(self) -> bool:

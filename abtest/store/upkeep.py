@@ -45,17 +45,29 @@ class ConditionStore(Protocol):
         ...
 
 
-class ErasureStore(Protocol):
-    """Erases tokens."""
+class ErasingStore(Protocol):
+    """Deletes what no longer counts."""
 
-    async def forget(self, tokens: Sequence[str]) -> int:
-        """Replace these tokens with random ones that nobody knows; returns how many existed.
+    async def finish_forgetting(self) -> bool:
+        """Delete the events of forgotten devices that are still there; whether there were any.
 
-        The device rows and their assignments stay, so counts and blocks stay as they are. A forgotten device that
-        asks again is a new device.
+        One transaction deletes a limited number, so others can write in between.
         """
         ...
 
     async def empty_log(self) -> bool:
         """Remove erased data from the log too; False if it can't because the database is read all the time."""
+        ...
+
+
+class ErasureStore(ErasingStore, Protocol):
+    """Erases tokens."""
+
+    async def forget(self, tokens: Sequence[str]) -> int:
+        """Replace these tokens with random ones that nobody knows, and erase the events; returns how many existed.
+
+        The device rows and their assignments stay, so counts and blocks stay as they are. A forgotten device that
+        asks again is a new device. One transaction replaces a token and subtracts all that its events had added to
+        the figures, so a reader sees all of them or none; then `finish_forgetting` deletes them.
+        """
         ...

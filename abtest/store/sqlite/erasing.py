@@ -1,17 +1,63 @@
-"""Erasing tokens in SQLite: functions on a raw connection, run inside one transaction each."""
+"""Erasing tokens in SQLite: functions on a raw connection, run inside one transaction each.
+
+A device may have many events, and others wait while a transaction writes. So what the summary counts of the device is
+read beforehand. One short transaction then subtracts it, erases the token, and lets no event of the device count any
+more. The events are deleted in this transaction and in others after it, so many in each.
+"""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+from msgspec import Struct
+
+from abtest.domain import Showing, Tally
 from abtest.store.sqlite import measuring
 from abtest.store.sqlite.cataloguing import RAISE_CONFIG_VERSION
 from abtest.store.sqlite.driver import PRAGMAS, Raw
 
+EVENTS_AT_ONCE = 1_000
+
 DEVICE = "SELECT device_id FROM device_token WHERE token = ?"
 
-FORGET = "UPDATE device_token SET token = ? WHERE token = ?"
+WATERMARKS = "SELECT id, watermark FROM metric"
+
+EXPOSURE_WATERMARK = "SELECT exposure_watermark FROM summary"
+
+FORGET_TOTALS = "DELETE FROM metric_device WHERE metric_id IN (SELECT id FROM metric) AND device_id = ?"
+
+FORGET_EXPOSED = """
+DELETE FROM exposed WHERE device_id = ?1
+  AND experiment_id IN (SELECT experiment_id FROM assignment WHERE device_id = ?1)
+"""
+
+FORGET_TOKEN = "UPDATE device_token SET token = ? WHERE token = ?"
+
+BEGIN_ERASING = "INSERT INTO erasing (device_id) VALUES (?)"
+
+ERASING = "SELECT min(device_id) FROM erasing"
+
+ERASE_EVENTS = "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE device_id = ? LIMIT ?)"
+
+END_ERASING = "DELETE FROM erasing WHERE device_id = ?"
 
 COUNT_ERASURE = "UPDATE meta SET value = value + 1 WHERE name = 'erasures'"
+
+
+class Counted(Struct, frozen=True):
+    """What the summary counts of a device, up to these watermarks.
+
+    `watermarks`: by metric id. `exposures`: the first of each experiment in which it showed its own value, and the
+    first in which it showed another.
+    """
+
+    watermarks: Mapping[int, int]
+    exposure_watermark: int
+    tally: Tally
+    exposures: Sequence[Showing]
+
+
+NOTHING = Counted({}, 0, Tally({}), ())
 
 
 def write_log_back(connection: Raw) -> None:
@@ -29,18 +75,71 @@ def truncate_log(connection: Raw) -> bool:
         connection.execute(f"PRAGMA busy_timeout = {PRAGMAS['busy_timeout']}")
 
 
-def forget(connection: Raw, tokens: Sequence[str]) -> int:
-    """Put a random tombstone in the place of each token, and erase the device's events; how many were there."""
-    devices = {token: row[0] for token in tokens if (row := connection.execute(DEVICE, (token,)).fetchone())}
-    if not devices:
-        return 0
-    connection.execute("PRAGMA secure_delete = ON")  # else the erased bytes stay in the file's free space
-    try:
-        for token, device in devices.items():
-            measuring.forget(connection, device)
-            connection.execute(FORGET, (f"forgotten-{secrets.token_hex(16)}", token))
-    finally:
-        connection.execute("PRAGMA secure_delete = OFF")
+def counted(connection: Raw, token: str) -> tuple[int, Counted] | None:
+    """The device with this token, and what the summary counts of it; None if there is no such device."""
+    found = connection.execute(DEVICE, (token,)).fetchone()
+    return found and (found[0], _counted(connection, found[0], NOTHING))
+
+
+def forget(connection: Raw, token: str, device: int, known: Counted) -> bool:
+    """Put a random tombstone in the token's place, and subtract what the summary counts of its device.
+
+    `known`: as it was read before. Deletes the first of the device's events; see `erase`. False if another process
+    forgot the token meanwhile.
+    """
+    if connection.execute(DEVICE, (token,)).fetchone() != (device,):
+        return False
+    for each in (known, _counted(connection, device, known)):
+        measuring.add(connection, each.tally, -1)
+        measuring.add_exposures(connection, each.exposures, -1)
+    with _leaving_nothing(connection):
+        for statement in (FORGET_TOTALS, FORGET_EXPOSED):
+            connection.execute(statement, (device,))
+        connection.execute(FORGET_TOKEN, (f"forgotten-{secrets.token_hex(16)}", token))
+    connection.execute(BEGIN_ERASING, (device,))
+    erase(connection, device)
     connection.execute(COUNT_ERASURE)
     connection.execute(RAISE_CONFIG_VERSION)  # every process drops what it cached
-    return len(devices)
+    return True
+
+
+def erasing(connection: Raw) -> int | None:
+    """A forgotten device whose events are not all deleted yet, if there is one."""
+    (device,) = connection.execute(ERASING).fetchone()
+    return None if device is None else int(device)
+
+
+def erase(connection: Raw, device: int) -> None:
+    """Delete the next events of a forgotten device."""
+    with _leaving_nothing(connection):
+        deleted = connection.execute(ERASE_EVENTS, (device, EVENTS_AT_ONCE)).rowcount
+    if deleted < EVENTS_AT_ONCE:
+        connection.execute(END_ERASING, (device,))
+
+
+def _counted(connection: Raw, device: int, known: Counted) -> Counted:
+    """What the summary counts of a device beyond what is known."""
+    watermarks = dict(connection.execute(WATERMARKS).fetchall())
+    (exposure_watermark,) = connection.execute(EXPOSURE_WATERMARK).fetchone()
+    tally, exposures = Tally(measuring.metrics(connection)), list[Showing]()
+    seen = {metric: known.watermarks.get(metric, 0) for metric in watermarks}
+    moved = [seen[metric] for metric, upto in watermarks.items() if upto > seen[metric]]
+    if moved:
+        for metric, event, occurrence in measuring.folded_events(connection, device - 1, device, min(moved)):
+            if event > seen[metric]:
+                tally.add(metric, occurrence, known.tally.totals.get((metric, device)))
+    if exposure_watermark > known.exposure_watermark:
+        before = {(each.experiment, each.own) for each in known.exposures}
+        found = measuring.folded_exposures(connection, device - 1, device, known.exposure_watermark)
+        exposures = [each for each in found if (each.experiment, each.own) not in before]
+    return Counted(watermarks, exposure_watermark, tally, exposures)
+
+
+@contextmanager
+def _leaving_nothing(connection: Raw) -> Iterator[None]:
+    """Overwrite what is deleted: else its bytes stay in the file's free space."""
+    connection.execute("PRAGMA secure_delete = ON")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA secure_delete = OFF")

@@ -1,4 +1,4 @@
-"""Metrics in SQLite: adding events to them, and subtracting erased ones. Each function runs in one transaction."""
+"""Metrics in SQLite: adding events to them. Each function runs in one transaction."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -25,10 +25,11 @@ WHERE event_id > ?1 AND event_id <= ?2 AND watermark = ?1 AND place IS NOT NULL
 ORDER BY event_id
 """
 
+# The plus keeps SQLite from going through the events of all devices after this one.
 FOLDED_EVENTS = """
 SELECT metric_id, event_id, device_id, phase_id, variant_id, first_seen, amount, at, received_at
 FROM counted_event
-WHERE device_id > ? AND device_id <= ? AND event_id <= watermark
+WHERE device_id > ? AND device_id <= ? AND +event_id > ? AND event_id <= watermark
 ORDER BY event_id
 """
 
@@ -43,7 +44,7 @@ GROUP BY experiment_id, device_id, shown ORDER BY 1
 FOLDED_EXPOSURES = """
 SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at, type, own, shown
 FROM counted_exposure
-WHERE device_id > ? AND device_id <= ? AND event_id <= (SELECT exposure_watermark FROM summary)
+WHERE device_id > ? AND device_id <= ? AND +event_id > ? AND event_id <= (SELECT exposure_watermark FROM summary)
 GROUP BY experiment_id, device_id, shown ORDER BY 1
 """
 
@@ -86,15 +87,6 @@ ON CONFLICT (metric_id, day) DO UPDATE SET devices = devices + excluded.devices
 MOVE_METRICS = "UPDATE metric SET watermark = ? WHERE watermark = ? AND place IS NOT NULL"
 
 MOVE_EXPOSURES = "UPDATE summary SET exposure_watermark = ? WHERE exposure_watermark = ?"
-
-FORGET_EVENTS = "DELETE FROM event WHERE device_id = ?"
-
-FORGET_EXPOSED = """
-DELETE FROM exposed WHERE device_id = ?1
-  AND experiment_id IN (SELECT experiment_id FROM assignment WHERE device_id = ?1)
-"""
-
-FORGET_TOTALS = "DELETE FROM metric_device WHERE metric_id IN (SELECT id FROM metric) AND device_id = ?"
 
 DAYS = """
 SELECT phase.number, variant.place, summary_day.day, summary_day.devices, summary_day.exposed,
@@ -152,17 +144,6 @@ def fold(connection: Raw, most: int) -> tuple[int, int]:
     return upto - low, newest - upto
 
 
-def forget(connection: Raw, device: int) -> None:
-    """Erase the events of a device, and subtract what they had added."""
-    tally = Tally(metrics(connection))
-    for metric, _, event in folded_events(connection, device - 1, device):
-        tally.add(metric, event)
-    _add(connection, tally, -1)
-    _add_exposures(connection, folded_exposures(connection, device - 1, device), -1)
-    for statement in (FORGET_TOTALS, FORGET_EXPOSED, FORGET_EVENTS):
-        connection.execute(statement, (device,))
-
-
 def metrics(connection: Raw) -> dict[int, Metric]:
     """Every metric by its id, removed ones included."""
     return {
@@ -170,15 +151,18 @@ def metrics(connection: Raw) -> dict[int, Metric]:
     }
 
 
-def folded_events(connection: Raw, after: int, upto: int) -> Iterator[tuple[int, int, Occurrence]]:
-    """The folded events of devices with after < id <= upto, as (metric id, event id, what happened)."""
-    for metric, event, *occurrence in connection.execute(FOLDED_EVENTS, (after, upto)):
+def folded_events(connection: Raw, after: int, upto: int, since: int = 0) -> Iterator[tuple[int, int, Occurrence]]:
+    """The folded events of devices with after < id <= upto, as (metric id, event id, what happened).
+
+    `since`: only events with a higher id.
+    """
+    for metric, event, *occurrence in connection.execute(FOLDED_EVENTS, (after, upto, since)):
         yield metric, event, Occurrence(*occurrence)
 
 
-def folded_exposures(connection: Raw, after: int, upto: int) -> list[Showing]:
-    """The folded exposures of devices with after < id <= upto."""
-    return _showings(connection.execute(FOLDED_EXPOSURES, (after, upto)).fetchall())
+def folded_exposures(connection: Raw, after: int, upto: int, since: int = 0) -> list[Showing]:
+    """The folded exposures of devices with after < id <= upto, of events after `since`."""
+    return _showings(connection.execute(FOLDED_EXPOSURES, (after, upto, since)).fetchall())
 
 
 def sums(*columns: Any) -> Sums:
@@ -214,6 +198,22 @@ def conclude(connection: Raw, documents: Iterable[tuple[int, str]]) -> None:
     connection.executemany(SET_RESULT, documents)
 
 
+def add(connection: Raw, tally: Tally, sign: int) -> None:
+    """Add what a tally counted to the summary, or subtract it."""
+    for cell, more in tally.cells.items():
+        found = connection.execute(SUMS, cell).fetchone()
+        connection.execute(SET_SUMS, (*cell, *_row(sums(*found) if found else None, more, sign)))
+    connection.executemany(ADD_HAPPENED, [(*key, sign * devices) for key, devices in tally.happened.items()])
+
+
+def add_exposures(connection: Raw, told: Iterable[Showing], sign: int) -> None:
+    """Add exposures to the summary, or subtract them."""
+    connection.executemany(
+        ADD_EXPOSURES,
+        [(each.phase, each.variant, each.day, sign * each.own, sign * (not each.own)) for each in told],
+    )
+
+
 def _figures(rows: Iterable[Any]) -> Iterator[MetricFigures]:
     for phase, place, day, *columns in rows:
         yield MetricFigures(phase, place, day, sums(*columns))
@@ -226,7 +226,7 @@ def _fold_exposures(connection: Raw, low: int, upto: int) -> None:
     first = [
         each for each in told if connection.execute(ADD_EXPOSED, (each.experiment, each.device, each.own)).rowcount
     ]
-    _add_exposures(connection, first, 1)
+    add_exposures(connection, first, 1)
 
 
 def _showings(rows: Iterable[Any]) -> list[Showing]:
@@ -238,28 +238,12 @@ def _showings(rows: Iterable[Any]) -> list[Showing]:
     return list(found.values())
 
 
-def _add_exposures(connection: Raw, told: Iterable[Showing], sign: int) -> None:
-    """Add exposures to the summary, or subtract them."""
-    connection.executemany(
-        ADD_EXPOSURES,
-        [(each.phase, each.variant, each.day, sign * each.own, sign * (not each.own)) for each in told],
-    )
-
-
 def _fold_metrics(connection: Raw, low: int, upto: int) -> None:
     tally = Tally(metrics(connection))
     for metric, before, *occurrence in connection.execute(NEW_EVENTS, (low, upto)):
         tally.add(metric, Occurrence(*occurrence), None if before is None else int(before))
     connection.executemany(SET_TOTAL, [(*key, _stored(total)) for key, total in tally.totals.items()])
-    _add(connection, tally, 1)
-
-
-def _add(connection: Raw, tally: Tally, sign: int) -> None:
-    """Add what a tally counted to the summary, or subtract it."""
-    for cell, more in tally.cells.items():
-        found = connection.execute(SUMS, cell).fetchone()
-        connection.execute(SET_SUMS, (*cell, *_row(sums(*found) if found else None, more, sign)))
-    connection.executemany(ADD_HAPPENED, [(*key, sign * devices) for key, devices in tally.happened.items()])
+    add(connection, tally, 1)
 
 
 def _row(before: Sums | None, more: Sums, sign: int) -> tuple[int | str, ...]:

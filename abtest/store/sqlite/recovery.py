@@ -74,6 +74,7 @@ async def restore(file: Path, target: Path, audit: Audit) -> tuple[int, Path | N
 
 
 async def _checked(path: Path, name: str, audit: Audit, restored_at: int | None = None) -> int:
+    """Check a copy, and delete what it has of forgotten devices; returns how many devices it has."""
     store = SQLiteStore(path)
     await store.open(migrate=True, create=False)
     try:
@@ -81,6 +82,7 @@ async def _checked(path: Path, name: str, audit: Audit, restored_at: int | None 
         devices, findings = await audit(store)
         if damage or findings:
             raise StorageError(f"{name} is damaged: {[*damage, *findings][0]}", code="damaged")
+        await store.finish_forgetting()
         if restored_at is not None:
             await store.mark_restored(restored_at)
         return devices

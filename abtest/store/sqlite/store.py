@@ -113,7 +113,6 @@ class SQLiteStore(Database):
     experiment_records = _reading(auditing.experiment_records)
     device = _reading(auditing.device)
 
-    forget = _writing(erasing.forget)
     mark_restored = _writing(backup.mark_restored)
     check = _reading(_check)
     boots = _reading(_boots)
@@ -130,6 +129,24 @@ class SQLiteStore(Database):
             if error.code != "storage_full":
                 raise
             await self.alone(self._sync)
+
+    async def forget(self, tokens: Sequence[str]) -> int:
+        """See ErasureStore.forget."""
+        forgotten = 0
+        for token in tokens:
+            if found := await self.read(erasing.counted, token):
+                forgotten += await self.write(erasing.forget, token, *found)
+        await self.finish_forgetting()
+        return forgotten
+
+    async def finish_forgetting(self) -> bool:
+        """See ErasureStore.finish_forgetting."""
+        unfinished = False
+        while device := await self.read(erasing.erasing):
+            unfinished = True
+            await self.write(erasing.erase, device)
+            await asyncio.sleep(PAUSE_SECONDS)  # in which others get their turn at the lock
+        return unfinished
 
     async def empty_log(self) -> bool:
         """See ErasureStore.empty_log."""

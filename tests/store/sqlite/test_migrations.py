@@ -155,6 +155,7 @@ async def test_events_counted_without_buckets_are_counted_again(tmp_path: Path) 
     connection = open_raw(path)
     before = connection.execute(COUNTED).fetchall()
     connection.executescript(BEFORE_BUCKETS)
+    connection.execute("DROP TABLE erasing")
     migrations.prepare(connection, path, migrate=True)
     assert connection.execute(COUNTED).fetchall() == []
     assert connection.execute("DELETE FROM exposed RETURNING *").fetchall() == [(1, 1, 1)]

@@ -13,7 +13,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
-from abtest.store.sqlite import auditing, cataloguing, enrolling, events, measuring, summarising
+from abtest.store.sqlite import auditing, cataloguing, enrolling, erasing, events, measuring, summarising
 from abtest.store.sqlite.driver import open_raw
 from tests.scenes import opened
 
@@ -64,11 +64,15 @@ QUERIES = {
         ["event USING INTEGER PRIMARY KEY", "metric USING INDEX metric_event", "assignment USING PRIMARY KEY"],
     ),
     "new exposures": (measuring.NEW_EXPOSURES, (1, 2), ["event USING INTEGER PRIMARY KEY"]),
-    "folded events": (measuring.FOLDED_EVENTS, (1, 2), ["event USING INDEX sqlite_autoindex_event_1"]),
-    "folded exposures": (measuring.FOLDED_EXPOSURES, (1, 2), ["event USING INDEX sqlite_autoindex_event_1"]),
-    "events to forget": (measuring.FORGET_EVENTS, (1,), ["event USING COVERING INDEX sqlite_autoindex_event_1"]),
-    "exposures to forget": (measuring.FORGET_EXPOSED, (1,), ["exposed USING PRIMARY KEY"]),
-    "totals to forget": (measuring.FORGET_TOTALS, (1,), ["metric_device USING PRIMARY KEY"]),
+    "folded events": (measuring.FOLDED_EVENTS, (1, 2, 3), ["event USING INDEX sqlite_autoindex_event_1"]),
+    "folded exposures": (measuring.FOLDED_EXPOSURES, (1, 2, 3), ["event USING INDEX sqlite_autoindex_event_1"]),
+    "events to erase": (
+        erasing.ERASE_EVENTS,
+        (1, 2),
+        ["event USING INTEGER PRIMARY KEY", "event USING COVERING INDEX sqlite_autoindex_event_1"],
+    ),
+    "exposures to forget": (erasing.FORGET_EXPOSED, (1,), ["exposed USING PRIMARY KEY"]),
+    "totals to forget": (erasing.FORGET_TOTALS, (1,), ["metric_device USING PRIMARY KEY"]),
     "what was concluded": (summarising.RESULT, ("color",), ["experiment USING COVERING INDEX"]),
     "all that was concluded": (summarising.RESULTS, (), ["SCAN summary_result"]),
     "days of an experiment": (measuring.DAYS, (1,), ["summary_day USING PRIMARY KEY"]),
@@ -89,6 +93,7 @@ SMALL = {
     "asked": "the tokens or keys of a batch",
     "sqlite_sequence": "one row per table that numbers its rows",
     "summary": "one row",
+    "erasing": "devices that are being forgotten at this moment",
     "experiment": "what people created",
     "metric": "what people created",
     "phase": "what people created",

@@ -1,0 +1,152 @@
+"""Forgetting a device with many events: in pieces, yet as a whole for everyone who reads."""
+
+import fcntl
+import signal
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abtest.domain import Change, Event, parse_metrics
+from abtest.results import worker
+from abtest.store.sqlite import erasing
+from abtest.store.sqlite.driver import open_raw
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.trust import VerificationService
+from tests.processes import Abtest, run
+from tests.scenes import experiment, opened, tokens
+
+METRICS = ("conversion:purchase", "amount:purchase", "amount:purchase/1d")
+MANY = 20 * erasing.EVENTS_AT_ONCE
+
+
+def purchases(prefix: str, number: int) -> list[Event]:
+    """Purchases, each before an exposure."""
+    return [
+        event
+        for n in range(number // 2)
+        for event in (
+            Event(f"{prefix}-{n}", "purchase", amount=n),
+            Event(f"{prefix}-shown-{n}", "exposure", "color"),
+        )
+    ]
+
+
+async def one_busy_device(store: SQLiteStore, number: int) -> None:
+    """An experiment whose device `busy` has this many events, all of them counted, and whose others have one each."""
+    await store.add([experiment("color", "1", "1", metrics=METRICS)], 1)
+    await store.enrol(["busy", *tokens("a", 9)], 1)
+    await store.track([("busy", purchases("secret", number))], 2)
+    await store.track([(token, [Event("1", "purchase", amount=5)]) for token in tokens("a", 9)], 2)
+    await worker.tick(store)
+
+
+async def figures(store: SQLiteStore) -> tuple[list[int], list[int], int]:
+    """Events and total of each metric, and the exposures."""
+    (measured,) = await store.measured()
+    cells = [[figure.sums for figure in metric] for metric in measured.metrics]
+    return (
+        [sum(sums.events for sums in metric) for metric in cells],
+        [sum(sums.total for sums in metric) for metric in cells],
+        sum(day.exposed for day in measured.days),
+    )
+
+
+OF_THE_OTHERS = ([9, 9, 9], [9, 45, 45], 0)
+
+
+async def largest(path: Path, number: int) -> tuple[int, int]:
+    """The most rows that a transaction changes, and the most instructions it runs, when so many events go."""
+    rows, steps = [0], [0]
+    async with opened(path) as store:
+        await one_busy_device(store, number)
+        raw: Any = store._writer._conn
+
+        def step() -> int:
+            steps[-1] += 1
+            return 0
+
+        def trace(statement: str) -> None:
+            if statement.startswith("BEGIN"):
+                rows.append(raw.total_changes)
+                steps.append(0)
+            if statement == "COMMIT":
+                rows[-1] = raw.total_changes - rows[-1]
+
+        raw.set_trace_callback(trace)
+        raw.set_progress_handler(step, 100)
+        assert await store.forget(["busy"]) == 1
+        raw.set_trace_callback(None)
+        raw.set_progress_handler(None, 0)
+        assert await figures(store) == OF_THE_OTHERS
+    assert sum(rows) > number
+    return max(rows), max(steps)
+
+
+async def test_the_transactions_of_forgetting_do_not_grow_with_the_events(tmp_path: Path) -> None:
+    few = await largest(tmp_path / "few.db", 3 * erasing.EVENTS_AT_ONCE)
+    many = await largest(tmp_path / "many.db", 9 * erasing.EVENTS_AT_ONCE)
+    assert few[0] == many[0] < erasing.EVENTS_AT_ONCE + 50
+    assert many[1] <= 1.05 * few[1]
+
+
+async def test_what_the_worker_counts_while_a_device_is_being_forgotten_is_subtracted_too(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await one_busy_device(store, 10)
+        found = await store.read(erasing.counted, "busy")
+        assert found is not None
+        later = (*METRICS, "conversion:purchase/2d")
+        await store.change("color", lambda _: Change(metrics=parse_metrics(later)), 3)
+        await store.track([("busy", purchases("later", 6))], 3)
+        await store.fold(most=15, now=4)  # so that the new metric counts some of the events, and the others none
+        await store.fold(most=22, now=4)
+        await store.fold(most=2, now=4)
+        assert await store.write(erasing.forget, "busy", *found)
+        assert not await store.write(erasing.forget, "busy", *found)
+        assert (await VerificationService(store).verify()).findings == ()
+        await worker.tick(store)
+        assert (await VerificationService(store).verify()).findings == ()
+        assert await figures(store) == ([9, 9, 9, 9], [9, 45, 45, 9], 0)
+
+
+def events_left(database: Path) -> int:
+    with closing(open_raw(database)) as connection:
+        (left,) = connection.execute("SELECT count(*) FROM event WHERE device_id = 1").fetchone()
+        return int(left)
+
+
+def kill_in_the_middle(database: Path) -> None:
+    """Kill `abtest forget` when it has deleted some events, and others are left."""
+    with Abtest(database, "forget", "busy") as command:
+        left = MANY
+        while left == MANY:
+            with Path(f"{database}.lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # so that it can't delete more before it is killed
+                left = events_left(database)
+                if 0 < left < MANY:
+                    command.stop(signal.SIGKILL)
+        assert left
+
+
+@pytest.mark.parametrize("finish", [("worker", "--once"), ("forget", "busy")])
+async def test_a_device_whose_forgetting_was_killed_is_gone_and_the_next_one_finishes(
+    tmp_path: Path, finish: Sequence[str]
+) -> None:
+    database, copy = tmp_path / "abtest.db", tmp_path / "copy.db"
+    async with opened(database) as store:
+        await one_busy_device(store, MANY)
+    kill_in_the_middle(database)
+    async with opened(database) as store:
+        assert await figures(store) == OF_THE_OTHERS
+        assert (await store.find(["busy"])).variants == {}
+    assert run(database, "verify").returncode == 0
+    assert run(database, "backup", str(copy)).returncode == 0
+    assert events_left(database)
+    assert not events_left(copy)
+    run(database, *finish)
+    assert not events_left(database)
+    async with opened(database) as store:
+        assert await figures(store) == OF_THE_OTHERS
+        assert (await VerificationService(store).verify()).findings == ()
