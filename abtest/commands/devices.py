@@ -17,7 +17,7 @@ from abtest.commands.behaving import Behaviour, Effects, Sending
 from abtest.commands.options import print_table, say
 from abtest.errors import InvalidSetting, Unreachable
 from abtest.events import Accepted
-from abtest.language import counted, percent
+from abtest.language import counted, duration, number, percent
 from abtest.results import signed
 
 ATTEMPTS = 5
@@ -168,14 +168,15 @@ class Devices:
     def print(self, seconds: float) -> None:
         """What happened, as text."""
         click.echo(
-            f"{counted(self.asked, 'device')} asked in {seconds:.1f} s, {self.asked / seconds:,.0f} per second"
+            f"{counted(self.asked, 'device')} asked in {duration(seconds)}, "
+            f"{number(round(self.asked / seconds))} per second"
         )
         if self._behaviour is not None:
             self._print_events(self._behaviour)
         for key, counts in sorted(self.answers.items()):
             click.echo(f"\n{key}")
             rows = [
-                [value, f"{devices:,}", percent(devices / counts.total(), 2, 2)]
+                [value, number(devices), percent(devices / counts.total(), 2, 2)]
                 for value, devices in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
             ]
             print_table(["VALUE", "DEVICES", "PERCENT"], rows, frozenset({1, 2}))
@@ -275,6 +276,6 @@ def _reason(error: OSError | http.client.HTTPException) -> str:
     if not isinstance(error, OSError):
         return "what answers there can't be read as HTTP"
     if isinstance(error, TimeoutError) and not error.strerror:
-        return f"nothing came for {TIMEOUT_SECONDS:g} s"
+        return f"nothing came for {duration(TIMEOUT_SECONDS)}"
     text = error.strerror or str(error)
     return f"{text[:1].lower()}{text[1:]}"

@@ -21,7 +21,7 @@ from abtest.commands.options import (
 )
 from abtest.domain import Experiment, NewExperiment, Type
 from abtest.errors import InvalidExperiment
-from abtest.language import counted
+from abtest.language import counted, number
 from abtest.management import ExperimentService, ask_direction, parse_toml
 
 key_argument = click.argument("key")
@@ -316,6 +316,6 @@ def _print(experiment: Experiment, as_json: bool) -> None:
         [value, *(plain(phase.weights[place]) for phase in experiment.phases)]
         for place, value in enumerate(experiment.values)
     ]
-    rows.append(["(devices enrolled)", *(f"{phase.enrolled:,}" for phase in experiment.phases)])
+    rows.append(["(devices enrolled)", *(number(phase.enrolled) for phase in experiment.phases)])
     click.echo()
     print_table(["VALUE", *numbers], rows, frozenset(range(1, len(numbers) + 1)))

@@ -4,7 +4,7 @@ import click
 
 from abtest import clock
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
-from abtest.language import counted, percent
+from abtest.language import age, counted, number, percent, places
 from abtest.results import Report, ReportService
 
 
@@ -36,16 +36,16 @@ def _print(report: Report) -> None:
     if figures.as_of is None:
         say("no figures yet: the stats worker has not run; try: abtest worker --once")
         return
-    click.echo(f"{counted(figures.devices, 'device')}, as of {figures.as_of} ({figures.age_seconds:g} s ago)")
+    click.echo(f"{counted(figures.devices, 'device')}, as of {figures.as_of} ({age(figures.age_seconds or 0)} ago)")
     for experiment in figures.experiments:
         click.echo(f"\n{experiment.key}: {experiment.status}, {counted(experiment.devices, 'device')}")
         rows = [
             [
                 variant.value,
-                f"{variant.devices:,}",
+                number(variant.devices),
                 percent(variant.percent / 100, 2, 2),
                 variant.share,
-                f"{variant.expected:,g}",
+                places(variant.expected),
             ]
             for variant in experiment.variants
         ]

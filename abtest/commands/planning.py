@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from abtest.commands.options import Whole, as_json, naming_options, option, plain, print_json, print_table, with_store
 from abtest.domain import Experiment, parse_weight
 from abtest.errors import InvalidSetting
+from abtest.language import number
 from abtest.management import ExperimentService
 from abtest.results import (
     ExperimentResults,
@@ -136,9 +137,9 @@ def _rate(results: ExperimentResults) -> float:
 def _print(request: PlanRequest, found: Plan, experiment: Experiment | None) -> None:
     click.echo(found.sentence)
     if len(set(request.weights)) > 1:
-        names = ["baseline", *(f"variant {number}" for number in range(2, len(request.weights) + 1))]
+        names = ["baseline", *(f"variant {place}" for place in range(2, len(request.weights) + 1))]
         rows = [
-            [name, plain(weight), f"{devices:,}"]
+            [name, plain(weight), number(devices)]
             for name, weight, devices in zip(names, request.weights, found.per_variant, strict=True)
         ]
         click.echo()

@@ -11,7 +11,7 @@ from abtest import bootstrap
 from abtest.commands.options import as_json, option, print_json, say, with_store
 from abtest.domain import check_token
 from abtest.errors import InvalidToken
-from abtest.language import counted
+from abtest.language import counted, number
 from abtest.store import Store
 
 
@@ -92,7 +92,7 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
     if as_json:
         print_json({"tokens": len(tokens), "forgotten": forgotten})
     else:
-        say(f"forgot {forgotten:,} of {counted(len(tokens), 'token')}")
+        say(f"forgot {number(forgotten)} of {counted(len(tokens), 'token')}")
     if not emptied:
         say("the database's log may still have it, since a program is reading: run this again when it has ended")
     for kept in bootstrap.kept_files(database):
@@ -104,8 +104,8 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
 def _listed(file: TextIO) -> list[str]:
     """The tokens of a file, one a line. Raises UsageError that names the file and the line."""
     tokens = []
-    for number, line in enumerate(file, start=1):
-        where, token = f"{file.name}, line {number}", line.rstrip("\r\n")
+    for place, line in enumerate(file, start=1):
+        where, token = f"{file.name}, line {place}", line.rstrip("\r\n")
         if not token.strip():
             say(f"{where}: it is empty and is skipped")
             continue

@@ -5,7 +5,7 @@ import click
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
 from abtest.domain import parse_metrics
 from abtest.inference import Comparison, Lift, VariantResult
-from abtest.language import counted, duration, figure, percent
+from abtest.language import counted, difference, duration, figure, mean, number, p_value, percent, signed_percent
 from abtest.management import ask_direction
 from abtest.results import ExperimentResults, MetricResults, ResultService
 from abtest.store import Store
@@ -44,7 +44,7 @@ def _print(found: ExperimentResults) -> None:
     click.echo(f"{found.key}: {found.verdict.sentence if found.verdict else 'nothing to judge by'}")
     if found.verdict is None:
         say(f"set a metric with: abtest experiments metrics {found.key} --metric conversion:EVENT")
-    planned = f" of {found.planned:,} planned" if found.planned else ""
+    planned = f" of {number(found.planned)} planned" if found.planned else ""
     as_of = f"as of {found.as_of}" if found.as_of else "before the worker's first tick"
     click.echo(f"{found.status}, {counted(found.devices, 'device')}{planned}, {as_of}")
     for what, at in (("primary metric", found.primary_changed_at), ("baseline", found.baseline_changed_at)):
@@ -64,8 +64,8 @@ def _print_metric(metric: MetricResults, baseline: str) -> None:
     for note in metric.verdict.notes:
         click.echo(f"  {note}")
     compared = {each.value: each for each in metric.comparisons}
-    mean = "RATE" if metric.kind == "conversion" else "MEAN"
-    headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", mean, "95%"]
+    average = "RATE" if metric.kind == "conversion" else "MEAN"
+    headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", average, "95%"]
     headings += [] if metric.cap is None else [f"UP TO {figure(metric.cap)}"]
     headings += ["LIFT", "SAFE INTERVAL", *(["TEST AT PLAN"] if metric.due.made else [])]
     headings += [*(["EXACT TEST"] if _has_loss(metric) else []), "P", "TO BEAT"]
@@ -77,12 +77,10 @@ def _print_metric(metric: MetricResults, baseline: str) -> None:
 
 def _counts(each: VariantResult, metric: MetricResults) -> list[str]:
     kind = metric.kind
-    interval = (
-        "-" if each.low is None or each.high is None else f"{_mean(each.low, kind)} to {_mean(each.high, kind)}"
-    )
-    mean = "-" if each.mean is None else _mean(each.mean, kind)
-    capped = [] if metric.cap is None else ["-" if each.capped_mean is None else _mean(each.capped_mean, kind)]
-    return [each.value, f"{each.devices:,}", f"{each.exposed:,}", f"{each.converters:,}", mean, interval, *capped]
+    interval = "-" if each.low is None or each.high is None else f"{mean(each.low, kind)} to {mean(each.high, kind)}"
+    middle = "-" if each.mean is None else mean(each.mean, kind)
+    capped = [] if metric.cap is None else ["-" if each.capped_mean is None else mean(each.capped_mean, kind)]
+    return [each.value, *map(number, (each.devices, each.exposed, each.converters)), middle, interval, *capped]
 
 
 def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) -> list[str]:
@@ -93,12 +91,12 @@ def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) 
     if found.lift is None or found.safe is None:
         return [*["-"] * (2 + tested), *loss, "-", "-"]
     return [
-        _size(found.lift, found.lift.value),
+        difference(found.lift.value, found.lift.relative),
         _interval(found.safe),
         *([_interval(found.at_plan)] if tested else []),
         *loss,
-        "-" if found.adjusted_p is None else f"{found.adjusted_p:.2g}",
-        "-" if found.chance_to_beat is None else percent(found.chance_to_beat, 0, 0),
+        "-" if found.adjusted_p is None else p_value(found.adjusted_p),
+        "-" if found.chance_to_beat is None else percent(found.chance_to_beat),
     ]
 
 
@@ -109,19 +107,11 @@ def _has_loss(metric: MetricResults) -> bool:
 def _loss(found: Comparison | None) -> str:
     if found is None or found.loss is None:
         return "-"
-    return f"{'+' if found.loss > 0 else ''}{percent(found.loss)} or worse"
+    return f"{signed_percent(found.loss)} or worse"
 
 
 def _interval(lift: Lift | None) -> str:
-    return "-" if lift is None else f"{_size(lift, lift.low)} to {_size(lift, lift.high)}"
-
-
-def _mean(value: float, kind: str) -> str:
-    return percent(value, 2, 2) if kind == "conversion" else f"{value:,.4g}"
-
-
-def _size(lift: Lift, value: float) -> str:
-    return f"{'+' if value > 0 else ''}{percent(value)}" if lift.relative else f"{value:+,.4g}"
+    return "-" if lift is None else f"{difference(lift.low, lift.relative)} to {difference(lift.high, lift.relative)}"
 
 
 def _print_health(found: ExperimentResults) -> None:
@@ -144,11 +134,11 @@ def _print_health(found: ExperimentResults) -> None:
     for value, devices in health.showed_other.items():
         click.echo(f"  {counted(devices, 'device')} of {value} showed something else")
     for metric in found.metrics:
-        without = f", {metric.without_amount:,} without an amount" if metric.kind == "amount" else ""
+        without = f", {number(metric.without_amount)} without an amount" if metric.kind == "amount" else ""
         lag = "" if metric.lag_seconds is None else f", received after {duration(metric.lag_seconds)} on average"
         click.echo(f"  {metric.metric}: {counted(metric.events, 'event')}{without}{lag}")
     click.echo(
         f"  in all experiments: {counted(health.duplicate_events, 'duplicate event')}, "
-        f"{health.unknown_device_events:,} of unknown devices, "
+        f"{number(health.unknown_device_events)} of unknown devices, "
         f"{counted(health.unknown_experiment_events, 'exposure')} in unknown experiments"
     )

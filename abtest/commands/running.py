@@ -18,7 +18,7 @@ from abtest import bootstrap
 from abtest.commands.options import Number, Whole, as_json, in_store, limits, option, print_json, say, with_store
 from abtest.enrolment import Proxies
 from abtest.errors import InvalidSetting
-from abtest.language import counted
+from abtest.language import counted, duration
 from abtest.results import worker as stats_worker
 from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
 from abtest.supervisor import LAST_SECONDS, Child, Supervisor, inherited, stop_event, supervised
@@ -169,7 +169,7 @@ async def _work(settings: Settings) -> None:
     stop = stop_event(LAST_SECONDS)
     if not supervised():
         await _require(settings.database)
-        say(f"updating the statistics every {settings.stats_interval:g} s; Ctrl-C stops it")
+        say(f"updating the statistics every {duration(settings.stats_interval)}; Ctrl-C stops it")
     await bootstrap.work(settings, stop, say)
 
 
@@ -215,7 +215,7 @@ def _welcome(settings: Settings, url: str, experiments: int) -> None:
     say(f"""abtest {version("abtest")} is running; Ctrl-C stops it
 
   server     {url}, {settings.process_count} process{"" if settings.process_count == 1 else "es"}
-  worker     updates the statistics every {settings.stats_interval:g} s
+  worker     updates the statistics every {duration(settings.stats_interval)}
   database   {bootstrap.database_path(settings.database)}, {counted(experiments, "experiment")}
 
 Try next:

@@ -28,6 +28,7 @@ from abtest.commands.devices import Devices
 from abtest.commands.options import Whole, as_json, naming_options, option, print_json, say
 from abtest.domain import LONGEST_TOKEN, check_token
 from abtest.errors import InvalidSetting, InvalidToken
+from abtest.language import number
 from abtest.settings import ADDRESS, PORT, Settings
 
 BEHAVING = {
@@ -138,7 +139,7 @@ def seed(
         if not devices.answers.get(key, Counter())[value]:
             say(f"no device got {key}:{value}, so its effect changed nothing")
     if devices.stopped:
-        say(f"stopped before the other {count - devices.asked - devices.unanswered:,}")
+        say(f"stopped before the other {number(count - devices.asked - devices.unanswered)}")
     if devices.failures or devices.stopped:
         raise click.exceptions.Exit(1)
 
@@ -201,5 +202,5 @@ def _own_server() -> str:
 
 
 def _tokens(count: int, prefix: str | None) -> Iterator[str]:
-    for number in range(1, count + 1):
-        yield str(uuid.uuid4()) if prefix is None else f"{prefix}{number}"
+    for place in range(1, count + 1):
+        yield str(uuid.uuid4()) if prefix is None else f"{prefix}{place}"

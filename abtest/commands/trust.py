@@ -9,7 +9,7 @@ from abtest.commands.options import as_json, print_json, print_table, with_store
 from abtest.domain import check_token
 from abtest.enrolment import ExplanationService
 from abtest.errors import UnknownDevice
-from abtest.language import counted
+from abtest.language import counted, number
 from abtest.store import Store
 from abtest.trust import VerificationService, Verified
 
@@ -69,7 +69,9 @@ def why(database: str, token: str, as_json: bool) -> None:
     if as_json:
         print_json(explanation)
         return
-    click.echo(f"device {explanation.number:,} in the order of first requests, first seen {explanation.first_seen}")
+    click.echo(
+        f"device {number(explanation.number)} in the order of first requests, first seen {explanation.first_seen}"
+    )
     if explanation.experiments:
         click.echo()
         rows = [
@@ -93,5 +95,5 @@ def _print(verified: Verified) -> None:
     for finding in verified.findings:
         click.echo(f"  BROKEN  {finding}")
     if verified.broken > len(verified.findings):
-        click.echo(f"  and {verified.broken - len(verified.findings):,} more")
-    click.echo(f"{verified.broken:,} broken")
+        click.echo(f"  and {number(verified.broken - len(verified.findings))} more")
+    click.echo(f"{number(verified.broken)} broken")

@@ -4,16 +4,20 @@ from abtest.language import times
 from abtest.language.counts import counted, names
 from abtest.language.numbers import (
     amount,
+    difference,
     figure,
     figure_percent,
+    mean,
     number,
     p_value,
     percent,
+    places,
     rate,
     signed,
     signed_percent,
+    tenths,
 )
-from abtest.language.times import age, ago, duration
+from abtest.language.times import age, ago, duration, exact_day, exact_time
 from abtest.language.verdicts import Said, said
 
 __all__ = [
@@ -22,16 +26,22 @@ __all__ = [
     "ago",
     "amount",
     "counted",
+    "difference",
     "duration",
+    "exact_day",
+    "exact_time",
     "figure",
     "figure_percent",
+    "mean",
     "names",
     "number",
     "p_value",
     "percent",
+    "places",
     "rate",
     "said",
     "signed",
     "signed_percent",
+    "tenths",
     "times",
 ]

@@ -49,6 +49,21 @@ def rate(part: float, language: str = ENGLISH) -> str:
     return _minus(percent(part, 2, 2, language))
 
 
+def mean(value: float, kind: str, language: str = ENGLISH) -> str:
+    """What a device does on average: a `rate` for a conversion, else an `amount`."""
+    return rate(value, language) if kind == "conversion" else amount(value, language)
+
+
+def places(value: Number, language: str = ENGLISH) -> str:
+    """At most two places: 0.67, 3.75, 1,000, 0."""
+    return number(value, 0, 2, language)
+
+
+def tenths(value: Number, language: str = ENGLISH) -> str:
+    """One place, so that a column of them is aligned: 388.5, 1,000.0."""
+    return number(value, 1, 1, language)
+
+
 def signed(value: float, figures: int = 2, language: str = ENGLISH) -> str:
     """+12 or -3.4, as a `figure` with a real minus sign."""
     return _minus(f"{_plus(value)}{figure(value, figures, language)}")
@@ -57,6 +72,11 @@ def signed(value: float, figures: int = 2, language: str = ENGLISH) -> str:
 def signed_percent(part: float, figures: int = 2, language: str = ENGLISH) -> str:
     """+12% or -3.4%, as a `figure_percent` with a real minus sign."""
     return _minus(f"{_plus(part)}{figure_percent(part, figures, language)}")
+
+
+def difference(value: float, relative: bool, language: str = ENGLISH) -> str:
+    """A lift, or a difference of means where `relative` is False: +12% or -3.4."""
+    return signed_percent(value, language=language) if relative else signed(value, language=language)
 
 
 def p_value(p: float, language: str = ENGLISH) -> str:

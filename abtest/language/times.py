@@ -35,14 +35,25 @@ def ago(milliseconds: int, now: int, language: str = ENGLISH) -> str:
 
 
 def duration(seconds: float, language: str = ENGLISH) -> str:
-    """7 days, 1.5 hours, 3.2 seconds."""
+    """7 days, 1.5 hours, 3.2 seconds, 0.03 seconds."""
     size, unit = _unit(seconds)
-    return format_unit(round(seconds / size, 1), unit, locale=language)
+    return format_unit(round(seconds / size, 1 if seconds >= 1 else 2), unit, locale=language)
 
 
 def day(moment: datetime, language: str = ENGLISH) -> str:
     """12 Nov 2026."""
     return format_date(moment, "medium", locale=language)
+
+
+def exact_day(text: str, language: str = ENGLISH) -> str:
+    """12 Nov 2026, for 2026-11-12."""
+    return day(datetime.fromisoformat(text), language)
+
+
+def exact_time(text: str, language: str = ENGLISH) -> str:
+    """12 Nov 2026, 13:05, for 2026-11-12T13:05:00Z."""
+    moment = datetime.fromisoformat(text)
+    return f"{day(moment, language)}, {format_time(moment, 'short', locale=language)}"
 
 
 def hour(moment: datetime, language: str = ENGLISH) -> str:

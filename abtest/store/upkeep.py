@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.errors import StorageError
+from abtest.language import number
 from abtest.settings import FREE_DISK
 
 
@@ -27,8 +28,8 @@ def lacking(free_bytes: int, free_disk: float) -> str:
     if not is_full(free_bytes, free_disk):
         return ""
     return (
-        f"new devices and events are refused: only {free_bytes // 1_000_000:,} MB of disk are free, "
-        f"less than the {free_disk:,.12g} MB of {FREE_DISK.variable}"
+        f"new devices and events are refused: only {number(free_bytes // 1_000_000)} MB of disk are free, "
+        f"less than the {number(free_disk)} MB of {FREE_DISK.variable}"
     )
 
 

@@ -1,13 +1,38 @@
 """Numbers and counts as people read them."""
 
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import abtest
 from abtest.language.counts import counted, names
-from abtest.language.numbers import about, amount, figure, figure_percent, number, p_value, percent, signed_percent
+from abtest.language.numbers import (
+    about,
+    amount,
+    difference,
+    figure,
+    figure_percent,
+    mean,
+    number,
+    p_value,
+    percent,
+    places,
+    signed_percent,
+    tenths,
+)
+from abtest.web.pages.rendering import templates
+
+COMMANDS = Path(abtest.__file__).parent / "commands"
+PAGES = Path(abtest.__file__).parent / "web" / "pages"
+OWN_FORMAT = re.compile(r":[+]?(?:,|,?(?:[.][0-9]+)?[fg%])[}]|[|](?:round|format)\b(?![(]3[)])|toFixed")
+NOT_FOR_PEOPLE = {
+    "behaving.py": 1,  # an amount in the body of a request
+    "options.py": 1,  # a weight, as it was given
+}
 
 
 def test_english_writes_a_percentage_without_a_space() -> None:
@@ -25,6 +50,22 @@ def test_another_language_has_its_own_marks() -> None:
 
 def test_amounts_have_cents_until_they_are_small() -> None:
     assert (amount(1234.5), amount(0.01234), amount(0)) == ("1,234.50", "0.0123", "0.00")
+
+
+def test_a_mean_is_a_rate_or_an_amount_and_a_difference_is_relative_or_not() -> None:
+    assert (mean(0.0512, "conversion"), mean(0.0512, "amount")) == ("5.12%", "0.0512")
+    assert (difference(0.123, relative=True), difference(-0.123, relative=False)) == ("+12%", "\N{MINUS SIGN}0.12")
+
+
+def test_places_are_at_most_two_or_always_one() -> None:
+    assert (places(2 / 3), places(1000.0), places(0)) == ("0.67", "1,000", "0")
+    assert (tenths(Fraction(777, 2)), tenths(1000)) == ("388.5", "1,000.0")
+
+
+def test_no_page_and_no_command_formats_numbers_by_itself() -> None:
+    files = [*templates().glob("*.html"), *COMMANDS.glob("*.py"), *PAGES.glob("*.py"), *PAGES.glob("static/*.js")]
+    found = {each.name: len(OWN_FORMAT.findall(each.read_text(encoding="utf-8"))) for each in files}
+    assert {name: count for name, count in found.items() if count} == NOT_FOR_PEOPLE
 
 
 def test_a_p_value_is_never_zero() -> None:

@@ -4,14 +4,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from abtest.language.times import age, ago, day, duration, hour
+from abtest.language.times import age, ago, day, duration, exact_day, exact_time, hour
 
 DAY = 86_400
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(603_361.2, "7 days"), (5_400, "1.5 hours"), (60, "1 minute"), (59.94, "59.9 seconds"), (0, "0 seconds")],
+    [
+        (603_361.2, "7 days"),
+        (5_400, "1.5 hours"),
+        (60, "1 minute"),
+        (59.94, "59.9 seconds"),
+        (0.347, "0.35 seconds"),
+        (0, "0 seconds"),
+    ],
 )
 def test_a_duration_is_told_in_its_largest_unit(seconds: float, said: str) -> None:
     assert duration(seconds) == said
@@ -29,6 +36,10 @@ def test_an_age_has_whole_units_that_have_passed() -> None:
 )
 def test_a_moment_is_told_by_its_age_for_a_week(seconds: float, text: str) -> None:
     assert ago(0, int(1000 * seconds)) == text
+
+
+def test_an_exact_time_has_its_year_and_a_day_needs_no_time() -> None:
+    assert (exact_time("2026-11-12T13:05:59Z"), exact_day("2026-11-12")) == ("12 Nov 2026, 13:05", "12 Nov 2026")
 
 
 def test_another_language_has_its_own_words_and_order() -> None:

@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 from msgspec import Struct
 
 from abtest.inference import Comparison, Lift
-from abtest.language import signed, signed_percent
+from abtest.language import exact_day, signed, signed_percent
 from abtest.results import MetricResults
 
 TICKS = 4
@@ -117,8 +117,8 @@ def history(metric: MetricResults) -> History | None:
         courses=tuple(courses),
         zero=100 - _at(0, low, high),
         ticks=tuple(Tick(round(100 - tick.at, 2), tick.label) for tick in _ticks_of_both_sides(low, high, relative)),
-        first=looks[0].day,
-        last=looks[-1].day,
+        first=exact_day(looks[0].day),
+        last=exact_day(looks[-1].day),
         days=len(looks),
     )
 

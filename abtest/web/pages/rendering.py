@@ -1,7 +1,6 @@
 """Pages from templates, and numbers and times as people read them."""
 
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,20 @@ from abtest import clock
 from abtest.language import (
     age,
     ago,
-    amount,
+    counted,
+    difference,
     duration,
+    exact_day,
+    exact_time,
     figure,
     figure_percent,
+    mean,
     number,
     p_value,
     percent,
-    rate,
-    signed,
+    places,
     signed_percent,
+    tenths,
 )
 from abtest.management import ask_direction
 from abtest.results import often
@@ -40,20 +43,15 @@ def templates() -> Path:
     return installed if installed.is_dir() else package.parent / "templates"
 
 
-def places(value: float | Fraction) -> str:
-    """At most two places: 0.67, 3.75, 1,000, 0."""
-    return number(value, 0, 2)
-
-
-def tenths(value: float | Fraction) -> str:
-    """One place, so that a column of them is aligned: 388.5, 1,000.0."""
-    return number(value, 1, 1)
-
-
 def since(milliseconds: int, now: int | None = None) -> Markup:
     """3 hours ago, or 12 Nov 2026 when that is more than a week ago; the exact time in the title."""
     exact, text = clock.iso(milliseconds), ago(milliseconds, clock.now() if now is None else now)
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, text)
+
+
+def at(text: str) -> Markup:
+    """12 Nov 2026, 13:05, for an RFC 3339 time, which stands in the title."""
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(text, exact_time(text))
 
 
 def brief(sentence: str, values: Iterable[str]) -> str:
@@ -66,19 +64,21 @@ def brief(sentence: str, values: Iterable[str]) -> str:
 
 FILTERS: tuple[Callable[..., Any], ...] = (
     number,
+    counted,
     percent,
     figure_percent,
-    signed,
     signed_percent,
-    rate,
-    amount,
+    difference,
+    mean,
     figure,
     p_value,
     places,
     tenths,
     age,
     duration,
+    exact_day,
     since,
+    at,
     often,
     brief,
     forest,

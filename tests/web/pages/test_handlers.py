@@ -12,14 +12,13 @@ from abtest import clock
 from abtest.bootstrap import wired
 from abtest.domain.events import Event
 from abtest.domain.experiments import Change, NewExperiment, Variant
-from abtest.language.numbers import percent
 from abtest.management.experiments import DEMO, ExperimentService
 from abtest.results import worker
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
-from abtest.web.pages.rendering import places, since
+from abtest.web.pages.rendering import since
 from tests.conftest import Client
 from tests.results.test_judging import live
 from tests.scenes import answers, experiment, tokens
@@ -401,11 +400,6 @@ async def test_the_planner_keeps_what_was_entered_and_runs_none_of_it(client: Cl
 async def test_what_is_not_a_static_file_is_not_there(client: Client, path: str) -> None:
     answer = await client.fetch(f"/static/{path}")
     assert (answer.code, b"not_found" in answer.body) == (404, True)
-
-
-def test_numbers_and_times_read_as_people_write_them() -> None:
-    assert (places(2 / 3), places(1000.0), places(0)) == ("0.67", "1,000", "0")
-    assert percent(1 / 3) == "33.3%"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ const bar = document.getElementById("bar");
 const rate = document.getElementById("rate");
 const message = document.getElementById("message");
 const result = document.getElementById("result");
-const number = (value) => value.toLocaleString("en");
+const number = (value) => value.toLocaleString(document.documentElement.lang);
 const GONE = "The simulation did not end; the server may be busy or gone. Try again.";
 let source = null;
 let done = 0;
