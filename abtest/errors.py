@@ -23,6 +23,12 @@ class InvalidToken(AbtestError):
     code = "invalid_token"
 
 
+class InvalidContext(InvalidToken):
+    """The context of an OFREP request can't be read, or names no device that could be one."""
+
+    code = "invalid_context"
+
+
 class InvalidSetting(AbtestError):
     """A setting has a value that can't be used."""
 

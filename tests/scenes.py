@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from abtest.domain.experiments import NewExperiment, Variant
+from abtest.store.enrolment import Enrolment
 from abtest.store.sqlite.store import SQLiteStore
 
 
@@ -26,7 +27,13 @@ def tokens(prefix: str, number: int) -> list[str]:
 async def answers(store: SQLiteStore, asked: Sequence[str]) -> list[dict[str, str]]:
     """The store's answers to these devices."""
     enrolment = await store.enrol(asked, now=1)
-    return [dict(enrolment.values[variant] for variant in enrolment.variants[token]) for token in asked]
+    return [values_of(enrolment, token) for token in asked]
+
+
+def values_of(enrolment: Enrolment, token: str) -> dict[str, str]:
+    """What a device got, by key."""
+    delivered = [enrolment.values[variant] for variant in enrolment.variants[token]]
+    return {each.key: each.value for each in delivered}
 
 
 @asynccontextmanager

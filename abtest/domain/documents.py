@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -26,14 +26,25 @@ LENGTH = re.compile(r"Expected `array` of length <= (\d+)")
 TWICE, NOT_FINITE, TOO_LONG = "a key is given twice", "NaN and Infinity are not JSON", "a number is too long"
 
 
-def read_json(document: bytes) -> Any:
+Members = Sequence[tuple[str, Any]]
+
+
+def _unique(members: Members) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError(TWICE)
+    return found
+
+
+def read_json(document: bytes, an_object: Callable[[Members], dict[str, Any]] = _unique) -> Any:
     """What a JSON document says, numbers with decimals as Decimals. Raises ValueError with what is wrong in it.
 
-    Not msgspec's decoder: it takes the last of two equal keys, and numbers as floats.
+    `an_object`: makes an object of its members; by default no two may have the same name. Not msgspec's decoder: it
+    takes the last of two equal keys, and numbers as floats.
     """
     try:
         return json.loads(
-            document.decode("utf-8"), object_pairs_hook=_unique, parse_float=_decimal, parse_constant=_refuse
+            document.decode("utf-8"), object_pairs_hook=an_object, parse_float=_decimal, parse_constant=_refuse
         )
     except (ValueError, RecursionError) as error:
         raise ValueError(_short(error)) from None
@@ -70,13 +81,6 @@ def _words(found: str, rule: str) -> str:
 
 def _below(place: str, field: str) -> str:
     return f"{place}.{field}" if place else field
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(TWICE)
-    return found
 
 
 def _refuse(constant: str) -> Any:

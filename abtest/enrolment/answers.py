@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
+from operator import attrgetter
 from time import monotonic
 
 import msgspec
@@ -13,15 +14,24 @@ from abtest.domain import check_token
 from abtest.enrolment.batching import Batches
 from abtest.enrolment.limiting import Limiter, Rate
 from abtest.errors import AbtestError, TooManyDevices, Unavailable
-from abtest.store import Enrolment, EnrolmentStore
+from abtest.store import Delivered, Enrolment, EnrolmentStore
 
 
 class Answer(Struct, frozen=True):
-    """What a device gets: a JSON object, and a strong ETag of its bytes."""
+    """What a device gets: its values, keys in ascending order, as a JSON object of texts with a strong ETag.
 
-    values: dict[str, str]
+    `keys`: of all experiments, whether the device is in them or not.
+    """
+
+    delivered: tuple[Delivered, ...]
+    keys: frozenset[str]
     body: bytes
     etag: str
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The values by key."""
+        return {each.key: each.value for each in self.delivered}
 
 
 class Limits(Struct, frozen=True):
@@ -157,7 +167,8 @@ class EnrolmentService:
         for token, variants in enrolment.variants.items():
             answer = rendered.get(variants)
             if answer is None:
-                answer = rendered[variants] = render([enrolment.values[variant] for variant in variants])
+                delivered = [enrolment.values[variant] for variant in variants]
+                answer = rendered[variants] = render(delivered, enrolment.keys)
             answers[token] = answer
         if current:
             while len(self._cache) + len(answers) > self._limits.cache and self._cache:
@@ -172,8 +183,8 @@ class EnrolmentService:
             self._rendered.clear()
 
 
-def render(pairs: Sequence[tuple[str, str]]) -> Answer:
-    """The answer with these (experiment key, value), keys in ascending order."""
-    values = dict(sorted(pairs))
-    body = msgspec.json.encode(values)
-    return Answer(values=values, body=body, etag=f'"{blake2b(body, digest_size=12).hexdigest()}"')
+def render(delivered: Sequence[Delivered], keys: frozenset[str]) -> Answer:
+    """The answer with these values. `keys`: of all experiments."""
+    ordered = tuple(sorted(delivered, key=attrgetter("key")))
+    body = msgspec.json.encode({each.key: each.value for each in ordered})
+    return Answer(ordered, keys, body, etag=f'"{blake2b(body, digest_size=12).hexdigest()}"')

@@ -13,7 +13,7 @@ from abtest.store.audit import (
     StatusRecord,
 )
 from abtest.store.catalogue import ExperimentStore
-from abtest.store.enrolment import Enrolment, EnrolmentStore
+from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import DayFigures, FoldingStore, Measured, MetricFigures, ResultStore, Summary, SummaryStore
 from abtest.store.protocols import Store
@@ -27,6 +27,7 @@ __all__ = [
     "Condition",
     "ConditionStore",
     "DayFigures",
+    "Delivered",
     "Enrolment",
     "EnrolmentStore",
     "EventChunk",

@@ -5,17 +5,28 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from abtest.domain import Type
+
+
+class Delivered(Struct, frozen=True):
+    """A value of an experiment, as a text and with the type of the experiment."""
+
+    key: str
+    value: str
+    type: Type = Type.STRING
+
 
 class Enrolment(Struct, frozen=True):
     """The stored answers of some devices.
 
-    `variants`: token -> ids of the device's variants, in experiments whose key is delivered. `values`: variant id ->
-    (experiment key, value), for all of these ids; the same object as long as `config_version` is the same. `new`: the
-    tokens that became devices in this request.
+    `variants`: token -> ids of the device's variants, in experiments whose key is delivered. `values`: what is
+    delivered for each of these ids. `keys`: of all experiments. Both are the same objects as long as `config_version`
+    is the same. `new`: the tokens that became devices in this request.
     """
 
     config_version: int
-    values: Mapping[int, tuple[str, str]]
+    keys: frozenset[str]
+    values: Mapping[int, Delivered]
     variants: Mapping[str, tuple[int, ...]]
     new: frozenset[str] = frozenset()
 

@@ -13,9 +13,11 @@ from abtest.store import ConditionStore
 from abtest.web import ops
 from abtest.web.api import handlers as api
 from abtest.web.base import NotFound
-from abtest.web.hot import PATH, HotServer
+from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
+from abtest.web.ofrep import FLAGS
 from abtest.web.pages import handlers as pages
+from abtest.web.ways import PATH
 
 Route = tuple[str, type[Any], dict[str, Any]]
 
@@ -47,6 +49,8 @@ def routes(services: Services) -> list[Route]:
     }
     return [
         (PATH, api.Experiments, {}),
+        (f"{FLAGS}/?", api.Flags, {}),
+        (f"{FLAGS}/([^/]+)/?", api.Flags, {}),
         ("/api/v1/events", api.Events, {"tracking": services.tracking}),
         ("/api/v1/stats", api.Stats, reports),
         ("/api/v1/experiments/([^/]+)/results", api.Results, results),

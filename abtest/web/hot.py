@@ -1,10 +1,8 @@
-"""`GET /api/v1/experiments`, answered without a RequestHandler; everything else goes to the Application."""
+"""Apps that ask for their experiments are answered without a RequestHandler; all else goes to the Application."""
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable
-from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter, time
 
@@ -18,34 +16,28 @@ from tornado.httputil import (
     HTTPServerConnectionDelegate,
     RequestStartLine,
     ResponseStartLine,
-    format_timestamp,
 )
 from tornado.iostream import IOStream
 
 from abtest.domain import check_token
 from abtest.enrolment import Answer, EnrolmentService, Proxies
-from abtest.errors import InvalidToken, TooLarge, UnknownDevice
+from abtest.errors import TooLarge, UnknownDevice
 from abtest.settings import Settings
+from abtest.web import ofrep
 from abtest.web.connections import Connections
 from abtest.web.monitoring import Monitoring
-from abtest.web.problems import CONTENT_TYPE, described
+from abtest.web.problems import described
+from abtest.web.reading import matches, names_host, origin_form
+from abtest.web.ways import PATH, PLAIN, Response, Way, unchanged
 
-PATH = "/api/v1/experiments"
-GUARDED = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
-EVERY_ANSWER = GUARDED | {"Vary": "Device-Token"}
-CACHING = {"Cache-Control": "private, no-cache"}
 MOST_READY = 10_000
+PLACE = '"@"'
+"""Stands for the ETag in what is rendered."""
 LONGEST_LENGTH = 18
 """Most digits of a Content-Length: `int` is slow for very many."""
 MOST_READ_ON = 4 * 1024 * 1024
 READ_ON_SECONDS = 2.0
-
-HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?")
-WHOLE_URL = re.compile("https?://[^/?#]*", re.IGNORECASE)
+KEEP = "keep-alive"
 
 log = logging.getLogger("abtest.web")
 
@@ -66,7 +58,7 @@ class HotServer(HTTPServerConnectionDelegate):
         self.body_limit = settings.body_limit
         self.connections = Connections(settings.connections, settings.idle_timeout)
         self._proxies = Proxies(settings.trusted_proxies)
-        self._ready: dict[str, bytes] = {}
+        self._ready: dict[tuple[str, str, bool], bytes] = {}
         self._second = 0
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
@@ -85,18 +77,21 @@ class HotServer(HTTPServerConnectionDelegate):
         address = getattr(connection.context, "remote_ip", "")
         return self._proxies.source(address, headers.get("X-Forwarded-For", ""))
 
-    def ready(self, answer: Answer) -> bytes:
-        """The whole response with an answer. It contains the Date, so it is rendered once a second."""
+    def ready(self, way: Way, answer: Answer, token: str, known: bool) -> bytes:
+        """The bytes of a response with an answer; of a 304 if the client says that the answer is `known`.
+
+        It contains the Date, so it is rendered once a second.
+        """
         now = int(time())
         if now != self._second or len(self._ready) >= MOST_READY:
             self._second = now
             self._ready.clear()
-        response = self._ready.get(answer.etag)
-        if response is None:
-            lines = [f"{name}: {value}\r\n" for name, value in _headers(answer, len(answer.body)).get_all()]
-            head = "HTTP/1.1 200 OK\r\n" + "".join(lines) + "\r\n"
-            response = self._ready[answer.etag] = head.encode("ascii") + answer.body
-        return response
+        ready = self._ready.get((way.name, answer.etag, known))
+        if ready is None:
+            response = way.response(answer, way.etag(answer, token) if way.shared else PLACE)
+            ready = (unchanged(response) if known else response).rendered()
+            self._ready[way.name, answer.etag, known] = ready
+        return ready if way.shared else ready.replace(PLACE.encode(), way.etag(answer, token).encode(), 1)
 
     async def drain(self) -> None:
         """Answer the requests that are under way, each as the last of its connection, then take no more devices.
@@ -116,7 +111,11 @@ class _Message(HTTPMessageDelegate):
         self._server_conn = server_conn
         self._connection = connection
         self._other: HTTPMessageDelegate | None = None
+        self._way: Way | None = None
+        self._token = ""
         self._method = self._version = ""
+        self._plain = False
+        self._body: list[bytes] = []
         self._body_size = 0
         self._too_large = False
         self._headers = HTTPHeaders()
@@ -127,20 +126,30 @@ class _Message(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)
         self._server.connections.answers(self._server_conn)
-        if not _names_host(headers.get("Host"), start_line.version):
+        if not names_host(headers.get("Host"), start_line.version):
             raise HTTPInputError("no Host header, or an invalid one")
         if not start_line.path.startswith("/"):
-            start_line = start_line._replace(path=_origin_form(start_line.path))
+            start_line = start_line._replace(path=origin_form(start_line.path))
         self._method, self._version, self._headers = start_line.method, start_line.version, headers
-        if start_line.method in {"GET", "HEAD"} and start_line.path.partition("?")[0] == PATH:
-            self._began = perf_counter()
-            return None
+        # Whether no header of the response depends on the request.
+        self._plain = (
+            start_line.method != "HEAD"
+            and start_line.version == "HTTP/1.1"
+            and headers.get("Connection", KEEP).lower() == KEEP
+        )
+        path = start_line.path.partition("?")[0]
+        if path == PATH:
+            self._way = PLAIN if start_line.method in {"GET", "HEAD"} else None
+        elif path.startswith(ofrep.FLAGS):
+            self._way = ofrep.asked(path) if start_line.method == "POST" else None
+        self._began = perf_counter()
         length = headers.get("Content-Length", "")
         if length.isdecimal() and (len(length) > LONGEST_LENGTH or int(length) > self._server.body_limit):
             self._refuse_body()
-            return None
-        self._other = self._server.application.start_request(self._server_conn, self._connection)
-        return self._other.headers_received(start_line, headers)
+        elif self._way is None:
+            self._other = self._server.application.start_request(self._server_conn, self._connection)
+            return self._other.headers_received(start_line, headers)
+        return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self._body_size += len(chunk)
@@ -148,7 +157,11 @@ class _Message(HTTPMessageDelegate):
             self._refuse_body()
         if self._too_large and self._body_size > MOST_READ_ON:
             self._connection.finish()
-        return self._other.data_received(chunk) if self._other else None
+        if self._other:
+            return self._other.data_received(chunk)
+        if not self._too_large:
+            self._body.append(chunk)
+        return None
 
     def on_connection_close(self) -> None:
         if self._other:
@@ -161,11 +174,12 @@ class _Message(HTTPMessageDelegate):
         if self._other:
             self._other.finish()
             return
+        assert self._way
         try:
-            token = device_token(self._headers)
+            token = self._token = self._way.token(self._headers, b"".join(self._body))
             answer = self._server.enrolment.cached(token)
             if answer is not None:
-                self._reply(answer)
+                self._reply(self._way, answer)
                 self._server.monitoring.cached(perf_counter() - self._began)
             elif self._method == "HEAD":
                 finding = asyncio.ensure_future(self._server.enrolment.find(check_token(token)))
@@ -177,32 +191,24 @@ class _Message(HTTPMessageDelegate):
             self._fail(error)
 
     def _decided(self, waiting: "asyncio.Future[Answer] | asyncio.Future[Answer | None]") -> None:
-        error = waiting.exception()
-        if error is not None:
-            self._fail(error)
-        elif (answer := waiting.result()) is None:
-            self._fail(UnknownDevice("this device has not asked for its experiments yet"))
-        else:
-            self._reply(answer)
+        assert self._way
+        try:
+            answer = waiting.result()
+            if answer is None:
+                raise UnknownDevice("this device has not asked for its experiments yet")
+            self._reply(self._way, answer)
             self._server.monitoring.stored(perf_counter() - self._began)
+        except Exception as error:
+            self._fail(error)
 
-    def _reply(self, answer: Answer) -> None:
+    def _reply(self, way: Way, answer: Answer) -> None:
         asked = self._headers.get("If-None-Match")
-        if asked is not None and matches(asked, answer.etag):
-            self._write(HTTPStatus.NOT_MODIFIED, _headers(answer, None), b"")
-        elif self._plain():
-            self._send(self._server.ready(answer))
+        known = asked is not None and matches(asked, way.etag(answer, self._token))
+        if self._plain and not self._server.connections.draining:
+            self._send(self._server.ready(way, answer, self._token, known))
         else:
-            self._write(HTTPStatus.OK, _headers(answer, len(answer.body)), answer.body)
-
-    def _plain(self) -> bool:
-        """Whether the response has no header that depends on the request."""
-        return (
-            self._method == "GET"
-            and self._version == "HTTP/1.1"
-            and "Connection" not in self._headers
-            and not self._server.connections.draining
-        )
+            response = way.response(answer, way.etag(answer, self._token))
+            self._write(unchanged(response) if known else response)
 
     def _send(self, response: bytes) -> None:
         """Write a rendered response. The next request is read only once it has left, so no client can fill memory."""
@@ -223,73 +229,34 @@ class _Message(HTTPMessageDelegate):
         """Answer at once, but read on for a while: a close with unread bytes would destroy the answer."""
         self._other, self._too_large = None, True
         self._connection.set_body_timeout(READ_ON_SECONDS)
-        self._say(TooLarge(f"the body must have at most {self._server.body_limit} bytes"))
+        self._say(self._refusal(TooLarge(f"the body must have at most {self._server.body_limit} bytes")))
         if "Expect" in self._headers:  # a client that asks before it sends a body sends none after this answer
             self._connection.finish()
 
     def _fail(self, error: BaseException) -> None:
-        self._say(error)
-        self._connection.finish()
+        response = self._refusal(error)
+        if self._plain and not self._server.connections.draining:
+            self._send(response.rendered())
+        else:
+            self._write(response)
 
-    def _say(self, error: BaseException) -> None:
+    def _refusal(self, error: BaseException) -> Response:
         problem, headers = described(error)
         self._server.monitoring.refused(problem.code)
         if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("a request failed", exc_info=error)
-        body = problem.json()
-        sent = HTTPHeaders(EVERY_ANSWER | headers | {"Date": format_timestamp(time())})
-        sent.update({"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "Content-Length": str(len(body))})
-        self._write_headers(HTTPStatus(problem.status), sent, body)
+        return (self._way or PLAIN).refusal(problem, headers)
 
-    def _write(self, status: HTTPStatus, headers: HTTPHeaders, body: bytes) -> None:
-        self._write_headers(status, headers, body)
+    def _write(self, response: Response) -> None:
+        self._say(response)
         self._connection.finish()
 
-    def _write_headers(self, status: HTTPStatus, headers: HTTPHeaders, body: bytes) -> None:
+    def _say(self, response: Response) -> None:
+        headers = HTTPHeaders(response.all_headers())
         if self._server.connections.draining:
             headers["Connection"] = "close"
         self._connection.write_headers(
-            ResponseStartLine("HTTP/1.1", status, status.phrase),
+            ResponseStartLine("HTTP/1.1", response.status, response.status.phrase),
             headers,
-            b"" if self._method == "HEAD" else body,
+            b"" if self._method == "HEAD" else response.body,
         )
-
-
-def _headers(answer: Answer, length: int | None) -> HTTPHeaders:
-    headers = HTTPHeaders(EVERY_ANSWER | CACHING | {"ETag": answer.etag, "Date": format_timestamp(time())})
-    if length is not None:
-        headers["Content-Type"] = "application/json"
-        headers["Content-Length"] = str(length)
-    return headers
-
-
-def matches(if_none_match: str, tag: str) -> bool:
-    """Whether If-None-Match names this ETag: a list, `*`, or weak (RFC 9110, 13.1.2)."""
-    candidates = [candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")]
-    return "*" in candidates or tag in candidates
-
-
-@lru_cache
-def _names_host(host: str | None, version: str) -> bool:
-    """Whether a request may have this Host: HTTP/1.1 requires exactly one valid Host (RFC 9112, 3.2).
-
-    Two Host headers arrive joined by a comma, which no valid host contains.
-    """
-    return version == "HTTP/1.0" if host is None else HOST.fullmatch(host) is not None
-
-
-def _origin_form(target: str) -> str:
-    """The path and query of a request target that is a whole URL (RFC 9112, 3.2.2); any other target as it is."""
-    whole = WHOLE_URL.match(target)
-    if whole is None:
-        return target
-    rest = target[whole.end() :]
-    return rest if rest.startswith("/") else f"/{rest}"
-
-
-def device_token(headers: HTTPHeaders) -> str:
-    """The value of Device-Token. Raises InvalidToken unless there is exactly one."""
-    given = headers.get_list("Device-Token")
-    if len(given) != 1:
-        raise InvalidToken("exactly one Device-Token header is needed")
-    return given[0]

@@ -22,8 +22,9 @@ from tornado.netutil import bind_sockets
 from abtest.domain import TOKEN_RULE
 from abtest.errors import CannotStart, InvalidSetting, InvalidToken, Unavailable
 from abtest.settings import Settings
-from abtest.web.hot import GUARDED, HotServer
+from abtest.web.hot import HotServer
 from abtest.web.problems import CONTENT_TYPE, Problem, described, problem, unreadable
+from abtest.web.ways import GUARDED
 
 READ_CHUNK = 4 * 1024
 MOST_LEFT = 1024 * 1024

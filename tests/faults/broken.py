@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec import structs
+
 from abtest.commands import main
 from abtest.domain import devices
-from abtest.store.enrolment import Enrolment
 from abtest.store.sqlite import database, driver, enrolling, migrations
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import server
@@ -66,7 +67,7 @@ def draws_anew() -> None:
     def enrol(connection: Any, catalogue: Any, tokens: Sequence[str], now: int) -> Any:
         catalogue, enrolment = stored(connection, catalogue, tokens, now)
         variants = {token: tuple(sorted(random.sample(sorted(enrolment.values), 2))) for token in tokens}
-        return catalogue, Enrolment(enrolment.config_version, enrolment.values, variants, enrolment.new)
+        return catalogue, structs.replace(enrolment, variants=variants)
 
     enrolling.enrol = enrol
 

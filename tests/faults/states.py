@@ -13,6 +13,7 @@ from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.verification import VerificationService
 from tests.faults.recordings import ACKNOWLEDGED, DATABASE, WAL, Disk, Record, lay_out
 from tests.faults.shims import in_memory
+from tests.scenes import values_of
 
 Answer = tuple[str, dict[str, str]]
 VERIFIED = 20
@@ -72,7 +73,7 @@ async def _examine(database: Path, acknowledged: Sequence[Answer], outcome: Outc
         await store.open(create=False)
         enrolment = await store.enrol([token for token, _ in acknowledged], 1)
         for token, answer in acknowledged:
-            found = dict(enrolment.values[variant] for variant in enrolment.variants[token])
+            found = values_of(enrolment, token)
             lost += token in enrolment.new
             changed += token not in enrolment.new and found != answer
         corrupt = bool(await store.check())

@@ -27,7 +27,7 @@ from abtest.results.exporting import table
 from abtest.results.judging import judged, observed_days
 from abtest.store.sqlite.driver import PRAGMAS, open_raw
 from abtest.store.sqlite.store import SQLiteStore
-from tests.scenes import experiment, opened, tokens
+from tests.scenes import experiment, opened, tokens, values_of
 
 TODAY = 20_000 * clock.DAY
 BOTH = ("conversion:purchase", "amount:purchase")
@@ -50,7 +50,7 @@ async def live(
         requests = []
         enrolment = await store.enrol(names[day::days], at)
         for place, token in enumerate(names[day::days]):
-            value = dict(enrolment.values[variant] for variant in enrolment.variants[token])["color"]
+            value = values_of(enrolment, token)["color"]
             came[value] += 1
             events = [Event("seen", "exposure", "color")] if exposed else []
             if came[value] % 100 < rates[value]:
@@ -105,7 +105,7 @@ async def test_a_variant_that_loses_its_exposures_is_not_trusted(tmp_path: Path)
         await live(store, "a", 4_000, {"color-0": 10, "color-1": 20})
         names = tokens("b", 400)
         enrolment = await store.enrol(names, TODAY)
-        seen = [token for token in names if enrolment.values[enrolment.variants[token][0]][1] == "color-0"]
+        seen = [token for token in names if values_of(enrolment, token)["color"] == "color-0"]
         await store.track([(token, [Event("seen", "exposure", "color")]) for token in seen], TODAY)
         found = await results(store)
     assert found.verdict is not None

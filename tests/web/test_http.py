@@ -20,8 +20,9 @@ from abtest.domain.experiments import NewExperiment, Variant
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
-from abtest.web.hot import HotServer, matches
+from abtest.web.hot import HotServer
 from abtest.web.pages.handlers import STATIC
+from abtest.web.reading import matches
 from abtest.web.server import listen, open_port, stop_serving
 from tests.conftest import Client
 from tests.scenes import figure, until

@@ -8,8 +8,8 @@ from operator import itemgetter
 from msgspec import Struct
 
 from abtest import allocation
-from abtest.domain import Status
-from abtest.store.enrolment import Enrolment
+from abtest.domain import Status, Type
+from abtest.store.enrolment import Delivered, Enrolment
 from abtest.store.sqlite.columns import load_weights
 from abtest.store.sqlite.driver import Raw
 
@@ -38,8 +38,10 @@ NEXT_POSITION = "SELECT next_position, block_counts FROM phase WHERE id = ?"
 
 ADVANCE = "UPDATE phase SET next_position = ?, block_counts = ? WHERE id = ?"
 
+KEYS = "SELECT key FROM experiment"
+
 DELIVERED = """
-SELECT variant.id, experiment.key, variant.value
+SELECT variant.id, experiment.key, variant.value, experiment.type
 FROM experiment JOIN variant ON variant.experiment_id = experiment.id
 WHERE experiment.status IN ('running', 'paused', 'finished')
 """
@@ -71,11 +73,12 @@ class Catalogue(Struct, frozen=True):
     """What enrolment needs to know of the experiments, as of a config version."""
 
     config_version: int
-    values: Mapping[int, tuple[str, str]]
+    keys: frozenset[str]
+    values: Mapping[int, Delivered]
     taking: tuple[Taking, ...]
 
 
-NOTHING = Catalogue(config_version=0, values={}, taking=())
+NOTHING = Catalogue(config_version=0, keys=frozenset(), values={}, taking=())
 
 
 def config_version(connection: Raw) -> int:
@@ -95,7 +98,9 @@ def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
     version = config_version(connection)
     if version == catalogue.config_version:
         return catalogue
-    values = {variant: (key, value) for variant, key, value in connection.execute(DELIVERED)}
+    values = {
+        variant: Delivered(key, value, Type(type)) for variant, key, value, type in connection.execute(DELIVERED)
+    }
     taking = []
     for experiment, status, winner, seed, phase, number, weights in connection.execute(TAKING).fetchall():
         variants = connection.execute(VARIANTS, (experiment,)).fetchall()
@@ -112,7 +117,8 @@ def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
                 else None,
             )
         )
-    return Catalogue(config_version=version, values=values, taking=tuple(taking))
+    keys = frozenset(key for (key,) in connection.execute(KEYS))
+    return Catalogue(config_version=version, keys=keys, values=values, taking=tuple(taking))
 
 
 def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -127,7 +133,8 @@ def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[
 def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
     """The answers of the known devices among these tokens."""
     catalogue = current(connection, catalogue)
-    return catalogue, Enrolment(catalogue.config_version, catalogue.values, known(connection, catalogue, tokens))
+    variants = known(connection, catalogue, tokens)
+    return catalogue, Enrolment(catalogue.config_version, catalogue.keys, catalogue.values, variants)
 
 
 def enrol(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> tuple[Catalogue, Enrolment]:
@@ -137,7 +144,7 @@ def enrol(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int
     new = [token for token in tokens if token not in variants]
     if new:
         variants |= zip(new, _enrol_new(connection, catalogue, new, now), strict=True)
-    return catalogue, Enrolment(catalogue.config_version, catalogue.values, variants, frozenset(new))
+    return catalogue, Enrolment(catalogue.config_version, catalogue.keys, catalogue.values, variants, frozenset(new))
 
 
 def _enrol_new(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> list[tuple[int, ...]]:

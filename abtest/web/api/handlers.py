@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from abtest.errors import UnsupportedType
 from abtest.events import TrackingService
 from abtest.results import ReportService, ResultService, table
+from abtest.web import ofrep
 from abtest.web.base import Handler
-from abtest.web.hot import device_token
+from abtest.web.problems import Problem
+from abtest.web.reading import device_token, require_json
 
 
 class Experiments(Handler):
@@ -20,6 +21,17 @@ class Experiments(Handler):
         raise NotImplementedError
 
     head = get
+
+
+class Flags(Handler):
+    """The paths of OFREP, for methods other than POST, which `HotServer` answers before it gets here."""
+
+    def post(self, key: str | None = None) -> None:
+        raise NotImplementedError
+
+    def write_problem(self, document: Problem) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.finish(ofrep.failure(document, *self.path_args))
 
 
 class Specification(Handler):
@@ -102,10 +114,3 @@ class ResultsTable(Results):
         self.finish(table(results))
 
     head = get
-
-
-def require_json(content_type: str) -> None:
-    """Raises UnsupportedType unless the Content-Type is JSON; its charset, if given, must be UTF-8."""
-    kind, _, parameters = content_type.lower().partition(";")
-    if kind.strip() != "application/json" or parameters.strip().replace('"', "") not in {"", "charset=utf-8"}:
-        raise UnsupportedType("Content-Type must be application/json")

@@ -24,6 +24,7 @@ QUERIES = {
         ["device_token USING PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),
     "config version": (enrolling.CONFIG_VERSION, (), ["meta USING PRIMARY KEY"]),
+    "keys": (enrolling.KEYS, (), ["experiment USING COVERING INDEX"]),
     "delivered variants": (enrolling.DELIVERED, (), ["variant USING COVERING INDEX"]),
     "experiments that take devices": (enrolling.TAKING, (), ["phase USING INTEGER PRIMARY KEY"]),
     "variants of an experiment": (enrolling.VARIANTS, (1,), ["variant USING INDEX"]),

@@ -33,7 +33,7 @@ def served() -> set[tuple[str, str]]:
     """Path pattern and method of every route. Static files are no interface: pages alone know their names."""
     services = wired(SQLiteStore(Path("abtest.db")), Settings())
     return {
-        (pattern, method.lower())
+        (pattern.removesuffix("/?"), method.lower())
         for pattern, handler, _ in routes(services)
         if handler is not Static
         for method in RequestHandler.SUPPORTED_METHODS

@@ -1,0 +1,99 @@
+"""The ways in which apps ask for their experiments: how a request names its device, and how an answer is written."""
+
+from http import HTTPStatus
+from time import time
+from typing import Protocol
+
+from msgspec import Struct
+from tornado.httputil import HTTPHeaders, format_timestamp
+
+from abtest.enrolment import Answer
+from abtest.web.problems import CONTENT_TYPE, Problem
+from abtest.web.reading import device_token
+
+GUARDED = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+PATH = "/api/v1/experiments"
+
+
+class Response(Struct, frozen=True):
+    """A response without the headers that every one of them has."""
+
+    status: HTTPStatus
+    headers: dict[str, str]
+    body: bytes = b""
+
+    def all_headers(self) -> dict[str, str]:
+        """Its headers as they are sent; a 304 has no length (RFC 9110, 8.6)."""
+        headers = GUARDED | self.headers | {"Date": format_timestamp(time())}
+        if self.status != HTTPStatus.NOT_MODIFIED:
+            headers["Content-Length"] = str(len(self.body))
+        return headers
+
+    def rendered(self) -> bytes:
+        """The bytes of the whole response."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self.all_headers().items())
+        return f"HTTP/1.1 {self.status} {self.status.phrase}\r\n{lines}\r\n".encode("latin-1") + self.body
+
+
+class Way(Protocol):
+    """One way of asking. `name`: two ways with the same name write an answer in the same way.
+
+    `shared`: whether devices with equal answers have the same ETag.
+    """
+
+    name: str
+    shared: bool
+
+    def token(self, headers: HTTPHeaders, body: bytes) -> str:
+        """The token of the device that asks. Raises what `refusal` answers."""
+        ...
+
+    def etag(self, answer: Answer, token: str) -> str:
+        """The ETag of a device's answer."""
+        ...
+
+    def response(self, answer: Answer, etag: str) -> Response:
+        """The response with an answer."""
+        ...
+
+    def refusal(self, problem: Problem, headers: dict[str, str]) -> Response:
+        """The response to a request that failed, with these further headers."""
+        ...
+
+
+class Plain:
+    """`GET` and `HEAD /api/v1/experiments`."""
+
+    name = ""
+    shared = True
+
+    def token(self, headers: HTTPHeaders, body: bytes) -> str:
+        """The header Device-Token. Raises InvalidToken."""
+        return device_token(headers)
+
+    def etag(self, answer: Answer, token: str) -> str:
+        """The same for equal answers."""
+        return answer.etag
+
+    def response(self, answer: Answer, etag: str) -> Response:
+        """One flat object: key -> text."""
+        headers = {"Vary": "Device-Token", "Cache-Control": "private, no-cache", "ETag": etag}
+        return Response(HTTPStatus.OK, headers | {"Content-Type": "application/json"}, answer.body)
+
+    def refusal(self, problem: Problem, headers: dict[str, str]) -> Response:
+        """A problem document."""
+        headers = {"Vary": "Device-Token", "Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"} | headers
+        return Response(HTTPStatus(problem.status), headers, problem.json())
+
+
+PLAIN = Plain()
+
+
+def unchanged(response: Response) -> Response:
+    """304 instead of this response (RFC 9110, 15.4.5)."""
+    headers = {name: value for name, value in response.headers.items() if name != "Content-Type"}
+    return Response(HTTPStatus.NOT_MODIFIED, headers)
