@@ -9,12 +9,12 @@ PORT ?= $(or $(ABTEST_PORT),8080)
 BIN := .venv/bin
 TESTERS ?= 4
 
-.PHONY: run test lint faults bench report browser clean
+.PHONY: run test lint faults bench report browser openfeature clean
 
 run: .venv/.installed
 	@ABTEST_PORT="$(PORT)" exec $(BIN)/abtest up
 
-test: .venv/.installed-dev browser
+test: .venv/.installed-dev browser openfeature
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
 
 lint: .venv/.installed-dev
@@ -54,5 +54,11 @@ browser:
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core procps >/dev/null; } \
 	  || echo "no Chromium found: the browser tests will be skipped"
 
+# OpenFeature's clients from npm, which tests ask with. They are skipped where it is missing.
+openfeature:
+	@cd tests/web/openfeature && { cmp -s package-lock.json node_modules/.installed \
+	  || { command -v npm >/dev/null && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed; } \
+	  || echo "OpenFeature's clients could not be installed with npm: their tests will be skipped"; }
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist *.egg-info tests/web/openfeature/node_modules
