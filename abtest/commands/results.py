@@ -5,12 +5,22 @@ import click
 from abtest.commands.options import as_json, print_json, print_table, say, with_store
 from abtest.domain import parse_metrics
 from abtest.inference import Comparison, Lift, VariantResult
-from abtest.language import counted, difference, duration, figure, mean, number, p_value, percent, signed_percent
+from abtest.language import (
+    chance,
+    counted,
+    difference,
+    duration,
+    figure,
+    mean,
+    number,
+    p_value,
+    signed_percent,
+)
 from abtest.management import ask_direction
 from abtest.results import ExperimentResults, MetricResults, ResultService
 from abtest.store import Store
 
-NOT_SAFE = "lift, p and chance to beat are for somebody who looks exactly once; the safe interval holds at any time"
+NOT_SAFE = "the 95% interval, lift, p and chance to beat hold for one look; the safe interval holds at any time"
 
 
 @click.command()
@@ -68,7 +78,7 @@ def _print_metric(metric: MetricResults, baseline: str) -> None:
     headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", average, "95%"]
     headings += [] if metric.cap is None else [f"UP TO {figure(metric.cap)}"]
     headings += ["LIFT", "SAFE INTERVAL", *(["TEST AT PLAN"] if metric.due.made else [])]
-    headings += [*(["EXACT TEST"] if _has_loss(metric) else []), "P", "TO BEAT"]
+    headings += [*(["EXACT TEST"] if _has_loss(metric) else []), "ADJUSTED P", "CHANCE TO BEAT"]
     rows = [
         [*_counts(each, metric), *_comparison(compared.get(each.value), baseline, metric)] for each in metric.variants
     ]
@@ -96,7 +106,7 @@ def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) 
         *([_interval(found.at_plan)] if tested else []),
         *loss,
         "-" if found.adjusted_p is None else p_value(found.adjusted_p),
-        "-" if found.chance_to_beat is None else percent(found.chance_to_beat),
+        "-" if found.chance_to_beat is None else chance(found.chance_to_beat),
     ]
 
 

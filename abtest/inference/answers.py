@@ -79,9 +79,10 @@ class Told(Struct, frozen=True):
     """A variant that is told to differ from the baseline; `better` or worse.
 
     `stop`: whether to stop it before its time has come. `lift`: the interval that decided; None where the exact test
-    did: then the loss is at least `loss`, as a part of the baseline's rate, and `split` is what it saw. `today`: the
-    safe interval now, where the test at the planned number decided. `tested`: what that test found, where what is
-    told is the opposite. `tested_devices`: with how many devices in all variants the test was made.
+    did: then the loss is at least `loss`, as a part of the baseline's rate, and `split` is what it saw, with a
+    single phase. `today`: the safe interval now, where the test at the planned number decided. `tested`: what that
+    test found, where what is told is the opposite. `tested_devices`: with how many devices in all variants the test
+    was made.
     """
 
     value: str
@@ -149,11 +150,13 @@ class NoDifference(Struct, frozen=True, tag_field="code", tag="no_difference"):
 class Difference(Struct, frozen=True, tag_field="code", tag="difference"):
     """What is `told`, the surest first.
 
-    `early`: whether the sequence told something before the test. The others as in NoDifference.
+    `undecided`: the other values that can be compared. `early`: whether the sequence told something before the test.
+    The others as in NoDifference.
     """
 
     question: Question
     told: tuple[Told, ...]
+    undecided: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     early: bool = False
     more_devices: int | None = None

@@ -52,6 +52,7 @@ def conclude(
         return Difference(
             question,
             told=told,
+            undecided=tuple(each.value for each in comparisons if each.safe and not each.decided_by),
             unknown=tuple(question.values[place] for place in lacking if question.values[place] not in values),
             early=not question.due.made and any(each.decided_by == "safe" for each in told),
             more_devices=more,
@@ -77,7 +78,8 @@ def _is_better(question: Question, found: Comparison) -> bool:
 
 def _told(question: Question, found: Comparison, strata: Sequence[Stratum], at_plan: AtPlan) -> Told:
     split, place = None, question.values.index(found.value)
-    if found.deciding is None:
+    phases = sum(any(each.n for each in stratum) for stratum in strata)
+    if found.deciding is None and phases == 1:  # sums over phases may say the opposite of what each of them does
         mine, base = (summed(strata, each) for each in (place, question.baseline))
         split = Split(mine.converters, mine.n, base.converters, base.n)
     return Told(

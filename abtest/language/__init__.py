@@ -4,6 +4,7 @@ from abtest.language import times
 from abtest.language.counts import counted, names
 from abtest.language.numbers import (
     amount,
+    chance,
     difference,
     figure,
     figure_percent,
@@ -25,6 +26,7 @@ __all__ = [
     "age",
     "ago",
     "amount",
+    "chance",
     "counted",
     "difference",
     "duration",

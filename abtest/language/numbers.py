@@ -13,6 +13,7 @@ ENGLISH = "en_GB"
 MINUS = "\N{MINUS SIGN}"
 MOST_PLACES = 25
 SMALLEST_P = 0.0001
+SURELY_NOT = 0.001
 
 Number = float | Decimal | Fraction
 
@@ -84,6 +85,15 @@ def p_value(p: float, language: str = ENGLISH) -> str:
     if p < SMALLEST_P:
         return f"< {number(SMALLEST_P, language=language)}"
     return number(_rounded(p, 2), language=language)
+
+
+def chance(part: float, language: str = ENGLISH) -> str:
+    """83.4% of a probability; never 0% or 100%, which it only comes near: < 0.1%, > 99.9%."""
+    if part < SURELY_NOT:
+        return f"< {percent(SURELY_NOT, language=language)}"
+    if part > 1 - SURELY_NOT:
+        return f"> {percent(1 - SURELY_NOT, language=language)}"
+    return percent(part, language=language)
 
 
 def about(value: int) -> int:

@@ -11,11 +11,11 @@ from abtest.language.numbers import about, figure, figure_percent, number
 
 EARLY_WITH_PLAN = (
     "Found before the planned test. A difference that is found early usually looks larger than it is: an effect of "
-    "the planned size looks about 1.9 times as large on average."
+    "the planned size looks about 1.9 times as large on average. Expect the smaller end of the interval."
 )
 EARLY_WITHOUT_PLAN = (
     "Found without a planned number of devices. A difference that ends a test early usually looks larger than it is: "
-    "on average 1.7 times as large if half of such tests find it."
+    "on average 1.7 times as large if half of such tests find it. Expect the smaller end of the interval."
 )
 """The winner's curse, as docs/statistics.md measures it (case `planned`)."""
 
@@ -51,7 +51,9 @@ def said(verdict: Verdict) -> Said:
         case Difference():
             return Said(
                 "difference",
-                "; ".join(_told(verdict, place) for place in range(len(verdict.told))) + _unknown(verdict),
+                "; ".join(_told(verdict, place) for place in range(len(verdict.told)))
+                + _undecided(verdict)
+                + _unknown(verdict),
                 _about(verdict.more_devices),
                 better=tuple(each.value for each in verdict.told if each.better),
                 worse=tuple(each.value for each in verdict.told if not each.better),
@@ -172,6 +174,10 @@ def _unknown(verdict: NoDifference | Difference) -> str:
         gets = "gets" if len(stopped) == 1 else "get"
         found += f"; {names(stopped)}, which {gets} no more devices, can't be compared"
     return found
+
+
+def _undecided(verdict: Difference) -> str:
+    return f"; no difference shown for {names(verdict.undecided)}" if verdict.undecided else ""
 
 
 def _told(verdict: Difference, place: int) -> str:

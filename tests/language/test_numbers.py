@@ -13,6 +13,7 @@ from abtest.language.counts import counted, names
 from abtest.language.numbers import (
     about,
     amount,
+    chance,
     difference,
     figure,
     figure_percent,
@@ -95,3 +96,13 @@ def test_many_variants_are_counted_and_few_are_named() -> None:
 def test_about_is_never_far_away(number: int) -> None:
     assert abs(about(number) - number) <= number / 20
     assert about(7_543) == 7_500
+
+
+def test_a_chance_is_never_certain() -> None:
+    assert [chance(part) for part in (0.0, 0.001, 0.8341, 0.999, 1.0)] == [
+        "< 0.1%",
+        "0.1%",
+        "83.4%",
+        "99.9%",
+        "> 99.9%",
+    ]

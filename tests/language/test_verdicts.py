@@ -103,6 +103,15 @@ def test_a_decisive_loss_shows_with_a_dozen_events() -> None:
     )
 
 
+def test_what_the_exact_test_saw_is_not_added_over_phases() -> None:
+    strata: list[Stratum] = [(rate(100, 12), rate(100, 0)), (rate(10, 1), rate(10, 0))]
+    one, two = (verdicts.said(judge(Question("conversion", VALUES[:2], days=14.0), phases).verdict) for phases in (
+        strata[:1], strata,
+    ))  # fmt: skip
+    assert one.sentence.endswith("down by at least 39% (0 of 100 devices, 12 of 100 with #FF0000); stop it")
+    assert two.sentence.endswith("down by at least 44%; stop it")
+
+
 def test_a_difference_is_told_with_its_size_and_interval() -> None:
     assert said((100_000, 5_000), (100_000, 5_600)) == (
         "button #00FF00 beats #FF0000: conversion of purchase up by 12% (5.1% to 19%)"
@@ -246,6 +255,11 @@ def test_a_variant_that_loses_its_exposures_is_not_trusted() -> None:
 def test_counts_that_are_not_where_they_must_be_are_not_trusted() -> None:
     question = Question("conversion", VALUES[:2], days=30.0)
     assert verdicts.said(judge(question, [(rate(100, 50), rate(100, 50))], exact=False).verdict).code == "not_trusted"
+
+
+def test_a_variant_that_was_compared_without_a_result_is_named() -> None:
+    told = said((100_000, 5_000), (100_000, 5_600), (100_000, 5_010))
+    assert told.endswith("up by 12% (4.6% to 20%); no difference shown for #0000FF")
 
 
 def test_a_rare_variant_silences_no_other() -> None:

@@ -76,10 +76,11 @@ def forest(metric: MetricResults) -> Forest | None:
         return None
     drawn = [_drawn(each, relative) for each in metric.comparisons]
     found = [each for each, _ in drawn if each is not None]
-    band = metric.detectable if relative else None
+    size = metric.detectable if relative and metric.detectable else 0.0
+    band = max(-size, NOTHING_LEFT), size
     low, high = _widened(
-        min(0.0, *(each.low for each in found), *([-band] if band else [])),
-        max(0.0, *(each.high for each in found), *([band] if band else [])),
+        min(band[0], *(each.low for each in found)),
+        max(band[1], *(each.high for each in found)),
     )
     return Forest(
         marks=tuple(
@@ -89,7 +90,7 @@ def forest(metric: MetricResults) -> Forest | None:
             for each, shown in drawn
         ),
         zero=_at(0, low, high),
-        band=(_at(-band, low, high), _at(band, low, high)) if band else None,
+        band=(_at(band[0], low, high), _at(band[1], low, high)) if size else None,
         ticks=_ticks(low, high, relative),
     )
 

@@ -13,6 +13,7 @@ from abtest import clock
 from abtest.language import (
     age,
     ago,
+    chance,
     counted,
     difference,
     duration,
@@ -67,6 +68,7 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     counted,
     percent,
     figure_percent,
+    chance,
     signed_percent,
     difference,
     mean,
