@@ -1,0 +1,107 @@
+"""Clients and server are killed and started again, over and over: no event is lost or doubled, no value changes."""
+
+import random
+import signal
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from abtest.store.sqlite.driver import open_raw
+from tests.clients.driving import Driver
+from tests.faults.servers import create, free_port, serve, verify
+
+CLIENTS, PROCESSES, LIVES, EVENTS = 200, 4, 3, 60
+DEFAULT = "default"
+STORED = "SELECT token, name FROM event JOIN device_token USING (device_id)"
+
+
+class Storm:
+    """What 200 clients sent and saw, and one server that comes and goes."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self._command, self._folder = command, folder
+        self.database, self._port = folder / "abtest.db", free_port()
+        self._over = threading.Event()
+        self.tokens: dict[str, set[str]] = defaultdict(set)
+        self.values: dict[str, str] = {}
+        self.sent: dict[str, set[str]] = defaultdict(set)
+        self.kept: dict[str, set[str]] = defaultdict(set)
+
+    def run(self) -> None:
+        """The server has as many lives as fit; each process of clients has three, and a last one that is calm."""
+        parts = [[f"phone-{number}" for number in range(place, CLIENTS, PROCESSES)] for place in range(PROCESSES)]
+        server = threading.Thread(target=self._come_and_go)
+        server.start()
+        with ThreadPoolExecutor(PROCESSES) as threads:
+            for live in [threads.submit(self._live, place, names) for place, names in enumerate(parts)]:
+                live.result()
+            self._over.set()
+            server.join()
+            with serve(self.database, self._port):
+                for calm in [threads.submit(self._end, names) for names in parts]:
+                    calm.result()
+
+    def _come_and_go(self) -> None:
+        chance = random.Random(1)
+        while not self._over.is_set():
+            with serve(self.database, self._port) as running:
+                self._over.wait(chance.uniform(0.3, 1.5))
+                running.stop(signal.SIGKILL)
+            self._over.wait(chance.uniform(0, 0.5))
+
+    def _live(self, place: int, names: list[str]) -> None:
+        chance = random.Random(place)
+        for life in range(LIVES):
+            driver = self._started(names)
+            events = [(chance.choice(names), f"event-{life}-{number}") for number in range(EVENTS)]
+            for name, event in events:
+                self.sent[name].add(event)
+                driver.send(name, "track", name=event, times=1)
+            for name, event in events[: chance.randrange(EVENTS)]:
+                self.tokens[name].add(driver.answer()["token"])
+                self.kept[name].add(event)
+            driver.kill()
+
+    def _end(self, names: list[str]) -> None:
+        driver = self._started(names, timeout=60)
+        for name in names:
+            driver.send(name, "close", seconds=60)
+        assert {driver.answer()["done"] for _ in names} == {"true"}
+        driver.kill()
+
+    def _started(self, names: Iterable[str], timeout: float = 0.05) -> Driver:
+        driver = Driver(self._command)
+        settings = {"timeout": timeout, "send_every": 0.05, "pause": 0.05}
+        for name in names:
+            folder = self._folder / name
+            driver.send(name, "start", url=f"http://127.0.0.1:{self._port}", folder=folder, **settings)
+            driver.send(name, "value", key="color", default=DEFAULT)
+        for name in names:
+            driver.answer()
+            value = driver.answer()["value"]
+            assert self.values.get(name, DEFAULT) in {DEFAULT, value}
+            self.values[name] = value
+        return driver
+
+
+def test_two_hundred_clients_lose_nothing_and_double_nothing(language: list[str], tmp_path: Path) -> None:
+    create(tmp_path / "abtest.db")
+    storm = Storm(language, tmp_path)
+    storm.run()
+    with closing(open_raw(storm.database)) as connection:
+        stored = connection.execute(STORED).fetchall()
+        ((devices,),) = connection.execute("SELECT count(*) FROM device").fetchall()
+    assert len(stored) == len(set(stored))
+    assert devices == len(storm.values) == CLIENTS
+    assert DEFAULT not in storm.values.values()
+    by_token = defaultdict(set)
+    for token, event in stored:
+        by_token[token].add(event)
+    for name, tokens in storm.tokens.items():
+        (token,) = tokens
+        assert storm.kept[name] <= by_token[token] <= storm.sent[name]
+    assert sum(len(events) for events in storm.kept.values()) > 100
+    assert verify(storm.database) == ""
