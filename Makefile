@@ -8,13 +8,14 @@ PYTHON ?= python3
 PORT ?= $(or $(ABTEST_PORT),8080)
 BIN := .venv/bin
 TESTERS ?= 4
+NODE_PACKAGES := typescript@5.9.3 @types/node@20.19.0 @openfeature/web-sdk@1.10.0 @openfeature/core@1.12.0
 
-.PHONY: run test lint faults bench report browser openfeature clean
+.PHONY: run test lint faults bench report browser npm openfeature clients clean
 
 run: .venv/.installed
 	@ABTEST_PORT="$(PORT)" exec $(BIN)/abtest up
 
-test: .venv/.installed-dev browser openfeature
+test: .venv/.installed-dev browser openfeature clients
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
 
 lint: .venv/.installed-dev
@@ -54,11 +55,24 @@ browser:
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core procps >/dev/null; } \
 	  || echo "no Chromium found: the browser tests will be skipped"
 
-# OpenFeature's clients from npm, which tests ask with. They are skipped where it is missing.
-openfeature:
+# For the tests that need Node. Install it if possible; otherwise they are skipped.
+npm:
+	@command -v npm >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm >/dev/null; } \
+	  || echo "no npm found: the tests of OpenFeature's JavaScript clients and of the TypeScript client will be skipped"
+
+# OpenFeature's clients from npm, which tests ask with.
+openfeature: npm
 	@cd tests/web/openfeature && { cmp -s package-lock.json node_modules/.installed \
 	  || { command -v npm >/dev/null && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed; } \
 	  || echo "OpenFeature's clients could not be installed with npm: their tests will be skipped"; }
+
+# What the tests of the clients compile TypeScript with.
+clients: .venv/bin/python npm
+	@[ -e .venv/node/node_modules/.bin/tsc ] \
+	  || npm install --silent --no-save --prefix .venv/node $(NODE_PACKAGES) >/dev/null 2>&1 \
+	  || echo "could not install TypeScript: the tests of its client will be skipped"
 
 clean:
 	rm -rf .venv build dist *.egg-info tests/web/openfeature/node_modules

@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,8 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 CLIENTS, DRIVERS = ROOT / "clients", Path(__file__).parent / "drivers"
+NODE_TOOLS = ROOT / ".venv" / "node" / "node_modules"
+MODULES = ["node.ts", "openfeature.ts"]
 SECONDS = 60
 
 
@@ -19,7 +25,29 @@ def python(folder: Path) -> list[str]:
     return ["env", f"PYTHONPATH={CLIENTS / 'python'}", sys.executable, str(DRIVERS / "driver.py")]
 
 
-BUILDERS: dict[str, Callable[[Path], list[str]]] = {"python": python}
+def typescript(folder: Path) -> list[str]:
+    """The command of the TypeScript driver, compiled with the client and its OpenFeature provider."""
+    compiler, node = tool("tsc"), tool("node")
+    for source in [*(CLIENTS / "typescript").glob("*.*"), *DRIVERS.glob("*.ts")]:
+        shutil.copy(source, folder)
+    (folder / "node_modules").symlink_to(NODE_TOOLS)
+    names = ["driver.ts", *(["flags.ts"] if (NODE_TOOLS / "@openfeature").exists() else [])]
+    settings = {"extends": "./tsconfig.json", "compilerOptions": {"outDir": "."}, "files": [*names, *MODULES]}
+    (folder / "tsconfig.driver.json").write_text(json.dumps(settings))
+    compiled(compiler, "-p", str(folder / "tsconfig.driver.json"))
+    return [node, str(folder / "driver.js")]
+
+
+def compiled(*command: str) -> None:
+    """Run a compiler; what it says is the failure of the test."""
+    environment = os.environ | {"JAVA_OPTS": "-Xmx512M -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}  # half the time
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=10 * SECONDS, env=environment, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+BUILDERS: dict[str, Callable[[Path], list[str]]] = {"python": python, "typescript": typescript}
 
 
 def command(language: str, shared: Path) -> list[str]:
@@ -32,6 +60,14 @@ def command(language: str, shared: Path) -> list[str]:
         if not built.exists():
             built.write_text(json.dumps(BUILDERS[language](folder)))
         return list(json.loads(built.read_text()))
+
+
+def tool(name: str) -> str:
+    """The path of a program; skips without it."""
+    found = shutil.which(name, path=f"{NODE_TOOLS / '.bin'}:{os.environ['PATH']}")
+    if found is None:
+        pytest.skip(f"{name} is missing; `make clients` installs it")
+    return found
 
 
 class Driver:
