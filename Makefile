@@ -68,8 +68,12 @@ openfeature: npm
 	  || { command -v npm >/dev/null && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed; } \
 	  || echo "OpenFeature's clients could not be installed with npm: their tests will be skipped"; }
 
-# What the tests of the clients compile TypeScript with.
+# What the tests of the clients compile Kotlin and TypeScript with.
 clients: .venv/bin/python npm
+	@command -v kotlinc >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kotlin >/dev/null; } \
+	  || echo "no Kotlin compiler found: the tests of the Kotlin client will be skipped"
 	@[ -e .venv/node/node_modules/.bin/tsc ] \
 	  || npm install --silent --no-save --prefix .venv/node $(NODE_PACKAGES) >/dev/null 2>&1 \
 	  || echo "could not install TypeScript: the tests of its client will be skipped"

@@ -38,6 +38,17 @@ def typescript(folder: Path) -> list[str]:
     return [node, str(folder / "driver.js")]
 
 
+def kotlin(folder: Path) -> list[str]:
+    """The command of the Kotlin driver, compiled with the client; the JVM's usual settings are for long runs."""
+    compiler, java = tool("kotlinc"), tool("java")
+    jar = str(folder / "driver.jar")
+    compiled(
+        compiler, str(CLIENTS / "kotlin"), *map(str, DRIVERS.glob("*.kt")), "-include-runtime", "-Werror", "-d", jar
+    )
+    # It maps a file for its figures, which a full disk does not let it write.
+    return [java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-jar", jar]
+
+
 def compiled(*command: str) -> None:
     """Run a compiler; what it says is the failure of the test."""
     environment = os.environ | {"JAVA_OPTS": "-Xmx512M -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}  # half the time
@@ -47,7 +58,7 @@ def compiled(*command: str) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-BUILDERS: dict[str, Callable[[Path], list[str]]] = {"python": python, "typescript": typescript}
+BUILDERS: dict[str, Callable[[Path], list[str]]] = {"python": python, "typescript": typescript, "kotlin": kotlin}
 
 
 def command(language: str, shared: Path) -> list[str]:
