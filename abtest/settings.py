@@ -39,6 +39,11 @@ DEMO = Setting(
 TRUSTED_PROXIES = Setting(
     "trusted_proxies", "", "Addresses or networks of proxies, separated by commas, whose X-Forwarded-For is believed."
 )
+CORS_ORIGINS = Setting(
+    "cors_origins",
+    "*",
+    "Origins, separated by commas, whose pages may ask as apps do; * is every origin, off is none.",
+)
 NEW_PER_SOURCE = Setting(
     "new_per_source",
     50,
@@ -70,6 +75,7 @@ FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which new de
 SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL, DEMO)
 LIMITS = (
     TRUSTED_PROXIES,
+    CORS_ORIGINS,
     NEW_PER_SOURCE,
     NEW_PER_SOURCE_BURST,
     NEW_IN_ALL,
@@ -95,6 +101,7 @@ class Settings(Struct, frozen=True):
     stats_interval: float = float(STATS_INTERVAL.default)
     demo: str = str(DEMO.default)
     trusted_proxies: str = str(TRUSTED_PROXIES.default)
+    cors_origins: str = str(CORS_ORIGINS.default)
     new_per_source: float = float(NEW_PER_SOURCE.default)
     new_per_source_burst: float = float(NEW_PER_SOURCE_BURST.default)
     new_in_all: float = float(NEW_IN_ALL.default)

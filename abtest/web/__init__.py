@@ -3,12 +3,14 @@
 from abtest.web.app import Services, make_app
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import COUNTS_FOLDER, Monitoring, counts_folder
+from abtest.web.origins import Origins
 from abtest.web.server import listen, open_port, port_of, stop_serving
 
 __all__ = [
     "COUNTS_FOLDER",
     "HotServer",
     "Monitoring",
+    "Origins",
     "Services",
     "counts_folder",
     "listen",

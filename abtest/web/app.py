@@ -16,6 +16,7 @@ from abtest.web.base import NotFound
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
 from abtest.web.ofrep import FLAGS
+from abtest.web.origins import EVENTS, Origins
 from abtest.web.pages import handlers as pages
 from abtest.web.ways import PATH
 
@@ -51,7 +52,7 @@ def routes(services: Services) -> list[Route]:
         (PATH, api.Experiments, {}),
         (f"{FLAGS}/?", api.Flags, {}),
         (f"{FLAGS}/([^/]+)/?", api.Flags, {}),
-        ("/api/v1/events", api.Events, {"tracking": services.tracking}),
+        (EVENTS, api.Events, {"tracking": services.tracking}),
         ("/api/v1/stats", api.Stats, reports),
         ("/api/v1/experiments/([^/]+)/results", api.Results, results),
         ("/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, results),
@@ -66,6 +67,7 @@ def routes(services: Services) -> list[Route]:
         ("/why", pages.Why, {"explanations": services.explanations}),
         ("/demo", pages.Demo, {}),
         ("/docs", pages.Docs, {}),
+        ("/robots.txt", pages.Robots, {}),
         ("/openapi.yaml", api.Specification, {}),
         ("/static/(.+)", pages.Static, {"path": str(pages.STATIC)}),
     ]
@@ -83,6 +85,7 @@ def make_app(services: Services) -> HotServer:
         default_handler_class=NotFound,
         log_function=answered,
         demo=services.settings.demo == "on",
+        origins=Origins(services.settings.cors_origins),
         refused=services.monitoring.refused,
         xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict"},
     )

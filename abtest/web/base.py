@@ -7,6 +7,7 @@ from typing import Any
 from tornado.web import HTTPError, RequestHandler
 
 from abtest.errors import AbtestError
+from abtest.web.origins import Origins, methods
 from abtest.web.pages import rendering
 from abtest.web.problems import CONTENT_TYPE, Problem, described, unreadable
 
@@ -26,6 +27,10 @@ class Handler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        if methods(self.request.path):
+            origins: Origins = self.settings["origins"]
+            for name, value in origins.headers(origins.allowed(self.request.headers.get("Origin"))).items():
+                self.set_header(name, value)
 
     def allowed(self) -> list[str]:
         """The methods that this handler has."""

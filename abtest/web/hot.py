@@ -26,6 +26,7 @@ from abtest.settings import Settings
 from abtest.web import ofrep
 from abtest.web.connections import Connections
 from abtest.web.monitoring import Monitoring
+from abtest.web.origins import Origins, methods
 from abtest.web.problems import described
 from abtest.web.reading import matches, names_host, origin_form
 from abtest.web.ways import PATH, PLAIN, Response, Way, unchanged
@@ -58,7 +59,8 @@ class HotServer(HTTPServerConnectionDelegate):
         self.body_limit = settings.body_limit
         self.connections = Connections(settings.connections, settings.idle_timeout)
         self._proxies = Proxies(settings.trusted_proxies)
-        self._ready: dict[tuple[str, str, bool], bytes] = {}
+        self.origins = Origins(settings.cors_origins)
+        self._ready: dict[tuple[str, str, bool, str], bytes] = {}
         self._second = 0
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
@@ -77,20 +79,20 @@ class HotServer(HTTPServerConnectionDelegate):
         address = getattr(connection.context, "remote_ip", "")
         return self._proxies.source(address, headers.get("X-Forwarded-For", ""))
 
-    def ready(self, way: Way, answer: Answer, token: str, known: bool) -> bytes:
+    def ready(self, way: Way, answer: Answer, token: str, known: bool, origin: str) -> bytes:
         """The bytes of a response with an answer; of a 304 if the client says that the answer is `known`.
 
-        It contains the Date, so it is rendered once a second.
+        `origin`: the allowed one. The response contains the Date, so it is rendered once a second.
         """
         now = int(time())
         if now != self._second or len(self._ready) >= MOST_READY:
             self._second = now
             self._ready.clear()
-        ready = self._ready.get((way.name, answer.etag, known))
+        ready = self._ready.get((way.name, answer.etag, known, origin))
         if ready is None:
             response = way.response(answer, way.etag(answer, token) if way.shared else PLACE)
-            ready = (unchanged(response) if known else response).rendered()
-            self._ready[way.name, answer.etag, known] = ready
+            ready = (unchanged(response) if known else response).rendered(self.origins.headers(origin))
+            self._ready[way.name, answer.etag, known, origin] = ready
         return ready if way.shared else ready.replace(PLACE.encode(), way.etag(answer, token).encode(), 1)
 
     async def drain(self) -> None:
@@ -112,8 +114,9 @@ class _Message(HTTPMessageDelegate):
         self._connection = connection
         self._other: HTTPMessageDelegate | None = None
         self._way: Way | None = None
+        self._preflight: Response | None = None
         self._token = ""
-        self._method = self._version = ""
+        self._method = self._version = self._origin = ""
         self._plain = False
         self._body: list[bytes] = []
         self._body_size = 0
@@ -138,6 +141,12 @@ class _Message(HTTPMessageDelegate):
             and headers.get("Connection", KEEP).lower() == KEEP
         )
         path = start_line.path.partition("?")[0]
+        if methods(path):
+            origins = self._server.origins
+            self._origin = origins.allowed(headers.get("Origin")) if origins.fixed is None else origins.fixed
+            if start_line.method == "OPTIONS" and origins.fixed != "":
+                self._preflight = origins.preflight(path)
+                return None
         if path == PATH:
             self._way = PLAIN if start_line.method in {"GET", "HEAD"} else None
         elif path.startswith(ofrep.FLAGS):
@@ -174,6 +183,9 @@ class _Message(HTTPMessageDelegate):
         if self._other:
             self._other.finish()
             return
+        if self._preflight:
+            self._write(self._preflight)
+            return
         assert self._way
         try:
             token = self._token = self._way.token(self._headers, b"".join(self._body))
@@ -205,7 +217,7 @@ class _Message(HTTPMessageDelegate):
         asked = self._headers.get("If-None-Match")
         known = asked is not None and matches(asked, way.etag(answer, self._token))
         if self._plain and not self._server.connections.draining:
-            self._send(self._server.ready(way, answer, self._token, known))
+            self._send(self._server.ready(way, answer, self._token, known, self._origin))
         else:
             response = way.response(answer, way.etag(answer, self._token))
             self._write(unchanged(response) if known else response)
@@ -236,7 +248,7 @@ class _Message(HTTPMessageDelegate):
     def _fail(self, error: BaseException) -> None:
         response = self._refusal(error)
         if self._plain and not self._server.connections.draining:
-            self._send(response.rendered())
+            self._send(response.rendered(self._server.origins.headers(self._origin)))
         else:
             self._write(response)
 
@@ -252,7 +264,7 @@ class _Message(HTTPMessageDelegate):
         self._connection.finish()
 
     def _say(self, response: Response) -> None:
-        headers = HTTPHeaders(response.all_headers())
+        headers = HTTPHeaders(response.all_headers(self._server.origins.headers(self._origin)))
         if self._server.connections.draining:
             headers["Connection"] = "close"
         self._connection.write_headers(

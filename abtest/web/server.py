@@ -55,12 +55,14 @@ class Stream(IOStream):
 
     def __init__(self, connection: socket.socket, server: "Server") -> None:
         super().__init__(connection, server.max_buffer_size, server.read_chunk_size)
-        self._refused = server.app.monitoring.refused
+        self._app = server.app
 
     def part(self, document: Problem, headers: dict[str, str] | None = None) -> "Future[None]":
         """Answer with this problem; the connection is closed afterwards."""
-        self._refused(document.code)
-        return super().write(parting(document, headers))
+        self._app.monitoring.refused(document.code)
+        # Whose page asks is not known, so its own server's pages may read it only if those of every origin may.
+        origins = self._app.origins
+        return super().write(parting(document, (headers or {}) | origins.headers(origins.fixed or "")))
 
     def set_nodelay(self, value: bool) -> None:
         """Nothing to do."""

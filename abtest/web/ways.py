@@ -19,23 +19,30 @@ GUARDED = {
 PATH = "/api/v1/experiments"
 
 
+WITHOUT_LENGTH = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+"""RFC 9110, 8.6."""
+
+
 class Response(Struct, frozen=True):
-    """A response without the headers that every one of them has."""
+    """A response without the headers that do not depend on what was asked."""
 
     status: HTTPStatus
     headers: dict[str, str]
     body: bytes = b""
 
-    def all_headers(self) -> dict[str, str]:
-        """Its headers as they are sent; a 304 has no length (RFC 9110, 8.6)."""
-        headers = GUARDED | self.headers | {"Date": format_timestamp(time())}
-        if self.status != HTTPStatus.NOT_MODIFIED:
+    def all_headers(self, more: dict[str, str]) -> dict[str, str]:
+        """Its headers as they are sent, with those that the asker's origin needs."""
+        headers = GUARDED | self.headers | more
+        if "Vary" in self.headers and "Vary" in more:
+            headers["Vary"] = f"{self.headers['Vary']}, {more['Vary']}"
+        headers["Date"] = format_timestamp(time())
+        if self.status not in WITHOUT_LENGTH:
             headers["Content-Length"] = str(len(self.body))
         return headers
 
-    def rendered(self) -> bytes:
+    def rendered(self, more: dict[str, str]) -> bytes:
         """The bytes of the whole response."""
-        lines = "".join(f"{name}: {value}\r\n" for name, value in self.all_headers().items())
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self.all_headers(more).items())
         return f"HTTP/1.1 {self.status} {self.status.phrase}\r\n{lines}\r\n".encode("latin-1") + self.body
 
 

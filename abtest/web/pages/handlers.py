@@ -36,6 +36,7 @@ from abtest.web.problems import Problem, described
 
 STATIC = Path(__file__).with_name("static")
 DEFAULT_DEVICES = 600
+UNCRAWLED = ("/demo", "/simulate", "/api/", "/ofrep/")
 CROSS_SITE = {"cross-site", "same-site"}
 
 
@@ -250,7 +251,19 @@ class Demo(PageHandler):
     def get(self) -> None:
         if not self.demo:
             raise HTTPError(HTTPStatus.NOT_FOUND)
+        self.set_header("X-Robots-Tag", "noindex")
         self.page("demo.html", page="demo")
+
+    head = get
+
+
+class Robots(Handler):
+    """What crawlers leave alone (RFC 9309): the demo page makes a device each time it is opened."""
+
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        self.set_header("Cache-Control", "no-cache")
+        self.finish("User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in UNCRAWLED))
 
     head = get
 

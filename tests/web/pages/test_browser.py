@@ -1,45 +1,21 @@
 """The pages in a real browser, in front of real processes."""
 
 import asyncio
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from abtest.web.api.handlers import specification
 from tests.processes import Abtest, run, wait_until_answering
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright")
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, expect
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
-
-
-def executable() -> str:
-    named = os.environ.get("ABTEST_TEST_BROWSER")
-    found = named or next(filter(None, map(shutil.which, NAMES)), None)
-    if not found:
-        pytest.skip(f"no browser: set ABTEST_TEST_BROWSER, or install one of {', '.join(NAMES)}")
-    return found
-
-
-@pytest.fixture
-def browser(io_loop: IOLoop) -> Iterator[Browser]:
-    path = executable()
-    arguments = [*ARGUMENTS, "--no-sandbox"] if os.geteuid() == 0 else ARGUMENTS
-    playwright = io_loop.run_sync(lambda: async_playwright().start())
-    browser = io_loop.run_sync(lambda: playwright.chromium.launch(executable_path=path, args=arguments))
-    yield browser
-    io_loop.run_sync(browser.close)
-    io_loop.run_sync(playwright.stop)
 
 
 class Product:

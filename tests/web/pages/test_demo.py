@@ -2,6 +2,7 @@
 
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.robotparser import RobotFileParser
 
 import pytest
 
@@ -33,6 +34,19 @@ async def test_where_it_is_on_every_page_links_to_it(client: Client) -> None:
     assert (await client.fetch("/demo")).code == 200
     for path in ("/", "/plan", "/experiments/nothing"):
         assert b'href="/demo"' in (await client.fetch(path)).body
+
+
+@pytest.mark.parametrize("app", ["on"], indirect=True)
+async def test_crawlers_are_kept_from_making_devices(client: Client) -> None:
+    demo, robots = await client.fetch("/demo"), await client.fetch("/robots.txt")
+    assert demo.headers["X-Robots-Tag"] == "noindex"
+    assert b'<meta name="robots" content="noindex">' in demo.body
+    assert (robots.code, robots.headers["Content-Type"]) == (200, "text/plain; charset=UTF-8")
+    parser = RobotFileParser()
+    parser.parse(robots.body.decode().splitlines())
+    for path in ("/demo", "/simulate?devices=600", "/api/v1/experiments", "/ofrep/v1/evaluate/flags"):
+        assert not parser.can_fetch("anybody", path)
+    assert parser.can_fetch("anybody", "/docs")
 
 
 async def test_up_decides_by_its_demo_experiments(tmp_path: Path) -> None:
