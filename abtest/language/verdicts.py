@@ -11,11 +11,11 @@ from abtest.language.numbers import about, figure, figure_percent, number
 
 EARLY_WITH_PLAN = (
     "Found before the planned test. A difference that is found early usually looks larger than it is: an effect of "
-    "the planned size looks about 1.9 times as large on average. Expect the smaller end of the interval."
+    "the planned size looks about 1.9 times as large on average. The true size is probably nearer the smaller end."
 )
 EARLY_WITHOUT_PLAN = (
     "Found without a planned number of devices. A difference that ends a test early usually looks larger than it is: "
-    "on average 1.7 times as large if half of such tests find it. Expect the smaller end of the interval."
+    "on average 1.7 times as large if half of such tests find it. The true size is probably nearer the smaller end."
 )
 """The winner's curse, as docs/statistics.md measures it (case `planned`)."""
 
