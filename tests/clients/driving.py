@@ -43,7 +43,13 @@ def kotlin(folder: Path) -> list[str]:
     compiler, java = tool("kotlinc"), tool("java")
     jar = str(folder / "driver.jar")
     compiled(
-        compiler, str(CLIENTS / "kotlin"), *map(str, DRIVERS.glob("*.kt")), "-include-runtime", "-Werror", "-d", jar
+        compiler,
+        str(CLIENTS / "kotlin" / "Abtest.kt"),
+        *map(str, DRIVERS.glob("*.kt")),
+        "-include-runtime",
+        "-Werror",
+        "-d",
+        jar,
     )
     # It maps a file for its figures, which a full disk does not let it write.
     return [java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-jar", jar]

@@ -35,7 +35,8 @@ class Network:
     `heals_after`: after how many requests the faults are over.
 
     `busy`: 503 with a Retry-After of a second. `slow`: the answer is held back until `go_on`. `half`: half of the
-    answer. `lost`: the request arrives, the answer does not. `portal`: a page of somebody else. `moved`: a redirect.
+    answer. `lost`: the request arrives, the answer does not. `portal`, `foreign`: 200 from something else, as HTML
+    and as JSON. `moved`: a redirect.
     """
 
     def __init__(self, server: int) -> None:
@@ -126,6 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(503, {"Retry-After": "1"}, b"{}")
             case "portal":
                 self._answer(200, {}, b"<html>Sign in to this Wi-Fi</html>")
+            case "foreign":
+                self._answer(200, {}, b'{"error":{"code":7}}')
             case "moved":
                 self._answer(302, {"Location": "/elsewhere"}, b"")
             case _:
