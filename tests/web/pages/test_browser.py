@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import shlex
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -163,6 +165,17 @@ async def test_the_demo_shows_what_the_device_got_and_asks_again_as_an_app_does(
     await expect(page.locator("#log li").last).to_contain_text("304 Not Modified")
     await expect(page.locator("#token")).to_have_text(token or "")
     await expect(values.first).to_contain_text(color or "")
+
+
+async def test_the_demo_shows_its_request_in_the_languages_of_apps(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/demo")
+    code = page.locator("#code details")
+    await expect(code.locator("summary")).to_have_text(["curl", "TypeScript", "Kotlin", "Swift"])
+    await expect(page.locator("#values tr")).to_have_text([BUTTON, PRICE])
+    token, address = await page.locator("#token").text_content(), page.url.replace("/demo", "/api/v1/experiments")
+    curl, *others = await code.locator("pre").all_text_contents()
+    assert shlex.split(curl) == ["curl", "-H", f"Device-Token: {token}", address]
+    assert [(text.count(f'"{token}"'), text.count(f'"{address}"')) for text in others] == 3 * [(1, 1)]
 
 
 async def test_the_demo_falls_back_and_runs_nothing_that_a_value_says(browser: Browser, product: Product) -> None:

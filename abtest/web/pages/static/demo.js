@@ -10,6 +10,7 @@ const MOST_EVENTS = 500;
 const MOST_ENTRIES = 50;
 const PATIENCE = 10;
 const element = (id) => document.getElementById(id);
+const SNIPPETS = Array.from(document.querySelectorAll("#code pre"), (code) => [code, code.textContent]);
 let state = load();
 let exposed = new Set();
 let known = false;
@@ -156,6 +157,10 @@ function draw() {
   element("token").textContent = state.token;
   const keys = [...new Set([...Object.keys(OWN), ...Object.keys(state.values)])].sort();
   element("values").replaceChildren(...keys.map(row));
+  const address = new URL(EXPERIMENTS, location.href).href;
+  for (const [code, text] of SNIPPETS) {
+    code.textContent = text.replace("ADDRESS", () => address).replace("TOKEN", () => state.token);
+  }
 }
 
 function row(key) {
@@ -224,6 +229,7 @@ element("buy").addEventListener("click", () => {
 element("again").addEventListener("click", () => whileBusy(ask));
 element("fresh").addEventListener("click", () => whileBusy(fresh));
 element("demo").hidden = false;
+element("code").hidden = false;
 draw();
 new IntersectionObserver(
   ([entry]) => {
