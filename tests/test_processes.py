@@ -313,7 +313,7 @@ def test_seed_says_on_ctrl_c_what_it_did_even_when_the_server_is_silent(tmp_path
             accepted = pool.submit(silent.accept)
             connection, _ = accepted.result(SECONDS)
             assert seed.stop(signal.SIGINT) == 1
-            seed.wait_for("stopped before the other 1,000")
+            seed.wait_for("stopped before the remaining 1,000")
             assert not any("Traceback" in line for line in seed.said)
         connection.close()
 

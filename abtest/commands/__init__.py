@@ -25,9 +25,9 @@ def abtest(context: click.Context, database: str) -> None:
 
     \b
     abtest up            start server and worker together
-    abtest seed 600      let 600 fake devices ask, through real HTTP
-    abtest stats         see how they are distributed
-    abtest verify        prove every promise from the database
+    abtest seed 600      send requests from 600 fake devices, over HTTP
+    abtest stats         see how the devices are distributed
+    abtest verify        check every promise against the database
     """
     context.obj = database
 

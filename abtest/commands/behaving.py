@@ -138,7 +138,7 @@ def _effect(text: str, where: str) -> tuple[tuple[str, str], float]:
         raise InvalidSetting("must look like KEY:VALUE=PERCENT, such as 'button_color:#00FF00=+50%'", field=where)
     effect = parse_part(percent, where)
     if effect < -1:
-        raise InvalidSetting("must be -100% or more; with -100% they never do", field=where)
+        raise InvalidSetting("must be -100% or more; at -100% nobody buys", field=where)
     return (key, value), effect
 
 

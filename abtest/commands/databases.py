@@ -17,10 +17,7 @@ def db() -> None:
 @as_json
 @click.pass_obj
 def migrate(database: str, as_json: bool) -> None:
-    """Bring an older database to the schema of this program.
-
-    A missing one is created.
-    """
+    """Upgrade an older database to the schema of this program, or create a missing one."""
     schema = asyncio.run(bootstrap.migrate(database))
     if as_json:
         print_json({"schema": schema})
@@ -32,7 +29,7 @@ def migrate(database: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def check(database: str, as_json: bool) -> None:
-    """Let SQLite examine the file; exit 1 when it finds damage. `abtest verify` checks the promises."""
+    """Check the file with SQLite; exit code 1 if it is damaged. `abtest verify` checks the promises."""
     found = with_store(database, lambda store: store.check())
     if as_json:
         print_json({"sound": not found, "findings": found})

@@ -181,7 +181,7 @@ class Devices:
             ]
             print_table(["VALUE", "DEVICES", "PERCENT"], rows, frozenset({1, 2}))
         if not self.answers and not self.failures:
-            click.echo("no device is in an experiment")
+            click.echo("no device is in any experiment")
         for failure, times in self.failures.most_common(5):
             say(f"{counted(times, 'device')} failed: {failure}")
 
@@ -196,7 +196,7 @@ class Devices:
         click.echo(f"true effects: {often or 'none'}{paid}")
 
     def _given(self, effects: Effects) -> str:
-        """Those of values that a device got."""
+        """The effects of values that some device got."""
         return ", ".join(
             f"{key}:{value} {signed(effect)}"
             for (key, value), effect in effects.items()
@@ -274,8 +274,8 @@ def _problem(answer: bytes) -> str:
 def _reason(error: OSError | http.client.HTTPException) -> str:
     """Why there was no answer, in words."""
     if not isinstance(error, OSError):
-        return "what answers there can't be read as HTTP"
+        return "the answer is not HTTP"
     if isinstance(error, TimeoutError) and not error.strerror:
-        return f"nothing came for {duration(TIMEOUT_SECONDS)}"
+        return f"no answer for {duration(TIMEOUT_SECONDS)}"
     text = error.strerror or str(error)
     return f"{text[:1].lower()}{text[1:]}"

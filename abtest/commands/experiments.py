@@ -1,4 +1,4 @@
-"""experiments: create them and move them through their life."""
+"""experiments: create, start, pause, finish and archive them."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -30,15 +30,17 @@ metrics_option = option(
     "metrics",
     multiple=True,
     metavar="KIND:EVENT",
-    help="conversion:EVENT or amount:EVENT, with a window of 14 days from first seen conversion:EVENT/14d, and with "
-    "the word less after it, in quotes, where less is better: 'conversion:refund less'. "
-    "The first is the primary metric, others are guardrails. Repeat it.",
+    help="conversion:EVENT or amount:EVENT. For a window of 14 days from first seen, write conversion:EVENT/14d. If "
+    "less is better, add the word less, in quotes: 'conversion:refund less'. "
+    "The first is the primary metric, others are guardrails. Can be repeated.",
 )
 baseline_option = option(
-    "--baseline", metavar="VALUE", help="What the others are compared with; else the first value."
+    "--baseline", metavar="VALUE", help="The value that the others are compared with; by default the first one."
 )
 planned_option = option(
-    "--planned", type=Whole(1), help="Devices in all variants at which it is judged once; see `abtest plan`."
+    "--planned",
+    type=Whole(1),
+    help="The number of devices, in all variants, at which the test is made; see `abtest plan`.",
 )
 
 
@@ -54,13 +56,13 @@ def experiments() -> None:
     "--type",
     type=click.Choice([each.value for each in Type]),
     default=Type.STRING.value,
-    help="What the values are; OpenFeature clients get them so.",
+    help="The type of the values, as OpenFeature clients get them.",
 )
-@option("--description", default="", help="What is asked, for people.")
+@option("--description", default="", help="A description for people.")
 @metrics_option
 @baseline_option
 @planned_option
-@option("--draft", is_flag=True, help="Take no devices until it is started.")
+@option("--draft", is_flag=True, help="Enrol no devices until it is started.")
 @as_json
 @click.pass_obj
 def add(
@@ -75,7 +77,7 @@ def add(
     draft: bool,
     as_json: bool,
 ) -> None:
-    """Add an experiment. It takes devices whose first request comes after it.
+    """Add an experiment. It enrols devices whose first request comes afterwards.
 
     \b
     abtest experiments add button_color --variant '#FF0000=50' --variant '#00FF00=50'
@@ -97,9 +99,7 @@ def add(
 @as_json
 @click.pass_obj
 def load(database: str, file: Path, as_json: bool) -> None:
-    """Add what a TOML file describes.
-
-    All of it, or nothing when something is wrong.
+    """Add the experiments in a TOML file. If anything in it is wrong, nothing is added.
 
     \b
     [[experiments]]
@@ -108,7 +108,7 @@ def load(database: str, file: Path, as_json: bool) -> None:
     metrics = ["conversion:purchase"]
     variants = [{ value = "#FF0000", weight = 50 }, { value = "#00FF00", weight = 50 }]
 
-    A table [metrics] sets what experiments that are there already are judged by.
+    A table [metrics] sets the metrics of experiments that already exist.
 
     \b
     [metrics]
@@ -145,7 +145,7 @@ def list_(database: str, as_json: bool) -> None:
         print_json([described(experiment) for experiment in found])
         return
     if not found:
-        click.echo("no experiment yet; add one with: abtest experiments add KEY --variant VALUE=WEIGHT ...")
+        click.echo("no experiments yet; add one with: abtest experiments add KEY --variant VALUE=WEIGHT ...")
         return
     rows = [
         [each.key, each.status.value, clock.iso(each.created_at), each.type.value, ", ".join(each.values)]
@@ -168,7 +168,7 @@ def show(database: str, key: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def start(database: str, key: str, as_json: bool) -> None:
-    """Start a draft: devices to come are enrolled."""
+    """Start a draft, so that it enrols new devices."""
     _change(database, as_json, lambda service: service.start(key))
 
 
@@ -177,7 +177,7 @@ def start(database: str, key: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def pause(database: str, key: str, as_json: bool) -> None:
-    """Enrol no more devices for now; those in it keep their value."""
+    """Stop enrolling for now; enrolled devices keep their values."""
     _change(database, as_json, lambda service: service.pause(key))
 
 
@@ -192,11 +192,11 @@ def resume(database: str, key: str, as_json: bool) -> None:
 
 @experiments.command()
 @key_argument
-@option("--winner", metavar="VALUE", help="The value that every device to come gets.")
+@option("--winner", metavar="VALUE", help="The value that every new device gets.")
 @as_json
 @click.pass_obj
 def finish(database: str, key: str, winner: str | None, as_json: bool) -> None:
-    """Enrol no more devices for good; those in it keep their value.
+    """Stop enrolling for good; enrolled devices keep their values.
 
     \b
     abtest experiments finish button_color --winner '#00FF00'
@@ -209,7 +209,7 @@ def finish(database: str, key: str, winner: str | None, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def archive(database: str, key: str, as_json: bool) -> None:
-    """Deliver the key to no device any more, for good."""
+    """Stop delivering the key, for good."""
     _change(database, as_json, lambda service: service.archive(key))
 
 
@@ -219,7 +219,7 @@ def archive(database: str, key: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def weights(database: str, key: str, variants: tuple[str, ...], as_json: bool) -> None:
-    """Draw devices to come with new weights, in a new phase. Name every value; devices in it keep theirs.
+    """Draw new devices with new weights, in a new phase. Name every value; enrolled devices keep theirs.
 
     \b
     abtest experiments weights price --variant 10=50 --variant 20=20 --variant 50=20 --variant 5=10
@@ -238,9 +238,10 @@ def weights(database: str, key: str, variants: tuple[str, ...], as_json: bool) -
 def metrics(
     database: str, key: str, metrics: tuple[str, ...], baseline: str | None, planned: int | None, as_json: bool
 ) -> None:
-    """Set what an experiment is judged by. What is not given stays as it is.
+    """Set an experiment's metrics, baseline or planned number of devices.
 
-    Metrics count the events that came before as well. A number of devices can be planned before the first one came.
+    Options that you leave out change nothing. Metrics also count earlier events. A number of devices can be planned
+    only before the first one is enrolled.
 
     \b
     abtest experiments metrics price --metric amount:purchase --metric conversion:refund/14d
@@ -288,7 +289,7 @@ def described(experiment: Experiment) -> dict[str, Any]:
 
 def _ask_direction(experiment: Experiment) -> None:
     if question := ask_direction(experiment.key, experiment.metrics):
-        say(question)
+        say(str(question))
 
 
 def _change(database: str, as_json: bool, change: Callable[[ExperimentService], Awaitable[Experiment]]) -> None:
@@ -305,7 +306,10 @@ def _print(experiment: Experiment, as_json: bool) -> None:
         ("created ", clock.iso(experiment.created_at)),
         ("judged by ", ", ".join(map(str, experiment.metrics))),
         ("baseline ", experiment.values[experiment.baseline_place]),
-        ("planned for ", counted(experiment.planned, "device") if experiment.planned else "no number of devices"),
+        (
+            "planned for ",
+            counted(experiment.planned, "device") if experiment.planned else "no particular number of devices",
+        ),
         ("winner ", experiment.winner),
         ("type ", experiment.type.value),
     ):

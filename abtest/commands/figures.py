@@ -12,10 +12,7 @@ from abtest.results import Report, ReportService
 @as_json
 @click.pass_obj
 def stats(database: str, as_json: bool) -> None:
-    """Show how the devices are distributed.
-
-    As the stats worker counted them last.
-    """
+    """Show how the devices are distributed over the variants, as the stats worker counted them last."""
     report = with_store(database, lambda store: ReportService(store).report())
     if as_json:
         print_json(report.figures)

@@ -66,7 +66,7 @@ variants = option(
     multiple=True,
     required=True,
     metavar="VALUE=WEIGHT",
-    help="A value and its weight against the others, split at the last '='; a trailing % is allowed. Repeat it.",
+    help="A value and its relative weight, split at the last '='; a trailing % is allowed. Repeat it for each one.",
 )
 
 

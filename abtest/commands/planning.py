@@ -1,4 +1,4 @@
-"""plan: how many devices and days a test needs, or what those there are can find."""
+"""plan: how many devices and days a test needs, or what effect the devices can detect."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -28,14 +28,26 @@ WIDTH = 96
 
 
 @click.command("plan")
-@option("--base", metavar="RATE", help="The rate of a conversion as it is, such as 5% or 0.05.")
-@option("--mean", metavar="NUMBER", help="Instead of a rate: an amount per device, those without one counted as 0.")
+@option("--base", metavar="RATE", help="The current conversion rate, such as 5% or 0.05.")
+@option(
+    "--mean",
+    metavar="NUMBER",
+    help="Instead of a rate: the mean amount per device, counting devices without one as 0.",
+)
 @option("--deviation", metavar="NUMBER", help="The standard deviation of that amount.")
-@option("--effect", metavar="PERCENT", help="The smallest difference worth finding, of the base: +20% or -10%.")
-@option("--devices", type=Whole(1), help="The other way round: what this many devices in all can find.")
-@option("--power", default="80%", metavar="PERCENT", help="Of how many tests with that difference it is found.")
-@option("--variants", type=int, help="How many variants with equal weights, with the baseline; 2 unless told.")
-@option("--weight", "weights", multiple=True, metavar="WEIGHT", help="A variant's weight, the baseline's first.")
+@option("--effect", metavar="PERCENT", help="The smallest effect worth finding, relative to the base: +20% or -10%.")
+@option("--devices", type=Whole(1), help="Instead of an effect: say what this many devices in total can detect.")
+@option("--power", default="80%", metavar="PERCENT", help="The chance that a test finds the effect.")
+@option(
+    "--variants", type=int, help="The number of variants with equal weights, including the baseline; 2 by default."
+)
+@option(
+    "--weight",
+    "weights",
+    multiple=True,
+    metavar="WEIGHT",
+    help="A variant's weight, the baseline's first. Repeat it for each variant.",
+)
 @option("--per-day", type=Whole(1), help="New devices per day in all variants.")
 @option("--less", is_flag=True, help="Less is better, as with refunds and crashes.")
 @option("--experiment", "key", metavar="KEY", help="Take weights, base rate and devices from this one.")
@@ -57,9 +69,9 @@ def plan_(
     key: str | None,
     as_json: bool,
 ) -> None:
-    """Say how many devices and days a test needs, or what the devices there are can find.
+    """Say how many devices and days a test needs, or what effect your devices can detect.
 
-    No database is needed but with --experiment, which reads it.
+    Only --experiment reads the database.
 
     \b
     abtest plan --base 5% --effect +20% --per-day 2000
@@ -70,7 +82,7 @@ def plan_(
     abtest plan --experiment button_color
     """
     if sum((variants is not None, bool(weights), key is not None)) > 1:
-        raise click.UsageError("--variants, --weight and --experiment exclude each other")
+        raise click.UsageError("only one of --variants, --weight and --experiment can be given")
     request = PlanRequest(
         base=None if base is None else parse_part(base, "base"),
         mean=None if mean is None else parse_number(mean, "mean"),

@@ -47,9 +47,10 @@ def backup(database: str, file: Path, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def restore(database: str, file: Path, as_json: bool) -> None:
-    """Make the backup FILE the database. Stop every server and worker first; the old file is kept.
+    """Replace the database with the backup FILE. Stop every server and worker first; the old file is kept.
 
-    Devices that came after the backup was made are drawn anew when they ask again: pages and `abtest stats` say so.
+    Devices that first came after the backup was made are drawn again when they ask again; the pages and
+    `abtest stats` say so.
 
     \b
     abtest restore abtest-monday.db
@@ -59,20 +60,22 @@ def restore(database: str, file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"devices": devices, "kept": None if kept is None else str(kept)})
         return
-    say(f"{path} is the backup {file} now, with {counted(devices, 'device')}")
+    say(f"{path} is now the backup {file}, with {counted(devices, 'device')}")
     if kept is not None:
         say(f"the old database is kept as {kept}")
 
 
 @click.command()
 @click.argument("token", required=False)
-@option("--from-file", "file", type=click.File(encoding="utf-8"), help="Forget every token in this file, one a line.")
+@option(
+    "--from-file", "file", type=click.File(encoding="utf-8"), help="Forget every token in this file, one per line."
+)
 @as_json
 @click.pass_obj
 def forget(database: str, token: str | None, file: TextIO | None, as_json: bool) -> None:
-    """Erase a person's token. Counts and shares stay as they are; the device is a new one if it comes back.
+    """Erase a person's token and events. Shares stay as they are; if the device comes back, it is a new one.
 
-    Backups, and the old files that a restore kept as abtest.db.before-..., have the token until they are deleted.
+    Backups, and the old files that a restore kept as abtest.db.before-..., contain the token until you delete them.
 
     \b
     abtest forget my-phone
@@ -83,7 +86,7 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
     elif file is not None and token is None:
         tokens = _listed(file)
     else:
-        raise click.UsageError("give a TOKEN, or --from-file")
+        raise click.UsageError("give either a TOKEN or --from-file")
 
     async def run(store: Store) -> tuple[int, bool]:
         return await store.forget(tokens), await store.empty_log()
@@ -94,9 +97,11 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
     else:
         say(f"forgot {number(forgotten)} of {counted(len(tokens), 'token')}")
     if not emptied:
-        say("the database's log may still have it, since a program is reading: run this again when it has ended")
+        say(
+            "the database's log may still contain it, because a program is reading the database; run this again later"
+        )
     for kept in bootstrap.kept_files(database):
-        say(f"{kept}, which a restore kept, may still have it: delete the file when nobody needs it")
+        say(f"{kept}, kept by a restore, may still contain it; delete the file when nobody needs it")
     if forgotten < len(tokens):
         raise click.exceptions.Exit(1)
 
@@ -107,14 +112,14 @@ def _listed(file: TextIO) -> list[str]:
     for place, line in enumerate(file, start=1):
         where, token = f"{file.name}, line {place}", line.rstrip("\r\n")
         if not token.strip():
-            say(f"{where}: it is empty and is skipped")
+            say(f"{where}: skipped, because the line is empty")
             continue
         try:
             tokens.append(check_token(token))
         except InvalidToken as error:
             raise click.UsageError(f"{where}: {error}") from None
     if not tokens:
-        raise click.UsageError(f"{file.name}: there is no token in it")
+        raise click.UsageError(f"{file.name}: the file contains no token")
     return tokens
 
 

@@ -10,6 +10,7 @@ from abtest.language import (
     counted,
     difference,
     duration,
+    exposure_told,
     figure,
     mean,
     number,
@@ -20,7 +21,10 @@ from abtest.management import ask_direction
 from abtest.results import ExperimentResults, MetricResults, ResultService
 from abtest.store import Store
 
-NOT_SAFE = "the 95% interval, lift, p and chance to beat hold for one look; the safe interval holds at any time"
+NOT_SAFE = (
+    "the 95% interval, lift, p and chance to beat are valid only if you look exactly once; "
+    "the safe interval is valid at any time"
+)
 
 
 @click.command()
@@ -28,10 +32,9 @@ NOT_SAFE = "the 95% interval, lift, p and chance to beat hold for one look; the 
 @as_json
 @click.pass_obj
 def results(database: str, key: str, as_json: bool) -> None:
-    """Tell whether an experiment works, and why.
+    """Show an experiment's verdict and metrics, and whether the figures can be trusted.
 
-    The verdict, each metric, and whether the figures can be trusted.
-    As of the stats worker's last tick; bring it up to date with `abtest worker --once`.
+    The figures are those of the stats worker's last tick; `abtest worker --once` updates them.
 
     \b
     abtest results button_color
@@ -51,7 +54,7 @@ COMMANDS = (results,)
 
 
 def _print(found: ExperimentResults) -> None:
-    click.echo(f"{found.key}: {found.verdict.sentence if found.verdict else 'nothing to judge by'}")
+    click.echo(f"{found.key}: {found.verdict.sentence if found.verdict else 'no metric, so there is no verdict'}")
     if found.verdict is None:
         say(f"set a metric with: abtest experiments metrics {found.key} --metric conversion:EVENT")
     planned = f" of {number(found.planned)} planned" if found.planned else ""
@@ -63,7 +66,7 @@ def _print(found: ExperimentResults) -> None:
     for metric in found.metrics:
         _print_metric(metric, found.baseline)
     if question := ask_direction(found.key, parse_metrics([metric.metric for metric in found.metrics])):
-        say(question)
+        say(str(question))
     if any(each.lift for metric in found.metrics for each in metric.comparisons):
         click.echo(f"\n{NOT_SAFE}")
     _print_health(found)
@@ -73,14 +76,14 @@ def _print_metric(metric: MetricResults, baseline: str) -> None:
     click.echo(f"\n{metric.metric} ({metric.role}): {metric.verdict.sentence}")
     for note in metric.verdict.notes:
         click.echo(f"  {note}")
-    compared = {each.value: each for each in metric.comparisons}
     average = "RATE" if metric.kind == "conversion" else "MEAN"
     headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", average, "95%"]
     headings += [] if metric.cap is None else [f"UP TO {figure(metric.cap)}"]
     headings += ["LIFT", "SAFE INTERVAL", *(["TEST AT PLAN"] if metric.due.made else [])]
-    headings += [*(["EXACT TEST"] if _has_loss(metric) else []), "ADJUSTED P", "CHANCE TO BEAT"]
+    headings += [*(["EXACT TEST"] if metric.has_loss else []), "ADJUSTED P", "CHANCE TO BEAT"]
     rows = [
-        [*_counts(each, metric), *_comparison(compared.get(each.value), baseline, metric)] for each in metric.variants
+        [*_counts(each, metric), *_comparison(metric.comparison(each.value), baseline, metric)]
+        for each in metric.variants
     ]
     print_table(headings, rows, frozenset(range(1, len(headings))))
 
@@ -95,7 +98,7 @@ def _counts(each: VariantResult, metric: MetricResults) -> list[str]:
 
 def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) -> list[str]:
     tested = bool(metric.due.made)
-    loss = [_loss(found)] if _has_loss(metric) else []
+    loss = [_loss(found)] if metric.has_loss else []
     if found is None:
         return ["baseline", *[""] * (3 + tested + len(loss))]
     if found.lift is None or found.safe is None:
@@ -108,10 +111,6 @@ def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) 
         "-" if found.adjusted_p is None else p_value(found.adjusted_p),
         "-" if found.chance_to_beat is None else chance(found.chance_to_beat),
     ]
-
-
-def _has_loss(metric: MetricResults) -> bool:
-    return any(each.loss is not None for each in metric.comparisons)
 
 
 def _loss(found: Comparison | None) -> str:
@@ -128,24 +127,19 @@ def _print_health(found: ExperimentResults) -> None:
     health = found.health
     click.echo("\nhealth")
     if not health.exact:
-        click.echo("  counts of devices are not where they must be: run abtest verify")
-    if sum(health.exposure.missing) == found.devices:
-        click.echo(
-            "  no device reported that it showed its value, so it can't be told whether devices lose it on the way"
-        )
-    elif not sum(health.exposure.missing):
-        click.echo("  exposure: every device reported it")
-    elif health.exposure.differs is not None:
-        click.echo("  exposure: one variant differs from the others")
-    elif health.exposure.alike:
-        click.echo("  exposure: alike in all variants")
-    else:
-        click.echo("  exposure: no difference between the variants so far")
+        click.echo("  a variant does not have its exact share of devices: run abtest verify")
+    values = [each.value for each in found.metrics[0].variants] if found.metrics else []
+    if values:
+        click.echo(f"  {exposure_told(health.exposure, found.devices, values).sentence}")
     for value, devices in health.showed_other.items():
         click.echo(f"  {counted(devices, 'device')} of {value} showed something else")
     for metric in found.metrics:
         without = f", {number(metric.without_amount)} without an amount" if metric.kind == "amount" else ""
-        lag = "" if metric.lag_seconds is None else f", received after {duration(metric.lag_seconds)} on average"
+        lag = (
+            ""
+            if metric.lag_seconds is None
+            else f", received {duration(metric.lag_seconds)} after they happened on average"
+        )
         click.echo(f"  {metric.metric}: {counted(metric.events, 'event')}{without}{lag}")
     click.echo(
         f"  in all experiments: {counted(health.duplicate_events, 'duplicate event')}, "

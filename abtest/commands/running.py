@@ -48,7 +48,7 @@ demo = option("--demo", setting=DEMO)
 @limits
 @click.pass_obj
 def up(database: str, /, interval: float, **options: Any) -> None:
-    """Start server and stats worker together; Ctrl-C stops both.
+    """Start the server and the stats worker together; Ctrl-C stops both.
 
     The first start creates the database and adds two demo experiments; an older database is migrated. A process that
     dies is started again.
@@ -69,9 +69,7 @@ def up(database: str, /, interval: float, **options: Any) -> None:
 @limits
 @click.pass_obj
 def serve(database: str, /, interval: float, **options: Any) -> None:
-    """Start the server alone.
-
-    The statistics need `abtest worker` beside it.
+    """Start only the server. The statistics also need `abtest worker`.
 
     \b
     abtest serve --port 9000 --processes 2
@@ -86,14 +84,13 @@ def serve(database: str, /, interval: float, **options: Any) -> None:
 
 @click.command()
 @interval
-@option("--once", is_flag=True, help="Bring the statistics up to date and end, even while a worker runs.")
+@option("--once", is_flag=True, help="Update the statistics once and exit, even while a worker runs.")
 @as_json
 @click.pass_obj
 def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
-    """Start the stats worker alone.
+    """Start only the stats worker, which updates the figures that the pages show.
 
-    It keeps the summary that the pages show. Several may run; one works, the others wait for its end. --json is for
-    --once.
+    If several run, one works and the others wait to take over. --json needs --once.
 
     \b
     abtest worker --interval 5
@@ -108,7 +105,7 @@ def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
         return
     # ABTEST_JSON is for commands that print: `up` hands its environment to the worker.
     if click.get_current_context().get_parameter_source("as_json") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--json needs --once: a worker that goes on prints nothing")
+        raise click.UsageError("--json needs --once: a worker that keeps running prints nothing")
     asyncio.run(_work(Settings(database=database, stats_interval=interval)))
 
 

@@ -43,39 +43,44 @@ BEHAVING = {
 
 @click.command()
 @click.argument("count", type=Whole(1, 100_000_000))
-@option("--url", help="The server to ask; else the one that ABTEST_ADDRESS and ABTEST_PORT name, or the default.")
+@option("--url", help="The server's URL; by default the one of ABTEST_ADDRESS and ABTEST_PORT.")
 @option(
-    "--prefix", help="Tokens are this text and a number, so that the same devices ask again; else they are UUIDs."
+    "--prefix",
+    help="Make tokens of this text and a number, so that the same devices can ask again; by default UUIDs.",
 )
 @option("--concurrency", default=32, type=Whole(1, 1000), help="Requests at the same time.")
-@option("--events", is_flag=True, help="Let them behave as well: they show what they got, and some of them buy.")
-@option("--rate", default=DEFAULT_RATE, metavar="PERCENT", help="How many of them buy without any effect.")
+@option("--events", is_flag=True, help="Send events too: devices report exposures, and some of them buy.")
+@option("--rate", default=DEFAULT_RATE, metavar="PERCENT", help="How many devices buy, before any effect.")
 @option(
     "--effect",
     "effects",
     multiple=True,
     envvar="ABTEST_SEED_EFFECT",  # ABTEST_EFFECT is the one of `abtest plan`
     metavar="KEY:VALUE=PERCENT",
-    help="Devices with this value buy so much more or less often; replaces the usual effects. Repeat it.",
+    help="How much more or less often devices with this value buy; replaces the default effects. Can be repeated.",
 )
 @option(
     "--spend-effect",
     "spend_effects",
     multiple=True,
     metavar="KEY:VALUE=PERCENT",
-    help="Buyers with this value pay so much more or less. Repeat it.",
+    help="How much more or less buyers with this value pay. Can be repeated.",
 )
 @option(
     "--spend-sigma",
     metavar="NUMBER",
-    help="What buyers pay is log-normal with this sigma, from 0 to 3: 1 is uneven, with 2 a few pay most of it.",
+    help="Make what buyers pay log-normal with this sigma, from 0 to 3: 1 is uneven, with 2 a few pay most of it.",
 )
-@option("--no-effect", is_flag=True, help="Whatever they got, they buy as often and pay about 9.99: an A/A test.")
+@option(
+    "--no-effect",
+    is_flag=True,
+    help="All devices buy equally often and pay about 9.99, whatever their values: an A/A test.",
+)
 @option(
     "--days",
     default=DEFAULT_DAYS,
     type=Whole(0, MOST_DAYS),
-    help="Their events say that they happened in so many days before now; 0 is now.",
+    help="Spread the times of the events over this many days before now; 0 is now.",
 )
 @as_json
 @click.pass_context
@@ -90,18 +95,18 @@ def seed(
     as_json: bool,
     **behaving: Any,
 ) -> None:
-    """Fill a running server with COUNT fake devices, over HTTP.
+    """Send requests from COUNT fake devices to a running server, over HTTP.
 
-    Each asks for its experiments as an app does, and is enrolled, stored and counted like a real one.
+    Each device asks for its experiments as an app does, and is enrolled, stored and counted like a real one.
 
-    With --events they behave as people with phones do. Each reports an exposure for every experiment it is in, and
-    some buy, in one request: how many is --rate, and more or less of those whose values have an effect. They pay the
-    price that they were shown, without one about 9.99. For the demo experiments the usual effects are
+    With --events each device also reports an exposure for every experiment it is in, and some devices buy. --rate
+    says how many buy; values that have an effect change that. Buyers pay the price that they were shown, or about
+    9.99 if there is none. For the demo experiments the default effects are
     button_color:#00FF00=+30%, price:20=-25%, price:50=-80% and price:5=+40%.
 
-    A verdict needs events on seven different days. So that nobody has to wait for them, the events claim to have
-    happened during the last 14 days, as if all these phones had been offline: only the times are made up, not the way
-    through the server.
+    A verdict needs events on seven different days. To save you that wait, the events claim to have happened during
+    the last 14 days, as if all devices had been offline. Only these times are made up; everything else goes through
+    the server as usual.
 
     \b
     abtest seed 600
@@ -139,7 +144,7 @@ def seed(
         if not devices.answers.get(key, Counter())[value]:
             say(f"no device got {key}:{value}, so its effect changed nothing")
     if devices.stopped:
-        say(f"stopped before the other {number(count - devices.asked - devices.unanswered)}")
+        say(f"stopped before the remaining {number(count - devices.asked - devices.unanswered)}")
     if devices.failures or devices.stopped:
         raise click.exceptions.Exit(1)
 
@@ -161,10 +166,10 @@ def _behaviour(
     if not events:
         for name, option in BEHAVING.items():
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"{option} is for devices that behave: give --events as well")
+                raise click.UsageError(f"{option} needs --events")
         return None
     if no_effect and (effects or spend_effects):
-        raise click.UsageError("--no-effect is without any --effect or --spend-effect")
+        raise click.UsageError("--no-effect can't be combined with --effect or --spend-effect")
     pay = parse_effects(spend_effects, "--spend-effect")
     often = parse_effects(effects) or ({} if no_effect or pay else DEFAULT_EFFECTS)
     sigma = None if spend_sigma is None else parse_sigma(spend_sigma)
@@ -189,7 +194,7 @@ def _check_prefix(prefix: str, count: int) -> None:
         check_token(f"{prefix}{count}")
     except InvalidToken:
         raise InvalidSetting(
-            f"with the number behind it, it must be 1 to {LONGEST_TOKEN} visible ASCII characters (0x21-0x7E)",
+            f"together with the number, it must be 1 to {LONGEST_TOKEN} visible ASCII characters (0x21-0x7E)",
             field="prefix",
         ) from None
 

@@ -15,10 +15,10 @@ from abtest.trust import VerificationService, Verified
 
 CHECKS = (
     "every stored value is the one that its position gives",
-    "positions have no hole and no repeat",
-    "every count is within its bound of its share",
+    "positions have no gaps and no repeats",
+    "every count is as close to its share as promised",
     "no device is in an experiment created after its first request, or in one that took no devices then",
-    "the statistics equal the raw rows",
+    "the statistics match the raw rows",
 )
 
 
@@ -26,9 +26,9 @@ CHECKS = (
 @as_json
 @click.pass_obj
 def verify(database: str, as_json: bool) -> None:
-    """Recompute every promise from the raw rows.
+    """Check every promise against the raw rows.
 
-    Exit code 1 when one is broken; what broke is said.
+    Exit code 1 if one is broken; the output says which, and where.
     """
 
     async def run(store: Store) -> Verified:
@@ -54,9 +54,7 @@ def verify(database: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def why(database: str, token: str, as_json: bool) -> None:
-    """Tell what a device has, and why.
-
-    Where it was drawn, or what kept it out.
+    """Show which values a device has, and why.
 
     \b
     abtest why my-phone

@@ -2,6 +2,7 @@
 
 from abtest.language import times
 from abtest.language.counts import counted, names
+from abtest.language.metrics import exposure_told, metric_name
 from abtest.language.numbers import (
     amount,
     chance,
@@ -10,6 +11,7 @@ from abtest.language.numbers import (
     figure_percent,
     mean,
     number,
+    p_is,
     p_value,
     percent,
     places,
@@ -32,11 +34,14 @@ __all__ = [
     "duration",
     "exact_day",
     "exact_time",
+    "exposure_told",
     "figure",
     "figure_percent",
     "mean",
+    "metric_name",
     "names",
     "number",
+    "p_is",
     "p_value",
     "percent",
     "places",

@@ -87,6 +87,12 @@ def p_value(p: float, language: str = ENGLISH) -> str:
     return number(_rounded(p, 2), language=language)
 
 
+def p_is(p: float, language: str = ENGLISH) -> str:
+    """p = 0.031, or p < 0.0001."""
+    text = p_value(p, language)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def chance(part: float, language: str = ENGLISH) -> str:
     """83.4% of a probability; never 0% or 100%, which it only comes near: < 0.1%, > 99.9%."""
     if part < SURELY_NOT:

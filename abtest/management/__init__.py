@@ -1,10 +1,11 @@
 """The life of experiments: which change is allowed when."""
 
-from abtest.management.experiments import DEMO, ExperimentService, ask_direction, parse_toml
+from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction, parse_toml
 
 __all__ = [
     "DEMO",
     "ExperimentService",
+    "Question",
     "ask_direction",
     "parse_toml",
 ]

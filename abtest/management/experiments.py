@@ -155,15 +155,25 @@ class ExperimentService:
         return await self._store.change(key, rule, clock.now())
 
 
-def ask_direction(key: str, metrics: Sequence[Metric]) -> str:
-    """The question to ask if a metric's event sounds like harm but `less` was not given; empty if there is none."""
+class Question(Struct, frozen=True):
+    """Whether less of some events is better, and the command that says so."""
+
+    events: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"is less of {self.events} better? if so, run: {self.command}"
+
+
+def ask_direction(key: str, metrics: Sequence[Metric]) -> Question | None:
+    """The question to ask if a metric's event sounds like harm but `less` was not given."""
     doubtful = [metric.event for metric in metrics if metric.in_doubt]
     if not doubtful:
-        return ""
+        return None
     said = [structs.replace(metric, less=metric.less or metric.in_doubt) for metric in metrics]
     options = " ".join(f"--metric {shlex.quote(str(metric))}" for metric in said)
     events = names(sorted(set(doubtful)), "event")
-    return f"is less of {events} better? then say so: abtest experiments metrics {key} {options}"
+    return Question(events, f"abtest experiments metrics {key} {options}")
 
 
 def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:

@@ -56,6 +56,15 @@ class MetricResultsWith(Struct, Generic[V], frozen=True):
     first_at: str | None
     last_at: str | None
 
+    def comparison(self, value: str) -> Comparison | None:
+        """The comparison of a variant with the baseline; None of the baseline itself."""
+        return next((each for each in self.comparisons if each.value == value), None)
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether the exact test shows a loss of some variant."""
+        return any(each.loss is not None for each in self.comparisons)
+
 
 class Health(Struct, frozen=True):
     """Whether the figures can be trusted. `exact`: whether every count of devices is where it must be.

@@ -1,13 +1,17 @@
 """The figures people see, from the summary that the worker wrote."""
 
+from collections import Counter
 from fractions import Fraction
 
 from msgspec import Struct
 
 from abtest import allocation, clock
-from abtest.domain import Experiment, Phase
+from abtest.domain import Experiment, Phase, Status
 from abtest.errors import UnknownExperiment
 from abtest.store import Summary, SummaryStore
+
+ALWAYS_SHOWN = (Status.RUNNING, Status.PAUSED, Status.FINISHED)
+SHOWN = (*ALWAYS_SHOWN, Status.DRAFT, Status.ARCHIVED)
 
 
 class VariantFigures(Struct, frozen=True):
@@ -93,6 +97,20 @@ class ExperimentReport(Struct, frozen=True):
         )
 
     @property
+    def reweighted(self) -> bool:
+        """Whether its weights were changed, and it enrols, or will again."""
+        return len(self.phases) > 1 and self.experiment.status in {Status.RUNNING, Status.PAUSED}
+
+    @property
+    def widest(self) -> float:
+        """The largest number of devices that a variant has or should have, and at least 1."""
+        return max(1, *(max(each.devices, each.expected) for each in self.figures.variants))
+
+    def share(self, place: int) -> Fraction:
+        """The part of new devices that gets a variant."""
+        return allocation.share(self.experiment.phase.integers, place)
+
+    @property
     def exact(self) -> bool:
         """Whether every count of every phase is where it must be."""
         return all(phase.deviation <= phase.bound for phase in self.phases)
@@ -120,6 +138,22 @@ class Report(Struct, frozen=True):
     experiments: tuple[ExperimentReport, ...]
     restored_at: int | None = None
     restored_to: int | None = None
+
+    @property
+    def archived(self) -> list[ExperimentReport]:
+        """The experiments whose keys are no longer delivered."""
+        return [each for each in self.experiments if each.experiment.status is Status.ARCHIVED]
+
+    @property
+    def delivered(self) -> list[ExperimentReport]:
+        """The others."""
+        return [each for each in self.experiments if each.experiment.status is not Status.ARCHIVED]
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many experiments have each status; the usual ones are always named."""
+        counts = Counter(each.experiment.status for each in self.experiments)
+        return {status.value: counts[status] for status in SHOWN if counts[status] or status in ALWAYS_SHOWN}
 
     @property
     def figures(self) -> Figures:

@@ -53,7 +53,7 @@ class SimulationService:
         Raises InvalidSetting for a number out of range, Conflict while another simulation runs.
         """
         if not 1 <= devices <= MOST_DEVICES:
-            raise InvalidSetting(f"a whole number from 1 to {number(MOST_DEVICES)}", field="devices")
+            raise InvalidSetting(f"must be a whole number from 1 to {number(MOST_DEVICES)}", field="devices")
         experiments = [each for each in await self._store.experiments() if each.status == Status.RUNNING]
         draws = Draws(devices, tuple(each.phase.integers for each in experiments), str(self._lock))
         async with aclosing(_steps(draws)) as steps:

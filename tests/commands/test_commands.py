@@ -29,7 +29,10 @@ def test_an_experiment_is_added_listed_and_shown(run: Run) -> None:
 
 def test_an_experiment_shows_its_baseline_and_its_plan(run: Run) -> None:
     run("experiments", "add", "color", *COLOR)
-    assert "  baseline red\n  planned for no number of devices\n" in run("experiments", "show", "color").stdout
+    assert (
+        "  baseline red\n  planned for no particular number of devices\n"
+        in run("experiments", "show", "color").stdout
+    )
     changed = run("experiments", "metrics", "color", "--baseline", "green", "--planned", "1500")
     assert "  baseline green\n  planned for 1,500 devices\n" in changed.stdout
 
@@ -123,7 +126,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("serve", "--port", "http"), 2, "'http' is not a valid integer.\n"),
         (("worker", "--interval", "soon"), 2, "'soon' is not a valid number.\n"),
         (("seed", "1", "--url", "localhost"), 2, "url: must look like"),
-        (("seed", "1", "--prefix", "a b"), 2, "abtest: --prefix: with the number behind it, it must be 1 to 128"),
+        (("seed", "1", "--prefix", "a b"), 2, "abtest: --prefix: together with the number, it must be 1 to 128"),
         (("worker", "--json"), 2, "--json needs --once"),
         (("nothing",), 2, "No such command 'nothing'"),
     ],
@@ -212,9 +215,9 @@ def test_db_check_finds_damage_and_migrate_names_the_schema(run: Run, tmp_path: 
 @pytest.mark.parametrize(
     ("lines", "code", "said"),
     [
-        ("me\n\nyou\n", 1, "tokens.txt, line 2: it is empty and is skipped\n"),
+        ("me\n\nyou\n", 1, "tokens.txt, line 2: skipped, because the line is empty\n"),
         ("me\n\ny ou\n", 2, "tokens.txt, line 3: Device-Token must be 1 to 128 visible ASCII characters"),
-        ("\n", 2, "tokens.txt: there is no token in it\n"),
+        ("\n", 2, "tokens.txt: the file contains no token\n"),
     ],
 )
 def test_a_line_of_a_file_of_tokens_is_named(run: Run, tmp_path: Path, lines: str, code: int, said: str) -> None:

@@ -99,7 +99,11 @@ def test_an_experiment_brings_its_rate_and_its_devices(run: Run) -> None:
         (("--base", "5%", "--effect", "20%", "--variants", "21"), 2, "--variants: from 2 to 20"),
         (("--base", "5%", "--effect", "20%", "--weight", "1"), 2, "--weight: from 2 to 20"),
         (("--base", "5%", "--effect", "20%", "--weight", "x"), 2, "--weight 1: must be a decimal number"),
-        (("--base", "5%", "--effect", "20%", "--weight", "1", "--variants", "2"), 2, "exclude each other"),
+        (
+            ("--base", "5%", "--effect", "20%", "--weight", "1", "--variants", "2"),
+            2,
+            "only one of --variants, --weight",
+        ),
         (("--experiment", "nothing"), 1, "there is no experiment 'nothing'"),
         (("--experiment", "empty", "--effect", "20%"), 2, "--base: give the rate; empty has no conversions yet"),
         (("--experiment", "price", "--effect", "20%"), 2, "--mean: give it and --deviation"),

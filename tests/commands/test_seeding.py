@@ -142,13 +142,13 @@ def test_a_rate_is_from_0_to_100_percent(rate: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--rate", "5%"), "--rate is for devices that behave: give --events as well"),
-        (("--no-effect",), "--no-effect is for devices that behave"),
-        (("--events", "--no-effect", "--effect", "a:b=5%"), "--no-effect is without any --effect"),
+        (("--rate", "5%"), "--rate needs --events"),
+        (("--no-effect",), "--no-effect needs --events"),
+        (("--events", "--no-effect", "--effect", "a:b=5%"), "--no-effect can't be combined with --effect"),
         (("--events", "--effect", "button_color=5%"), "--effect 1: must look like"),
-        (("--events", "--no-effect", "--spend-effect", "a:b=5%"), "--no-effect is without any --effect"),
+        (("--events", "--no-effect", "--spend-effect", "a:b=5%"), "--no-effect can't be combined with --effect"),
         (("--events", "--spend-effect", "a:b=5"), "--spend-effect 1: must look like"),
-        (("--spend-sigma", "2"), "--spend-sigma is for devices that behave"),
+        (("--spend-sigma", "2"), "--spend-sigma needs --events"),
         (("--events", "--spend-sigma", "3.1"), "--spend-sigma: must be from 0 to 3"),
         (("--events", "--spend-sigma", "much"), "--spend-sigma: must be a decimal number"),
     ],

@@ -8,7 +8,7 @@ from abtest.domain.experiments import NewExperiment, Status, Variant, parse_weig
 from abtest.domain.metrics import parse_metrics
 from abtest.domain.values import Type
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
-from abtest.management.experiments import DEMO, ExperimentService, ask_direction, parse_toml
+from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction, parse_toml
 from abtest.results import worker
 from tests.scenes import experiment, opened
 
@@ -231,9 +231,9 @@ def test_a_metric_may_say_that_less_is_better() -> None:
 def test_whether_less_is_better_is_asked_if_an_event_sounds_like_harm(event: str) -> None:
     metrics = parse_metrics(["conversion:purchase", f"conversion:{event}"])
     command = f"abtest experiments metrics color --metric conversion:purchase --metric 'conversion:{event} less'"
-    assert ask_direction("color", metrics) == f"is less of {event} better? then say so: {command}"
-    assert ask_direction("color", parse_metrics(["conversion:purchase", f"conversion:{event} less"])) == ""
-    assert ask_direction("color", parse_metrics(["conversion:scrash", "amount:purchase"])) == ""
+    assert ask_direction("color", metrics) == Question(event, command)
+    assert ask_direction("color", parse_metrics(["conversion:purchase", f"conversion:{event} less"])) is None
+    assert ask_direction("color", parse_metrics(["conversion:scrash", "amount:purchase"])) is None
 
 
 async def test_less_can_be_set_later_and_changes_no_figure(tmp_path: Path) -> None:

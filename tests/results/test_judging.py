@@ -430,4 +430,4 @@ def test_exposures_of_every_device_are_told_as_such(tmp_path: Path) -> None:
 
     asyncio.run(scene())
     done = CliRunner().invoke(abtest, ["--database", f"sqlite:///{tmp_path}/abtest.db", "results", "color"])
-    assert "exposure: every device reported it" in done.output
+    assert "Every device reported exposure." in done.output

@@ -159,7 +159,7 @@ async def test_a_client_that_goes_away_ends_its_simulation(client: Client, path:
 async def test_the_page_works_without_scripts(client: Client) -> None:
     empty, simulated = await client.fetch("/simulate"), await client.fetch("/simulate?devices=600")
     assert (empty.code, b"nothing was stored" in empty.body) == (200, False)
-    assert (simulated.code, b"Simulated with 600 devices, nothing was stored" in simulated.body) == (200, True)
+    assert (simulated.code, b"Simulated with 600 devices; nothing was stored" in simulated.body) == (200, True)
     assert simulated.body.count(b'data-devices="200"') == 3
 
 
@@ -251,7 +251,7 @@ async def test_a_number_that_can_not_be_used_stays_in_the_form_beside_what_is_wr
     assert field
     assert f'value="{escape(devices)}"' in field[0]
     assert ('type="text"' in field[0], 'aria-invalid="true"' in field[0]) == (True, True)
-    assert '<p id="message" role="alert">Devices: a whole number from 1 to 1,000,000.</p>' in shown
+    assert '<p id="message" role="alert">Devices: must be a whole number from 1 to 1,000,000.</p>' in shown
     assert shown.count("aria-invalid") == 1
     assert 'value="7"' in shown
 

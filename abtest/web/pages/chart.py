@@ -37,6 +37,11 @@ class Chart(Struct, frozen=True):
     last: str
     bars: tuple[Bar, ...]
 
+    @property
+    def middle(self) -> int | None:
+        """The value halfway up, if it is whole."""
+        return None if self.top % 2 else self.top // 2
+
 
 def chart(per_hour: Sequence[tuple[int, int]], now: int) -> Chart | None:
     """The bars of these hours (since 1970, ascending) with their devices, up to the hour `now`; None without any.

@@ -292,7 +292,7 @@ class Static(StaticFileHandler, PageHandler):
 
 def sentence(detail: str) -> str:
     """The detail of a problem as people read it."""
-    return f"{detail[:1].upper()}{detail[1:]}."
+    return f"{rendering.first_upper(detail)}."
 
 
 def told(problem: Problem, error: BaseException, labels: Mapping[str, str]) -> str:
@@ -314,7 +314,7 @@ def asked_devices(handler: Handler) -> int:
         raise HTTPError(HTTPStatus.FORBIDDEN)
     text = handler.get_query_argument("devices", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST_DEVICES):
-        raise InvalidSetting(f"a whole number from 1 to {number(MOST_DEVICES)}", field="devices")
+        raise InvalidSetting(f"must be a whole number from 1 to {number(MOST_DEVICES)}", field="devices")
     return int(text)
 
 

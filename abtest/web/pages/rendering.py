@@ -1,5 +1,6 @@
 """Pages from templates, and numbers and times as people read them."""
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -19,10 +20,13 @@ from abtest.language import (
     duration,
     exact_day,
     exact_time,
+    exposure_told,
     figure,
     figure_percent,
     mean,
+    metric_name,
     number,
+    p_is,
     p_value,
     percent,
     places,
@@ -50,9 +54,24 @@ def since(milliseconds: int, now: int | None = None) -> Markup:
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, text)
 
 
+def exact(milliseconds: int) -> Markup:
+    """12 Nov 2026, 13:05; the same with seconds in the title."""
+    return at(clock.iso(milliseconds))
+
+
 def at(text: str) -> Markup:
-    """12 Nov 2026, 13:05, for an RFC 3339 time, which stands in the title."""
+    """The same for an RFC 3339 time."""
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(text, exact_time(text))
+
+
+def first_upper(text: str) -> str:
+    """The text with a capital letter, and otherwise as it is."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def anchor(text: str) -> str:
+    """The text as a part of an id."""
+    return re.sub("[:/ ]", "-", text)
 
 
 def brief(sentence: str, values: Iterable[str]) -> str:
@@ -74,12 +93,18 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     mean,
     figure,
     p_value,
+    p_is,
     places,
     tenths,
+    metric_name,
+    exposure_told,
+    first_upper,
+    anchor,
     age,
     duration,
     exact_day,
     since,
+    exact,
     at,
     often,
     brief,

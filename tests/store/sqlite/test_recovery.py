@@ -175,7 +175,7 @@ async def test_forgetting_waits_for_no_reader(tmp_path: Path, monkeypatch: pytes
             assert not await store.empty_log()
             await answers(store, ["other"])
         said = run(tmp_path / "abtest.db", "forget", "other").stderr
-        assert "the database's log may still have it" in said
+        assert "the database's log may still contain it" in said
         reader.close()
         assert await store.empty_log()
         assert not (tmp_path / "abtest.db-wal").stat().st_size
@@ -238,7 +238,7 @@ def test_forgetting_names_the_files_that_restores_kept(tmp_path: Path) -> None:
     kept = json.loads(run(database, "restore", str(tmp_path / "copy.db"), "--json").stdout)["kept"]
     forgotten = run(database, "forget", "nobody", "--json")
     assert (
-        forgotten.stderr == f"{kept}, which a restore kept, may still have it: delete the file when nobody needs it\n"
+        forgotten.stderr == f"{kept}, kept by a restore, may still contain it; delete the file when nobody needs it\n"
     )
 
 

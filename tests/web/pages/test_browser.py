@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,13 +87,13 @@ def devices(page: Page, within: str) -> Locator:
 
 async def test_figures_arrive_on_an_open_page_without_reloading_it(browser: Browser, product: Product) -> None:
     page = await product.open(browser)
-    await expect(page.get_by_text("No device yet")).to_have_count(2)
+    await expect(page.get_by_text("No devices yet")).to_have_count(2)
     await page.evaluate("window.mark = document.querySelector('#price table')")
     await product.seed(600, "a-")
     await expect(devices(page, "#button_color")).to_have_text(["200", "200", "200"])
     await expect(devices(page, "#price")).to_have_text(["450", "60", "30", "60"])
     await expect(page.locator(".totals")).to_contain_text("600 devices")
-    await expect(page.get_by_text("exact: every count is where it must be")).to_have_count(2)
+    await expect(page.get_by_text("Exact shares")).to_have_count(2)
     assert await page.evaluate("window.mark === document.querySelector('#price table')")
 
 
@@ -113,7 +112,7 @@ async def test_what_a_person_does_on_a_page_survives_its_update(browser: Browser
 
 async def test_a_server_that_does_not_answer_is_said(browser: Browser, product: Product) -> None:
     page = await product.open(browser)
-    await expect(page.locator("#freshness")).to_contain_text("old")
+    await expect(page.locator("#freshness")).to_contain_text("ago")
     await product.stop()
     await expect(page.locator("#freshness")).to_have_text("the server does not answer")
     product.complaints.clear()  # the browser logs the refused connection
@@ -123,7 +122,7 @@ async def test_a_server_that_does_not_answer_is_said(browser: Browser, product: 
 async def test_the_simulator_shows_its_tables(browser: Browser, product: Product) -> None:
     page = await product.open(browser, "/simulate")
     await page.get_by_role("button", name="Simulate").click()
-    await expect(page.get_by_role("heading", level=2)).to_have_text("Simulated with 600 devices, nothing was stored")
+    await expect(page.get_by_role("heading", level=2)).to_have_text("Simulated with 600 devices; nothing was stored")
     await expect(devices(page, "#result")).to_have_text(["200", "200", "200", "450", "60", "30", "60"])
     await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
     await page.goto("/")
@@ -188,9 +187,9 @@ async def test_the_demo_falls_back_and_runs_nothing_that_a_value_says(browser: B
     rows = page.locator("#values tr")
     await expect(rows).to_have_text(
         [
-            "button_colornot in itshows its own, #5A6270",
-            f"greeting{hostile}this app does not show it",
-            "pricenot in itshows its own, 9.99",
+            "button_colornot enrolledshows its default, #5A6270",
+            f"greeting{hostile}not used by this app",
+            "pricenot enrolledshows its default, 9.99",
         ]
     )
     await page.get_by_role("button", name="Buy for 9.99").click()
@@ -204,7 +203,7 @@ async def test_the_demo_keeps_what_it_could_not_send(browser: Browser, product: 
     await expect(page.locator("#log li")).to_have_count(2)
     await page.route("**/api/v1/events", lambda route: route.fulfill(status=503, headers={"Retry-After": "1"}))
     await page.get_by_role("button", name="Buy for").click()
-    await expect(page.locator("#message")).to_contain_text("tries again in 1 s with the same ids")
+    await expect(page.locator("#message")).to_contain_text("try again in 1 s with the same ids")
     await page.unroute("**/api/v1/events")
     await expect(page.locator("#log li").first).to_contain_text('{"accepted":1,"duplicates":0}')
     await expect(page.locator("#message")).to_be_hidden()

@@ -65,7 +65,7 @@ async function ask() {
     state.etag = answer.headers.get("ETag");
     keep();
   }
-  say(known ? "" : "There was no answer with values. The app goes on with those that it had, or with its own.");
+  say(known ? "" : "No values came. The app keeps the values that it had, or uses its defaults.");
   draw();
   reportShown();
 }
@@ -100,7 +100,7 @@ async function send() {
   } else {
     known = known && answer?.status !== 404;
     const seconds = Number(answer?.headers?.get("Retry-After")) || PATIENCE;
-    say(`Not sent yet; the app tries again in ${seconds} s with the same ids.`);
+    say(`Not sent yet. The app will try again in ${seconds} s with the same ids.`);
     timer = setTimeout(() => inTurn(send), seconds * 1000);
   }
 }
@@ -167,12 +167,12 @@ function row(key) {
   const [line, name, value, use] = ["tr", "th", "td", "td"].map((kind) => document.createElement(kind));
   name.scope = "row";
   name.textContent = key;
-  value.textContent = Object.hasOwn(state.values, key) ? state.values[key] : "not in it";
+  value.textContent = Object.hasOwn(state.values, key) ? state.values[key] : "not enrolled";
   use.textContent = !Object.hasOwn(OWN, key)
-    ? "this app does not show it"
+    ? "not used by this app"
     : shown(key).fits
       ? "shown"
-      : `shows its own, ${OWN[key]}`;
+      : `shows its default, ${OWN[key]}`;
   line.append(name, value, use);
   return line;
 }

@@ -37,7 +37,7 @@ async function refresh() {
       headers: { Accept: "text/html" },
       signal: AbortSignal.timeout(PATIENCE * 1000),
     });
-    if (!answer.ok) return outdated(`the server answers with ${answer.status}`);
+    if (!answer.ok) return outdated(`the server answered ${answer.status}`);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const id of ["freshness", "live"]) patch(document.getElementById(id), fresh.getElementById(id));
   } catch {

@@ -9,7 +9,7 @@ const rate = document.getElementById("rate");
 const message = document.getElementById("message");
 const result = document.getElementById("result");
 const number = (value) => value.toLocaleString(document.documentElement.lang);
-const GONE = "The simulation did not end; the server may be busy or gone. Try again.";
+const GONE = "The simulation did not finish. The server may be busy or stopped; try again.";
 let source = null;
 let done = 0;
 
