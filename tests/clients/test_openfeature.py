@@ -19,11 +19,11 @@ def language(drivers: Any) -> Any:
     return drivers("typescript")
 
 
-def evaluated(command: list[str], net: Network, folder: Path, timeout: float) -> tuple[str, list[Any]]:
+def evaluated(command: list[str], net: Network, timeout: float) -> tuple[str, list[Any]]:
     """The device's token, and value and reason of each flag."""
     program = [command[0], str(Path(command[-1]).with_name("flags.js"))]
     ended = subprocess.run(
-        [*program, net.url, str(folder), str(timeout)], capture_output=True, text=True, timeout=SECONDS, check=True
+        [*program, net.url, str(timeout)], capture_output=True, text=True, timeout=SECONDS, check=True
     )
     answer = msgspec.json.decode(ended.stdout)
     assert answer["sent"]
@@ -31,9 +31,9 @@ def evaluated(command: list[str], net: Network, folder: Path, timeout: float) ->
 
 
 def test_flags_have_their_types_and_their_exposures_are_reported(
-    language: list[str], net: Network, product: Product, tmp_path: Path
+    language: list[str], net: Network, product: Product
 ) -> None:
-    token, found = evaluated(language, net, tmp_path, timeout=20)
+    token, found = evaluated(language, net, timeout=20)
     assert found == [
         ["sure-0", "SPLIT"],
         [9.5, "SPLIT"],
@@ -51,12 +51,10 @@ def test_flags_have_their_types_and_their_exposures_are_reported(
     ]
 
 
-def test_defaults_after_a_time_out_are_reported_as_such(
-    language: list[str], net: Network, product: Product, tmp_path: Path
-) -> None:
+def test_defaults_after_a_time_out_are_reported_as_such(language: list[str], net: Network, product: Product) -> None:
     net.faults = {"GET": "busy"}
     net.heals_after = 1
-    token, found = evaluated(language, net, tmp_path, timeout=0.05)
+    token, found = evaluated(language, net, timeout=0.05)
     assert [value for value, _ in found] == ["mine", 1, False, {}, 7, "mine"]
     shown = {experiment: value for _, _, experiment, value, _ in product.events(token)}
     assert shown == {"sure": "mine", "price": "1", "free": "false", "page": "{}", "words": "7", "nothing": "mine"}
