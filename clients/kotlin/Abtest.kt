@@ -104,7 +104,7 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
     val token: String? get() = lock.withLock { device?.token }
 
     /** How many events wait for the server's confirmation. */
-    val queued: Int get() = lock.withLock { files.sumBy { it.events.size } }
+    val queued: Int get() = lock.withLock { files.map { it.events.size }.sum() }
 
     init {
         safely { open() }
@@ -430,7 +430,7 @@ private fun quoted(text: String): String = buildString {
     append('"')
     for (each in text) {
         if (each == '"' || each == '\\') append('\\').append(each)
-        else if (each < ' ' || each.isSurrogate()) append("\\u%04x".format(Locale.ROOT, each.toInt()))
+        else if (each < ' ' || each.isSurrogate()) append("\\u%04x".format(Locale.ROOT, each - '\u0000'))
         else append(each)
     }
     append('"')
