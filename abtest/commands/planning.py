@@ -4,25 +4,21 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import click
-from msgspec.structs import replace
 
 from abtest.commands.options import Whole, as_json, naming_options, option, plain, print_json, print_table, with_store
 from abtest.domain import Experiment, parse_weight
-from abtest.errors import InvalidSetting
 from abtest.language import number
-from abtest.management import ExperimentService
 from abtest.results import (
-    ExperimentResults,
     Plan,
     PlanRequest,
-    ResultService,
+    completed,
     equal,
+    measured,
     next_step,
     parse_number,
     parse_part,
     plan,
 )
-from abtest.store import Store
 
 WIDTH = 96
 
@@ -50,7 +46,7 @@ WIDTH = 96
 )
 @option("--per-day", type=Whole(1), help="New devices per day in all variants.")
 @option("--less", is_flag=True, help="Less is better, as with refunds and crashes.")
-@option("--experiment", "key", metavar="KEY", help="Take weights, base rate and devices from this one.")
+@option("--experiment", "key", metavar="KEY", help="Take weights, devices and the figures so far from this one.")
 @as_json
 @click.pass_obj
 @naming_options()
@@ -96,12 +92,8 @@ def plan_(
     )
     experiment = None
     if key is not None:
-        experiment, results = with_store(database, lambda store: _read(store, key))
-        request = _with_devices(_with_weights(request, experiment), experiment)
-        less = less or any(metric.less for metric in experiment.metrics[:1])
-        request = replace(request, less=less, open_ended=experiment.planned is None and experiment.enrolled > 0)
-        if request.base is None and request.mean is None:
-            request = replace(request, base=_rate(results))
+        present = with_store(database, lambda store: measured(store, key))
+        experiment, request = present.experiment, completed(request, present)
     found = plan(request)
     if as_json:
         print_json(found)
@@ -112,38 +104,8 @@ def plan_(
 COMMANDS = (plan_,)
 
 
-async def _read(store: Store, key: str) -> tuple[Experiment, ExperimentResults]:
-    return await ExperimentService(store).one(key), await ResultService(store).one(key)
-
-
 def _weights(texts: Sequence[str]) -> tuple[Decimal, ...]:
     return tuple(parse_weight(text, f"--weight {place}") for place, text in enumerate(texts, start=1))
-
-
-def _with_weights(request: PlanRequest, experiment: Experiment) -> PlanRequest:
-    """Those of the present phase, without the variants that enrol no more devices."""
-    weights, place = experiment.phase.weights, experiment.baseline_place
-    others = (weight for other, weight in enumerate(weights) if other != place and weight)
-    return replace(request, weights=(weights[place], *others))
-
-
-def _with_devices(request: PlanRequest, experiment: Experiment) -> PlanRequest:
-    """Those in the experiment, when no other question is asked."""
-    asked = request.effect is not None or request.devices is not None
-    return request if asked else replace(request, devices=experiment.enrolled)
-
-
-def _rate(results: ExperimentResults) -> float:
-    """The baseline's rate in the primary metric. Raises InvalidSetting when there is none."""
-    primary = results.primary
-    if primary is not None and primary.kind == "amount":
-        raise InvalidSetting(
-            "give it and --deviation; the results of an amount don't have its deviation", field="mean"
-        )
-    rates = [each.mean for each in primary.variants if each.value == results.baseline] if primary else []
-    if not rates or not rates[0]:
-        raise InvalidSetting(f"give the rate; {results.key} has no conversions yet", field="base")
-    return rates[0]
 
 
 def _print(request: PlanRequest, found: Plan, experiment: Experiment | None) -> None:

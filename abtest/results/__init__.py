@@ -17,6 +17,7 @@ from abtest.results.planning import (
     plans,
     signed,
 )
+from abtest.results.present import completed, measured
 from abtest.results.reports import Report, ReportService, find
 from abtest.results.simulation import MOST_DEVICES, Simulated, SimulationService
 
@@ -33,9 +34,11 @@ __all__ = [
     "ResultService",
     "Simulated",
     "SimulationService",
+    "completed",
     "equal",
     "find",
     "found_with",
+    "measured",
     "next_step",
     "often",
     "outlook",

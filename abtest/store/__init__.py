@@ -15,7 +15,16 @@ from abtest.store.audit import (
 from abtest.store.catalogue import ExperimentStore
 from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
 from abtest.store.events import EventStore
-from abtest.store.figures import DayFigures, FoldingStore, Measured, MetricFigures, ResultStore, Summary, SummaryStore
+from abtest.store.figures import (
+    DayFigures,
+    FoldingStore,
+    Measured,
+    MeasureStore,
+    MetricFigures,
+    ResultStore,
+    Summary,
+    SummaryStore,
+)
 from abtest.store.protocols import Store
 from abtest.store.upkeep import Condition, ConditionStore, lacking
 
@@ -37,6 +46,7 @@ __all__ = [
     "ExperimentStore",
     "FoldingStore",
     "Ledger",
+    "MeasureStore",
     "Measured",
     "MetricFigures",
     "PhaseRecord",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from math import sqrt
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,14 @@ from tests.scenes import answers, opened, tokens
 TWO = ("--variant", "red=75", "--variant", "green=25")
 
 
-async def sell(devices: int, buyers: int) -> None:
-    """That many devices in the experiment, of which so many with the value red buy."""
+async def sell(devices: int, buyers: int, *amounts: int) -> None:
+    """That many devices in the experiment, of which so many with the value red buy, once for each amount."""
     async with opened(Path("abtest.db")) as store:
         asked = tokens("device", devices)
         values = await answers(store, asked)
         red = [token for token, each in zip(asked, values, strict=True) if each["color"] == "red"]
-        await store.track([(token, [Event("1", "buy")]) for token in red[:buyers]], clock.now())
+        bought = [Event(str(place), "buy", amount=amount) for place, amount in enumerate(amounts or [None])]
+        await store.track([(token, bought) for token in red[:buyers]], clock.now())
 
 
 def test_devices_and_days_are_planned_and_the_next_step_is_told(run: Run) -> None:
@@ -85,6 +87,27 @@ def test_an_experiment_brings_its_rate_and_its_devices(run: Run) -> None:
     assert "--planned" not in planned.stdout
 
 
+def test_an_experiment_brings_its_mean_and_its_deviation(run: Run) -> None:
+    """Of 300 devices 30 pay 10 and 15: a mean of 2.5, a variance of 30 * 22.5^2 + 270 * 2.5^2 over 299."""
+    run("experiments", "add", "color", *TWO, "--metric", "amount:buy")
+    asyncio.run(sell(400, 30, 100_000, 150_000))
+    run("worker", "--once")
+    asked = ("--effect", "20%", "--json")
+    deviation = str(sqrt((30 * 22.5**2 + 270 * 2.5**2) / 299))
+    typed = run("plan", "--mean", "2.5", "--deviation", deviation, "--weight", "75", "--weight", "25", *asked)
+    planned = run("plan", "--experiment", "color", *asked)
+    assert "a mean of 2.5 that becomes 3" in planned.stdout
+    assert [json.loads(each.stdout)["per_variant"] for each in (planned, typed)] == [[7_088, 2_363]] * 2
+    assert run("plan", "--experiment", "color").stdout.startswith("With 400 devices only a difference of about +")
+
+
+def test_an_amount_of_which_less_is_better_is_planned_as_a_decrease(run: Run) -> None:
+    run("experiments", "add", "color", *TWO, "--metric", "amount:buy less")
+    asyncio.run(sell(400, 290, 100_000))
+    run("worker", "--once")
+    assert run("plan", "--experiment", "color").stdout.startswith("With 400 devices only a difference of about -")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -106,7 +129,11 @@ def test_an_experiment_brings_its_rate_and_its_devices(run: Run) -> None:
         ),
         (("--experiment", "nothing"), 1, "there is no experiment 'nothing'"),
         (("--experiment", "empty", "--effect", "20%"), 2, "--base: give the rate; empty has no conversions yet"),
-        (("--experiment", "price", "--effect", "20%"), 2, "--mean: give it and --deviation"),
+        (
+            ("--experiment", "price", "--effect", "20%"),
+            2,
+            "--mean: give it and --deviation; price has no amounts yet",
+        ),
     ],
 )
 def test_what_can_not_be_planned_is_said_with_its_exit_code(

@@ -1,0 +1,63 @@
+"""What an experiment brings to a plan: its weights, its devices, and what devices with its baseline do so far."""
+
+from math import sqrt
+
+from msgspec.structs import replace
+
+from abtest.domain import Experiment
+from abtest.errors import InvalidSetting, UnknownExperiment
+from abtest.inference import AMOUNT_UNITS, Moments
+from abtest.results.planning import PlanRequest
+from abtest.store import Measured, MeasureStore
+
+
+async def measured(store: MeasureStore, key: str) -> Measured:
+    """What the worker counted of an experiment. Raises UnknownExperiment."""
+    found = next((each for each in await store.measured() if each.experiment.key == key), None)
+    if found is None:
+        raise UnknownExperiment(key)
+    return found
+
+
+def completed(request: PlanRequest, found: Measured) -> PlanRequest:
+    """The request, with what the experiment knows and the request leaves open.
+
+    Its weights are those of the present phase, without variants that enrol no more devices. Its devices count if
+    neither an effect nor a number of devices is given, and the figures of its primary metric if neither a rate nor a
+    mean is. Raises InvalidSetting when it has no such figures yet.
+    """
+    experiment = found.experiment
+    weights, place = experiment.phase.weights, experiment.baseline_place
+    asked = request.effect is not None or request.devices is not None
+    request = replace(
+        request,
+        weights=(weights[place], *(weight for other, weight in enumerate(weights) if other != place and weight)),
+        devices=request.devices if asked else experiment.enrolled,
+        less=request.less or any(metric.less for metric in experiment.metrics[:1]),
+        open_ended=experiment.planned is None and experiment.enrolled > 0,
+    )
+    given = request.base, request.mean, request.deviation
+    return request if given != (None, None, None) else _with_figures(request, experiment, _baseline(found))
+
+
+def _with_figures(request: PlanRequest, experiment: Experiment, moments: Moments) -> PlanRequest:
+    if any(metric.kind == "amount" for metric in experiment.metrics[:1]):
+        if moments.total <= 0:
+            raise InvalidSetting(f"give it and --deviation; {experiment.key} has no amounts yet", field="mean")
+        mean, deviation = float(moments.mean) / AMOUNT_UNITS, sqrt(moments.variance) / AMOUNT_UNITS
+        return replace(request, mean=mean, deviation=deviation)
+    if not moments.converters:
+        raise InvalidSetting(f"give the rate; {experiment.key} has no conversions yet", field="base")
+    return replace(request, base=float(moments.mean))
+
+
+def _baseline(found: Measured) -> Moments:
+    """Of the primary metric and of all phases together, since no variants are compared; amounts count in full."""
+    place = found.experiment.baseline_place
+    sums = [each.sums for metric in found.metrics[:1] for each in metric if each.place == place]
+    return Moments(
+        n=sum(day.devices for day in found.days if day.place == place),
+        converters=sum(each.converters for each in sums),
+        total=sum(each.total for each in sums),
+        squares=sum(each.squares for each in sums),
+    )
