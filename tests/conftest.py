@@ -29,6 +29,9 @@ for hook in (tornasync.pytest_pycollect_makeitem, tornasync.pytest_pyfunc_call):
     hook.__dict__.pop("pytestmark", None)
 
 
+pytest_plugins = ("tests.browsers",)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(tornasync, "tornasync-adapted")
     # How long an example takes says how busy the machine is.

@@ -14,6 +14,7 @@ MINUS = "\N{MINUS SIGN}"
 MOST_PLACES = 25
 SMALLEST_P = 0.0001
 SURELY_NOT = 0.001
+SMALLEST_AMOUNT = 0.0001
 
 Number = float | Decimal | Fraction
 
@@ -39,7 +40,9 @@ def figure_percent(part: float, figures: int = 2, language: str = ENGLISH) -> st
 
 
 def amount(value: float, language: str = ENGLISH) -> str:
-    """1,234.50, or with three figures that count when it is small."""
+    """1,234.50, or with three figures that count when it is small; 0.00 when it is less than any amount can be."""
+    if abs(value) < SMALLEST_AMOUNT / 2:
+        value = 0.0
     if abs(value) >= 1 or not value:
         return _minus(number(value, 2, 2, language))
     return _minus(figure(value, 3, language))

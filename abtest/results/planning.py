@@ -327,27 +327,26 @@ def _harm_note(request: PlanRequest, found: Plan) -> str:
     if not request.effect or (request.effect < 0) == request.less:
         return ""
     change = "An increase" if request.effect > 0 else "A decrease"
-    return f"{change} is harm here: the test then guards against it, and a decisive loss is told before it is due."
+    return f"{change} is harm here, so the test guards against it; a decisive loss is reported before it is due."
 
 
 def _gate_note(request: PlanRequest, found: Plan) -> str:
     if found.planned == found.devices:
         return ""
-    lacking, when = f"{rule.FEWEST} devices with the event", f"{number(found.planned)} devices in all"
+    enough, when = f"{rule.FEWEST} devices with the event", f"{number(found.planned)} devices in all"
     if request.base is None:
-        return f"No verdict comes before each variant can be expected to have {lacking}: not before {when}."
+        return f"There is no verdict until each variant can be expected to have {enough}, so not before {when}."
     return (
-        f"No gain is told before each variant can be expected to have {lacking} and as many without: at {when}. "
-        "A decisive loss is told earlier."
+        f"No gain is reported until each variant can be expected to have {enough} and {rule.FEWEST} without it, "
+        f"which takes {when}. A decisive loss is reported earlier."
     )
 
 
 def _days_note(request: PlanRequest, found: Plan) -> str:
     if found.days is None or request.per_day is None:
         return ""
-    week = "; no gain is told before a week is over" if found.days == rule.FEWEST_DAYS else ""
-    s = "" if request.per_day == 1 else "s"
-    return f"With {number(request.per_day)} new device{s} per day that takes {number(found.days)} days{week}."
+    week = "; no gain is reported before a week has passed" if found.days == rule.FEWEST_DAYS else ""
+    return f"With {counted(request.per_day, 'new device')} per day that takes {number(found.days)} days{week}."
 
 
 def _rule_note(request: PlanRequest, found: Plan) -> str:
@@ -357,14 +356,14 @@ def _rule_note(request: PlanRequest, found: Plan) -> str:
     # Without a plan it may have been found at an earlier look.
     about, least = ("at least", "at least ") if request.open_ended else ("about", "")
     often = f"{about} {figure_percent(found.rule_power)}"
-    each = ", for each comparison of a variant with the baseline by itself" if comparisons > 1 else ""
+    each = " and compares one variant with the baseline" if comparisons > 1 else ""
     shared = f" and divides its level among {comparisons} comparisons" if comparisons > 1 else ""
     enough = found.rule_devices
     more = f", and in {least}{_times(found.power)} with {number(enough)}" if enough and enough > found.planned else ""
     without = " and has no planned number of devices" if request.open_ended else ""
     return (
-        f"This counts on one look by an ordinary test{each}. The verdict, which may be looked at at any time{without}"
-        f"{shared}, finds this difference in {often} of tests with {number(found.planned)} devices{more}."
+        f"This is for an ordinary test that looks once{each}. The verdict may be looked at at any time{without}"
+        f"{shared}; it finds this difference in {often} of tests with {number(found.planned)} devices{more}."
     )
 
 

@@ -1,6 +1,5 @@
 """The TypeScript client in a real browser: with its localStorage, two tabs, and no network at times."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ from tests.clients.conftest import Product
 from tests.clients.network import Network
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright")
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
-
-from tests.web.pages.test_browser import ARGUMENTS, executable
+from playwright.async_api import Browser, BrowserContext, Page
 
 APP = """
 <script type="module">
@@ -28,7 +25,7 @@ document.title = window.abtest.value("color", "default");
 
 @pytest.fixture
 def context(
-    drivers: Callable[[str], list[str]], net: Network, io_loop: IOLoop
+    drivers: Callable[[str], list[str]], net: Network, browser: Browser, io_loop: IOLoop
 ) -> Iterator[tuple[BrowserContext, str]]:
     """A browser for which the network has an app besides the server, and the address of the app."""
     client = Path(drivers("typescript")[-1]).with_name("abtest.js").read_text(encoding="utf-8")
@@ -39,18 +36,13 @@ def context(
         await route.fulfill(content_type=kind, body=text)
 
     async def open_browser() -> BrowserContext:
-        arguments = [*ARGUMENTS, "--no-sandbox"] if os.geteuid() == 0 else ARGUMENTS
-        browser: Browser = await playwright.chromium.launch(executable_path=executable(), args=arguments)
         context = await browser.new_context()
         await context.route("**/app/*", serve)
         return context
 
-    playwright = io_loop.run_sync(lambda: async_playwright().start())
     context = io_loop.run_sync(open_browser)
     yield context, f"{net.url}/app/index.html"
-    assert context.browser is not None
-    io_loop.run_sync(context.browser.close)
-    io_loop.run_sync(playwright.stop)
+    io_loop.run_sync(context.close)
 
 
 async def app(context: BrowserContext, address: str) -> Page:

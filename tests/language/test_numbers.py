@@ -51,6 +51,7 @@ def test_another_language_has_its_own_marks() -> None:
 
 def test_amounts_have_cents_until_they_are_small() -> None:
     assert (amount(1234.5), amount(0.01234), amount(0)) == ("1,234.50", "0.0123", "0.00")
+    assert (amount(-0.0000000556), amount(0.00006)) == ("0.00", "0.00006")
 
 
 def test_a_mean_is_a_rate_or_an_amount_and_a_difference_is_relative_or_not() -> None:

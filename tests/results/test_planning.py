@@ -90,7 +90,8 @@ def test_without_a_planned_number_the_rule_finds_less_and_needs_more() -> None:
     enough = formulas.as_one_look(found.rule_devices, 1, exact=True)
     assert formulas.power_for_rate(0.05, 0.2, found.rule_devices / 2, enough) == pytest.approx(0.8, abs=1e-4)
     assert (
-        "at any time and has no planned number of devices, finds this difference in at least 39%" in found.notes[-1]
+        "at any time and has no planned number of devices; it finds this difference in at least 39%"
+        in found.notes[-1]
     )
     assert f"and in at least 4 of 5 with {found.rule_devices:,}." in found.notes[-1]
 
@@ -99,7 +100,7 @@ def test_below_25_conversions_per_variant_it_says_that_no_gain_is_told() -> None
     """At 5%, as it is without an effect, 25 conversions need 500 devices."""
     found = plan(FEW)
     assert (found.devices, found.planned) == (600, 1_500)
-    assert "and as many without: at 1,500 devices in all. A decisive loss is told earlier." in found.notes[0]
+    assert "25 without it, which takes 1,500 devices in all. A decisive loss is reported earlier." in found.notes[0]
     assert next_step(FEW, found).endswith("--metric conversion:EVENT --planned 1500")
     assert plan(PlanRequest(base=0.95, effect=0.03)).planned == 1_399
     uneven = PlanRequest(base=0.05, devices=100, weights=(Decimal(9), Decimal(1)))

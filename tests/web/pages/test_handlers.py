@@ -169,7 +169,7 @@ async def test_an_experiment_says_how_many_devices_it_excludes(client: Client, s
     await demo(store, 600)
     shown = words(await page(client, "/experiments/price"))
     assert "Devices 600" in shown
-    assert "Excluded 1,234 not in the experiment: first seen before it was created" in shown
+    assert "Excluded 1,234 first seen before the experiment was created" in shown
     assert "Type number" in shown
     assert "Primary metric Amount of purchase" in shown
 
