@@ -141,7 +141,8 @@ async def test_a_known_device_costs_no_task_no_trip_and_no_statement(
 
 
 async def test_a_known_device_costs_few_calls_of_functions(client: Client, store: SQLiteStore) -> None:
-    request = b"GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: device\r\n\r\n"
+    query = b"?platform=ios&app_version=3.10.0&os_version=17.2&country=DE&language=de"  # costs nothing
+    request = b"GET /api/v1/experiments" + query + b" HTTP/1.1\r\nHost: a\r\nDevice-Token: device\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
     called: Counter[str] = Counter()
 

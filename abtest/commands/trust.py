@@ -70,6 +70,8 @@ def why(database: str, token: str, as_json: bool) -> None:
     click.echo(
         f"device {number(explanation.number)} in the order of first requests, first seen {explanation.first_seen}"
     )
+    if explanation.attributes:
+        click.echo("attributes: " + ", ".join(f"{name}={value}" for name, value in explanation.attributes.items()))
     if explanation.experiments:
         click.echo()
         rows = [

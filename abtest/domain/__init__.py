@@ -1,5 +1,6 @@
 """The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
+from abtest.domain.attributes import MOST_PROFILES, NO_ATTRIBUTES, Attributes, readable
 from abtest.domain.devices import LONGEST_TOKEN, TOKEN_RULE, check_token
 from abtest.domain.documents import finding, read_json
 from abtest.domain.events import EVENT, EVENT_RULE, Event
@@ -30,9 +31,12 @@ __all__ = [
     "LONGEST_TOKEN",
     "LONGEST_VALUE",
     "MOST_PLANNED",
+    "MOST_PROFILES",
     "MOST_VARIANTS",
+    "NO_ATTRIBUTES",
     "TOKEN_RULE",
     "TYPE_RULE",
+    "Attributes",
     "Cell",
     "Change",
     "Event",
@@ -57,6 +61,7 @@ __all__ = [
     "parse_metrics",
     "parse_weight",
     "read_json",
+    "readable",
     "same",
     "typed",
 ]

@@ -36,15 +36,23 @@ def _unique(members: Members) -> dict[str, Any]:
     return found
 
 
-def read_json(document: bytes, an_object: Callable[[Members], dict[str, Any]] = _unique) -> Any:
+def read_json(
+    document: bytes,
+    an_object: Callable[[Members], dict[str, Any]] = _unique,
+    a_number: Callable[[str], Any] | None = None,
+) -> Any:
     """What a JSON document says, numbers with decimals as Decimals. Raises ValueError with what is wrong in it.
 
-    `an_object`: makes an object of its members; by default no two may have the same name. Not msgspec's decoder: it
-    takes the last of two equal keys, and numbers as floats.
+    `an_object`: makes an object of its members; by default no two may have the same name. `a_number`: makes something
+    else of the text of a number. Not msgspec's decoder: it takes the last of two equal keys, and numbers as floats.
     """
     try:
         return json.loads(
-            document.decode("utf-8"), object_pairs_hook=an_object, parse_float=_decimal, parse_constant=_refuse
+            document.decode("utf-8"),
+            object_pairs_hook=an_object,
+            parse_float=a_number or _decimal,
+            parse_int=a_number,
+            parse_constant=_refuse,
         )
     except (ValueError, RecursionError) as error:
         raise ValueError(_short(error)) from None

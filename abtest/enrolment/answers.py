@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain import check_token
+from abtest.domain import NO_ATTRIBUTES, Attributes, check_token
 from abtest.enrolment.batching import Batches
 from abtest.enrolment.limiting import Limiter, Rate
 from abtest.errors import AbtestError, TooManyDevices, Unavailable
@@ -32,6 +32,13 @@ class Answer(Struct, frozen=True):
     def values(self) -> dict[str, str]:
         """The values by key."""
         return {each.key: each.value for each in self.delivered}
+
+
+class Asked(Struct, frozen=True):
+    """What a first request comes with: the source that it counts against, None for this machine, and attributes."""
+
+    source: str | None
+    attributes: Attributes
 
 
 class Limits(Struct, frozen=True):
@@ -66,7 +73,7 @@ class EnrolmentService:
         self.cached: Callable[[str], Answer | None] = self._cache.get
         self._rendered: dict[tuple[int, ...], Answer] = {}
         self._config_version = 0
-        self._enrolling = Batches[str, str | None, Answer](self._enrol, limits.batch, limits.queue, limits.deadline)
+        self._enrolling = Batches[str, Asked, Answer](self._enrol, limits.batch, limits.queue, limits.deadline)
         self._finding = Batches[str, None, Answer | None](self._find, limits.batch, limits.queue, limits.deadline)
         self.draining = False
 
@@ -80,10 +87,13 @@ class EnrolmentService:
         """Devices whose answer is in the cache."""
         return len(self._cache)
 
-    def ask(self, token: str, source: str | None = None) -> "asyncio.Future[Answer]":
+    def ask(
+        self, token: str, source: str | None = None, attributes: Attributes = NO_ATTRIBUTES
+    ) -> "asyncio.Future[Answer]":
         """The stored answer of a token, after its batch is durable. An unknown token becomes a device.
 
-        `source`: where the request comes from, for the limit on new devices; None is never limited. The future fails
+        `source`: where the request comes from, for the limit on new devices; None is never limited. `attributes`:
+        stored with a new device. The future fails
         with TooManyDevices, Unavailable (`busy`, `storage_full`) or StorageError. InvalidToken and Unavailable
         (`queue_full`, `draining`) are raised at once.
         """
@@ -97,7 +107,7 @@ class EnrolmentService:
         if wait:
             return asyncio.ensure_future(self._only_known(token, wait))
         try:
-            return self._enrolling.add(token, source)
+            return self._enrolling.add(token, Asked(source, attributes))
         except Unavailable:
             self._limiter.give_back(source)
             raise
@@ -131,13 +141,14 @@ class EnrolmentService:
             raise TooManyDevices("too many new devices from this address; ask again later", wait)
         return answer
 
-    async def _enrol(self, sources: Mapping[str, str | None]) -> Mapping[str, Answer | AbtestError]:
+    async def _enrol(self, asked: Mapping[str, Asked]) -> Mapping[str, Answer | AbtestError]:
         """The answers, after their transaction is durable. If nothing can be stored, only known devices get one."""
-        tokens = list(sources)
+        tokens = list(asked)
+        attributes = {token: each.attributes for token, each in asked.items() if each.attributes.pairs}
         new: Collection[str] = ()
         began = monotonic()
         try:
-            enrolment = await self._store.enrol(tokens, clock.now())
+            enrolment = await self._store.enrol(tokens, clock.now(), attributes)
             new = enrolment.new
             self._decided(len(tokens), len(new), monotonic() - began)
             return self._remember(enrolment)
@@ -145,9 +156,9 @@ class EnrolmentService:
             known = await self._known(tokens)
             return {token: known.get(token, error) for token in tokens}
         finally:
-            for token, source in sources.items():
-                if source is not None and token not in new:
-                    self._limiter.give_back(source)
+            for token, each in asked.items():
+                if token not in new:
+                    self._limiter.give_back(each.source)
 
     async def _find(self, tokens: Mapping[str, None]) -> Mapping[str, Answer | AbtestError | None]:
         known = await self._known(list(tokens))

@@ -23,10 +23,14 @@ class Reason(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True):
-    """What a device has, and why. `number`: its place in the order of all first requests."""
+    """What a device has, and why. `number`: its place in the order of all first requests.
+
+    `attributes`: what is kept of those in its first request.
+    """
 
     number: int
     first_seen: str
+    attributes: dict[str, str]
     experiments: tuple[Reason, ...]
 
 
@@ -43,6 +47,7 @@ class ExplanationService:
         return Explanation(
             number=device.id,
             first_seen=clock.iso(device.first_seen),
+            attributes=dict(device.attributes.pairs),
             experiments=tuple(
                 _reason(experiment, device.id, assigned.get(experiment.id))
                 for experiment in await self._store.experiment_records()

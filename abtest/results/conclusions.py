@@ -72,8 +72,9 @@ class Health(Struct, frozen=True):
     `showed_other`: by value, how many of its devices reported at least once that they showed another value; only the
     values with such devices.
 
-    Of all experiments: `duplicate_events` came again, `unknown_device_events` are of unknown devices, and
-    `unknown_experiment_events` are exposures that name an experiment that there was not.
+    Of all experiments: `duplicate_events` came again, `unknown_device_events` are of unknown devices,
+    `unknown_experiment_events` are exposures that name an experiment that there was not, and `shortened_devices` are
+    devices that are kept with fewer attributes than they had.
     """
 
     exact: bool
@@ -82,6 +83,7 @@ class Health(Struct, frozen=True):
     duplicate_events: int
     unknown_device_events: int
     unknown_experiment_events: int
+    shortened_devices: int
 
 
 class ResultsWith(Struct, Generic[V], frozen=True):
@@ -189,7 +191,7 @@ def _nothing(summary: Summary, key: str) -> ExperimentResults:
         baseline_changed_at=None,
         verdict=said(waiting) if experiment.metrics else None,
         metrics=(),
-        health=Health(True, Exposure((0,) * len(experiment.values), None), {}, 0, 0, 0),
+        health=Health(True, Exposure((0,) * len(experiment.values), None), {}, 0, 0, 0, 0),
         as_of=_as_of(summary),
         age_seconds=clock.age(summary.as_of),
     )

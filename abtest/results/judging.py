@@ -50,6 +50,7 @@ def judged(measured: Measured, now: int) -> Conclusions:
             duplicate_events=measured.duplicate_events,
             unknown_device_events=measured.unknown_device_events,
             unknown_experiment_events=measured.unknown_experiment_events,
+            shortened_devices=measured.shortened_devices,
         ),
     )
 

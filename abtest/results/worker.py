@@ -13,7 +13,7 @@ from abtest.store import FoldingStore, Measured
 
 CHUNK = 10_000
 LEASE_SECONDS = 1.0
-OF_ALL_EXPERIMENTS = ("duplicate_events", "unknown_device_events", "unknown_experiment_events")
+OF_ALL_EXPERIMENTS = ("duplicate_events", "unknown_device_events", "unknown_experiment_events", "shortened_devices")
 
 log = logging.getLogger("abtest.results")
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.allocation import Weights
-from abtest.domain import Cell, Metric, Occurrence, Showing, Sums
+from abtest.domain import Attributes, Cell, Metric, Occurrence, Showing, Sums
 
 
 class PhaseRecord(Struct, frozen=True):
@@ -53,15 +53,19 @@ class Ledger(Struct, frozen=True):
 
     `devices`: the number of device rows. `last_device`: the highest id that was ever given. `strangers`: the number
     of rows of devices, tokens and assignments whose device id was never given. `tokens`: how many tokens each device
-    has, in the order of ids, one byte each, at most 255. The summary: `watermark` (None when its row is missing),
-    `counted` by (phase id, variant id), `hourly` by (experiment id, hour), and `daily` by (phase id, variant id,
-    day).
+    has, in the order of ids, one byte each, at most 255. `without_profile`: the number of devices whose profile is
+    missing. `profiles`: how many combinations of attributes are kept. `damaged_profiles`: the ids of those that can't
+    be read. The summary: `watermark` (None when its row is missing), `counted` by (phase id, variant id), `hourly` by
+    (experiment id, hour), and `daily` by (phase id, variant id, day).
     """
 
     devices: int
     last_device: int
     strangers: int
     tokens: bytes
+    without_profile: int
+    profiles: int
+    damaged_profiles: tuple[int, ...]
     experiments: tuple[ExperimentRecord, ...]
     watermark: int | None
     counted: Mapping[tuple[int, int], int]
@@ -95,10 +99,11 @@ class AssignmentRecord(Struct, frozen=True):
 
 
 class DeviceRecord(Struct, frozen=True):
-    """A device and all its assignments. `first_seen` in milliseconds."""
+    """A device and all its assignments. `first_seen` in milliseconds. `attributes`: what is kept of them."""
 
     id: int
     first_seen: int
+    attributes: Attributes
     assignments: tuple[AssignmentRecord, ...]
 
 

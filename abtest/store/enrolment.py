@@ -5,7 +5,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain import Type
+from abtest.domain import Attributes, Type
+
+NOTHING_SAID: Mapping[str, Attributes] = {}
 
 
 class Delivered(Struct, frozen=True):
@@ -34,9 +36,12 @@ class Enrolment(Struct, frozen=True):
 class EnrolmentStore(Protocol):
     """Decides answers and keeps them."""
 
-    async def enrol(self, tokens: Sequence[str], now: int) -> Enrolment:
+    async def enrol(
+        self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID
+    ) -> Enrolment:
         """The answers of these distinct tokens: what they have or, if this is their first request, what they get.
 
+        `attributes`: what some of them say about themselves. It is stored with those that become devices.
         One transaction under the enrolment lock; returns after it is durable. Unknown tokens become devices in the
         given order. Raises Unavailable (nothing stored) or StorageError.
         """

@@ -67,7 +67,7 @@ class Measured(Struct, frozen=True):
 
     `metrics`: the figures of each metric. `happened`: for each metric, (day, devices whose first event happened on it
     by their own clocks). `ended_at`: when it was finished or archived, in milliseconds. `duplicate_events`,
-    `unknown_device_events`, `unknown_experiment_events`: of all experiments together.
+    `unknown_device_events`, `unknown_experiment_events`, `shortened_devices`: of all experiments together.
     """
 
     experiment: Experiment
@@ -78,6 +78,7 @@ class Measured(Struct, frozen=True):
     duplicate_events: int
     unknown_device_events: int
     unknown_experiment_events: int
+    shortened_devices: int
 
 
 class MeasureStore(Protocol):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from abtest import allocation
-from abtest.domain import Status
+from abtest.domain import MOST_PROFILES, Status
 from abtest.store import ExperimentRecord, Ledger
 
 
@@ -14,6 +14,12 @@ def structure(ledger: Ledger) -> Iterator[str]:
         yield f"{ledger.strangers} rows of devices, tokens or assignments have a device id that was never given"
     for wrong in re.finditer(rb"[^\x01]", ledger.tokens):
         yield f"device {wrong.start() + 1}: has {wrong.group()[0] or 'no'} tokens"
+    if ledger.without_profile:
+        yield f"{ledger.without_profile} devices have attributes that are not kept"
+    if ledger.profiles > MOST_PROFILES:
+        yield f"{ledger.profiles} combinations of attributes are kept, more than {MOST_PROFILES}"
+    for number in ledger.damaged_profiles:
+        yield f"profile {number}: its attributes are not what devices can have"
     for experiment in ledger.experiments:
         for finding in _experiment_structure(experiment):
             yield f"{experiment.key}: {finding}"

@@ -116,7 +116,7 @@ class _Message(HTTPMessageDelegate):
         self._way: Way | None = None
         self._preflight: Response | None = None
         self._token = ""
-        self._method = self._version = self._origin = ""
+        self._method = self._version = self._origin = self._query = ""
         self._plain = False
         self._body: list[bytes] = []
         self._body_size = 0
@@ -140,7 +140,7 @@ class _Message(HTTPMessageDelegate):
             and start_line.version == "HTTP/1.1"
             and headers.get("Connection", KEEP).lower() == KEEP
         )
-        path = start_line.path.partition("?")[0]
+        path, _, self._query = start_line.path.partition("?")
         if methods(path):
             origins = self._server.origins
             self._origin = origins.allowed(headers.get("Origin")) if origins.fixed is None else origins.fixed
@@ -188,7 +188,8 @@ class _Message(HTTPMessageDelegate):
             return
         assert self._way
         try:
-            token = self._token = self._way.token(self._headers, b"".join(self._body))
+            body = b"".join(self._body)
+            token = self._token = self._way.token(self._headers, body)
             answer = self._server.enrolment.cached(token)
             if answer is not None:
                 self._reply(self._way, answer)
@@ -198,7 +199,8 @@ class _Message(HTTPMessageDelegate):
                 finding.add_done_callback(self._decided)
             else:
                 source = self._server.source(self._connection, self._headers)
-                self._server.enrolment.ask(token, source).add_done_callback(self._decided)
+                attributes = self._way.attributes(self._query, body)
+                self._server.enrolment.ask(token, source, attributes).add_done_callback(self._decided)
         except Exception as error:
             self._fail(error)
 

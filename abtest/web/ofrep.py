@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 from tornado.httputil import HTTPHeaders
 
-from abtest.domain import read_json, typed
+from abtest.domain import Attributes, read_json, readable, typed
 from abtest.enrolment import Answer
 from abtest.errors import InvalidContext, InvalidJson, UnknownExperiment
 from abtest.store import Delivered
@@ -69,6 +69,10 @@ class Bulk:
         if headers.get("Device-Token", token) != token:
             raise InvalidContext("the header Device-Token contradicts targetingKey")
         return token
+
+    def attributes(self, query: str, body: bytes) -> Attributes:
+        """The other members of the context."""
+        return readable(_context(body).items())
 
     def etag(self, answer: Answer, token: str) -> str:
         """It covers the token: clients keep it when their context changes."""
@@ -158,15 +162,15 @@ def _targeting_key(body: bytes) -> str:
     key = context.get("targetingKey")
     if key is None or key == "":
         return _missing()
-    if not isinstance(key, str):
+    if not isinstance(key, str) or isinstance(key, _Number):
         raise InvalidContext("context.targetingKey must be a text, given once")
     return key
 
 
 def _context(body: bytes) -> dict[str, Any]:
-    """The context of a request. A member that is given twice is there without its value."""
+    """The context of a request. A member that is given twice is there without its value. Raises as above."""
     try:
-        document = read_json(body, _members)
+        document = read_json(body, _members, _Number)
     except ValueError as error:
         raise InvalidJson(f"the body must be JSON: {error}") from None
     if not isinstance(document, dict):
@@ -178,6 +182,12 @@ def _context(body: bytes) -> dict[str, Any]:
 
 
 TWICE = object()
+
+
+class _Number(str):
+    """A number, as it was written."""
+
+    __slots__ = ()
 
 
 def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

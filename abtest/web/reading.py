@@ -2,9 +2,11 @@
 
 import re
 from functools import lru_cache
+from urllib.parse import unquote_to_bytes
 
 from tornado.httputil import HTTPHeaders
 
+from abtest.domain import Attributes, readable
 from abtest.errors import InvalidToken, UnsupportedType
 
 HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?")
@@ -25,6 +27,21 @@ def require_json(content_type: str) -> None:
     kind, _, parameters = content_type.lower().partition(";")
     if kind.strip() != "application/json" or parameters.strip().replace('"', "") not in {"", "charset=utf-8"}:
         raise UnsupportedType("Content-Type must be application/json")
+
+
+@lru_cache(maxsize=1_000)
+def query_attributes(query: str) -> Attributes:
+    """The attributes in a query; few different ones are frequent. What is not UTF-8 can't be read."""
+    parameters = (parameter.partition("=") for parameter in query.split("&"))
+    return readable((_decoded(name), _decoded(value)) for name, _, value in parameters)
+
+
+def _decoded(text: str) -> str:
+    """The text that was encoded as https://url.spec.whatwg.org/#urlencoded-parsing says; empty if it is not UTF-8."""
+    try:
+        return unquote_to_bytes(text.replace("+", " ").encode("latin-1")).decode("utf-8")
+    except UnicodeError:
+        return ""
 
 
 def matches(if_none_match: str, tag: str) -> bool:

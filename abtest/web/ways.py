@@ -7,9 +7,10 @@ from typing import Protocol
 from msgspec import Struct
 from tornado.httputil import HTTPHeaders, format_timestamp
 
+from abtest.domain import Attributes
 from abtest.enrolment import Answer
 from abtest.web.problems import CONTENT_TYPE, Problem
-from abtest.web.reading import device_token
+from abtest.web.reading import device_token, query_attributes
 
 GUARDED = {
     "X-Content-Type-Options": "nosniff",
@@ -59,6 +60,10 @@ class Way(Protocol):
         """The token of the device that asks. Raises what `refusal` answers."""
         ...
 
+    def attributes(self, query: str, body: bytes) -> Attributes:
+        """What the device says about itself; asked for in its first request alone."""
+        ...
+
     def etag(self, answer: Answer, token: str) -> str:
         """The ETag of a device's answer."""
         ...
@@ -81,6 +86,10 @@ class Plain:
     def token(self, headers: HTTPHeaders, body: bytes) -> str:
         """The header Device-Token. Raises InvalidToken."""
         return device_token(headers)
+
+    def attributes(self, query: str, body: bytes) -> Attributes:
+        """The parameters of the query."""
+        return query_attributes(query)
 
     def etag(self, answer: Answer, token: str) -> str:
         """The same for equal answers."""

@@ -4,7 +4,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import structs
@@ -64,12 +64,12 @@ def draws_anew() -> None:
     """Every process draws separately, and stores something else."""
     stored = enrolling.enrol
 
-    def enrol(connection: Any, catalogue: Any, tokens: Sequence[str], now: int) -> Any:
-        catalogue, enrolment = stored(connection, catalogue, tokens, now)
-        variants = {token: tuple(sorted(random.sample(sorted(enrolment.values), 2))) for token in tokens}
-        return catalogue, structs.replace(enrolment, variants=variants)
+    def enrol(*asked: Any) -> Any:
+        catalogue, enrolment, profiles = stored(*asked)
+        variants = {token: tuple(sorted(random.sample(sorted(enrolment.values), 2))) for token in enrolment.variants}
+        return catalogue, structs.replace(enrolment, variants=variants), profiles
 
-    enrolling.enrol = enrol
+    enrolling.enrol = enrol  # type: ignore[assignment]  # the defect
 
 
 def knows_no_change() -> None:

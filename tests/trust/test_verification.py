@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from abtest import clock
+from abtest.domain import readable
 from abtest.domain.events import Event
 from abtest.domain.experiments import Change, Status
 from abtest.enrolment.explanation import ExplanationService
@@ -92,6 +93,11 @@ DAMAGES = {
     "DELETE FROM event WHERE device_id = 10": "device 10, conversion:purchase of color: its total is 1",
     "UPDATE event SET amount = 5 WHERE device_id = 10": "amount:purchase of color: its total is",
     "UPDATE metric SET watermark = 99 WHERE id = 1": "counts events up to 99, but there were 20",
+    "UPDATE device SET profile_id = 7 WHERE id = 3": "1 devices have attributes that are not kept",
+    "UPDATE profile SET attributes = '{'": "profile 1: its attributes are not what devices can have",
+    """UPDATE profile SET attributes = '{"shoe_size":"46"}'""": "profile 1: its attributes are not what devices can",
+    """UPDATE profile SET attributes = '{"platform":""}'""": "profile 1: its attributes are not what devices can",
+    "UPDATE profile SET attributes = '[]'": "profile 1: its attributes are not what devices can have",
     "UPDATE summary_hour SET hour = 4000000000000000": "hour 4000000000000000 since 1970",
 }
 
@@ -99,7 +105,7 @@ DAMAGES = {
 async def make(store: SQLiteStore) -> None:
     metrics = ("conversion:purchase", "amount:purchase")
     await store.add([experiment("color", "1", "1", metrics=metrics), experiment("price", "97", "3")], 1)
-    await answers(store, tokens("a", 20))
+    await store.enrol(tokens("a", 20), 1, {"a-7": readable([("platform", "ios")])})
     for place, token in enumerate(tokens("a", 20)):
         sent = [Event("1", "purchase", amount=place)] if place % 2 else [Event("1", "exposure", "color")]
         await store.track([(token, sent)], 1)

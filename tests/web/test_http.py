@@ -38,14 +38,18 @@ def limits() -> dict[str, Any]:
 
 
 @pytest.fixture
-def app(tmp_path: Path, io_loop: IOLoop, limits: dict[str, Any]) -> Iterator[HotServer]:
+def store(tmp_path: Path, io_loop: IOLoop, limits: dict[str, Any]) -> Iterator[SQLiteStore]:
     store = SQLiteStore(tmp_path / "abtest.db", limits.get("free_disk", 0))
     io_loop.run_sync(store.open)
     color = NewExperiment(key="color", variants=(Variant("red", Decimal(1)), Variant("blue", Decimal(1))))
     io_loop.run_sync(lambda: store.add([color], 1))
-    settings = Settings(database=f"sqlite:///{tmp_path}/abtest.db", **limits)
-    yield make_app(wired(store, settings))
+    yield store
     io_loop.run_sync(store.close)
+
+
+@pytest.fixture
+def app(store: SQLiteStore, limits: dict[str, Any]) -> HotServer:
+    return make_app(wired(store, Settings(database=f"sqlite:///{store.path}", **limits)))
 
 
 async def ask(client: Client, token: str | None = "device", path: str = PATH, **options: Any) -> HTTPResponse:
@@ -346,3 +350,42 @@ async def test_readiness_reports_a_large_log(client: Client, tmp_path: Path, log
 )
 def test_if_none_match(header: str, expected: bool) -> None:
     assert matches(header, '"a"') is expected
+
+
+async def said(store: SQLiteStore, token: str) -> dict[str, str]:
+    return dict((await store.device(token)).attributes.pairs)
+
+
+async def test_the_first_request_says_what_the_device_is(client: Client, store: SQLiteStore) -> None:
+    await ask(client, path=f"{PATH}?platform=ios&app_version=3.10.0&country=DE&os_version=17+beta&a=b")
+    expected = {"app_version": "3.10.0", "country": "DE", "os_version": "17 beta", "platform": "ios"}
+    assert await said(store, "device") == expected
+    await ask(client, path=f"{PATH}?platform=android")
+    assert await said(store, "device") == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("", {}),
+        ("platform", {}),
+        ("platform=", {}),
+        ("&&=&platform=ios&", {"platform": "ios"}),
+        ("platform=ios&platform=android", {}),
+        ("platform=%ff&country=DE", {"country": "DE"}),
+        (f"platform={'a' * 129}&country=DE", {"country": "DE"}),
+        ("country=D%C3%A9&app%5Fversion=1=2", {"country": "Dé", "app_version": "1=2"}),
+        ("platform=ios%00", {}),
+    ],
+)
+async def test_an_attribute_that_can_not_be_read_is_missing_and_no_device_is_refused(
+    client: Client, store: SQLiteStore, query: str, kept: dict[str, str]
+) -> None:
+    assert (await ask(client, path=f"{PATH}?{query}")).code == 200
+    assert await said(store, "device") == kept
+
+
+async def test_bytes_in_a_query_are_read_as_utf_8(client: Client, store: SQLiteStore) -> None:
+    line = "GET /api/v1/experiments?country=Dé HTTP/1.1\r\nHost: a\r\nDevice-Token: a\r\n".encode()
+    assert (await client.send(line + LAST)).startswith(b"HTTP/1.1 200 ")
+    assert await said(store, "a") == {"country": "Dé"}

@@ -199,6 +199,26 @@ async def test_any_attribute_is_accepted(client: Client, context: dict[str, Any]
     assert (await ask(client, "/a_string", "device", {}, **context)).code == 200
 
 
+@pytest.mark.parametrize(
+    ("context", "kept"),
+    [
+        ('"platform":"ios","app_version":3.10,"os_version":17,"country":true', ["3.10", "true", "17", "ios"]),
+        ('"platform":"ios","platform":"ios","country":"DE"', ["DE"]),
+        ('"platform":["ios"],"language":{"a":1},"country":null,"shoe_size":46', []),
+        ('"app_version":1e9999999999999999999,"country":"D\\u00e9"', ["1e9999999999999999999", "Dé"]),
+        ('"platform":"\\ud800","country":"DE"', ["DE"]),
+        (f'"os_version":{"1" * 6_000},"country":"DE"', ["DE"]),
+    ],
+)
+async def test_the_first_request_says_what_the_device_is(
+    client: Client, store: SQLiteStore, context: str, kept: list[str]
+) -> None:
+    assert (await send(client, f'{{"context":{{"targetingKey":"a",{context}}}}}')).code == 200
+    assert [value for _, value in (await store.device("a")).attributes.pairs] == kept
+    assert (await ask(client, token="a", platform="android")).code == 200
+    assert [value for _, value in (await store.device("a")).attributes.pairs] == kept
+
+
 async def test_unknown_members_of_the_request_are_ignored(client: Client) -> None:
     assert (await send(client, '{"context":{"targetingKey":"a"},"later":[{"context":1}]}')).code == 200
 

@@ -8,7 +8,7 @@ from decimal import InvalidOperation
 from typing import Any
 
 from abtest import allocation
-from abtest.domain import Metric, Sums
+from abtest.domain import NO_ATTRIBUTES, Attributes, Metric, Sums, readable
 from abtest.errors import UnknownDevice
 from abtest.store.audit import (
     AssignmentRecord,
@@ -27,6 +27,7 @@ from abtest.store.sqlite.columns import load_weights
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import last_device
 from abtest.store.sqlite.events import last_event
+from abtest.store.sqlite.profiles import load_attributes
 
 DEVICE_ROWS = "SELECT count(*) FROM device"
 
@@ -36,6 +37,13 @@ SELECT (SELECT count(*) FROM device WHERE id < 1) + (SELECT count(*) FROM device
 """
 
 TOKENS = "SELECT device_id FROM device_token"
+
+WITHOUT_PROFILE = """
+SELECT count(*) FROM device
+WHERE profile_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM profile WHERE profile.id = device.profile_id)
+"""
+
+PROFILES = "SELECT id, attributes FROM profile"
 
 WATERMARK = "SELECT device_watermark FROM summary"
 
@@ -94,7 +102,11 @@ SELECT device_id, experiment_id, phase_id, variant_id, position
 FROM assignment WHERE device_id > ? AND device_id <= ? ORDER BY device_id, experiment_id
 """
 
-DEVICE = "SELECT id, first_seen FROM device_token JOIN device ON id = device_id WHERE token = ?"
+DEVICE = """
+SELECT device.id, device.first_seen, ifnull(profile.attributes, '{}')
+FROM device_token JOIN device ON device.id = device_id LEFT JOIN profile ON profile.id = device.profile_id
+WHERE token = ?
+"""
 
 MANY = 255
 
@@ -106,11 +118,16 @@ def ledger(connection: Raw) -> Ledger:
     (strangers,) = connection.execute(STRANGERS, (last,)).fetchone()
     tokens, strange_tokens = _tokens(connection, last)
     (watermark,) = connection.execute(WATERMARK).fetchone() or (None,)
+    (without_profile,) = connection.execute(WITHOUT_PROFILE).fetchone()
+    profiles = {id: _attributes(text) for id, text in connection.execute(PROFILES)}
     return Ledger(
         devices=devices,
         last_device=last,
         strangers=strangers + strange_tokens,
         tokens=tokens,
+        without_profile=without_profile,
+        profiles=len(profiles),
+        damaged_profiles=tuple(sorted(id for id, attributes in profiles.items() if not attributes)),
         experiments=experiment_records(connection),
         watermark=watermark,
         counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
@@ -178,9 +195,9 @@ def device(connection: Raw, token: str) -> DeviceRecord:
     found = connection.execute(DEVICE, (token,)).fetchone()
     if found is None:
         raise UnknownDevice("no device has asked with this token")
-    id, first_seen = found
+    id, first_seen, attributes = found
     rows = connection.execute(ASSIGNMENTS, (id - 1, id))
-    return DeviceRecord(id, first_seen, tuple(AssignmentRecord(*row[1:]) for row in rows))
+    return DeviceRecord(id, first_seen, _attributes(attributes), tuple(AssignmentRecord(*row[1:]) for row in rows))
 
 
 def _tokens(connection: Raw, last: int) -> tuple[bytes, int]:
@@ -243,6 +260,15 @@ def _whole(text: int | str) -> int | None:
         return int(text)
     except ValueError:
         return None
+
+
+def _attributes(text: str) -> Attributes:
+    """As they are kept; none when the text is damaged, or not what a device can have."""
+    try:
+        attributes = load_attributes(text)
+    except (ValueError, TypeError, AttributeError):
+        return NO_ATTRIBUTES
+    return attributes if readable(attributes.pairs) == attributes else NO_ATTRIBUTES
 
 
 def _weights(text: str) -> allocation.Weights:

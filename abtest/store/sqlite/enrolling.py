@@ -8,10 +8,11 @@ from operator import itemgetter
 from msgspec import Struct
 
 from abtest import allocation
-from abtest.domain import Status, Type
+from abtest.domain import NO_ATTRIBUTES, Attributes, Status, Type
 from abtest.store.enrolment import Delivered, Enrolment
 from abtest.store.sqlite.columns import load_weights
 from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.profiles import Kept, Profile, profiles
 
 CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
 
@@ -26,7 +27,7 @@ ORDER BY asked.key
 # Not max(id): a number must never be given out twice, even if somebody deleted its row.
 LAST_DEVICE = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'device'), 0)"
 
-ADD_DEVICE = "INSERT INTO device (id, first_seen) VALUES (?, ?)"
+ADD_DEVICE = "INSERT INTO device (id, first_seen, profile_id) VALUES (?, ?, ?)"
 
 ADD_TOKEN = "INSERT INTO device_token (token, device_id) VALUES (?, ?)"
 
@@ -137,20 +138,37 @@ def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[
     return catalogue, Enrolment(catalogue.config_version, catalogue.keys, catalogue.values, variants)
 
 
-def enrol(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> tuple[Catalogue, Enrolment]:
-    """Answer every token. Unknown tokens become devices, and are enrolled in every experiment that takes devices."""
+def enrol(
+    connection: Raw,
+    catalogue: Catalogue,
+    kept: Kept,
+    tokens: Sequence[str],
+    now: int,
+    attributes: Mapping[str, Attributes],
+) -> tuple[Catalogue, Enrolment, dict[Attributes, Profile]]:
+    """Answer every token. Unknown tokens become devices, and are enrolled in every experiment that takes devices.
+
+    The profiles of their attributes may be `kept` once all of it is durable.
+    """
     catalogue = current(connection, catalogue)
     variants = known(connection, catalogue, tokens)
     new = [token for token in tokens if token not in variants]
+    found: dict[Attributes, Profile] = {}
     if new:
-        variants |= zip(new, _enrol_new(connection, catalogue, new, now), strict=True)
-    return catalogue, Enrolment(catalogue.config_version, catalogue.keys, catalogue.values, variants, frozenset(new))
+        theirs = [attributes.get(token, NO_ATTRIBUTES) for token in new]
+        found = profiles(connection, kept, theirs)
+        numbers = [found[each].number for each in theirs]
+        variants |= zip(new, _enrol_new(connection, catalogue, new, now, numbers), strict=True)
+    enrolment = Enrolment(catalogue.config_version, catalogue.keys, catalogue.values, variants, frozenset(new))
+    return catalogue, enrolment, found
 
 
-def _enrol_new(connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int) -> list[tuple[int, ...]]:
+def _enrol_new(
+    connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int, profiles: Sequence[int | None]
+) -> list[tuple[int, ...]]:
     last = last_device(connection)
     devices = range(last + 1, last + 1 + len(tokens))
-    connection.executemany(ADD_DEVICE, zip(devices, repeat(now)))
+    connection.executemany(ADD_DEVICE, zip(devices, repeat(now), profiles, strict=False))
     connection.executemany(ADD_TOKEN, zip(tokens, devices, strict=True))
     drawn = [_draw(connection, taking, devices) for taking in catalogue.taking]
     return list(zip(*drawn, strict=True)) if drawn else [()] * len(tokens)

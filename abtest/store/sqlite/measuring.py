@@ -116,7 +116,8 @@ SELECT min(at) FROM status_change WHERE experiment_id = ? AND status IN ('finish
 
 REFUSED = """
 SELECT value FROM meta
-WHERE name IN ('duplicate_events', 'unknown_device_events', 'unknown_experiment_events') ORDER BY name
+WHERE name IN ('duplicate_events', 'shortened_devices', 'unknown_device_events', 'unknown_experiment_events')
+ORDER BY name
 """
 
 SET_RESULT = """
@@ -175,7 +176,7 @@ def _measured(connection: Raw, experiment: Experiment) -> Measured:
     """The figures of an experiment."""
     found = [metric for (metric,) in connection.execute(METRIC_IDS, (experiment.id,)).fetchall()]
     (ended_at,) = connection.execute(ENDED, (experiment.id,)).fetchone()
-    duplicates, devices, experiments = (value for (value,) in connection.execute(REFUSED))
+    duplicates, shortened, devices, experiments = (value for (value,) in connection.execute(REFUSED))
     return Measured(
         experiment=experiment,
         days=tuple(DayFigures(*row) for row in connection.execute(DAYS, (experiment.id,))),
@@ -185,6 +186,7 @@ def _measured(connection: Raw, experiment: Experiment) -> Measured:
         duplicate_events=duplicates,
         unknown_device_events=devices,
         unknown_experiment_events=experiments,
+        shortened_devices=shortened,
     )
 
 

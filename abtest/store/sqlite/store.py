@@ -1,17 +1,18 @@
 """The store in one SQLite file."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from abtest.domain import Event
+from abtest.domain import Attributes, Event
 from abtest.errors import Unavailable
-from abtest.store.enrolment import Enrolment
+from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.sqlite import auditing, backup, cataloguing, enrolling, erasing, events, measuring, summarising
 from abtest.store.sqlite.database import Database
 from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.profiles import Kept
 from abtest.store.upkeep import is_full
 
 P = ParamSpec("P")
@@ -75,6 +76,7 @@ class SQLiteStore(Database):
         super().__init__(path, patience)
         self._free_disk = free_disk
         self._catalogue = enrolling.NOTHING
+        self._kept = Kept()
 
     experiments = _reading(cataloguing.experiments)
     add = _writing(cataloguing.add)
@@ -82,10 +84,15 @@ class SQLiteStore(Database):
 
     config_version = _reading(enrolling.config_version)
 
-    async def enrol(self, tokens: Sequence[str], now: int) -> Enrolment:
+    async def enrol(
+        self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID
+    ) -> Enrolment:
         """See EnrolmentStore.enrol."""
         self._require_room()
-        self._catalogue, enrolment = await self.write(enrolling.enrol, self._catalogue, tokens, now)
+        self._catalogue, enrolment, profiles = await self.write(
+            enrolling.enrol, self._catalogue, self._kept, tokens, now, attributes
+        )
+        self._kept.learn(profiles)
         return enrolment
 
     async def find(self, tokens: Sequence[str]) -> Enrolment:

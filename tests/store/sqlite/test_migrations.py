@@ -31,7 +31,9 @@ ALTER TABLE experiment DROP COLUMN baseline_changed_at;
 ALTER TABLE experiment DROP COLUMN type;
 ALTER TABLE summary_metric DROP COLUMN buckets;
 ALTER TABLE summary_metric DROP COLUMN delays;
-DELETE FROM meta WHERE name = 'unknown_experiment_events';
+DELETE FROM meta WHERE name IN ('unknown_experiment_events', 'shortened_devices');
+ALTER TABLE device DROP COLUMN profile_id;
+DROP TABLE profile;
 PRAGMA user_version = 4
 """
 AS_IT_WAS = """

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -259,3 +260,23 @@ def test_every_process_drops_a_forgotten_device(tmp_path: Path) -> None:
         for device in devices:
             device.close()
     assert run(database, "verify").returncode == 0
+
+
+def test_attributes_survive_a_backup_and_their_device_being_forgotten(tmp_path: Path) -> None:
+    database, copy, restored = tmp_path / "abtest.db", tmp_path / "copy.db", tmp_path / "restored.db"
+    run(database, *ADD_COLOR)
+    with Abtest(database, "serve", "--port", "0", "--processes", "1") as server:
+        path = f"http://127.0.0.1:{server.port()}/api/v1/experiments?platform=ios&app_version=3.10.0&country=DE"
+        for token in ("person", "phone"):
+            with urlopen(Request(path, headers={"Device-Token": token})) as answer:
+                assert answer.status == 200
+    assert run(database, "forget", "person").returncode == 0
+    assert run(database, "backup", str(copy)).returncode == 0
+    assert run(restored, "restore", str(copy)).returncode == 0
+    explained = run(restored, "why", "phone")
+    assert "\nattributes: app_version=3.10.0, country=DE, platform=ios\n" in explained.stdout
+    assert json.loads(run(restored, "why", "phone", "--json").stdout)["attributes"]["platform"] == "ios"
+    connection = open_raw(restored)
+    assert connection.execute("SELECT count(DISTINCT profile_id), count(profile_id) FROM device").fetchone() == (1, 2)
+    connection.close()
+    assert run(restored, "verify").returncode == 0

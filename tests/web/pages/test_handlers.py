@@ -10,11 +10,13 @@ import pytest
 
 from abtest import clock
 from abtest.bootstrap import wired
+from abtest.domain import readable
 from abtest.domain.events import Event
 from abtest.domain.experiments import Change, NewExperiment, Variant
 from abtest.management.experiments import DEMO, ExperimentService
 from abtest.results import worker
 from abtest.settings import Settings
+from abtest.store.sqlite import profiles
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
@@ -172,6 +174,18 @@ async def test_an_experiment_says_how_many_devices_it_excludes(client: Client, s
     assert "Excluded 1,234 first seen before the experiment was created" in shown
     assert "Type number" in shown
     assert "Primary metric Amount of purchase" in shown
+
+
+async def test_health_says_how_many_devices_are_kept_with_fewer_attributes(
+    client: Client, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await demo(store)
+    assert "different attributes" not in await page(client, "/experiments/price")
+    monkeypatch.setattr(profiles, "MOST_PROFILES", 0)
+    await store.enrol(["a", "b"], clock.now(), dict.fromkeys(["a", "b"], readable([("platform", "ios")])))
+    await worker.tick(store)
+    shown = words(await page(client, "/experiments/price"))
+    assert "2 devices sent so many different attributes that some of them were not kept" in shown
 
 
 async def test_each_phase_is_shown_with_its_own_counts(client: Client, store: SQLiteStore) -> None:

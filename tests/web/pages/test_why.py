@@ -9,6 +9,7 @@ from tornado.httpclient import HTTPResponse
 
 from abtest import clock
 from abtest.bootstrap import wired
+from abtest.domain import readable
 from abtest.management.experiments import ExperimentService
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
@@ -40,12 +41,14 @@ async def explained(client: Client, token: str) -> HTTPResponse:
 async def test_a_device_is_explained(client: Client, store: SQLiteStore) -> None:
     await store.add([experiment("color", "1"), experiment("paused", "1", "1")], clock.now())
     await ExperimentService(store).pause("paused")
-    await answers(store, ["first", "person"])
+    said = readable([("platform", "ios"), ("country", "DE")])
+    await store.enrol(["first", "person"], clock.now(), {"person": said})
     await store.add([experiment("later", "1", "1")], clock.now())
     answer = await explained(client, "person")
     shown = words(answer.body.decode())
     assert answer.code == 200
     assert "Device 2 in the order of first requests" in shown
+    assert "country DE platform ios" in shown
     assert "color color-0 Drawn at position 1 (counted from 0) of phase 1" in shown
     assert f"paused {DASH} The experiment was paused when the device was first seen" in shown
     assert f"later {DASH} First seen before the experiment was created" in shown

@@ -1,0 +1,49 @@
+"""What a device says about itself in its first request."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+KNOWN = ("platform", "app_version", "os_version", "country", "language")
+LONGEST_ATTRIBUTE = 128
+MOST_PROFILES = 100_000
+"""Of combinations of attributes."""
+
+
+class Attributes(Struct, frozen=True):
+    """The attributes of a device that are known and could be read, by name in ascending order.
+
+    Equal ones of many devices are one profile.
+    """
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.pairs)
+
+    def without(self, name: str) -> "Attributes":
+        """All but this one."""
+        return Attributes(tuple(pair for pair in self.pairs if pair[0] != name))
+
+
+NO_ATTRIBUTES = Attributes()
+
+
+def readable(given: Iterable[tuple[str, object]]) -> Attributes:
+    """The attributes of what was given: texts, numbers as texts, and true or false.
+
+    What is unknown is left out. So is what can't be read, as if it were missing: an empty text, one of more than 128
+    characters or with one that can't be printed, an attribute that is given twice, and every other kind of value.
+    """
+    found: dict[str, str] = {}
+    for name, value in given:
+        if name in KNOWN:
+            found[name] = "" if name in found else _text(value)
+    return Attributes(tuple(sorted((name, text) for name, text in found.items() if text)))
+
+
+def _text(value: object) -> str:
+    """The value as a text; empty if it can't be read."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) and len(value) <= LONGEST_ATTRIBUTE and value.isprintable() else ""

@@ -1,0 +1,38 @@
+import pytest
+
+from abtest.domain.attributes import Attributes, readable
+
+
+def test_known_attributes_are_kept_by_name() -> None:
+    given = [("platform", "ios"), ("country", "DE"), ("app_version", "3.10"), ("shoe_size", "46"), ("", "a")]
+    assert readable(given) == Attributes((("app_version", "3.10"), ("country", "DE"), ("platform", "ios")))
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("a" * 128, "a" * 128),
+        ("München", "München"),
+        ("iOS 18", "iOS 18"),
+        (True, "true"),
+        (False, "false"),
+        ("", None),
+        ("a" * 129, None),
+        ("a\x00b", None),
+        ("a\nb", None),
+        ("\ud800", None),
+        (None, None),
+        ([], None),
+        ({"a": 1}, None),
+        (7, None),
+    ],
+)
+def test_what_can_not_be_read_is_missing(value: object, kept: str | None) -> None:
+    assert dict(readable([("platform", value), ("country", "DE")]).pairs).get("platform") == kept
+    assert ("country", "DE") in readable([("platform", value), ("country", "DE")]).pairs
+
+
+def test_what_is_given_twice_is_missing() -> None:
+    assert not readable([("platform", "ios"), ("platform", "ios")])
+    assert not readable([("platform", "ios"), ("platform", "")])
+    assert not readable([("platform", ""), ("platform", "ios"), ("platform", "ios")])
