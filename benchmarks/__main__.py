@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.cases import CASES, FULL, QUICK, Result
+from benchmarks.cases import CASES
+from benchmarks.plans import FULL, QUICK, Result
 from benchmarks.plot import plot
 from benchmarks.report import Case, Run, machine, read, rewrite, write
 

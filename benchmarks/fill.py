@@ -5,9 +5,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
+from zlib import crc32
 
+from abtest.domain.attributes import KNOWN, readable
 from abtest.results import worker
 from abtest.store.figures import FoldingStore
 from abtest.store.sqlite.store import SQLiteStore
@@ -16,6 +19,17 @@ FILLING = 250_000
 """Devices per transaction while the database only grows: the same transaction as in a server, with fewer syncs."""
 ENROLLING = 2_000
 NEW = 10_000
+PROFILES = [
+    readable(zip(KNOWN, combination, strict=True))
+    for combination in product(
+        ("ios", "android"),
+        [f"3.{minor}.0" for minor in range(20)],
+        [f"{major}.2" for major in range(13, 18)],
+        ("DE", "FR", "US", "BR", "JP", "IN", "GB", "PL", "ES", "IT"),
+        ("de", "en", "fr"),
+    )
+]
+"""6,000 combinations of five attributes."""
 TICKS = 9
 
 
@@ -77,7 +91,8 @@ async def _enrol(store: SQLiteStore, first: int, last: int, batch: int) -> None:
             f"{number * 2654435761 % 2**32:08x}-filled-{number:020d}"
             for number in range(start, min(start + batch, last))
         ]
-        await store.enrol(tokens, time.time_ns() // 1_000_000)
+        said = {token: PROFILES[crc32(token.encode()) % len(PROFILES)] for token in tokens}
+        await store.enrol(tokens, time.time_ns() // 1_000_000, said)
 
 
 if __name__ == "__main__":

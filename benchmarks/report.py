@@ -9,7 +9,8 @@ import pysqlite3
 import tornado
 from msgspec import Struct
 
-from benchmarks.cases import CASES, Result
+from benchmarks.cases import CASES
+from benchmarks.plans import Result
 
 BEGIN = "<!-- written by python -m benchmarks --report -->"
 END = "<!-- end of what is written -->"
