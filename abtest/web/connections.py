@@ -5,7 +5,7 @@ import asyncio
 from tornado.http1connection import HTTP1ServerConnection as ServerConnection
 
 TICKS = 16
-"""The ticks in a time-out. Connections are checked once per tick: a timer for each request would cost too much."""
+"""The ticks in the shorter time-out. Connections are checked once per tick: timers for each request cost too much."""
 LAST_CALL_SECONDS = 0.25
 """How long a silent connection may still send a request after the server was asked to stop."""
 
@@ -13,15 +13,18 @@ LAST_CALL_SECONDS = 0.25
 class Connections:
     """Counts connections, and closes those that take too long to send a request or to receive an answer."""
 
-    def __init__(self, most: int, idle_timeout: float) -> None:
-        """`most`: connections at the same time; `idle_timeout` in seconds."""
+    def __init__(self, most: int, idle_timeout: float, body_timeout: float) -> None:
+        """`most`: connections at the same time. The time-outs are in seconds: until the header of a request is there,
+        or an answer is taken, and until the body is there after it."""
         self.most = most
         self.open = 0
         self.draining = False
         self.answering: dict[ServerConnection, int] = {}
         self._reading: dict[ServerConnection, int] = {}
         self._answered = asyncio.Event()
-        self._tick_seconds = idle_timeout / TICKS
+        self._tick_seconds = min(idle_timeout, body_timeout) / TICKS
+        self._idle_ticks = idle_timeout / self._tick_seconds
+        self._body_ticks = body_timeout / self._tick_seconds
         self._tick = 0
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -72,11 +75,11 @@ class Connections:
         while True:
             await asyncio.sleep(self._tick_seconds)
             self._tick += 1
-            late = [connection for connection, since in self._reading.items() if self._tick - since > TICKS]
-            late += [
-                connection
-                for connection, since in self.answering.items()
-                if self._tick - since > TICKS and connection.stream.writing()
-            ]
+            idle = self._tick - self._idle_ticks
+            late = [connection for connection, since in self._reading.items() if since < idle]
+            for connection, since in self.answering.items():
+                body_is_late = since < self._tick - self._body_ticks and connection.stream.reading()
+                if body_is_late or (since < idle and connection.stream.writing()):
+                    late.append(connection)
             for connection in late:
                 connection.stream.close()

@@ -57,7 +57,7 @@ class HotServer(HTTPServerConnectionDelegate):
         self.application = application
         self.monitoring = monitoring
         self.body_limit = settings.body_limit
-        self.connections = Connections(settings.connections, settings.idle_timeout)
+        self.connections = Connections(settings.connections, settings.idle_timeout, settings.body_timeout)
         self._proxies = Proxies(settings.trusted_proxies)
         self.origins = Origins(settings.cors_origins)
         self._ready: dict[tuple[str, str, bool, str], bytes] = {}
@@ -199,7 +199,7 @@ class _Message(HTTPMessageDelegate):
                 finding.add_done_callback(self._decided)
             else:
                 source = self._server.source(self._connection, self._headers)
-                attributes = self._way.attributes(self._query, body)
+                attributes = self._way.attributes(token, self._query, body)
                 self._server.enrolment.ask(token, source, attributes).add_done_callback(self._decided)
         except Exception as error:
             self._fail(error)

@@ -189,8 +189,8 @@ def port_of(sockets: Sequence[socket.socket]) -> int:
 def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> Server:
     """A server that accepts connections on these sockets, and closes them when it stops.
 
-    `app` closes connections that are idle or send headers too slowly: Tornado's own time-out costs a timer per
-    request.
+    `app` closes connections that are idle or send headers or bodies too slowly: Tornado's own time-outs cost a timer
+    per request, and that of a body a task as well.
     """
     files = _allow_files(app.connections.most + SPARE_FILES)
     if files < app.connections.most + SPARE_FILES:
@@ -202,7 +202,6 @@ def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> 
         max_body_size=sys.maxsize,  # the app answers a larger one, where Tornado would only close the connection
         max_buffer_size=settings.header_limit + 2 * READ_CHUNK,
         chunk_size=READ_CHUNK,
-        body_timeout=settings.body_timeout,
     )
     server.app = app
     server.conn_params.header_timeout = None

@@ -60,7 +60,7 @@ class Way(Protocol):
         """The token of the device that asks. Raises what `refusal` answers."""
         ...
 
-    def attributes(self, query: str, body: bytes) -> Attributes:
+    def attributes(self, token: str, query: str, body: bytes) -> Attributes:
         """What the device says about itself; asked for in its first request alone."""
         ...
 
@@ -87,7 +87,7 @@ class Plain:
         """The header Device-Token. Raises InvalidToken."""
         return device_token(headers)
 
-    def attributes(self, query: str, body: bytes) -> Attributes:
+    def attributes(self, token: str, query: str, body: bytes) -> Attributes:
         """The parameters of the query."""
         return query_attributes(query)
 
