@@ -32,7 +32,7 @@ class Request(Struct, frozen=True):
 class Network:
     """Passes requests to the port of a server. `faults`: by method, what it does instead.
 
-    `heals_after`: after how many requests the faults are over.
+    `pages`: what it answers itself, by path. `heals_after`: after how many requests the faults are over.
 
     `busy`: 503 with a Retry-After of a second. `slow`: the answer is held back until `go_on`. `half`: half of the
     answer. `lost`: the request arrives, the answer does not. `portal`, `foreign`: 200 from something else, as HTML
@@ -43,6 +43,7 @@ class Network:
         self.server = server
         self.faults: dict[str, str] = {}
         self.requests: list[Request] = []
+        self.pages: dict[str, str] = {}
         self.heals_after = -1
         self.go_on = threading.Event()
         self._port = 0
@@ -118,6 +119,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Tests read `requests`."""
 
     def _pass_on(self) -> None:
+        if self.path in self.network.pages:
+            self._answer(200, {"Content-Type": "text/html"}, self.network.pages[self.path].encode())
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         token = self.headers["Device-Token"]
         self.network.requests.append(Request(self.command, self.path, token, body, time.monotonic()))
