@@ -1,5 +1,6 @@
 """Processes of the product as a supervisor starts them, on request with a shim or a defect."""
 
+import asyncio
 import os
 import re
 import signal
@@ -12,8 +13,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from abtest.commands.options import parse_variants
+from abtest.domain import NewExperiment
+from abtest.management import ExperimentService
 from abtest.supervisor import LISTENING, SUPERVISED
 from tests.faults.shims import Shim
+from tests.scenes import opened
 
 ROOT = Path(__file__).parent.parent.parent
 SECONDS = 30
@@ -203,11 +208,17 @@ def run(
 
 def create(database: Path, *experiments: tuple[str, ...]) -> None:
     """Create a database with these experiments, or with color and price."""
-    for key, *variants in experiments or (COLOR, PRICE):
-        options = [word for variant in variants for word in ("--variant", variant)]
-        metrics = ("--metric", "conversion:purchase", "--metric", "amount:purchase")
-        added = run(database, "experiments", "add", key, *options, *metrics)
-        assert added.returncode == 0, added.stderr
+    metrics = ("conversion:purchase", "amount:purchase")
+    new = [
+        NewExperiment(key, parse_variants(variants), metrics=metrics)
+        for key, *variants in experiments or (COLOR, PRICE)
+    ]
+
+    async def add() -> None:
+        async with opened(database) as store:
+            await ExperimentService(store).add(new)
+
+    asyncio.run(add())  # in this process: starting another takes longer than all of it
 
 
 def verify(database: Path) -> str:

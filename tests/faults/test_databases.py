@@ -5,6 +5,7 @@ import fcntl
 import os
 import random
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -143,9 +144,10 @@ def migrations(folder: Path, times: int, defect: str = "add-a-migration", seed: 
     folder.mkdir()
     chance = random.Random(seed)
     old = new = killed = 0
+    create(folder / "before.db", ("color", "red=1", "green=1"))
     for number in range(times):
         database = folder / f"{number}.db"
-        create(database, ("color", "red=1", "green=1"))
+        shutil.copyfile(folder / "before.db", database)
         shim = Shim(folder, database)
         shim.set("die_at", 1 + number if number < 24 else chance.randint(1, 40))
         killed += run(database, "db", "migrate", shim=shim, defect=defect).returncode < 0
