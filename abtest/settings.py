@@ -39,6 +39,11 @@ DEMO = Setting(
 TRUSTED_PROXIES = Setting(
     "trusted_proxies", "", "Addresses or networks of proxies, separated by commas, whose X-Forwarded-For is believed."
 )
+BASE_PATH = Setting(
+    "base_path",
+    "",
+    "The path under which a proxy serves everything, such as /abtest, whether the proxy strips it or keeps it.",
+)
 CORS_ORIGINS = Setting(
     "cors_origins",
     "*",
@@ -75,6 +80,7 @@ FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which new de
 SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL, DEMO)
 LIMITS = (
     TRUSTED_PROXIES,
+    BASE_PATH,
     CORS_ORIGINS,
     NEW_PER_SOURCE,
     NEW_PER_SOURCE_BURST,
@@ -101,6 +107,7 @@ class Settings(Struct, frozen=True):
     stats_interval: float = float(STATS_INTERVAL.default)
     demo: str = str(DEMO.default)
     trusted_proxies: str = str(TRUSTED_PROXIES.default)
+    base_path: str = str(BASE_PATH.default)
     cors_origins: str = str(CORS_ORIGINS.default)
     new_per_source: float = float(NEW_PER_SOURCE.default)
     new_per_source_burst: float = float(NEW_PER_SOURCE_BURST.default)
@@ -123,10 +130,10 @@ class Settings(Struct, frozen=True):
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def url(self, port: int) -> str:
-        """The URL of a server with these settings, as seen from this machine."""
+        """The URL of a server with these settings, as seen from this machine, with its base path."""
         first = self.address.partition(",")[0].strip()
         host = "127.0.0.1" if first in {"0.0.0.0", "::"} else first
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"http://[{host}]:{port}{self.base_path}" if ":" in host else f"http://{host}:{port}{self.base_path}"
 
     def environment(self) -> dict[str, str]:
         """The same as environment variables, for a process that is started with them."""

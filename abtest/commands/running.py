@@ -22,7 +22,7 @@ from abtest.language import counted, duration
 from abtest.results import worker as stats_worker
 from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
 from abtest.supervisor import LAST_SECONDS, Child, Supervisor, inherited, stop_event, supervised
-from abtest.web import COUNTS_FOLDER, Origins, counts_folder, open_port, port_of
+from abtest.web import COUNTS_FOLDER, Origins, check_base_path, counts_folder, open_port, port_of
 
 try:
     from uvloop import new_event_loop
@@ -203,6 +203,7 @@ def _settings(database: str, interval: float, options: dict[str, Any]) -> Settin
     except ValueError as error:
         raise InvalidSetting(f"trusted-proxies: {error}") from None
     Origins(options["cors_origins"])
+    check_base_path(options["base_path"])
     return Settings(database=database, stats_interval=interval, **options)
 
 

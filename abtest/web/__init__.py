@@ -1,6 +1,7 @@
 """The HTTP interface: the hot path, the API for programs, and the pages."""
 
 from abtest.web.app import Services, make_app
+from abtest.web.base_path import check_base_path
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import COUNTS_FOLDER, Monitoring, counts_folder
 from abtest.web.origins import Origins
@@ -12,6 +13,7 @@ __all__ = [
     "Monitoring",
     "Origins",
     "Services",
+    "check_base_path",
     "counts_folder",
     "listen",
     "make_app",

@@ -84,9 +84,10 @@ def make_app(services: Services) -> HotServer:
         rules,
         default_handler_class=NotFound,
         log_function=answered,
+        base_path=services.settings.base_path,
         demo=services.settings.demo == "on",
         origins=Origins(services.settings.cors_origins),
         refused=services.monitoring.refused,
-        xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict"},
+        xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict", "path": services.settings.base_path or "/"},
     )
     return HotServer(services.enrolment, application, services.monitoring, services.settings)

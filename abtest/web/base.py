@@ -77,6 +77,11 @@ class PageHandler(Handler):
     caching = "no-cache"
 
     @property
+    def shared(self) -> dict[str, Any]:
+        """What every page has: the base path of its links, and whether the demo page is on."""
+        return {"base": self.settings["base_path"], "demo": self.demo}
+
+    @property
     def demo(self) -> bool:
         """Whether the demo page is on."""
         return bool(self.settings["demo"])
@@ -85,11 +90,11 @@ class PageHandler(Handler):
         """Finish with this page."""
         failed = self.get_status() >= HTTPStatus.BAD_REQUEST
         self.set_header("Cache-Control", "no-store" if failed else self.caching)
-        self.finish(rendering.render(template, demo=self.demo, **values))
+        self.finish(rendering.render(template, **self.shared, **values))
 
     def write_problem(self, document: Problem) -> None:
         self.set_header("Content-Type", "text/html; charset=UTF-8")
-        self.finish(rendering.render("error.html", problem=document, page="", demo=self.demo))
+        self.finish(rendering.render("error.html", problem=document, page="", **self.shared))
 
 
 class NotFound(PageHandler):

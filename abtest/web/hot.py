@@ -24,6 +24,7 @@ from abtest.enrolment import Answer, EnrolmentService, Proxies
 from abtest.errors import TooLarge, UnknownDevice
 from abtest.settings import Settings
 from abtest.web import ofrep
+from abtest.web.base_path import check_base_path, stripped
 from abtest.web.connections import Connections
 from abtest.web.monitoring import Monitoring
 from abtest.web.origins import Origins, methods
@@ -59,6 +60,7 @@ class HotServer(HTTPServerConnectionDelegate):
         self.body_limit = settings.body_limit
         self.connections = Connections(settings.connections, settings.idle_timeout, settings.body_timeout)
         self._proxies = Proxies(settings.trusted_proxies)
+        self.base_path = check_base_path(settings.base_path)
         self.origins = Origins(settings.cors_origins)
         self._ready: dict[tuple[str, str, bool, str], bytes] = {}
         self._second = 0
@@ -133,6 +135,8 @@ class _Message(HTTPMessageDelegate):
             raise HTTPInputError("no Host header, or an invalid one")
         if not start_line.path.startswith("/"):
             start_line = start_line._replace(path=origin_form(start_line.path))
+        if self._server.base_path:
+            start_line = start_line._replace(path=stripped(self._server.base_path, start_line.path))
         self._method, self._version, self._headers = start_line.method, start_line.version, headers
         # Whether no header of the response depends on the request.
         self._plain = (

@@ -13,6 +13,8 @@ from abtest.web.base import Handler
 from abtest.web.problems import Problem
 from abtest.web.reading import device_token, require_json
 
+SERVER = "servers:\n  - url: /"
+
 
 class Experiments(Handler):
     """The path of apps, for methods other than GET and HEAD, which `HotServer` answers before they get here."""
@@ -40,7 +42,7 @@ class Specification(Handler):
     def get(self) -> None:
         self.set_header("Content-Type", "application/yaml; charset=UTF-8")
         self.set_header("Cache-Control", "no-cache")
-        self.finish(specification())
+        self.finish(specification().replace(SERVER, f"{SERVER}{self.settings['base_path'].removeprefix('/')}", 1))
 
     head = get
 

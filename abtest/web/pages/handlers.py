@@ -263,7 +263,8 @@ class Robots(Handler):
     def get(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.set_header("Cache-Control", "no-cache")
-        self.finish("User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in UNCRAWLED))
+        base = self.settings["base_path"]
+        self.finish("User-agent: *\n" + "".join(f"Disallow: {base}{path}\n" for path in UNCRAWLED))
 
     head = get
 

@@ -1,8 +1,9 @@
 // Plays an app: makes a token, asks for its experiments, shows its button, reports what happens, and keeps what it
 // could not send. Every value comes from whoever set up the experiment, so it is only ever text or a checked colour.
 "use strict";
-const EXPERIMENTS = "/api/v1/experiments";
-const EVENTS = "/api/v1/events";
+const BASE = document.documentElement.dataset.base;
+const EXPERIMENTS = `${BASE}/api/v1/experiments`;
+const EVENTS = `${BASE}/api/v1/events`;
 const OWN = { button_color: "#5A6270", price: "9.99" };
 const FITS = { button_color: /^#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$/i, price: /^\d{1,9}(?:\.\d{1,2})?$/ };
 const KEPT = "abtest-demo";

@@ -19,7 +19,7 @@ const WithoutHead = () => ({
 });
 window.ui = SwaggerUIBundle({
   plugins: [WithoutHead],
-  url: "/openapi.yaml",
+  url: `${document.documentElement.dataset.base}/openapi.yaml`,
   domNode: document.getElementById("reference"),
   deepLinking: true,
   defaultModelsExpandDepth: 0,

@@ -21,7 +21,7 @@ function begin(devices) {
   bar.removeAttribute("value");
   rate.textContent = "starting";
   done = 0;
-  const url = `/simulate/run?${new URLSearchParams(new FormData(form))}`;
+  const url = `${form.getAttribute("action")}/run?${new URLSearchParams(new FormData(form))}`;
   source = new EventSource(url);
   source.addEventListener("progress", (step) => {
     const { done: sofar, rate: pace } = JSON.parse(step.data);

@@ -1,0 +1,25 @@
+"""The path under which a proxy serves everything, whether the proxy strips it from requests or keeps it."""
+
+import re
+
+from abtest.errors import InvalidSetting
+
+BASE_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+TAKEN = ("/api", "/apps", "/experiments", "/ofrep", "/simulate", "/static")
+"""With one of these, a path that was stripped could not be told from one that was kept."""
+
+
+def check_base_path(base: str) -> str:
+    """The base path. Raises InvalidSetting."""
+    if not BASE_PATH.fullmatch(base) or base.startswith(tuple(f"{taken}/" for taken in TAKEN)) or base in TAKEN:
+        taken = ", ".join(TAKEN)
+        raise InvalidSetting(f"base-path: must look like /abtest, with no / at its end, and not begin with {taken}")
+    return base
+
+
+def stripped(base: str, target: str) -> str:
+    """A request's target without the base path, if it has it."""
+    if not target.startswith(base):
+        return target
+    rest = target[len(base) :]
+    return rest if rest.startswith("/") else f"/{rest}" if rest[:1] in {"", "?"} else target
