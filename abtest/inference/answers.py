@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from abtest.inference.question import Question
 
-Missing = Literal["uncounted", "devices", "event", "phase", "variance", "days"]
+Missing = Literal["uncounted", "nobody", "devices", "event", "phase", "variance", "days"]
 Decision = Literal["safe", "at_plan", "exact"]
 
 
@@ -117,9 +117,9 @@ class NotTrusted(Struct, frozen=True, tag_field="code", tag="not_trusted"):
 class NotEnough(Struct, frozen=True, tag_field="code", tag="not_enough_data"):
     """What is missing, for these `values`.
 
-    `uncounted`: the worker has not counted anything. `devices`: with about `more_devices` there will be enough.
-    `event`: no device sent it. `phase`: none has devices of both. `variance`: all devices did the same. `days`: so
-    many are missing to a week.
+    `uncounted`: the worker has not counted anything. `nobody`: no device took part. `devices`: with about
+    `more_devices` there will be enough. `event`: no device sent it. `phase`: none has devices of both. `variance`:
+    all devices did the same. `days`: so many are missing to a week.
     """
 
     question: Question

@@ -111,6 +111,8 @@ def _to_stop(question: Question, found: Comparison) -> bool:
 
 def _not_enough(question: Question, devices: int, lacking: dict[int, Lack], more: int | None) -> NotEnough:
     """Nothing can be compared. The verdict names what will be there first."""
+    if not devices and not question.running:
+        return NotEnough(question, "nobody")
     what = min((each.what for each in lacking.values()), key=SOONEST_FIRST.index)
     found = {place: each for place, each in lacking.items() if each.what == what}
     if what == "devices" and question.running:

@@ -114,6 +114,8 @@ def _missing(verdict: NotEnough) -> str:
     match verdict.what:
         case "uncounted":
             missing = "the stats worker has not counted anything yet"
+        case "nobody":
+            missing = "no device took part"
         case "devices" if question.running:
             missing = f"about {counted(about(verdict.more_devices or 1), 'more device')}"
         case "devices":

@@ -69,16 +69,26 @@ class PhaseReport(Struct, frozen=True):
         return self.devices * allocation.share(self.phase.integers, variant)
 
 
+class Part(Struct, frozen=True):
+    """A variant's part of a bar: where it begins and how wide it is, in percent of the bar."""
+
+    value: str
+    devices: int
+    start: float
+    width: float
+
+
 class ExperimentReport(Struct, frozen=True):
     """All of an experiment that a page shows.
 
     `excluded`: devices in the figures that have no value of it, not even its winner: they were first seen before it
-    was created, while it was a draft or paused, or after its end.
+    was created, while it was a draft or paused, or after its end. `won`: devices that got its winner.
     """
 
     experiment: Experiment
     phases: tuple[PhaseReport, ...]
     excluded: int = 0
+    won: int = 0
 
     @property
     def devices(self) -> int:
@@ -95,6 +105,17 @@ class ExperimentReport(Struct, frozen=True):
             devices=self.devices,
             variants=tuple(self._variant(place, value) for place, value in enumerate(self.experiment.values)),
         )
+
+    @property
+    def parts(self) -> "tuple[Part, ...]":
+        """The variants that have devices, side by side in one bar."""
+        parts, start = [], 0.0
+        for variant in self.figures.variants:
+            width = 100 * variant.devices / max(self.devices, 1)
+            if width:
+                parts.append(Part(variant.value, variant.devices, start, width))
+            start += width
+        return tuple(parts)
 
     @property
     def reweighted(self) -> bool:
@@ -139,15 +160,18 @@ class Report(Struct, frozen=True):
     restored_at: int | None = None
     restored_to: int | None = None
 
-    @property
-    def archived(self) -> list[ExperimentReport]:
-        """The experiments whose keys are no longer delivered."""
-        return [each for each in self.experiments if each.experiment.status is Status.ARCHIVED]
-
-    @property
-    def delivered(self) -> list[ExperimentReport]:
-        """The others."""
-        return [each for each in self.experiments if each.experiment.status is not Status.ARCHIVED]
+    def matching(self, text: str = "", status: str = "") -> "list[ExperimentReport]":
+        """The experiments with this status, that have the text in their key, description or values, in any case."""
+        wanted = text.strip().casefold()
+        return [
+            each
+            for each in self.experiments
+            if status in {"", each.experiment.status}
+            and any(
+                wanted in own.casefold()
+                for own in (each.experiment.key, each.experiment.description, *each.experiment.values)
+            )
+        ]
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -201,7 +225,5 @@ def _report(summary: Summary, experiment: Experiment) -> ExperimentReport:
     phases = tuple(
         PhaseReport(phase=phase, counts=summary.counts[experiment.id, phase.number]) for phase in experiment.phases
     )
-    enrolled = sum(phase.devices for phase in phases)
-    return ExperimentReport(
-        experiment, phases, excluded=summary.devices - enrolled - summary.winners.get(experiment.id, 0)
-    )
+    enrolled, won = sum(phase.devices for phase in phases), summary.winners.get(experiment.id, 0)
+    return ExperimentReport(experiment, phases, excluded=summary.devices - enrolled - won, won=won)

@@ -44,6 +44,11 @@ def test_no_event_at_all_is_said() -> None:
     assert found.more_devices == 1_000
 
 
+def test_where_no_device_took_part_nothing_is_waited_for() -> None:
+    assert said((0, 0), (0, 0), running=False, over=True) == "Not enough data: no device took part"
+    assert said((0, 0), (0, 0)) == "Not enough data: no device has sent the event purchase yet"
+
+
 def test_a_window_is_said_with_its_event() -> None:
     assert said((500, 0), (500, 0), window_days=14) == (
         "Not enough data: no device has sent the event purchase within 14 days of its first request yet"

@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
 from abtest import clock
-from abtest.domain import LONGEST_TOKEN, check_token
+from abtest.domain import LONGEST_TOKEN, Status, check_token
 from abtest.enrolment import Explanation, ExplanationService
 from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
 from abtest.language import number
@@ -36,6 +36,8 @@ from abtest.web.problems import Problem, described
 
 STATIC = Path(__file__).with_name("static")
 DEFAULT_DEVICES = 600
+FEW_EXPERIMENTS = 5
+"""So many are shown in full."""
 UNCRAWLED = ("/demo", "/simulate", "/api/", "/ofrep/")
 CROSS_SITE = {"cross-site", "same-site"}
 
@@ -55,11 +57,24 @@ class ReportPage(PageHandler):
 
 
 class Dashboard(ReportPage):
-    """Every experiment with its distribution."""
+    """Every experiment with its distribution: a few in full, of many a line each. `q` and `status` choose some."""
 
     async def get(self) -> None:
         report, verdicts = await self._reports.report(), await self._results.verdicts()
-        self.report_page("dashboard.html", report, page="dashboard", verdicts=verdicts)
+        text, status = self.get_query_argument("q", ""), self.get_query_argument("status", "")
+        shown = report.matching(text, status)
+        archived = [each for each in shown if each.experiment.status is Status.ARCHIVED]
+        self.report_page(
+            "dashboard.html",
+            report,
+            page="dashboard",
+            verdicts=verdicts,
+            text=text,
+            status=status,
+            shown=[each for each in shown if each not in archived],
+            archived=archived,
+            many=len(report.experiments) > FEW_EXPERIMENTS,
+        )
 
     head = get
 

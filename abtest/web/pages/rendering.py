@@ -74,11 +74,20 @@ def anchor(text: str) -> str:
     return re.sub("[:/ ]", "-", text)
 
 
+def is_long(text: str) -> bool:
+    """Whether a value is cut where it stands among others."""
+    return len(text) > LONGEST_IN_SENTENCE
+
+
+def cut(text: str) -> str:
+    """A long value without its middle: several may differ in nothing but their ends."""
+    return f"{text[:24]}\N{HORIZONTAL ELLIPSIS}{text[-8:]}" if is_long(text) else text
+
+
 def brief(sentence: str, values: Iterable[str]) -> str:
-    """The sentence with long values cut in the middle: they may differ in nothing but their ends."""
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) > LONGEST_IN_SENTENCE:
-            sentence = sentence.replace(value, f"{value[:24]}\N{HORIZONTAL ELLIPSIS}{value[-8:]}")
+    """The sentence with long values cut."""
+    for value in sorted(filter(is_long, values), key=len, reverse=True):
+        sentence = sentence.replace(value, cut(value))
     return sentence
 
 
@@ -107,6 +116,8 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     exact,
     at,
     often,
+    is_long,
+    cut,
     brief,
     forest,
     history,

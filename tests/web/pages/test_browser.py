@@ -295,7 +295,7 @@ async def test_nothing_is_wider_than_the_window(browser: Browser, product: Produ
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-async def test_long_values_are_cut_with_the_whole_in_a_title_and_are_whole_in_one_table(
+async def test_long_values_are_cut_with_the_whole_in_a_title_and_in_a_fold(
     browser: Browser, product: Product, width: int
 ) -> None:
     values = ["v" * 254 + number for number in ("10", "11", "12")]
@@ -310,13 +310,13 @@ async def test_long_values_are_cut_with_the_whole_in_a_title_and_are_whole_in_on
     await product.command("experiments", "finish", "long", "--winner", values[1])
     await page.goto("/")
     await expect(page.locator("#long .winner")).to_be_visible()
-    cut = page.locator("#long .description, #long .value bdi")
+    cut = page.locator("#long .description, #long .value summary bdi")
     assert await cut.evaluate_all("all => all.map(each => each.title)") == [description, values[1], *values]
     assert await cut.evaluate_all("all => all.filter(each => each.offsetHeight > 80)") == []
     await page.goto("/experiments/long")
     await page.locator("details").evaluate_all("all => all.forEach(each => (each.open = true))")
     assert await page.evaluate(WITHIN)
-    whole = page.locator("main section.full .value bdi")
+    whole = page.locator("main section.full .value .whole")
     await expect(whole).to_have_text(values)
     assert await whole.evaluate_all(OVERFLOWING) == []
     others = page.locator("main table .value bdi, figcaption .value bdi")

@@ -1,0 +1,103 @@
+"""The dashboard with many experiments, and what it says of each."""
+
+import re
+from decimal import Decimal
+
+from abtest import clock
+from abtest.domain import NewExperiment, Variant
+from abtest.domain.experiments import Change, Status
+from abtest.results import worker
+from abtest.store.sqlite.store import SQLiteStore
+from tests.conftest import Client
+from tests.scenes import tokens
+from tests.web.pages.test_handlers import Outline, app, page, words
+
+__all__ = ["app"]
+
+
+def variants(*values: str) -> tuple[Variant, ...]:
+    return tuple(Variant(value, Decimal(1)) for value in values)
+
+
+async def experiments(store: SQLiteStore, number: int) -> None:
+    """So many, of which the second is paused, the third finished and the fourth archived; with 100 devices each."""
+    keys = [f"test-{place}" for place in range(number)]
+    new = [NewExperiment(key, variants(f"{key}-on", "off"), description=f"Does {key} matter?") for key in keys]
+    await store.add(new, clock.now())
+    await store.enrol(tokens("device", 100), clock.now())
+    for key, change in (
+        ("test-1", Change(status=Status.PAUSED)),
+        ("test-2", Change(status=Status.FINISHED, winner="off")),
+        ("test-3", Change(status=Status.ARCHIVED)),
+    ):
+        await store.change(key, lambda _, change=change: change, clock.now())  # type: ignore[misc]
+    await worker.tick(store)
+
+
+def shown(html: str) -> list[str]:
+    """The keys with a line of their own."""
+    return re.findall(r'<li><details id="([^"]*)"', html)
+
+
+async def test_above_five_experiments_each_has_one_line_that_opens(client: Client, store: SQLiteStore) -> None:
+    await experiments(store, 6)
+    html = await page(client)
+    assert shown(html) == ["test-0", "test-1", "test-2", "test-4", "test-5"]
+    assert html.count('class="split"') == html.count('class="distribution"') == 5
+    assert "1 archived" in words(html)
+    Outline(html)
+
+
+async def test_up_to_five_are_shown_in_full_without_a_search(client: Client, store: SQLiteStore) -> None:
+    await experiments(store, 5)
+    html = await page(client)
+    assert shown(html) == []
+    assert html.count('<section class="experiment"') == 4
+    assert 'role="search"' not in html
+
+
+async def test_a_search_finds_keys_descriptions_and_values_in_any_case(client: Client, store: SQLiteStore) -> None:
+    await experiments(store, 8)
+    assert shown(await page(client, "/?q=TEST-5")) == ["test-5"]
+    assert shown(await page(client, "/?q=%20test-6%20matter")) == ["test-6"]
+    assert shown(await page(client, "/?q=test-7-ON")) == ["test-7"]
+    assert "No experiment matches." in words(await page(client, "/?q=nothing"))
+    hostile = await page(client, "/?q=%22%3E%3Cscript%3E")
+    assert "<script>" not in hostile
+    assert 'value="&#34;&gt;&lt;script&gt;"' in hostile
+
+
+async def test_a_status_is_chosen_by_its_name(client: Client, store: SQLiteStore) -> None:
+    await experiments(store, 8)
+    assert shown(await page(client, "/?status=paused")) == ["test-1"]
+    assert shown(await page(client, "/?status=running&q=test-4")) == ["test-4"]
+    archived = await page(client, "/?status=archived")
+    assert shown(archived) == []
+    assert '<details id="archived" open>' in archived
+    assert "<option selected>archived</option>" in archived
+
+
+async def test_where_no_device_took_part_the_page_says_so(client: Client, store: SQLiteStore) -> None:
+    await store.add([NewExperiment("color", variants("a", "b"))], clock.now())
+    await worker.tick(store)
+    assert "No devices yet." in words(await page(client))
+    await store.change("color", lambda _: Change(status=Status.PAUSED), clock.now())
+    await worker.tick(store)
+    assert "No device took part." in words(await page(client))
+
+
+async def test_devices_that_got_the_winner_are_counted(client: Client, store: SQLiteStore) -> None:
+    await store.add([NewExperiment("color", variants("a", "b"))], clock.now())
+    await store.change("color", lambda _: Change(status=Status.FINISHED, winner="b"), clock.now())
+    await store.enrol(tokens("device", 7), clock.now())
+    await worker.tick(store)
+    assert "given to every new device, to 7 so far" in words(await page(client, "/experiments/color"))
+
+
+async def test_a_long_value_is_cut_and_whole_in_a_fold(client: Client, store: SQLiteStore) -> None:
+    long = "a" * 200 + "-end"
+    await store.add([NewExperiment("color", variants(long, "b"))], clock.now())
+    await worker.tick(store)
+    html = await page(client)
+    assert f"{'a' * 24}\N{HORIZONTAL ELLIPSIS}{'a' * 4}-end</bdi></summary>" in html
+    assert f'<bdi class="whole">{long}</bdi></details>' in html
