@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from abtest.bootstrap import kept_files, restore
+from abtest.bootstrap import back_up, kept_files, restore
 from abtest.errors import StorageError
 from abtest.store.sqlite.driver import PRAGMAS, open_raw
 from abtest.trust.verification import VerificationService
@@ -94,6 +94,13 @@ def run_statement(statement: str) -> Callable[[Path], None]:
     return change
 
 
+async def backed_up(database: Path, copy: Path) -> None:
+    """A database with an experiment, and a backup of it."""
+    async with opened(database) as store:
+        await store.add([experiment("color", "1", "1")], 1)
+        await back_up(store, copy, lambda done, total: None)
+
+
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
@@ -113,8 +120,7 @@ def test_a_file_that_is_no_backup_is_named_and_changes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     database = tmp_path / "abtest.db"
-    run(database, *ADD_COLOR)
-    assert run(database, "backup", "copy.db").returncode == 0
+    asyncio.run(backed_up(database, tmp_path / "copy.db"))
     harm(tmp_path / "copy.db")
     before, content = names(tmp_path), rows(database)
     refused = run(database, "restore", "copy.db")
