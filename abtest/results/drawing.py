@@ -69,7 +69,3 @@ def main() -> None:
             step = Drawn(done, reported - began, totals)
             sys.stdout.buffer.write(msgspec.json.encode(step) + b"\n")
             sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    main()

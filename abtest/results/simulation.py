@@ -22,6 +22,8 @@ from abtest.store import ExperimentStore
 
 MOST_DEVICES = 1_000_000
 MEASURABLE_SECONDS = 0.01
+DRAW = "from abtest.results.drawing import main; main()"
+"""Not as a module to run: its package imports it first, of which Python warns in the server's terminal."""
 
 
 class Simulated(Struct, frozen=True):
@@ -63,7 +65,7 @@ class SimulationService:
 
 async def _steps(draws: Draws) -> AsyncGenerator[Drawn, None]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "abtest.results.drawing", stdin=PIPE, stdout=PIPE, start_new_session=True
+        sys.executable, "-c", DRAW, stdin=PIPE, stdout=PIPE, start_new_session=True
     )
     assert process.stdin is not None
     assert process.stdout is not None

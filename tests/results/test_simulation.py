@@ -105,6 +105,13 @@ async def test_the_present_weights_of_running_experiments_count(
     assert simulated.experiments[0].phases[0].counts == (0, 0, 5, 5)
 
 
+async def test_the_process_that_draws_says_nothing(
+    simulation: SimulationService, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await last(simulation, 600)
+    assert capfd.readouterr() == ("", "")
+
+
 async def test_progress_is_told_until_the_end(simulation: SimulationService) -> None:
     async with aclosing(simulation.run(MOST_DEVICES)) as steps:
         done = [step.done async for step in steps]
