@@ -13,7 +13,7 @@ from abtest.store.sqlite.driver import open_raw
 from tests.clients.driving import Driver
 from tests.faults.servers import create, free_port, serve, verify
 
-CLIENTS, PROCESSES, LIVES, EVENTS = 200, 4, 3, 60
+CLIENTS, PROCESSES, LIVES, EVENTS = 200, 4, 2, 60
 DEFAULT = "default"
 STORED = "SELECT token, name FROM event JOIN device_token USING (device_id)"
 
@@ -31,7 +31,7 @@ class Storm:
         self.kept: dict[str, set[str]] = defaultdict(set)
 
     def run(self) -> None:
-        """The server has as many lives as fit; each process of clients has three, and a last one that is calm."""
+        """The server has as many lives as fit; each process of clients has two, and a last one that is calm."""
         parts = [[f"phone-{number}" for number in range(place, CLIENTS, PROCESSES)] for place in range(PROCESSES)]
         server = threading.Thread(target=self._come_and_go)
         server.start()
@@ -48,7 +48,7 @@ class Storm:
         chance = random.Random(1)
         while not self._over.is_set():
             with serve(self.database, self._port) as running:
-                self._over.wait(chance.uniform(0.3, 1.5))
+                self._over.wait(chance.uniform(1, 3))
                 running.stop(signal.SIGKILL)
             self._over.wait(chance.uniform(0, 0.5))
 
