@@ -355,7 +355,7 @@ private class Device(val token: String, val etag: String?, val values: Map<Strin
         fun read(text: String): Device? = try {
             val kept = readObject(text)
             kept["token"]?.let { Device(it, kept["etag"], kept["values"]?.let(::readObject)) }
-        } catch (error: IOException) {
+        } catch (error: Exception) {
             null
         }
     }
@@ -438,31 +438,40 @@ private fun quoted(text: String): String = buildString {
 
 /** The texts of a flat JSON object, all that the server's answer may be. Throws IOException for anything else. */
 internal fun readObject(text: String): Map<String, String> {
-    val string = "\"((?:[^\"\\\\\\x00-\\x1f]|\\\\.)*)\""
-    val pair = Regex("\\s*$string\\s*:\\s*$string\\s*")
-    val inside = text.trim().removeSurrounding("{", "}")
-    if (inside.length == text.trim().length) throw IOException("this is no object")
-    val found = LinkedHashMap<String, String>()
     var place = 0
-    while (place < inside.length && inside.isNotBlank()) {
-        val match = pair.find(inside, place)
-        if (match == null || match.range.first != place) throw IOException("this is no object of texts")
-        found[unescaped(match.groupValues[1])] = unescaped(match.groupValues[2])
-        place = match.range.last + 1
-        if (place < inside.length && inside[place++] != ',') throw IOException("this is no object of texts")
+    fun next(): Char = if (place < text.length) text[place++] else throw IOException("this is cut off")
+    fun symbol(): Char {
+        while (true) next().let { if (!it.isWhitespace()) return it }
+    }
+    fun string(): String = buildString {
+        while (true) {
+            val each = next()
+            if (each == '"') break
+            append(if (each != '\\') each else when (val escaped = next()) {
+                'n' -> '\n'
+                't' -> '\t'
+                'r' -> '\r'
+                'b' -> '\b'
+                'f' -> '\u000c'
+                'u' -> String(CharArray(4) { next() }).toInt(16).toChar()
+                else -> escaped
+            })
+        }
+    }
+    fun expect(holds: Boolean) {
+        if (!holds) throw IOException("this is no object of texts")
+    }
+    val found = LinkedHashMap<String, String>()
+    expect(symbol() == '{')
+    var symbol = symbol()
+    while (symbol != '}') {
+        expect(symbol == '"')
+        val name = string()
+        expect(symbol() == ':' && symbol() == '"')
+        found[name] = string()
+        symbol = symbol()
+        expect(symbol == '}' || symbol == ',')
+        if (symbol == ',') symbol = symbol()
     }
     return found
-}
-
-private fun unescaped(text: String): String = Regex("\\\\(u([0-9a-fA-F]{4})|.)").replace(text) {
-    val code = it.groupValues[2]
-    if (code.isNotEmpty()) code.toInt(16).toChar().toString()
-    else when (it.groupValues[1]) {
-        "n" -> "\n"
-        "t" -> "\t"
-        "r" -> "\r"
-        "b" -> "\b"
-        "f" -> "\u000c"
-        else -> it.groupValues[1]
-    }
 }

@@ -18,11 +18,13 @@ from tests.clients.network import Network, network
 from tests.processes import Abtest, wait_until_answering
 from tests.scenes import experiment, opened
 
+AWKWARD = ('{"a":"\\\\u0041\\"}\n\t\u2028\u00fc\U0001f600,' * 20)[:256]
 TYPED = [
     ("price", Type.NUMBER, "9.50", "1"),
     ("free", Type.BOOLEAN, "true", "false"),
     ("page", Type.JSON, '{"a":[1,2]}', "0"),
     ("words", Type.STRING, "ten", "two"),
+    ("awkward", Type.STRING, AWKWARD, "plain"),
 ]
 EVENTS = """
 SELECT name, amount, experiment, value, event_id FROM event JOIN device_token USING (device_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import Product
+from tests.clients.conftest import AWKWARD, Product
 from tests.clients.driving import Driver, Phone
 from tests.clients.network import Network
 from tests.scenes import opened, until
@@ -41,6 +41,16 @@ def test_a_device_keeps_its_token_and_its_values(phone: Start, net: Network) -> 
     net.down()
     again = phone()  # which would wait for 20 seconds if it had no values
     assert (again.value(), again.state["token"]) == (value, token)
+
+
+def test_any_text_is_a_value(phone: Start, net: Network, product: Product) -> None:
+    first = phone()
+    first.shown(AWKWARD, key="awkward")
+    assert (first.value("awkward"), first.flush()) == (AWKWARD, True)
+    assert product.events(first.state["token"])[0][3] == AWKWARD
+    first.driver.kill()
+    net.down()
+    assert phone().value("awkward") == AWKWARD
 
 
 def test_a_first_start_without_a_server_goes_on_with_the_defaults(
