@@ -4,7 +4,7 @@ import random
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -21,8 +21,8 @@ STORED = "SELECT token, name FROM event JOIN device_token USING (device_id)"
 class Storm:
     """What 200 clients sent and saw, and one server that comes and goes."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
-        self._command, self._folder = command, folder
+    def __init__(self, command: list[str], folder: Path, send_every: float = 0.05) -> None:
+        self._command, self._folder, self._send_every = command, folder, send_every
         self.database, self._port = folder / "abtest.db", free_port()
         self._over = threading.Event()
         self.tokens: dict[str, set[str]] = defaultdict(set)
@@ -44,6 +44,26 @@ class Storm:
                 for calm in [threads.submit(self._end, names) for names in parts]:
                     calm.result()
 
+    def lost(self) -> list[str]:
+        """The events that a client had kept and the server does not have."""
+        events = set(self.stored())
+        return [
+            f"{event} of {name}"
+            for name, kept in self.kept.items()
+            for event in sorted(kept)
+            if not any((token, event) in events for token in self.tokens[name])
+        ]
+
+    def stored(self) -> list[tuple[str, str]]:
+        """The token and the name of every event."""
+        with closing(open_raw(self.database)) as connection:
+            return list(connection.execute(STORED).fetchall())
+
+    def devices(self) -> int:
+        """How many devices there are."""
+        with closing(open_raw(self.database)) as connection:
+            return int(connection.execute("SELECT count(*) FROM device").fetchone()[0])
+
     def _come_and_go(self) -> None:
         chance = random.Random(1)
         while not self._over.is_set():
@@ -63,18 +83,19 @@ class Storm:
             for name, event in events[: chance.randrange(EVENTS)]:
                 self.tokens[name].add(driver.answer()["token"])
                 self.kept[name].add(event)
+            self._over.wait(chance.uniform(0, 0.5))
             driver.kill()
 
     def _end(self, names: list[str]) -> None:
-        driver = self._started(names, timeout=60)
+        driver = self._started(names, timeout=300)
         for name in names:
-            driver.send(name, "close", seconds=60)
+            driver.send(name, "close", seconds=300)
         assert {driver.answer()["done"] for _ in names} == {"true"}
         driver.kill()
 
     def _started(self, names: Iterable[str], timeout: float = 0.05) -> Driver:
         driver = Driver(self._command)
-        settings = {"timeout": timeout, "send_every": 0.05, "pause": 0.05}
+        settings = {"timeout": timeout, "send_every": self._send_every, "pause": 0.05}
         for name in names:
             folder = self._folder / name
             driver.send(name, "start", url=f"http://127.0.0.1:{self._port}", folder=folder, **settings)
@@ -91,17 +112,19 @@ def test_two_hundred_clients_lose_nothing_and_double_nothing(language: list[str]
     create(tmp_path / "abtest.db")
     storm = Storm(language, tmp_path)
     storm.run()
-    with closing(open_raw(storm.database)) as connection:
-        stored = connection.execute(STORED).fetchall()
-        ((devices,),) = connection.execute("SELECT count(*) FROM device").fetchall()
-    assert len(stored) == len(set(stored))
-    assert devices == len(storm.values) == CLIENTS
-    assert DEFAULT not in storm.values.values()
-    by_token = defaultdict(set)
-    for token, event in stored:
-        by_token[token].add(event)
+    assert storm.lost() == []
+    events = storm.stored()
+    assert len(events) == len(set(events)) > 100
     for name, tokens in storm.tokens.items():
-        (token,) = tokens
-        assert storm.kept[name] <= by_token[token] <= storm.sent[name]
-    assert sum(len(events) for events in storm.kept.values()) > 100
+        assert {event for token, event in events if token in tokens} <= storm.sent[name]
+    assert storm.devices() == len(storm.values) == CLIENTS
+    assert DEFAULT not in storm.values.values()
     assert verify(storm.database) == ""
+
+
+def test_a_client_that_forgets_what_it_kept_loses_events(drivers: Callable[[str], list[str]], tmp_path: Path) -> None:
+    create(tmp_path / "abtest.db")
+    *start, program = drivers("python")
+    storm = Storm([*start, str(Path(program).with_name("broken.py"))], tmp_path, send_every=60)
+    storm.run()
+    assert storm.lost()
