@@ -79,7 +79,7 @@ def _print_metric(metric: MetricResults, baseline: str) -> None:
     average = "RATE" if metric.kind == "conversion" else "MEAN"
     headings = ["VARIANT", "DEVICES", "EXPOSED", "CONVERTERS", average, "95%"]
     headings += [] if metric.cap is None else [f"UP TO {figure(metric.cap)}"]
-    headings += ["LIFT", "SAFE INTERVAL", *(["TEST AT PLAN"] if metric.due.made else [])]
+    headings += ["LIFT", "SAFE INTERVAL", *(["TEST AT PLAN"] if metric.has_test else [])]
     headings += [*(["EXACT TEST"] if metric.has_loss else []), "ADJUSTED P", "CHANCE TO BEAT"]
     rows = [
         [*_counts(each, metric), *_comparison(metric.comparison(each.value), baseline, metric)]
@@ -97,7 +97,7 @@ def _counts(each: VariantResult, metric: MetricResults) -> list[str]:
 
 
 def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) -> list[str]:
-    tested = bool(metric.due.made)
+    tested = metric.has_test
     loss = [_loss(found)] if metric.has_loss else []
     if found is None:
         return ["baseline", *[""] * (3 + tested + len(loss))]

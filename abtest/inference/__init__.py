@@ -14,7 +14,7 @@ from abtest.inference.answers import (
     VariantResult,
     Verdict,
 )
-from abtest.inference.due import Arrivals, Timing, reached, timing
+from abtest.inference.due import Arrivals, Came, Timing, reached, timing
 from abtest.inference.question import Due, Question
 from abtest.inference.statistics.buckets import bucket
 from abtest.inference.statistics.moments import AMOUNT_UNITS, Moments, Stratum
@@ -22,6 +22,7 @@ from abtest.inference.statistics.moments import AMOUNT_UNITS, Moments, Stratum
 __all__ = [
     "AMOUNT_UNITS",
     "Arrivals",
+    "Came",
     "Comparison",
     "Difference",
     "Due",

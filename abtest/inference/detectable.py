@@ -25,7 +25,7 @@ def detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
 
 def judged_at(question: Question, devices: int) -> int:
     """The devices of which `detectable` speaks: those that are planned, or else those there are."""
-    return devices if question.planned is None or question.untested else question.planned
+    return question.planned or devices if question.has_test else devices
 
 
 def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float) -> float | None:
@@ -53,6 +53,6 @@ def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float
 def _level(question: Question, place: int, devices: float) -> float:
     """Of one look that is as strict as the rule is after so many devices of both variants."""
     comparisons = len(question.others)
-    if question.planned is not None and not question.untested:
+    if question.has_test:
         return rule.plan_level(comparisons)
     return planning.as_one_look(devices, comparisons, question.exact, question.planned_for(place))

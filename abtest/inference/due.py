@@ -45,9 +45,9 @@ class Timing(Struct, frozen=True):
     late: bool = False
 
 
-def reached(question: Question, came: Iterable[Came], place: int) -> int | None:
-    """The first day on which the planned number of devices was there, and a variant had the planned information and
-    enough events to be compared. `came`: by ascending days, devices before their events."""
+def reached(question: Question, came: Iterable[Came], place: int | None = None) -> int | None:
+    """The first day on which the planned number of devices was there; with a `place`, on which this variant also had
+    the planned information, and enough events to be compared. `came`: by ascending days, devices before events."""
     if question.planned is None:
         return None
     there = 0
@@ -58,7 +58,7 @@ def reached(question: Question, came: Iterable[Came], place: int) -> int | None:
             counts = phases[phase][each != place]
             counts[0] += devices
             counts[1] += converters
-        if there >= question.planned and _is_enough(question, phases.values(), place):
+        if there >= question.planned and (place is None or _is_enough(question, phases.values(), place)):
             return day
     return None
 
@@ -67,37 +67,33 @@ def _is_enough(question: Question, phases: Collection[Sequence[Sequence[int]]], 
     return gate.is_informed(question, phases, place) and gate.rarest(question.kind, phases) >= rule.FEWEST
 
 
-def timing(arrivals: Arrivals, reached: int | None, window_days: int | None, today: int) -> Timing:
+def timing(arrivals: Arrivals, there: int | None, window_days: int | None, today: int) -> Timing:
     """When a variant is tested, as known on the day `today`, which is not over.
 
-    `reached`: the day on which the devices for it were there. `window_days`: of the metric, if it has one.
+    `there`: the day on which what it needs was there. `window_days`: of the metric, if it has one.
     """
-    if reached is None:
+    if there is None:
         return Timing()
     first = min(day for day, devices in arrivals.came.items() if devices)
-    earliest = max(reached, first + rule.FEWEST_DAYS - 1)
+    earliest = max(there, first + rule.FEWEST_DAYS - 1)
     if window_days is not None:
-        day = max(earliest, reached + window_days)
-        return Timing(reached, made=day) if day < today else Timing(reached, until=day)
-    lag = 0
-    for day, lag in _lags(arrivals, min(earliest, today), min(today, reached + LONGEST_WAIT)):
-        if earliest <= day < today and reached + lag <= day:
-            return Timing(reached, made=day)
+        day = max(earliest, there + window_days)
+        return Timing(there, made=day) if day < today else Timing(there, until=day)
+    wait = 0
+    for day, wait in _waits(arrivals, min(earliest, today), min(today, there + LONGEST_WAIT)):
+        if earliest <= day < today and there + wait <= day:
+            return Timing(there, made=day)
     soonest = max(earliest, today)
-    return Timing(reached, until=max(soonest, reached + lag), late=reached + lag > soonest)
+    return Timing(there, until=max(soonest, there + wait), late=there + wait > soonest)
 
 
-def lag(arrivals: Arrivals, day: int) -> int:
-    """Days after the first request by which most of the conversions have come, as known at the end of a day.
+def _waits(arrivals: Arrivals, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """For each day, the days after their first request by which most of the devices that convert have done so, as
+    known at its end.
 
     For each delay, the devices that converted after it are divided by those that have been there for so long; the
     quotients add up to the part of the devices that will have converted, as far as it can be seen.
     """
-    return dict(_lags(arrivals, day, day))[day]
-
-
-def _lags(arrivals: Arrivals, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """The lag at the end of each day from the first to the last."""
     came = [arrivals.came.get(day, 0) for day in range(min(arrivals.came), last + 1)]
     there = list(accumulate(came))
     converted: Counter[int] = Counter()

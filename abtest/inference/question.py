@@ -61,9 +61,9 @@ class Question(Struct, frozen=True):
         return self.kind == "conversion"
 
     @property
-    def untested(self) -> bool:
-        """Whether it ended before the test of its plan."""
-        return self.over and self.planned is not None and self.due.made is None
+    def has_test(self) -> bool:
+        """Whether there is a test at a planned number, or will be: one that was not due at the end is never made."""
+        return self.planned is not None and (self.due.made is not None or not self.over)
 
     @property
     def others(self) -> list[int]:

@@ -54,7 +54,7 @@ def conclude(
             told=told,
             undecided=tuple(each.value for each in comparisons if each.safe and not each.decided_by),
             unknown=tuple(question.values[place] for place in lacking if question.values[place] not in values),
-            early=not question.due.made and any(each.decided_by == "safe" for each in told),
+            early=any(each.decided_by == "safe" and each.tested_devices is None for each in told),
             more_devices=more,
         )
     waited_for = [place for place in question.others if place not in question.dropped] or question.others
@@ -85,7 +85,7 @@ def _told(question: Question, found: Comparison, strata: Sequence[Stratum], at_p
     return Told(
         value=found.value,
         better=_is_better(question, found),
-        stop=_to_stop(question, found),
+        stop=_to_stop(question, found, place in at_plan),
         decided_by=found.decided_by or "safe",
         lift=found.deciding,
         today=found.safe if found.decided_by == "at_plan" else None,
@@ -102,9 +102,9 @@ def _is_opposite(found: Comparison) -> bool:
     return bool(found.decided_by == "safe" and test and today and test.shown and test.value * today.value < 0)
 
 
-def _to_stop(question: Question, found: Comparison) -> bool:
+def _to_stop(question: Question, found: Comparison, tested: bool) -> bool:
     """Whether to say "stop it": a loss is certain before the verdict is due, and devices still come."""
-    early = question.days < rule.FEWEST_DAYS or bool(question.planned and not question.due.made)
+    early = question.days < rule.FEWEST_DAYS or (question.planned is not None and not tested)
     still = question.values.index(found.value) not in question.dropped
     return question.running and still and not _is_better(question, found) and (early or found.decided_by == "exact")
 

@@ -155,7 +155,7 @@ def _waiting(question: Question) -> str:
     due = question.due
     if question.planned is None or due.made:
         return ""
-    if question.over:
+    if not question.has_test:
         return f"; it ended before the test at {number(question.planned)} devices, which is not made any more"
     if due.reached is None:
         return ""

@@ -61,6 +61,11 @@ class MetricResultsWith(Struct, Generic[V], frozen=True):
         return next((each for each in self.comparisons if each.value == value), None)
 
     @property
+    def has_test(self) -> bool:
+        """Whether some variant was tested at the planned number."""
+        return any(each.at_plan for each in self.comparisons)
+
+    @property
     def has_loss(self) -> bool:
         """Whether the exact test shows a loss of some variant."""
         return any(each.loss is not None for each in self.comparisons)

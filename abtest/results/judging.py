@@ -2,14 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
-from math import ceil, inf
+from math import ceil
 
 from msgspec import structs
 
 from abtest import allocation, clock
 from abtest.domain import Experiment, Held, Metric, Phase, Status, add_buckets
-from abtest.inference import Arrivals, Due, Moments, Question, Stratum, Timing, reached, timing
+from abtest.inference import Arrivals, Came, Due, Moments, Question, Stratum, Timing, reached, timing
 from abtest.inference.judgement import detectable, exposure, judge, judged_at, looks
 from abtest.results.conclusions import Conclusions, Health, Look, MetricConclusions
 from abtest.store import DayFigures, Measured, MetricFigures
@@ -70,8 +69,13 @@ def observed_days(happened: Sequence[tuple[int, int]]) -> int:
 def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricConclusions:
     metric, figures = measured.experiment.metrics[place], measured.metrics[place]
     question = _question(measured, metric, observed_days(measured.happened[place]))
-    tests = _tests(measured, question, metric, figures, today)
-    question = structs.replace(question, due=_due(question, tests, _reached(question, measured.days)))
+    came = sorted(
+        [(each.day, each.phase, each.place, each.devices, 0) for each in measured.days]
+        + [(each.day, each.phase, each.place, 0, each.sums.converters) for each in figures],
+        key=lambda each: each[0],
+    )
+    tests = _tests(measured, question, came, figures, today)
+    question = structs.replace(question, due=_due(question, tests, reached(question, came)))
     strata = _strata(measured, figures)
     found = judge(question, strata, _at_plan(measured, figures, tests), exact)
     days = _thinned(sorted({day.day for day in measured.days} | {each.day for each in figures}))
@@ -125,20 +129,14 @@ def _question(measured: Measured, metric: Metric, days: int) -> Question:
 
 
 def _tests(
-    measured: Measured, question: Question, metric: Metric, figures: Sequence[MetricFigures], today: int
+    measured: Measured, question: Question, came: Sequence[Came], figures: Sequence[MetricFigures], today: int
 ) -> dict[int, Timing]:
     """When each variant was tested or will be. One whose test was not due when the experiment ended has none."""
-    arrivals = _arrivals(measured, figures)
-    came = sorted(
-        [(each.day, each.phase, each.place, each.devices, 0) for each in measured.days]
-        + [(each.day, each.phase, each.place, 0, each.sums.converters) for each in figures],
-        key=lambda each: each[0],
-    )
-    ended = measured.ended_at is not None
+    arrivals, ended = _arrivals(measured, figures), measured.ended_at is not None
     until = today if measured.ended_at is None else min(today, measured.ended_at // clock.DAY)
     tests = {}
     for place in question.others:
-        found = timing(arrivals, reached(question, came, place), metric.window_days, until)
+        found = timing(arrivals, reached(question, came, place), question.window_days, until)
         tests[place] = Timing(found.reached) if ended and not found.made else found
     return tests
 
@@ -151,12 +149,6 @@ def _arrivals(measured: Measured, figures: Sequence[MetricFigures]) -> Arrivals:
     for each in figures:
         converted[each.day].update(each.sums.delays)
     return Arrivals(came, converted)
-
-
-def _reached(question: Question, days: Sequence[DayFigures]) -> int | None:
-    """The day on which the planned number of devices was there."""
-    planned, there = question.planned or inf, accumulate(each.devices for each in days)
-    return next((each.day for each, devices in zip(days, there, strict=True) if devices >= planned), None)
 
 
 def _due(question: Question, tests: Mapping[int, Timing], planned_there: int | None) -> Due:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from abtest.inference.due import LONGEST_WAIT, Arrivals, Timing, lag, reached, timing
+from abtest.inference.due import LONGEST_WAIT, Arrivals, Timing, reached, timing
 from abtest.inference.question import Kind, Question
 
 EVEN: Mapping[int, int] = dict.fromkeys(range(100, 107), 1_000)
@@ -107,22 +107,23 @@ def test_what_never_ends_is_not_waited_for_for_ever() -> None:
     assert timing(endless, 106, None, 106 + LONGEST_WAIT + 1) == Timing(106, 106 + LONGEST_WAIT)
 
 
-def test_the_lag_is_that_of_devices_that_have_been_there_long_enough() -> None:
-    assert lag(converting({0: 50}), 106) == 0
-    assert lag(converting({0: 25, 3: 25}), 109) == 3
-    assert lag(converting({0: 50, 20: 50}), 110) == 0
-    assert (lag(converting({0: 950, 3: 50}), 109), lag(converting({0: 949, 3: 51}), 109)) == (0, 3)
+def test_a_delay_counts_once_devices_have_been_there_for_so_long() -> None:
+    assert timing(converting({0: 50}), 106, None, 107).made == 106
+    assert timing(converting({0: 25, 3: 25}), 106, None, 120).made == 109
+    assert timing(converting({0: 950, 3: 50}), 106, None, 120).made == 106
+    assert timing(converting({0: 949, 3: 51}), 106, None, 120).made == 109
 
 
 def test_a_delay_counts_from_a_tenth_of_the_devices_on() -> None:
-    """Of 10,000 devices, 1,000 or 999 came first, and half of those convert three days later."""
-    for first, seen in ((1_000, 3), (999, 0)):
-        came = {100: first, 103: 10_000 - first}
-        assert lag(Arrivals(came, {100: {0: 10}, 103: {3: first // 2, 0: 10}}), 103) == seen
+    """Of 10,000 devices, 1,000 or 999 came first, and half of those convert five days later."""
+    for first, until in ((1_000, 106), (999, 102)):
+        came = {96: first, 101: 10_000 - first}
+        seen = timing(Arrivals(came, {96: {0: 10}, 101: {5: first // 2, 0: 10}}), 101, None, 101)
+        assert seen.until == until
 
 
-def test_without_an_event_there_is_no_lag() -> None:
-    assert lag(Arrivals(EVEN, {}), 110) == 0
+def test_without_an_event_nothing_is_waited_for() -> None:
+    assert timing(Arrivals(EVEN, {}), 106, None, 110) == Timing(106, 106)
 
 
 def test_later_days_do_not_move_a_test_that_was_made() -> None:

@@ -211,6 +211,18 @@ def test_the_one_test_at_the_planned_number_is_told_with_its_own_interval() -> N
     assert comparison.deciding == comparison.drawn == comparison.at_plan
 
 
+def test_a_variant_that_was_tested_is_not_early_while_another_waits() -> None:
+    stratum = (rate(6_000, 300), rate(6_000, 150), rate(6_000, 310))
+    question = Question("conversion", VALUES, days=14.0, planned=18_000, due=Due("2026-05-03", waits_for="devices"))
+    waiting, tested = (verdicts.said(judge(question, [stratum], at_plan).verdict) for at_plan in ({}, {1: [stratum]}))
+    assert "#00FF00 loses decisively to #FF0000" in waiting.sentence
+    assert "#00FF00 is worse than #FF0000" in tested.sentence
+    assert [any("before the planned test" in note for note in each.notes) for each in (waiting, tested)] == [
+        True,
+        False,
+    ]
+
+
 def test_what_the_test_found_stands_beside_what_the_figures_say_today() -> None:
     figures: list[Stratum] = [(rate(6_000, 300), rate(6_000, 360))]
     less = said((100_000, 5_000), (100_000, 4_800), planned=PLANNED, at_plan=figures, due=TEST)
