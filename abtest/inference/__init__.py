@@ -14,7 +14,7 @@ from abtest.inference.answers import (
     VariantResult,
     Verdict,
 )
-from abtest.inference.due import Arrivals, Came, Timing, reached, timing
+from abtest.inference.due import Arrivals, Came, Timing, comparable_from, reached, timing
 from abtest.inference.question import Due, Question
 from abtest.inference.statistics.buckets import bucket
 from abtest.inference.statistics.moments import AMOUNT_UNITS, Moments, Stratum
@@ -39,6 +39,7 @@ __all__ = [
     "VariantResult",
     "Verdict",
     "bucket",
+    "comparable_from",
     "planning",
     "reached",
     "rule",

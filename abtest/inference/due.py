@@ -46,10 +46,28 @@ class Timing(Struct, frozen=True):
 
 
 def reached(question: Question, came: Iterable[Came], place: int | None = None) -> int | None:
-    """The first day on which the planned number of devices was there; with a `place`, on which this variant also had
-    the planned information, and enough events to be compared. `came`: by ascending days, devices before events."""
-    if question.planned is None:
-        return None
+    """The first day on which the planned number of devices was there; with a `place`, on which this variant had the
+    planned information as well. `came`: by ascending days, devices before their events."""
+    for day, devices, phases in _by_day(question, came, place):
+        if question.planned is None or devices < question.planned:
+            continue
+        if place is None or gate.is_informed(question, phases, place):
+            return day
+    return None
+
+
+def comparable_from(question: Question, came: Iterable[Came], place: int) -> int | None:
+    """The first day on which a variant had enough events to be compared."""
+    for day, _, phases in _by_day(question, came, place):
+        if gate.rarest(question.kind, phases) >= rule.FEWEST:
+            return day
+    return None
+
+
+def _by_day(
+    question: Question, came: Iterable[Came], place: int | None
+) -> Iterator[tuple[int, int, Collection[gate.Both]]]:
+    """The day, the devices in all variants up to it, and what a variant and the baseline had in each phase."""
     there = 0
     phases: defaultdict[int, list[list[int]]] = defaultdict(lambda: [[0, 0], [0, 0]])
     for day, phase, each, devices, converters in came:
@@ -58,24 +76,21 @@ def reached(question: Question, came: Iterable[Came], place: int | None = None) 
             counts = phases[phase][each != place]
             counts[0] += devices
             counts[1] += converters
-        if there >= question.planned and (place is None or _is_enough(question, phases.values(), place)):
-            return day
-    return None
+        yield day, there, phases.values()
 
 
-def _is_enough(question: Question, phases: Collection[Sequence[Sequence[int]]], place: int) -> bool:
-    return gate.is_informed(question, phases, place) and gate.rarest(question.kind, phases) >= rule.FEWEST
-
-
-def timing(arrivals: Arrivals, there: int | None, window_days: int | None, today: int) -> Timing:
+def timing(
+    arrivals: Arrivals, there: int | None, comparable: int | None, window_days: int | None, today: int
+) -> Timing:
     """When a variant is tested, as known on the day `today`, which is not over.
 
-    `there`: the day on which what it needs was there. `window_days`: of the metric, if it has one.
+    `there`: the day on which the devices for it were there; `comparable`: the one from which it had enough events.
+    `window_days`: of the metric, if it has one.
     """
-    if there is None:
+    if there is None or comparable is None:
         return Timing()
     first = min(day for day, devices in arrivals.came.items() if devices)
-    earliest = max(there, first + rule.FEWEST_DAYS - 1)
+    earliest = max(there, comparable, first + rule.FEWEST_DAYS - 1)
     if window_days is not None:
         day = max(earliest, there + window_days)
         return Timing(there, made=day) if day < today else Timing(there, until=day)

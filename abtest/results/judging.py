@@ -8,7 +8,7 @@ from msgspec import structs
 
 from abtest import allocation, clock
 from abtest.domain import Experiment, Held, Metric, Phase, Status, add_buckets
-from abtest.inference import Arrivals, Came, Due, Moments, Question, Stratum, Timing, reached, timing
+from abtest.inference import Arrivals, Came, Due, Moments, Question, Stratum, Timing, comparable_from, reached, timing
 from abtest.inference.judgement import detectable, exposure, judge, judged_at, looks
 from abtest.results.conclusions import Conclusions, Health, Look, MetricConclusions
 from abtest.store import DayFigures, Measured, MetricFigures
@@ -136,7 +136,8 @@ def _tests(
     until = today if measured.ended_at is None else min(today, measured.ended_at // clock.DAY)
     tests = {}
     for place in question.others:
-        found = timing(arrivals, reached(question, came, place), question.window_days, until)
+        there, comparable = reached(question, came, place), comparable_from(question, came, place)
+        found = timing(arrivals, there, comparable, question.window_days, until)
         tests[place] = Timing(found.reached) if ended and not found.made else found
     return tests
 

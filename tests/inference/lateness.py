@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abtest.inference.comparison import plan_lifts
-from abtest.inference.due import Arrivals, timing
+from abtest.inference.due import Arrivals, Came, comparable_from, reached, timing
 from abtest.inference.question import Question
 from abtest.inference.statistics.moments import Moments
 
 DEVICES, DAYS, LAST = 8_143, 7, 300
+QUESTION = Question("conversion", ("a", "b"), days=30.0, planned=2 * DEVICES)
 Delays = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.int64]]
 KINDS: dict[str, Delays] = {
     "at once": lambda _, shape: np.zeros(shape, dtype=np.int64),
@@ -36,7 +37,9 @@ def claims(delays: Delays, lift: float, runs: int) -> Iterator[tuple[int, bool, 
         converted: dict[int, Counter[int]] = {}
         for day, delay in zip((came + late)[converts].tolist(), late[converts].tolist(), strict=True):
             converted.setdefault(day, Counter())[delay] += 1
-        made = timing(Arrivals(Counter(came.ravel().tolist()), converted), DAYS - 1, None, LAST).made
+        rows = _by_day(came, came + late, converts)
+        there, comparable = reached(QUESTION, rows, 1), comparable_from(QUESTION, rows, 1)
+        made = timing(Arrivals(Counter(came.ravel().tolist()), converted), there, comparable, None, LAST).made
         assert made is not None
         counts = [
             [int(((came + late)[arm][converts[arm]] <= day).sum()) for arm in (0, 1)] for day in (made, DAYS - 1)
@@ -45,10 +48,17 @@ def claims(delays: Delays, lift: float, runs: int) -> Iterator[tuple[int, bool, 
         yield made, waited, at_once
 
 
+def _by_day(came: NDArray[np.int64], received: NDArray[np.int64], converts: NDArray[np.bool_]) -> list[Came]:
+    found = []
+    for day in range(LAST):
+        found += [(day, 1, arm, int((came[arm] == day).sum()), 0) for arm in (0, 1)]
+        found += [(day, 1, arm, 0, int((received[arm][converts[arm]] == day).sum())) for arm in (0, 1)]
+    return found
+
+
 def _shown(converters: list[int]) -> bool:
     stratum = tuple(Moments(DEVICES, DEVICES, each, each, each) for each in converters)
-    question = Question("conversion", ("a", "b"), days=30.0, planned=2 * DEVICES)
-    return any(each.shown for each in plan_lifts(question, {1: [stratum]}).values())
+    return any(each.shown for each in plan_lifts(QUESTION, {1: [stratum]}).values())
 
 
 def main(runs: int) -> None:

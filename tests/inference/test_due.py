@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from abtest.inference.due import LONGEST_WAIT, Arrivals, Timing, reached, timing
+from abtest.inference.due import LONGEST_WAIT, Arrivals, Timing, comparable_from, reached
+from abtest.inference.due import timing as timing_of
 from abtest.inference.question import Kind, Question
 
 EVEN: Mapping[int, int] = dict.fromkeys(range(100, 107), 1_000)
@@ -21,6 +22,11 @@ def converting(delays: dict[int, int], came: Mapping[int, int] = EVEN) -> Arriva
         for delay, devices in delays.items():
             converted.setdefault(day + delay, {})[delay] = devices
     return Arrivals(came, converted)
+
+
+def timing(arrivals: Arrivals, there: int | None, window_days: int | None, today: int) -> Timing:
+    """Of a variant that has had enough events from the first day on."""
+    return timing_of(arrivals, there, min(arrivals.came), window_days, today)
 
 
 def test_a_variant_is_tested_with_the_devices_that_the_plan_gives_it() -> None:
@@ -67,11 +73,21 @@ def test_each_variant_can_be_expected_to_have_25_events_at_its_test(kind: Kind, 
         for day in range(1, 30)
         for place, devices in enumerate((400, 400, 200))
     ]
-    assert [reached(question, came, place) for place in (1, 2)] == [7, 13]
+    assert [comparable_from(question, came, place) for place in (1, 2)] == [7, 13]
 
 
-def test_without_its_devices_there_is_no_test() -> None:
-    assert timing(converting({0: 50}), None, None, 200) == Timing()
+def test_without_its_devices_or_its_events_there_is_no_test() -> None:
+    assert timing_of(converting({0: 50}), None, 106, None, 200) == Timing()
+    assert timing_of(converting({0: 50}), 106, None, None, 200) == Timing()
+
+
+def test_late_events_are_waited_for_from_the_day_of_the_devices() -> None:
+    """All come 20 days later: enough of them from day 120 on, and the last from day 126."""
+    late = converting({20: 50})
+    assert [timing_of(late, 106, 120, None, today) for today in (126, 127)] == [
+        Timing(106, until=126),
+        Timing(106, made=126),
+    ]
 
 
 def test_it_is_made_when_the_day_is_over_on_which_devices_and_a_week_are_there() -> None:
