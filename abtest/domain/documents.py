@@ -40,15 +40,20 @@ def read_json(
     document: bytes,
     an_object: Callable[[Members], dict[str, Any]] = _unique,
     a_number: Callable[[str], Any] | None = None,
+    lenient: bool = False,
 ) -> Any:
     """What a JSON document says, numbers with decimals as Decimals. Raises ValueError with what is wrong in it.
 
     `an_object`: makes an object of its members; by default no two may have the same name. `a_number`: makes something
-    else of the text of a number. Not msgspec's decoder: it takes the last of two equal keys, and numbers as floats.
+    else of the text of a number. `lenient`: a text may contain control characters, and what is not UTF-8, which
+    becomes halves of surrogate pairs.
+
+    Not msgspec's decoder: it takes the last of two equal keys, and numbers as floats.
     """
     try:
         return json.loads(
-            document.decode("utf-8"),
+            document.decode("utf-8", "surrogateescape" if lenient else "strict"),
+            strict=not lenient,
             object_pairs_hook=an_object,
             parse_float=a_number or _decimal,
             parse_int=a_number,

@@ -81,10 +81,11 @@ class HotServer(HTTPServerConnectionDelegate):
         address = getattr(connection.context, "remote_ip", "")
         return self._proxies.source(address, headers.get("X-Forwarded-For", ""))
 
-    def ready(self, way: Way, answer: Answer, token: str, known: bool, origin: str) -> bytes:
+    def ready(self, way: Way, answer: Answer, tag: str | None, known: bool, origin: str) -> bytes:
         """The bytes of a response with an answer; of a 304 if the client says that the answer is `known`.
 
-        `origin`: the allowed one. The response contains the Date, so it is rendered once a second.
+        `tag`: the ETag, unless the way's are shared. `origin`: the allowed one. The response contains the Date, so it
+        is rendered once a second.
         """
         now = int(time())
         if now != self._second or len(self._ready) >= MOST_READY:
@@ -92,10 +93,10 @@ class HotServer(HTTPServerConnectionDelegate):
             self._ready.clear()
         ready = self._ready.get((way.name, answer.etag, known, origin))
         if ready is None:
-            response = way.response(answer, way.etag(answer, token) if way.shared else PLACE)
+            response = way.response(answer, way.etag(answer, "") if way.shared else PLACE)
             ready = (unchanged(response) if known else response).rendered(self.origins.headers(origin))
             self._ready[way.name, answer.etag, known, origin] = ready
-        return ready if way.shared else ready.replace(PLACE.encode(), way.etag(answer, token).encode(), 1)
+        return ready if way.shared or tag is None else ready.replace(PLACE.encode(), tag.encode(), 1)
 
     async def drain(self) -> None:
         """Answer the requests that are under way, each as the last of its connection, then take no more devices.
@@ -115,7 +116,7 @@ class _Message(HTTPMessageDelegate):
         self._server_conn = server_conn
         self._connection = connection
         self._other: HTTPMessageDelegate | None = None
-        self._way: Way | None = None
+        self._way: Way = PLAIN
         self._preflight: Response | None = None
         self._token = ""
         self._method = self._version = self._origin = self._query = ""
@@ -151,15 +152,13 @@ class _Message(HTTPMessageDelegate):
             if start_line.method == "OPTIONS" and origins.fixed != "":
                 self._preflight = origins.preflight(path)
                 return None
-        if path == PATH:
-            self._way = PLAIN if start_line.method in {"GET", "HEAD"} else None
-        elif path.startswith(ofrep.FLAGS):
-            self._way = ofrep.asked(path) if start_line.method == "POST" else None
+        way: Way | None = PLAIN if path == PATH else ofrep.asked(path)
+        self._way = way or PLAIN
         self._began = perf_counter()
         length = headers.get("Content-Length", "")
         if length.isdecimal() and (len(length) > LONGEST_LENGTH or int(length) > self._server.body_limit):
             self._refuse_body()
-        elif self._way is None:
+        elif way is None or start_line.method not in way.methods:
             self._other = self._server.application.start_request(self._server_conn, self._connection)
             return self._other.headers_received(start_line, headers)
         return None
@@ -190,7 +189,6 @@ class _Message(HTTPMessageDelegate):
         if self._preflight:
             self._write(self._preflight)
             return
-        assert self._way
         try:
             body = b"".join(self._body)
             token = self._token = self._way.token(self._headers, body)
@@ -198,18 +196,19 @@ class _Message(HTTPMessageDelegate):
             if answer is not None:
                 self._reply(self._way, answer)
                 self._server.monitoring.cached(perf_counter() - self._began)
-            elif self._method == "HEAD":
-                finding = asyncio.ensure_future(self._server.enrolment.find(check_token(token)))
+                return
+            check_token(token)
+            if self._method == "HEAD":
+                finding = asyncio.ensure_future(self._server.enrolment.find(token))
                 finding.add_done_callback(self._decided)
             else:
                 source = self._server.source(self._connection, self._headers)
-                attributes = self._way.attributes(token, self._query, body)
+                attributes = self._way.attributes(self._query, body)
                 self._server.enrolment.ask(token, source, attributes).add_done_callback(self._decided)
         except Exception as error:
             self._fail(error)
 
     def _decided(self, waiting: "asyncio.Future[Answer] | asyncio.Future[Answer | None]") -> None:
-        assert self._way
         try:
             answer = waiting.result()
             if answer is None:
@@ -221,9 +220,10 @@ class _Message(HTTPMessageDelegate):
 
     def _reply(self, way: Way, answer: Answer) -> None:
         asked = self._headers.get("If-None-Match")
-        known = asked is not None and matches(asked, way.etag(answer, self._token))
+        tag = way.etag(answer, self._token) if asked is not None or not way.shared else None
+        known = asked is not None and tag is not None and matches(asked, tag)
         if self._plain and not self._server.connections.draining:
-            self._send(self._server.ready(way, answer, self._token, known, self._origin))
+            self._send(self._server.ready(way, answer, tag, known, self._origin))
         else:
             response = way.response(answer, way.etag(answer, self._token))
             self._write(unchanged(response) if known else response)
@@ -263,7 +263,7 @@ class _Message(HTTPMessageDelegate):
         self._server.monitoring.refused(problem.code)
         if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("a request failed", exc_info=error)
-        return (self._way or PLAIN).refusal(problem, headers)
+        return self._way.refusal(problem, headers)
 
     def _write(self, response: Response) -> None:
         self._say(response)

@@ -5,7 +5,6 @@ answer has no field beyond those here, and every one of those.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from zlib import crc32
@@ -57,63 +56,72 @@ class _Failure(Struct, frozen=True, omit_defaults=True, rename="camel"):
     key: str | None = None
 
 
-class Bulk:
-    """`POST /ofrep/v1/evaluate/flags`: all flags that a device has."""
+class _Flags:
+    """What both ways have in common: the context in the body names the device."""
 
-    name = "/"
-    shared = False
+    methods = frozenset({"POST"})
+    key: str | None = None
 
     def token(self, headers: HTTPHeaders, body: bytes) -> str:
         """The targeting key. Raises UnsupportedType, InvalidJson or InvalidContext."""
         require_json(headers.get("Content-Type", ""))
         token = _targeting_key(body)
-        if headers.get("Device-Token", token) != token:
+        given = headers.get_list("Device-Token")
+        if given and given != [token]:
             raise InvalidContext("the header Device-Token contradicts targetingKey")
         return token
 
-    def attributes(self, token: str, query: str, body: bytes) -> Attributes:
-        """The other members of the context."""
-        # Without its token a body repeats, as JavaScript and Kotlin write it.
-        said = body.replace(b'"targetingKey":"%b"' % token.encode(), b'"targetingKey":""', 1)
-        return _frequent(said) if len(said) <= LONGEST_FREQUENT else _attributes(said)
+    def attributes(self, query: str, body: bytes) -> Attributes:
+        """The other members of the context. Raises InvalidJson or InvalidContext."""
+        return readable(_context(body).items())
+
+    def refusal(self, problem: Problem, headers: dict[str, str]) -> Response:
+        """A failure, with the key if one flag was asked for."""
+        headers = JSON | {"Cache-Control": "no-store"} | headers
+        return Response(HTTPStatus(problem.status), headers, failure(problem, self.key))
+
+
+class Bulk(_Flags):
+    """`POST /ofrep/v1/evaluate/flags`: all flags that a device has."""
+
+    name = "/"
+    shared = False
 
     def etag(self, answer: Answer, token: str) -> str:
         """It covers the token: clients keep it when their context changes."""
         return f'{answer.etag[:-1]}-{crc32(token.encode()):08x}"'
 
-    def response(self, answer: Answer, etag: str) -> Response:
+    def response(self, answer: Answer, etag: str | None) -> Response:
         """The flags, keys in ascending order."""
+        assert etag
         headers = JSON | {"Cache-Control": "private, no-cache", "ETag": etag}
         body = msgspec.json.encode({"flags": [_split(each) for each in answer.delivered]})
         return Response(HTTPStatus.OK, headers, body)
 
-    def refusal(self, problem: Problem, headers: dict[str, str]) -> Response:
-        """A failure without a key."""
-        return _refusal(problem, headers)
 
-
-class Single(Bulk):
+class Single(_Flags):
     """`POST /ofrep/v1/evaluate/flags/{key}`: one flag. It has no ETag, so there is no 304 either."""
 
     shared = True
 
     def __init__(self, key: str) -> None:
-        self.name = key
+        self.name = self.key = key
 
-    def etag(self, answer: Answer, token: str) -> str:
+    def token(self, headers: HTTPHeaders, body: bytes) -> str:
+        """The targeting key. Raises UnknownExperiment if no flag can have this key, and as above."""
+        if not self.name or "/" in self.name:
+            raise UnknownExperiment(self.name)
+        return super().token(headers, body)
+
+    def etag(self, answer: Answer, token: str) -> None:
         """None."""
-        return ""
 
-    def response(self, answer: Answer, etag: str) -> Response:
+    def response(self, answer: Answer, etag: str | None) -> Response:
         """The flag; without a value where the device has none, which means the default of the code.
 
         Raises UnknownExperiment.
         """
         return Response(HTTPStatus.OK, JSON | {"Cache-Control": "private, no-cache"}, self._flag(answer))
-
-    def refusal(self, problem: Problem, headers: dict[str, str]) -> Response:
-        """A failure with the key."""
-        return _refusal(problem, headers, self.name)
 
     def _flag(self, answer: Answer) -> bytes:
         for each in answer.delivered:
@@ -127,23 +135,17 @@ class Single(Bulk):
 BULK = Bulk()
 
 
-def asked(path: str) -> Bulk | None:
-    """The way of asking that a path is, with or without a slash at its end."""
-    rest = path[len(FLAGS) :]
+def asked(path: str) -> Bulk | Single | None:
+    """The way of asking that a path is, with or without a slash at its end; None if it is no path of flags."""
+    rest = path.removeprefix(FLAGS)
     if rest in {"", "/"}:
         return BULK
-    key = rest[1:].removesuffix("/")
-    return Single(key) if rest[0] == "/" and key and "/" not in key else None
+    return Single(rest[1:].removesuffix("/")) if path.startswith(f"{FLAGS}/") else None
 
 
 def failure(problem: Problem, key: str | None = None) -> bytes:
     """A problem in the protocol's own shape."""
     return msgspec.json.encode(_Failure(ERRORS.get(problem.code, "GENERAL"), problem.detail, key))
-
-
-def _refusal(problem: Problem, headers: dict[str, str], key: str | None = None) -> Response:
-    headers = JSON | {"Cache-Control": "no-store"} | headers
-    return Response(HTTPStatus(problem.status), headers, failure(problem, key))
 
 
 def _split(delivered: Delivered) -> _Split:
@@ -170,19 +172,13 @@ def _targeting_key(body: bytes) -> str:
     return key
 
 
-def _attributes(body: bytes) -> Attributes:
-    """The attributes in a request. Raises as above."""
-    return readable(_context(body).items())
-
-
-LONGEST_FREQUENT = 1_000
-_frequent = lru_cache(maxsize=1_000)(_attributes)
-
-
 def _context(body: bytes) -> dict[str, Any]:
-    """The context of a request. A member that is given twice is there without its value. Raises as above."""
+    """The context of a request. A member that is given twice is there without its value. Raises as above.
+
+    Characters that JSON does not allow in a text are no error: no device is refused for an attribute.
+    """
     try:
-        document = read_json(body, _members, _Number)
+        document = read_json(body, _members, _Number, lenient=True)
     except ValueError as error:
         raise InvalidJson(f"the body must be JSON: {error}") from None
     if not isinstance(document, dict):

@@ -45,9 +45,9 @@ def _decoded(text: str) -> str:
 
 
 def matches(if_none_match: str, tag: str) -> bool:
-    """Whether If-None-Match names this ETag, if there is one: a list, `*`, or weak (13.1.2)."""
+    """Whether If-None-Match names this ETag: in a list, as `*`, or weak (13.1.2)."""
     candidates = [candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")]
-    return tag != "" and ("*" in candidates or tag in candidates)
+    return "*" in candidates or tag in candidates
 
 
 @lru_cache

@@ -50,25 +50,26 @@ class Response(Struct, frozen=True):
 class Way(Protocol):
     """One way of asking. `name`: two ways with the same name write an answer in the same way.
 
-    `shared`: whether devices with equal answers have the same ETag.
+    `methods`: those that ask. `shared`: whether devices with equal answers have the same ETag.
     """
 
     name: str
+    methods: frozenset[str]
     shared: bool
 
     def token(self, headers: HTTPHeaders, body: bytes) -> str:
         """The token of the device that asks. Raises what `refusal` answers."""
         ...
 
-    def attributes(self, token: str, query: str, body: bytes) -> Attributes:
+    def attributes(self, query: str, body: bytes) -> Attributes:
         """What the device says about itself; asked for in its first request alone."""
         ...
 
-    def etag(self, answer: Answer, token: str) -> str:
-        """The ETag of a device's answer."""
+    def etag(self, answer: Answer, token: str) -> str | None:
+        """The ETag of a device's answer, if it has one."""
         ...
 
-    def response(self, answer: Answer, etag: str) -> Response:
+    def response(self, answer: Answer, etag: str | None) -> Response:
         """The response with an answer."""
         ...
 
@@ -81,13 +82,14 @@ class Plain:
     """`GET` and `HEAD /api/v1/experiments`."""
 
     name = ""
+    methods = frozenset({"GET", "HEAD"})
     shared = True
 
     def token(self, headers: HTTPHeaders, body: bytes) -> str:
         """The header Device-Token. Raises InvalidToken."""
         return device_token(headers)
 
-    def attributes(self, token: str, query: str, body: bytes) -> Attributes:
+    def attributes(self, query: str, body: bytes) -> Attributes:
         """The parameters of the query."""
         return query_attributes(query)
 
@@ -95,8 +97,9 @@ class Plain:
         """The same for equal answers."""
         return answer.etag
 
-    def response(self, answer: Answer, etag: str) -> Response:
+    def response(self, answer: Answer, etag: str | None) -> Response:
         """One flat object: key -> text."""
+        assert etag
         headers = {"Vary": "Device-Token", "Cache-Control": "private, no-cache", "ETag": etag}
         return Response(HTTPStatus.OK, headers | {"Content-Type": "application/json"}, answer.body)
 

@@ -160,7 +160,6 @@ async def test_one_flag_is_never_304(client: Client) -> None:
         (b"{", "PARSE_ERROR"),
         (b'{"context":{"targetingKey":"a"}} x', "PARSE_ERROR"),
         (b'{"context":{"targetingKey":"a","b":NaN}}', "PARSE_ERROR"),
-        (b'{"context":{"targetingKey":"\xff"}}', "PARSE_ERROR"),
         (b'{"context":{"targetingKey":"a","b":' + b"[" * 4_000 + b"]" * 4_000 + b"}}", "PARSE_ERROR"),
         (b"[]", "INVALID_CONTEXT"),
         (b'{"context":null}', "INVALID_CONTEXT"),
@@ -168,6 +167,9 @@ async def test_one_flag_is_never_304(client: Client) -> None:
         (b'{"context":{"targetingKey":7}}', "INVALID_CONTEXT"),
         (b'{"context":{"targetingKey":"sp ace"}}', "INVALID_CONTEXT"),
         (b'{"context":{"targetingKey":"caf\xc3\xa9"}}', "INVALID_CONTEXT"),
+        (b'{"context":{"targetingKey":"\xff"}}', "INVALID_CONTEXT"),
+        (b'{"context":{"targetingKey":"\x01"}}', "INVALID_CONTEXT"),
+        (b'{"context":{"targetingKey":"\\ud800"}}', "INVALID_CONTEXT"),
         (b'{"context":{"targetingKey":"%s"}}' % (b"a" * 129), "INVALID_CONTEXT"),
         (b'{"context":{"targetingKey":"a","targetingKey":"b"}}', "INVALID_CONTEXT"),
         (b'{"context":{"targetingKey":"a","\\u0074argetingKey":"b"}}', "INVALID_CONTEXT"),
@@ -219,6 +221,15 @@ async def test_the_first_request_says_what_the_device_is(
     assert [value for _, value in (await store.device("a")).attributes.pairs] == kept
 
 
+@pytest.mark.parametrize("text", [b"\xff", b"a\xc3", b"a\x01b", b"a\nb", b'\\"\xff'])
+async def test_an_attribute_that_can_not_be_read_is_missing_for_new_and_known_devices(
+    client: Client, store: SQLiteStore, text: bytes
+) -> None:
+    body = b'{"context":{"targetingKey":"a","platform":"%b","%b":1,"country":"DE"}}' % (text, text)
+    assert [(await send(client, body)).code for _ in range(2)] == [200, 200]
+    assert dict((await store.device("a")).attributes.pairs) == {"country": "DE"}
+
+
 async def test_unknown_members_of_the_request_are_ignored(client: Client) -> None:
     assert (await send(client, '{"context":{"targetingKey":"a"},"later":[{"context":1}]}')).code == 200
 
@@ -227,6 +238,15 @@ async def test_a_token_in_the_header_must_be_the_targeting_key(client: Client) -
     assert (await ask(client, headers={"Device-Token": "device"})).code == 200
     assert failure(await ask(client, headers={"Device-Token": "other"})) == (400, "INVALID_CONTEXT")
     assert (await client.fetch("/api/v1/experiments", method="HEAD", headers={"Device-Token": "other"})).code == 404
+
+
+async def test_two_tokens_in_headers_are_not_the_targeting_key(client: Client) -> None:
+    body = b'{"context":{"targetingKey":"a,b"}}'
+    twice = b"Device-Token: a\r\nDevice-Token: b\r\n"
+    head = f"POST {FLAGS} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\n".encode()
+    answer = await client.send(head + twice + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"INVALID_CONTEXT" in answer
 
 
 async def test_credentials_are_neither_needed_nor_refused(client: Client) -> None:
@@ -241,8 +261,25 @@ async def test_other_types_methods_and_paths(client: Client) -> None:
     assert (failure(got), got.headers["Allow"]) == ((405, "GENERAL"), "POST")
     assert msgspec.json.decode(got.body)["key"] == "a_string"
     assert (await client.fetch(FLAGS)).headers["Allow"] == "POST"
-    for path in ("/a/b", "x", "//", "/a//"):
-        assert (await send(client, "{}", path)).code == 404
+    for path in ("/a/b", "//", "/a//", "//a"):
+        assert failure(await send(client, "{}", path)) == (404, "FLAG_NOT_FOUND")
+    assert (await send(client, "{}", "x")).code == 404
+
+
+@pytest.mark.parametrize("key", ["", "/a_string", "/%ff"])
+async def test_what_tornado_refuses_has_the_shape_of_the_protocol(
+    client: Client, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    form = {"Content-Type": "multipart/form-data"}
+    for options in ({"method": "PROPFIND", "allow_nonstandard_methods": True}, {"method": "GET"}):
+        assert failure(await client.fetch(f"{FLAGS}{key}", **options))[1] == "GENERAL"
+    broken = await client.fetch(f"{FLAGS}{key}", method="PUT", headers=form, body=b"a")
+    assert failure(broken)[1] == "GENERAL"
+    large = await client.fetch(f"{FLAGS}{key}", method="PUT", headers=JSON, body=b"a" * 9_000)
+    assert failure(large) == (413, "GENERAL")
+    for answer in (broken, large):
+        assert msgspec.json.decode(answer.body).get("key", "") == key[1:]
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_a_long_body_is_refused_in_the_shape_of_the_protocol(client: Client) -> None:

@@ -32,8 +32,10 @@ class Flags(Handler):
         raise NotImplementedError
 
     def write_problem(self, document: Problem) -> None:
+        # Of a request that Tornado refuses there may be nothing but its path.
+        way = ofrep.asked(self.request.path)
         self.set_header("Content-Type", "application/json")
-        self.finish(ofrep.failure(document, *self.path_args))
+        self.finish(ofrep.failure(document, way.key if way else None))
 
 
 class Specification(Handler):
