@@ -16,6 +16,9 @@ from abtest.inference import AMOUNT_UNITS
 MOST_EVENTS = 500
 AMOUNT_DIGITS, AMOUNT_DECIMALS = 12, 4
 LONGEST_PROBLEM = 200
+LONGEST_SHOWN = 16 * LONGEST_VALUE
+"""Characters that are stored of what an app showed: a default in its code may be any text. None that is a value is
+longer, even as JSON with its characters escaped and spaces between them."""
 AMOUNT = re.compile(r"-?[0-9]{1,12}([.][0-9]{1,4})?")
 EXPOSURE = "exposure"
 RULES = {
@@ -83,15 +86,15 @@ def _event(event: _Event, where: str) -> Event:
     if event.value is not None:
         if event.name != EXPOSURE:
             raise InvalidEvent(f"{where}.value: may be given for an exposure, and for no other event")
-        if not 1 <= len(event.value) <= LONGEST_VALUE or not _is_text(event.value):
-            raise InvalidEvent(f"{where}.value: must be a text of 1 to {LONGEST_VALUE} characters")
+        if not _is_text(event.value):
+            raise InvalidEvent(f"{where}.value: must be a text, without halves of surrogate pairs")
     return Event(
         id=event.id,
         name=event.name,
         experiment=event.experiment,
         amount=event.amount,
         at=None if event.at is None else clock.milliseconds(event.at),
-        value=event.value,
+        value=None if event.value is None else event.value[:LONGEST_SHOWN],
     )
 
 
