@@ -146,3 +146,6 @@ def _print_health(found: ExperimentResults) -> None:
         f"{number(health.unknown_device_events)} of unknown devices, "
         f"{counted(health.unknown_experiment_events, 'exposure')} in unknown experiments"
     )
+    if health.shortened_devices:
+        of = counted(health.shortened_devices, "device")
+        click.echo(f"  some attributes of {of} were not kept: there are too many different combinations")

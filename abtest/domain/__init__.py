@@ -1,6 +1,6 @@
 """The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
-from abtest.domain.attributes import MOST_PROFILES, NO_ATTRIBUTES, Attributes, readable
+from abtest.domain.attributes import KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes, readable
 from abtest.domain.devices import LONGEST_TOKEN, TOKEN_RULE, check_token
 from abtest.domain.documents import finding, read_json
 from abtest.domain.events import EVENT, EVENT_RULE, Event
@@ -28,6 +28,7 @@ __all__ = [
     "EVENT",
     "EVENT_RULE",
     "KEY",
+    "KNOWN_ATTRIBUTES",
     "LONGEST_TOKEN",
     "LONGEST_VALUE",
     "MOST_PLANNED",

@@ -1,10 +1,12 @@
 """What a device says about itself in its first request."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import combinations
 
 from msgspec import Struct
 
-KNOWN = ("platform", "app_version", "os_version", "country", "language")
+KNOWN_ATTRIBUTES = ("platform", "country", "language", "app_version", "os_version")
+"""In the order in which they matter when not all of them can be kept."""
 LONGEST_ATTRIBUTE = 128
 MOST_PROFILES = 100_000
 """Of combinations of attributes."""
@@ -21,9 +23,13 @@ class Attributes(Struct, frozen=True):
     def __bool__(self) -> bool:
         return bool(self.pairs)
 
-    def without(self, name: str) -> "Attributes":
-        """All but this one."""
-        return Attributes(tuple(pair for pair in self.pairs if pair[0] != name))
+    def shorter(self) -> Iterator["Attributes"]:
+        """A part of them after another, the longest first; of equally long ones first the one that matters most."""
+        given = dict(self.pairs)
+        names = [name for name in KNOWN_ATTRIBUTES if name in given]
+        for count in range(len(names) - 1, 0, -1):
+            for part in combinations(names, count):
+                yield Attributes(tuple((name, given[name]) for name in sorted(part)))
 
 
 NO_ATTRIBUTES = Attributes()
@@ -37,7 +43,7 @@ def readable(given: Iterable[tuple[str, object]]) -> Attributes:
     """
     found: dict[str, str] = {}
     for name, value in given:
-        if name in KNOWN:
+        if name in KNOWN_ATTRIBUTES:
             found[name] = "" if name in found else _text(value)
     return Attributes(tuple(sorted((name, text) for name, text in found.items() if text)))
 

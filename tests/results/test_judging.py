@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from abtest import clock
 from abtest.commands import abtest
+from abtest.domain import readable
 from abtest.domain.events import Event
 from abtest.domain.experiments import Change, NewExperiment, Status
 from abtest.domain.metrics import parse_metrics
@@ -25,6 +26,7 @@ from abtest.results import worker
 from abtest.results.conclusions import Conclusions, ExperimentResults, ResultService, encoded, worded
 from abtest.results.exporting import table
 from abtest.results.judging import judged, observed_days
+from abtest.store.sqlite import profiles
 from abtest.store.sqlite.driver import PRAGMAS, open_raw
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import experiment, opened, tokens, values_of
@@ -419,6 +421,24 @@ def test_health_says_how_many_devices_showed_something_else(tmp_path: Path) -> N
     assert (health.exposure.missing, health.showed_other) == ((200 - (300 - devices), 200), {"color-1": devices})
     told = CliRunner().invoke(abtest, ["--database", f"sqlite:///{path}", "results", "color"]).output
     assert f"{devices} devices of color-1 showed something else" in told
+
+
+def test_health_says_of_how_many_devices_attributes_were_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "MOST_PROFILES", 1)
+    path = tmp_path / "abtest.db"
+
+    async def scene() -> None:
+        async with opened(path) as store:
+            await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
+            said = {token: readable([("platform", token)]) for token in tokens("a", 3)}
+            await store.enrol(list(said), 1, said)
+            await worker.tick(store)
+
+    asyncio.run(scene())
+    told = CliRunner().invoke(abtest, ["--database", f"sqlite:///{path}", "results", "color"]).output
+    assert "some attributes of 2 devices were not kept: there are too many different combinations" in told
 
 
 def test_exposures_of_every_device_are_told_as_such(tmp_path: Path) -> None:

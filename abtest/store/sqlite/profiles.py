@@ -2,25 +2,23 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from msgspec import Struct
 
-from abtest.domain import MOST_PROFILES, NO_ATTRIBUTES, Attributes
+from abtest.domain import KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes
 from abtest.store.sqlite.driver import Raw
 
 RESERVED_PROFILES = 10_000
-"""The last ones are for combinations that were shortened, which repeat."""
+"""The last ones are for short combinations, which repeat: the shorter one is, the more of them are open to it."""
+MOST_REMEMBERED = 5_000
+"""Combinations in the memory of a process, at most 9 kB each."""
 
 PROFILE = "SELECT id FROM profile WHERE attributes = ?"
 
 LAST_PROFILE = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'profile'), 0)"
 
 ADD_PROFILE = "INSERT INTO profile (attributes) VALUES (?)"
-
-RAREST = """
-SELECT attribute.key FROM profile, json_each(profile.attributes) AS attribute
-GROUP BY attribute.key ORDER BY count(DISTINCT attribute.value) DESC, attribute.key
-"""
 
 COUNT_SHORTENED = "UPDATE meta SET value = value + ? WHERE name = 'shortened_devices'"
 
@@ -36,18 +34,14 @@ NO_PROFILE = Profile(None)
 
 
 class Kept:
-    """What this process knows of the profiles that are kept; they never change.
-
-    `rarest`: the names of attributes, first the one with the most different values; empty while there is room.
-    """
+    """What this process knows of the profiles that are kept; they never change."""
 
     def __init__(self) -> None:
         self.profiles: dict[Attributes, Profile] = {}
-        self.rarest: list[str] = []
 
     def learn(self, profiles: Mapping[Attributes, Profile]) -> None:
         """Know these too, once they are durable."""
-        if len(self.profiles) > MOST_PROFILES:
+        if len(self.profiles) + len(profiles) > MOST_REMEMBERED:
             self.profiles.clear()
         self.profiles.update(profiles)
 
@@ -67,36 +61,27 @@ def profiles(connection: Raw, kept: Kept, wanted: Sequence[Attributes]) -> dict[
     found = {NO_ATTRIBUTES: NO_PROFILE}
     for attributes in wanted:
         if attributes not in found:
-            found[attributes] = kept.profiles.get(attributes) or _profile(connection, kept, attributes)
+            found[attributes] = kept.profiles.get(attributes) or _profile(connection, attributes)
     shortened = sum(found[attributes].shortened for attributes in wanted)
     if shortened:
         connection.execute(COUNT_SHORTENED, (shortened,))
     return found
 
 
-def _profile(connection: Raw, kept: Kept, attributes: Attributes) -> Profile:
-    """The profile of a combination; if there is no room, without its rarest attributes."""
-    number = _number(connection, attributes, MOST_PROFILES - RESERVED_PROFILES)
-    if number is not None:
-        return Profile(number)
-    if not kept.rarest:
-        kept.rarest += [name for (name,) in connection.execute(RAREST)]
-    for name in kept.rarest:
-        attributes = attributes.without(name)
-        number = _number(connection, attributes, MOST_PROFILES) if attributes else None
-        if number is not None:
-            return Profile(number, shortened=True)
+def _profile(connection: Raw, attributes: Attributes) -> Profile:
+    """The profile of a combination, or of the longest part of it that is kept or has room."""
+    (last,) = connection.execute(LAST_PROFILE).fetchone()
+    for part in chain([attributes], attributes.shorter()):
+        text = dump_attributes(part)
+        found = connection.execute(PROFILE, (text,)).fetchone()
+        if found:
+            return Profile(found[0], shortened=part is not attributes)
+        if last < _room(part):
+            connection.execute(ADD_PROFILE, (text,))
+            return Profile(last + 1, shortened=part is not attributes)
     return Profile(None, shortened=True)
 
 
-def _number(connection: Raw, attributes: Attributes, most: int) -> int | None:
-    """The number of a combination, which is added if there are fewer than `most`; None if there are not."""
-    text = dump_attributes(attributes)
-    found = connection.execute(PROFILE, (text,)).fetchone()
-    if found:
-        return int(found[0])
-    (last,) = connection.execute(LAST_PROFILE).fetchone()
-    if last >= most:
-        return None
-    connection.execute(ADD_PROFILE, (text,))
-    return int(last) + 1
+def _room(attributes: Attributes) -> int:
+    """How many profiles there may be for one more with as many attributes as these."""
+    return MOST_PROFILES - RESERVED_PROFILES * (len(attributes.pairs) - 1) // (len(KNOWN_ATTRIBUTES) - 1)

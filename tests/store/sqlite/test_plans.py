@@ -109,7 +109,6 @@ WHOLE = {
     "auditing.TOKENS": "verify looks at every device",
     "auditing.WITHOUT_PROFILE": "verify looks at every device",
     "auditing.PROFILES": "verify looks at every profile",
-    "profiles.RAREST": "once in a process, when there is no room for another profile",
     "auditing.HOURLY": "verify recomputes every hour",
     "auditing.DAILY": "verify recomputes every day",
     "auditing.EXPOSED_PER_DAY": "verify recomputes every day",

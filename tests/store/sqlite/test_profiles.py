@@ -64,34 +64,63 @@ async def test_a_profile_of_a_transaction_that_failed_is_not_known(store: SQLite
     assert await kept(store, "a-1") == {"country": "DE", "platform": "ios"}
 
 
-async def test_without_room_the_rarest_attribute_is_left_out_and_counted(
-    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(profiles, "MOST_PROFILES", 12)
-    monkeypatch.setattr(profiles, "RESERVED_PROFILES", 2)
-    various = [readable([("platform", "ios"), ("os_version", f"17.{place}")]) for place in range(20)]
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For 10 combinations of five attributes, and for one more with each attribute less."""
+    monkeypatch.setattr(profiles, "MOST_PROFILES", 14)
+    monkeypatch.setattr(profiles, "RESERVED_PROFILES", 4)
+
+
+async def shortened(store: SQLiteStore) -> int:
+    return int((await rows(store, "SELECT value FROM meta WHERE name = 'shortened_devices'"))[0][0])
+
+
+FIVE = {"platform": "ios", "country": "DE", "language": "de", "app_version": "1", "os_version": "17"}
+
+
+@pytest.mark.usefixtures("room")
+async def test_without_room_the_same_attributes_are_left_out_first(store: SQLiteStore) -> None:
+    various = [readable((FIVE | {"os_version": f"17.{place}"}).items()) for place in range(20)]
     await enrol(store, various)
     for place, attributes in enumerate(various):
-        expected = dict(attributes.pairs) if place < 10 else {"platform": "ios"}
-        assert await kept(store, f"a-{place}") == expected
-    assert await rows(store, "SELECT max(id), count(*) FROM profile") == [(11, 11)]
-    await enrol(store, [various[0], various[19], ANDROID], "b")
+        left_out = {"os_version"} if place >= 10 else set()
+        assert await kept(store, f"a-{place}") == {
+            name: value for name, value in attributes.pairs if name not in left_out
+        }
+    assert await shortened(store) == 10
+    await enrol(store, [various[0], various[19]], "b")
     assert await kept(store, "b-0") == dict(various[0].pairs)
-    assert await kept(store, "b-2") == {"platform": "android", "country": "DE"}
-    await enrol(store, [readable([("country", "FR"), ("os_version", "1")])], "c")
-    assert await kept(store, "c-0") == {}
-    assert await rows(store, "SELECT value FROM meta WHERE name = 'shortened_devices'") == [(13,)]
+    assert await shortened(store) == 11
     assert not (await VerificationService(store).verify()).broken
 
 
-async def test_all_profiles_are_read_only_once_to_find_the_rarest(
+@pytest.mark.usefixtures("room")
+async def test_a_device_that_sends_little_finds_room_for_all_of_it(store: SQLiteStore) -> None:
+    await enrol(store, [readable((FIVE | {"os_version": f"17.{place}"}).items()) for place in range(20)])
+    await enrol(store, [ANDROID, readable([("platform", "web")])], "b")
+    assert await kept(store, "b-0") == {"platform": "android", "country": "DE"}
+    assert await kept(store, "b-1") == {"platform": "web"}
+    assert await shortened(store) == 10
+
+
+@pytest.mark.usefixtures("room")
+async def test_when_all_profiles_are_taken_the_longest_part_that_is_kept_is_used(store: SQLiteStore) -> None:
+    await enrol(store, [readable([("country", "DE"), ("language", "de")]), readable([("platform", "ios")])])
+    await enrol(store, [readable([("platform", f"made-up-{place}")]) for place in range(12)], "b")
+    assert await rows(store, "SELECT max(id), count(*) FROM profile") == [(14, 14)]
+    await enrol(store, [readable(FIVE.items()), IOS, readable([("country", "FR")])], "c")
+    assert await kept(store, "c-0") == {"country": "DE", "language": "de"}
+    assert await kept(store, "c-1") == {"platform": "ios"}
+    assert await kept(store, "c-2") == {}
+    assert await shortened(store) == 3
+    assert not (await VerificationService(store).verify()).broken
+
+
+async def test_a_process_remembers_no_more_than_some_profiles(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(profiles, "MOST_PROFILES", 1)
-    monkeypatch.setattr(profiles, "RESERVED_PROFILES", 0)
-    ran: list[str] = []
-    for connection in store._connections:
-        connection._conn.set_trace_callback(ran.append)
-    for place in range(3):
-        await enrol(store, [readable([("os_version", str(place))])], f"of-{place}")
-    assert ran.count(profiles.RAREST) == 1
+    monkeypatch.setattr(profiles, "MOST_REMEMBERED", 5)
+    for place in range(20):
+        await enrol(store, [readable([("os_version", str(place))]), IOS], f"of-{place}")
+        assert len(store._kept.profiles) <= 5
+    assert await rows(store, "SELECT count(*) FROM profile") == [(21,)]

@@ -185,7 +185,7 @@ async def test_health_says_how_many_devices_are_kept_with_fewer_attributes(
     await store.enrol(["a", "b"], clock.now(), dict.fromkeys(["a", "b"], readable([("platform", "ios")])))
     await worker.tick(store)
     shown = words(await page(client, "/experiments/price"))
-    assert "2 devices sent so many different attributes that some of them were not kept" in shown
+    assert "Some attributes of 2 devices were not kept : there are too many different combinations." in shown
 
 
 async def test_each_phase_is_shown_with_its_own_counts(client: Client, store: SQLiteStore) -> None:
