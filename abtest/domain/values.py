@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -35,12 +36,31 @@ def typed(type: Type, value: str) -> bytes:
     return msgspec.json.format(value.encode(), indent=-1)
 
 
-def same(type: Type, shown: str, value: str) -> bool:
-    """Whether what an app says it showed is the value. As typed JSON: apps may write 9.5 for 9.50."""
-    if shown == value or type in {Type.STRING, Type.BOOLEAN}:
-        return shown == value
+def canonical(type: Type, text: str) -> object:
+    """What a text says, however it is written: the same for 9.5 and 9.50, and for members in another order.
+
+    Hashable. Raises ValueError if the text is not of the type.
+    """
+    if type in {Type.STRING, Type.BOOLEAN}:
+        return text
     try:
-        return bool(read_json(shown.encode()) == read_json(value.encode()))
+        return _canonical(read_json(text.encode()))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _canonical(document: Any) -> object:
+    if isinstance(document, dict):
+        return frozenset((name, _canonical(member)) for name, member in document.items())
+    if isinstance(document, list):
+        return tuple(map(_canonical, document))
+    return (bool, document) if isinstance(document, bool) else document  # for Python, true is 1
+
+
+def same(type: Type, shown: str, value: str) -> bool:
+    """Whether what an app says it showed is the value."""
+    try:
+        return shown == value or canonical(type, shown) == canonical(type, value)
     except ValueError:
         return False
 
@@ -51,7 +71,7 @@ def check_values(type: Type, values: Sequence[str]) -> None:
     for place, value in enumerate(values, start=1):
         if fault := FAULTS[type](value):
             raise InvalidExperiment(f"variant {place}: {value} is no {_name(type)}: {fault}")
-        same = given.setdefault(Decimal(value) if type is Type.NUMBER else typed(type, value), value)
+        same = given.setdefault(canonical(type, value), value)
         if same != value:
             raise InvalidExperiment(f"variant {place}: {value} and {same} are the same {_name(type)}")
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from abtest.domain.experiments import NewExperiment, Variant
-from abtest.domain.values import Type, check_values, typed
+from abtest.domain.values import Type, check_values, same, typed
 from abtest.errors import InvalidExperiment
 
 TYPED = [
@@ -61,11 +61,46 @@ def test_what_is_not_of_the_type_is_refused_with_what_to_write(type: Type, text:
     assert words in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("type", "one", "other"),
-    [(Type.NUMBER, "10", "10.0"), (Type.NUMBER, "0", "-0"), (Type.JSON, '{"a":1}', '{"a": 1}')],
-)
+SAME = [
+    (Type.NUMBER, "10", "10.0"),
+    (Type.NUMBER, "0", "-0"),
+    (Type.JSON, '{"a":1}', '{"a": 1}'),
+    (Type.JSON, "1", "1.0"),
+    (Type.JSON, "[100]", "[1e2]"),
+    (Type.JSON, '{"a":1,"b":{"c":2,"d":3}}', '{"b":{"d":3,"c":2},"a":1}'),
+    (Type.JSON, '"A"', r'"\u0041"'),
+]
+DIFFERENT = [
+    (Type.BOOLEAN, "true", "false"),
+    (Type.NUMBER, "1", "1." + "0" * 40 + "1"),
+    (Type.JSON, '{"on":1}', '{"on":true}'),
+    (Type.JSON, "[0]", "[false]"),
+    (Type.JSON, "1", '"1"'),
+    (Type.JSON, "[1,2]", "[2,1]"),
+    (Type.JSON, "{}", "[]"),
+    (Type.JSON, '{"a":[true,1]}', '{"a":["bool",1]}'),
+    (Type.JSON, "[true]", "[[true]]"),
+]
+
+
+@pytest.mark.parametrize(("type", "one", "other"), SAME)
 def test_two_values_are_not_the_same_one_in_other_words(type: Type, one: str, other: str) -> None:
     with pytest.raises(InvalidExperiment, match=r"variant 2: .* are the same"):
         check_values(type, [one, other])
     check_values(Type.STRING, [one, other])
+    assert same(type, one, other)
+    assert not same(Type.STRING, one, other)
+
+
+@pytest.mark.parametrize(("type", "one", "other"), DIFFERENT)
+def test_values_that_apps_can_tell_apart_are_two(type: Type, one: str, other: str) -> None:
+    check_values(type, [one, other])
+    assert not same(type, one, other)
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "[1", "[" * 1_000 + "]" * 1_000, "1" * 5_000, "NaN", "\ud800", "1e" + "9" * 20]
+)
+def test_what_is_not_of_the_type_is_no_value(shown: str) -> None:
+    assert not same(Type.JSON, shown, "[1]")
+    assert not same(Type.NUMBER, shown, "1")
