@@ -12,6 +12,7 @@ RUN_TIME = [
     "prometheus_client>=0.26",
     "scipy>=1.15",  # scipy.special alone: quantiles and tails of distributions
     "uvloop>=0.22",
+    "packaging>=25",  # versions in audiences
     "babel>=2.17",  # numbers and times as a language writes them
 ]
 DEVELOPMENT = [

@@ -13,10 +13,12 @@ from abtest.store.enrolment import Enrolment
 from abtest.store.sqlite.store import SQLiteStore
 
 
-def experiment(key: str, *weights: str, draft: bool = False, metrics: Sequence[str] = ()) -> NewExperiment:
+def experiment(
+    key: str, *weights: str, draft: bool = False, metrics: Sequence[str] = (), audience: Sequence[str] = ()
+) -> NewExperiment:
     """An experiment whose values are key-0, key-1 and so on."""
     variants = tuple(Variant(f"{key}-{place}", Decimal(weight)) for place, weight in enumerate(weights))
-    return NewExperiment(key=key, variants=variants, draft=draft, metrics=tuple(metrics))
+    return NewExperiment(key, variants, draft=draft, metrics=tuple(metrics), audience=tuple(audience))
 
 
 def tokens(prefix: str, number: int) -> list[str]:

@@ -13,11 +13,14 @@ import pytest
 from tornado.ioloop import IOLoop
 
 import abtest
+from abtest import domain
 from abtest.bootstrap import wired
+from abtest.domain import Attributes, Audience, readable
 from abtest.enrolment.answers import EnrolmentService, Limits
 from abtest.results import worker
 from abtest.results.reports import ReportService
 from abtest.settings import Settings
+from abtest.store.sqlite import enrolling
 from abtest.store.sqlite.driver import Connection
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import hot
@@ -102,6 +105,28 @@ async def test_the_statements_of_a_batch_grow_with_its_rows_alone(store: SQLiteS
     with statements(store) as ran:
         await store.enrol(tokens("of-100", 100), 1)
     assert len(ran) == 4  # begin, version, look up, commit
+
+
+async def test_an_audience_costs_no_statement_and_is_decided_once_for_equal_attributes(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[Attributes] = []
+
+    def failed(audience: Audience, attributes: Attributes) -> tuple[int, ...]:
+        decided.append(attributes)
+        return domain.failed(audience, attributes)
+
+    monkeypatch.setattr(enrolling, "failed", failed)
+    await store.add([experiment("banner", "1", "1", audience=("platform=ios",))], 1)
+    ios, android = (readable([("platform", name)]) for name in ("ios", "android"))
+    await store.enrol(["first", "second"], 1, {"first": ios, "second": android})
+    assert decided == 3 * [ios] + 3 * [android]
+    for attributes, more in ((ios, 100 + 2), (android, 0)):
+        asked = tokens(str(attributes), 100)
+        with statements(store) as ran:
+            await store.enrol(asked, 1, dict.fromkeys(asked, attributes))
+        assert len(ran) == 4 * 100 + 9 + more
+    assert len(decided) == 6
 
 
 async def test_first_requests_that_come_together_share_two_batches(store: SQLiteStore) -> None:

@@ -21,7 +21,7 @@ from abtest.commands.options import (
 )
 from abtest.domain import Experiment, NewExperiment, Type
 from abtest.errors import InvalidExperiment
-from abtest.language import counted, number
+from abtest.language import audience_said, counted, number
 from abtest.management import ExperimentService, ask_direction, parse_toml
 
 key_argument = click.argument("key")
@@ -62,6 +62,13 @@ def experiments() -> None:
 @metrics_option
 @baseline_option
 @planned_option
+@option(
+    "--audience",
+    multiple=True,
+    metavar="CONDITION",
+    help="Only devices that fulfil this condition on an attribute can be enrolled: platform=ios,android, country!=US "
+    "or 'app_version>=3.10'. Can be repeated: then all must be fulfilled. It never changes.",
+)
 @option("--draft", is_flag=True, help="Enrol no devices until it is started.")
 @as_json
 @click.pass_obj
@@ -74,6 +81,7 @@ def add(
     metrics: tuple[str, ...],
     baseline: str | None,
     planned: int | None,
+    audience: tuple[str, ...],
     draft: bool,
     as_json: bool,
 ) -> None:
@@ -82,8 +90,11 @@ def add(
     \b
     abtest experiments add button_color --variant '#FF0000=50' --variant '#00FF00=50'
     abtest experiments add price --variant 10=75% --variant 20=25% --metric amount:purchase
+    abtest experiments add greeting --variant Hello=1 --variant Hi=1 --audience 'app_version>=3.10'
     """
-    new = NewExperiment(key, parse_variants(variants), description, metrics, draft, baseline, planned, Type(type))
+    new = NewExperiment(
+        key, parse_variants(variants), description, metrics, draft, baseline, planned, Type(type), audience
+    )
     (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
     _ask_direction(added)
     if as_json:
@@ -271,6 +282,7 @@ def described(experiment: Experiment) -> dict[str, Any]:
         "planned": experiment.planned,
         "winner": experiment.winner,
         "type": experiment.type,
+        "audience": [str(condition) for condition in experiment.audience],
         "variants": [
             {"value": value, "weight": plain(weight)}
             for value, weight in zip(experiment.values, experiment.phase.weights, strict=True)
@@ -312,6 +324,7 @@ def _print(experiment: Experiment, as_json: bool) -> None:
         ),
         ("winner ", experiment.winner),
         ("type ", experiment.type.value),
+        ("audience ", audience_said(experiment.audience)),
     ):
         if text:
             click.echo(f"  {label}{text}")

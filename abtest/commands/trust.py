@@ -17,7 +17,7 @@ CHECKS = (
     "every stored value is the one that its position gives",
     "positions have no gaps and no repeats",
     "every count is as close to its share as promised",
-    "no device is in an experiment created after its first request, or in one that took no devices then",
+    "no device is in an experiment created after its first request, that took no devices, or that was not for it",
     "the statistics match the raw rows",
 )
 

@@ -1,6 +1,14 @@
 """The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
 from abtest.domain.attributes import KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes, readable
+from abtest.domain.audience import (
+    Audience,
+    Condition,
+    Operator,
+    failed,
+    parse_audience,
+    parse_condition,
+)
 from abtest.domain.devices import LONGEST_TOKEN, TOKEN_RULE, check_token
 from abtest.domain.documents import finding, read_json
 from abtest.domain.events import EVENT, EVENT_RULE, Event
@@ -18,6 +26,7 @@ from abtest.domain.experiments import (
     check_baseline,
     check_planned,
     in_order,
+    is_open,
     parse_weight,
 )
 from abtest.domain.metrics import Metric, parse_metrics
@@ -38,14 +47,17 @@ __all__ = [
     "TOKEN_RULE",
     "TYPE_RULE",
     "Attributes",
+    "Audience",
     "Cell",
     "Change",
+    "Condition",
     "Event",
     "Experiment",
     "Held",
     "Metric",
     "NewExperiment",
     "Occurrence",
+    "Operator",
     "Phase",
     "Showing",
     "Status",
@@ -57,8 +69,12 @@ __all__ = [
     "check_baseline",
     "check_planned",
     "check_token",
+    "failed",
     "finding",
     "in_order",
+    "is_open",
+    "parse_audience",
+    "parse_condition",
     "parse_metrics",
     "parse_weight",
     "read_json",

@@ -10,6 +10,7 @@ from unicodedata import category
 from msgspec import Struct
 
 from abtest import allocation
+from abtest.domain.audience import Audience, parse_audience
 from abtest.domain.metrics import Metric, parse_metrics
 from abtest.domain.values import Type, check_values
 from abtest.errors import InvalidExperiment
@@ -37,6 +38,13 @@ class Status(StrEnum):
         return "a draft" if self is Status.DRAFT else self.value
 
 
+def is_open(status: str, winner: str | None) -> bool:
+    """Whether an experiment enrols devices, may do so later, or gives them its winner."""
+    return status in {Status.DRAFT, Status.RUNNING, Status.PAUSED} or (
+        status == Status.FINISHED and winner is not None
+    )
+
+
 class Variant(Struct, frozen=True):
     """A value that the app may get, and its weight relative to the others."""
 
@@ -55,6 +63,7 @@ class NewExperiment(Struct, frozen=True):
     baseline: str | None = None
     planned: int | None = None
     type: Type = Type.STRING
+    audience: tuple[str, ...] = ()
 
     def checked(self) -> "NewExperiment":
         """Returns itself. Raises InvalidExperiment, which says what can't be accepted and where."""
@@ -68,6 +77,7 @@ class NewExperiment(Struct, frozen=True):
             raise InvalidExperiment(f"description: must have at most {LONGEST_DESCRIPTION} characters")
         _check_text(self.description, "description:")
         parse_metrics(self.metrics)
+        parse_audience(self.audience)
         weights = {variant.value: variant.weight for variant in self.variants}
         check_baseline(self.baseline, list(weights))
         baseline = self.variants[0].value if self.baseline is None else self.baseline
@@ -117,6 +127,7 @@ class Experiment(Struct, frozen=True):
     primary_changed_at: int | None = None
     baseline_changed_at: int | None = None
     type: Type = Type.STRING
+    audience: Audience = ()
 
     @property
     def baseline_place(self) -> int:

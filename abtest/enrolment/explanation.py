@@ -3,8 +3,9 @@
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain import Status
-from abtest.store import AssignmentRecord, AuditStore, ExperimentRecord, PhaseRecord, StatusRecord
+from abtest.domain import Status, failed
+from abtest.language import left_out
+from abtest.store import AssignmentRecord, AuditStore, DeviceRecord, ExperimentRecord, PhaseRecord, StatusRecord
 
 WORDS: dict[str, str] = {
     Status.DRAFT: Status.DRAFT.said,
@@ -49,7 +50,7 @@ class ExplanationService:
             first_seen=clock.iso(device.first_seen),
             attributes=dict(device.attributes.pairs),
             experiments=tuple(
-                _reason(experiment, device.id, assigned.get(experiment.id))
+                _reason(experiment, device, assigned.get(experiment.id))
                 for experiment in await self._store.experiment_records()
             ),
         )
@@ -62,8 +63,8 @@ def in_force(experiment: ExperimentRecord, device: int) -> tuple[StatusRecord | 
     return status, phase
 
 
-def _reason(experiment: ExperimentRecord, device: int, assignment: AssignmentRecord | None) -> Reason:
-    status, _ = in_force(experiment, device)
+def _reason(experiment: ExperimentRecord, device: DeviceRecord, assignment: AssignmentRecord | None) -> Reason:
+    status, _ = in_force(experiment, device.id)
     if assignment is not None:
         value = dict(zip(experiment.variants, experiment.values, strict=True)).get(assignment.variant_id)
         archived = experiment.status == Status.ARCHIVED
@@ -77,7 +78,12 @@ def _reason(experiment: ExperimentRecord, device: int, assignment: AssignmentRec
         phase = next((phase.number for phase in experiment.phases if phase.id == assignment.phase_id), None)
         reason = f"drawn at position {assignment.position} (counted from 0) of phase {phase}{suffix}"
         return Reason(experiment.key, value, reason, phase, assignment.position)
-    if device <= experiment.created_after_device or status is None:
+    if device.id <= experiment.created_after_device or status is None:
         return Reason(experiment.key, None, "first seen before the experiment was created")
+    if status.status == Status.RUNNING or status.winner is not None:
+        said, audience = dict(device.attributes.pairs), experiment.audience or ()
+        for place in failed(audience, device.attributes):
+            told = left_out(audience[place], said.get(audience[place].attribute))
+            return Reason(experiment.key, None, f"outside: {told}")
     words = WORDS.get(status.status, status.status)
     return Reason(experiment.key, None, f"the experiment was {words} when the device was first seen")

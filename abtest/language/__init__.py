@@ -1,6 +1,7 @@
 """How numbers, times and verdicts are said to people: the one place that another language needs."""
 
 from abtest.language import times
+from abtest.language.audiences import audience_said, condition_said, left_out
 from abtest.language.counts import counted, names
 from abtest.language.metrics import exposure_told, metric_name
 from abtest.language.numbers import (
@@ -28,7 +29,9 @@ __all__ = [
     "age",
     "ago",
     "amount",
+    "audience_said",
     "chance",
+    "condition_said",
     "counted",
     "difference",
     "duration",
@@ -37,6 +40,7 @@ __all__ = [
     "exposure_told",
     "figure",
     "figure_percent",
+    "left_out",
     "mean",
     "metric_name",
     "names",

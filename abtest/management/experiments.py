@@ -184,7 +184,7 @@ def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:
 
 
 EXPERIMENT = re.compile(r"experiments\[(\d+)\]\.?(.*)", re.DOTALL)
-PART = re.compile(r"(variants|metrics)\[(\d+)\](?:\.(.*))?", re.DOTALL)
+PART = re.compile(r"(variants|metrics|audience)\[(\d+)\](?:\.(.*))?", re.DOTALL)
 
 
 class _Variant(Struct, forbid_unknown_fields=True):
@@ -201,6 +201,7 @@ class _Experiment(Struct, forbid_unknown_fields=True):
     baseline: str | None = None
     planned: int | None = None
     type: Type = Type.STRING
+    audience: list[str] = []
 
 
 class _File(Struct, forbid_unknown_fields=True):
@@ -250,6 +251,7 @@ def _added(experiment: _Experiment, number: int) -> NewExperiment:
             baseline=experiment.baseline,
             planned=experiment.planned,
             type=experiment.type,
+            audience=tuple(experiment.audience),
         ).checked()
     except InvalidExperiment as error:
         raise InvalidExperiment(f"{_named(experiment.key, number)}: {error}") from None

@@ -6,9 +6,9 @@ from fractions import Fraction
 from msgspec import Struct
 
 from abtest import allocation, clock
-from abtest.domain import Experiment, Phase, Status
+from abtest.domain import Condition, Experiment, Phase, Status
 from abtest.errors import UnknownExperiment
-from abtest.store import Summary, SummaryStore
+from abtest.store import AudienceCounts, Summary, SummaryStore
 
 ALWAYS_SHOWN = (Status.RUNNING, Status.PAUSED, Status.FINISHED)
 SHOWN = (*ALWAYS_SHOWN, Status.DRAFT, Status.ARCHIVED)
@@ -82,13 +82,15 @@ class ExperimentReport(Struct, frozen=True):
     """All of an experiment that a page shows.
 
     `excluded`: devices in the figures that have no value of it, not even its winner: they were first seen before it
-    was created, while it was a draft or paused, or after its end. `won`: devices that got its winner.
+    was created, while it was a draft or paused, or after its end, or are outside its audience. `won`: devices that
+    got its winner. `audience`: None of an experiment that has none.
     """
 
     experiment: Experiment
     phases: tuple[PhaseReport, ...]
     excluded: int = 0
     won: int = 0
+    audience: AudienceCounts | None = None
 
     @property
     def devices(self) -> int:
@@ -130,6 +132,12 @@ class ExperimentReport(Struct, frozen=True):
     def share(self, place: int) -> Fraction:
         """The part of new devices that gets a variant."""
         return allocation.share(self.experiment.phase.integers, place)
+
+    @property
+    def strictest(self) -> Condition | None:
+        """The condition of the audience that keeps most devices out, if any does."""
+        failed = self.audience.failed if self.audience else ()
+        return self.experiment.audience[failed.index(max(failed))] if any(failed) else None
 
     @property
     def exact(self) -> bool:
@@ -226,4 +234,10 @@ def _report(summary: Summary, experiment: Experiment) -> ExperimentReport:
         PhaseReport(phase=phase, counts=summary.counts[experiment.id, phase.number]) for phase in experiment.phases
     )
     enrolled, won = sum(phase.devices for phase in phases), summary.winners.get(experiment.id, 0)
-    return ExperimentReport(experiment, phases, excluded=summary.devices - enrolled - won, won=won)
+    return ExperimentReport(
+        experiment,
+        phases,
+        excluded=summary.devices - enrolled - won,
+        won=won,
+        audience=summary.audiences.get(experiment.id),
+    )

@@ -5,6 +5,7 @@ from abtest.store.audit import (
     AssignmentRow,
     AuditStore,
     Chunk,
+    DeviceRecord,
     EventChunk,
     EventLedger,
     ExperimentRecord,
@@ -16,6 +17,7 @@ from abtest.store.catalogue import ExperimentStore
 from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import (
+    AudienceCounts,
     DayFigures,
     FoldingStore,
     Measured,
@@ -31,12 +33,14 @@ from abtest.store.upkeep import Condition, ConditionStore, lacking
 __all__ = [
     "AssignmentRecord",
     "AssignmentRow",
+    "AudienceCounts",
     "AuditStore",
     "Chunk",
     "Condition",
     "ConditionStore",
     "DayFigures",
     "Delivered",
+    "DeviceRecord",
     "Enrolment",
     "EnrolmentStore",
     "EventChunk",

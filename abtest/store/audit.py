@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.allocation import Weights
-from abtest.domain import Attributes, Cell, Metric, Occurrence, Showing, Sums
+from abtest.domain import Attributes, Audience, Cell, Metric, Occurrence, Showing, Sums
 
 
 class PhaseRecord(Struct, frozen=True):
@@ -26,13 +26,17 @@ class PhaseRecord(Struct, frozen=True):
 class StatusRecord(Struct, frozen=True):
     """A status, stored as a word. It applies to devices after `after_device`, until the next status."""
 
+    id: int
     status: str
     winner: str | None
     after_device: int
 
 
 class ExperimentRecord(Struct, frozen=True):
-    """Everything that decided an experiment's assignments. `variants`: ids, in the order of the values and places."""
+    """Everything that decided an experiment's assignments. `variants`: ids, in the order of the values and places.
+
+    `audience`: None when the stored text can't be read.
+    """
 
     id: int
     key: str
@@ -41,6 +45,7 @@ class ExperimentRecord(Struct, frozen=True):
     seed: bytes
     algorithm: int
     created_after_device: int
+    audience: Audience | None
     values: tuple[str, ...]
     variants: tuple[int, ...]
     places: tuple[int, ...]
@@ -54,9 +59,9 @@ class Ledger(Struct, frozen=True):
     `devices`: the number of device rows. `last_device`: the highest id that was ever given. `strangers`: the number
     of rows of devices, tokens and assignments whose device id was never given. `tokens`: how many tokens each device
     has, in the order of ids, one byte each, at most 255. `without_profile`: the number of devices whose profile is
-    missing. `profiles`: how many combinations of attributes are kept. `damaged_profiles`: the ids of those that can't
-    be read. The summary: `watermark` (None when its row is missing), `counted` by (phase id, variant id), `hourly` by
-    (experiment id, hour), and `daily` by (phase id, variant id, day).
+    missing. `profiles`: the attributes that are kept, by id; none where they can't be read. The summary: `watermark`
+    (None when its row is missing), `counted` by (phase id, variant id), `hourly` by (experiment id, hour), `daily` by
+    (phase id, variant id, day), and `outside` by (id of the status, place of the condition, or -1 for all together).
     """
 
     devices: int
@@ -64,13 +69,13 @@ class Ledger(Struct, frozen=True):
     strangers: int
     tokens: bytes
     without_profile: int
-    profiles: int
-    damaged_profiles: tuple[int, ...]
+    profiles: Mapping[int, Attributes]
     experiments: tuple[ExperimentRecord, ...]
     watermark: int | None
     counted: Mapping[tuple[int, int], int]
     hourly: Mapping[tuple[int, int], int]
     daily: Mapping[tuple[int, int, int], int]
+    outside: Mapping[tuple[int, int], int]
 
 
 AssignmentRow = tuple[int, int, int, int, int | None]
@@ -78,14 +83,14 @@ AssignmentRow = tuple[int, int, int, int, int | None]
 
 
 class Chunk(Struct, frozen=True):
-    """The devices with after < id <= upto as (id, first seen in milliseconds), ascending, and their assignments.
+    """The devices with after < id <= upto as (id, first seen in milliseconds, profile), ascending, and assignments.
 
     The assignments ascend by device and experiment, and include those of a device whose row is missing.
     """
 
     after: int
     upto: int
-    devices: list[tuple[int, int]]
+    devices: list[tuple[int, int, int | None]]
     assignments: list[AssignmentRow]
 
 

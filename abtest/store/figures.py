@@ -9,6 +9,17 @@ from abtest.domain import Experiment, Sums
 from abtest.store.upkeep import ErasingStore
 
 
+class AudienceCounts(Struct, frozen=True):
+    """New devices since an experiment was created, until it ended, and how many of them were outside its audience.
+
+    `failed`: for each condition, how many did not fulfil it; one device may be in several of these counts.
+    """
+
+    devices: int
+    outside: int
+    failed: tuple[int, ...]
+
+
 class Summary(Struct, frozen=True):
     """What the stats worker wrote last, with the experiments as they are now.
 
@@ -16,6 +27,7 @@ class Summary(Struct, frozen=True):
     figures. `restored_at`: when the database was restored from a backup; `restored_to`: up to when the backup knew
     devices. `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
     `winners`: experiment id -> devices in the figures that got its winner; only experiments with a winner.
+    `audiences`: by experiment id; only experiments with an audience.
     """
 
     as_of: int | None
@@ -23,6 +35,7 @@ class Summary(Struct, frozen=True):
     experiments: tuple[Experiment, ...]
     counts: Mapping[tuple[int, int], tuple[int, ...]]
     winners: Mapping[int, int]
+    audiences: Mapping[int, AudienceCounts]
     restored_at: int | None = None
     restored_to: int | None = None
 

@@ -10,6 +10,7 @@ from abtest import clock
 from abtest.domain import Status
 from abtest.enrolment import in_force
 from abtest.store import AssignmentRow, Chunk, ExperimentRecord, Ledger
+from abtest.trust.audiences import ALL, AudienceAudit, outside
 from abtest.trust.recounting import differences, named_day
 from abtest.trust.redrawing import PhaseAudit, Step
 from abtest.trust.structure import structure
@@ -43,10 +44,12 @@ class Audit:
             for phase in experiment.phases
         }
         self._experiments = {experiment.id: experiment for experiment in ledger.experiments}
+        self._audiences = {each.id: AudienceAudit(each, ledger.profiles) for each in ledger.experiments}
         self._assignments = 0
         self._counted: Counter[tuple[int, int]] = Counter()
         self._hourly: Counter[tuple[int, int]] = Counter()
         self._daily: Counter[tuple[int, int, int]] = Counter()
+        self._outside: Counter[tuple[int, int]] = Counter()
         self._findings: list[str] = []
         self._broken = 0
         for finding in structure(ledger):
@@ -55,6 +58,7 @@ class Audit:
     def chunk(self, chunk: Chunk) -> None:
         """Check the next devices. No experiment changed among them."""
         self._assignments += len(chunk.assignments)
+        self._outside += outside(chunk, self._watermark, self._ledger.experiments, self._audiences)
         taking = _taking(self._ledger.experiments, chunk.after + 1)
         if not self._as_it_must_be(chunk, taking):
             self._explain(chunk, taking)
@@ -78,32 +82,36 @@ class Audit:
     def _as_it_must_be(self, chunk: Chunk, taking: "Sequence[Taking]") -> bool:
         """Whether every row is what the ledger gives; if so, count them."""
         ids = range(chunk.after + 1, chunk.upto + 1)
-        if [id for id, _ in chunk.devices] != list(ids) or len(chunk.assignments) != len(ids) * len(taking):
+        if [id for id, _, _ in chunk.devices] != list(ids):
             return False
-        drawn = []
-        for place, each in enumerate(taking):
-            phase = self._phases[each.phase_id]
-            step = Step([each.winner] * len(ids)) if each.winner is not None else phase.ahead(len(ids))
-            if step is None or chunk.assignments[place :: len(taking)] != _rows(ids, each, step):
+        stored: dict[int, list[AssignmentRow]] = {each.experiment_id: [] for each in taking}
+        for row in chunk.assignments:
+            if row[1] not in stored:
                 return False
-            drawn.append((each, phase, step))
-        counted = [first_seen for id, first_seen in chunk.devices if id <= self._watermark]
-        hours = Counter(first_seen // clock.HOUR for first_seen in counted)
-        days = [first_seen // clock.DAY for first_seen in counted]
-        for each, phase, step in drawn:
+            stored[row[1]].append(row)
+        drawn = []
+        for each in taking:
+            inside, phase = self._audiences[each.experiment_id].inside(chunk), self._phases[each.phase_id]
+            step = Step([each.winner] * len(inside)) if each.winner is not None else phase.ahead(len(inside))
+            if step is None or stored[each.experiment_id] != _rows(inside, each, step):
+                return False
+            drawn.append((each, phase, step, inside))
+        first_seen = {id: first_seen for id, first_seen, _ in chunk.devices if id <= self._watermark}
+        for each, phase, step, inside in drawn:
             if each.winner is not None:
                 continue
             phase.go(step)
-            for (variant, day), count in Counter(zip(step.variants, days, strict=False)).items():
+            hours = [first_seen[id] // clock.HOUR for id in inside if id <= self._watermark]
+            for (variant, hour), count in Counter(zip(step.variants, hours, strict=False)).items():
                 self._counted[each.phase_id, variant] += count
-                self._daily[each.phase_id, variant, day] += count
-            for hour, count in hours.items():
+                self._daily[each.phase_id, variant, hour * clock.HOUR // clock.DAY] += count
                 self._hourly[each.experiment_id, hour] += count
         return True
 
     def _explain(self, chunk: Chunk, taking: "Sequence[Taking]") -> None:
         expected = {each.experiment_id: each for each in taking}
-        first_seen = dict(chunk.devices)
+        first_seen = {id: first_seen for id, first_seen, _ in chunk.devices}
+        profiles = {id: profile for id, _, profile in chunk.devices}
         rows = defaultdict(list)
         for row in chunk.assignments:
             rows[row[0]].append(row)
@@ -112,8 +120,16 @@ class Audit:
                 self._report(f"device {id}: its row is missing, although there were later devices")
             for row in rows[id]:
                 self._assignment(row, expected.get(row[1]), first_seen.get(id))
-            for missing in expected.keys() - {row[1] for row in rows[id]}:
-                self._report(f"device {id}: has no value of {self._key(missing)}, which was taking devices then")
+            assigned = {row[1] for row in rows[id]}
+            for experiment in expected:
+                audience = self._audiences[experiment]
+                failed = audience.failed(profiles.get(id))
+                if failed and experiment in assigned:
+                    where = f"device {id} in {self._key(experiment)}"
+                    self._report(f"{where}: was enrolled, but does not fulfil {audience.missed(failed)}")
+                elif not failed and experiment not in assigned:
+                    key = self._key(experiment)
+                    self._report(f"device {id}: has no value of {key}, which was taking devices then")
 
     def _assignment(self, row: AssignmentRow, expected: "Taking | None", first_seen: int | None) -> None:
         device, experiment_id, phase_id, variant, position = row
@@ -162,6 +178,14 @@ class Audit:
             where = f"{self._key(experiment_id)}, {_hour(hour)}"
             self._report(f"summary: {where}: {stored} devices, but the rows say {counted}")
 
+        statuses = {
+            status.id: f"{each.key} {status.status}" for each in self._ledger.experiments for status in each.statuses
+        }
+        for (status_id, place), counted, stored in differences(self._outside, self._ledger.outside):
+            which = "its audience" if place == ALL else f"its condition {place + 1}"
+            where = f"{statuses.get(status_id, 'an unknown status')}, outside {which}"
+            self._report(f"summary: {where}: {stored} devices, but the rows say {counted}")
+
     def _phase(self, phase_id: int) -> str:
         phase = self._phases.get(phase_id)
         return f"phase {phase.record.number} of {phase.experiment.key}" if phase else "an unknown phase"
@@ -184,7 +208,7 @@ class Taking(Struct, frozen=True):
     winner: int | None
 
 
-def _rows(ids: range, taking: Taking, step: Step) -> list[AssignmentRow]:
+def _rows(ids: Sequence[int], taking: Taking, step: Step) -> list[AssignmentRow]:
     """The assignments that these devices must have."""
     positions = repeat(None) if step.first is None else range(step.first, step.first + len(ids))
     return list(

@@ -16,10 +16,11 @@ def structure(ledger: Ledger) -> Iterator[str]:
         yield f"device {wrong.start() + 1}: has {wrong.group()[0] or 'no'} tokens"
     if ledger.without_profile:
         yield f"{ledger.without_profile} devices have attributes that are not kept"
-    if ledger.profiles > MOST_PROFILES:
-        yield f"{ledger.profiles} combinations of attributes are kept, more than {MOST_PROFILES}"
-    for number in ledger.damaged_profiles:
-        yield f"profile {number}: its attributes are not what devices can have"
+    if len(ledger.profiles) > MOST_PROFILES:
+        yield f"{len(ledger.profiles)} combinations of attributes are kept, more than {MOST_PROFILES}"
+    for number, attributes in sorted(ledger.profiles.items()):
+        if not attributes:
+            yield f"profile {number}: its attributes are not what devices can have"
     for experiment in ledger.experiments:
         for finding in _experiment_structure(experiment):
             yield f"{experiment.key}: {finding}"
@@ -31,6 +32,8 @@ def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:
     phases, statuses, created = experiment.phases, experiment.statuses, experiment.created_after_device
     if experiment.algorithm != allocation.VERSION:
         yield f"its allocation has version {experiment.algorithm}, but this program knows {allocation.VERSION}"
+    if experiment.audience is None:
+        yield "its audience can't be read"
     if experiment.places != tuple(range(len(experiment.places))):
         yield f"the places of its variants are {experiment.places}"
     if [phase.number for phase in phases] != list(range(1, len(phases) + 1)) or not phases:

@@ -47,6 +47,17 @@ def test_an_experiment_has_a_type_and_its_values_are_of_it(run: Run) -> None:
     assert str(refused.exception) == "variant 1: 3,5 is no number: write 3.5"
 
 
+def test_an_audience_is_given_shown_and_refused(run: Run) -> None:
+    add = ("experiments", "add", "greeting", "--variant", "a=1", "--variant", "b=1")
+    assert run(*add, "--audience", "platform=ios,android", "--audience", "app_version>=3.10").exit_code == 0
+    assert (
+        "  audience platform is ios or android, app_version at least 3.10\n"
+        in run("experiments", "show", "greeting").stdout
+    )
+    shown = json.loads(run("experiments", "show", "greeting", "--json").stdout)
+    assert shown["audience"] == ["platform=ios,android", "app_version>=3.10"]
+
+
 def test_a_repeated_option_stands_one_a_line_in_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ABTEST_METRIC", "conversion:buy\nconversion:refund less\n")
     monkeypatch.setenv("ABTEST_VARIANT", "Buy now=1\nBuy later=1")
@@ -113,6 +124,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
             "metrics: the same metric is given twice",
         ),
         (("experiments", "add", "color", "--variant", "red=1"), 2, "variants: must be 2 to 20, not 1"),
+        (("experiments", "add", "color", *COLOR, "--audience", "plattform=ios"), 2, "did you mean platform?"),
         (("experiments", "pause", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("results", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("experiments", "load", "nothing.toml"), 1, "abtest: there is no experiment 'nothing'"),

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -14,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from msgspec import Struct, field
 
 from abtest import allocation
+from abtest.domain import readable
 from abtest.domain.experiments import NewExperiment, Status, Variant
 from abtest.enrolment.answers import EnrolmentService, Limits
 from abtest.errors import Conflict
@@ -38,13 +41,34 @@ ALLOWED = {
 }
 
 
+Said = dict[str, str]
+MIX: list[Said] = [
+    {},
+    {"platform": "ios", "app_version": "3.9"},
+    {"platform": "ios", "app_version": "v3.10.0", "country": "DE"},
+    {"platform": "android", "app_version": "3.10.0 (7)", "country": "US"},
+    {"platform": "android", "app_version": "4.0-beta.1", "country": "FR"},
+    {"app_version": "nightly", "country": "DE"},
+]
+AUDIENCES: dict[tuple[str, ...], Callable[[Said], bool]] = {
+    (): lambda said: True,
+    ("platform=ios",): lambda said: said.get("platform") == "ios",
+    ("country!=US",): lambda said: said.get("country") in {"DE", "FR"},
+    ("app_version>=3.10", "app_version<4"): lambda said: said in (MIX[2], MIX[3], MIX[4]),
+    ("country=DE,FR", "app_version>3.10"): lambda said: said == MIX[4],
+}
+"""Conditions, and which of the devices above fulfil all of them."""
+
+
 class Modelled(Struct):
-    """What the model knows of an experiment: weights and counts of each phase."""
+    """What the model knows of an experiment: weights and counts of each phase, and how many came in vain."""
 
     status: Status
     values: tuple[str, ...]
     phases: list[tuple[Decimal, ...]]
     counts: list[Counter[str]]
+    audience: tuple[str, ...] = ()
+    came: Counter[bool] = field(default_factory=Counter)
     winner: str | None = None
 
 
@@ -62,12 +86,13 @@ class Model(Struct):
             key: value for key, value in self.devices[token].items() if self.experiments[key].status not in hidden
         }
 
-    def takes(self) -> set[str]:
-        """The experiments in which a new device must be."""
+    def takes(self, said: Said) -> set[str]:
+        """The experiments in which a new device with these attributes must be."""
         return {
             key
             for key, each in self.experiments.items()
-            if each.status == Status.RUNNING or (each.status == Status.FINISHED and each.winner)
+            if (each.status == Status.RUNNING or (each.status == Status.FINISHED and each.winner))
+            and AUDIENCES[each.audience](said)
         }
 
 
@@ -92,21 +117,24 @@ class Life(RuleBasedStateMachine):
     def run(self, work: Any) -> Any:
         return self.runner.run(work)
 
-    def ask(self, tokens: list[str]) -> list[dict[str, str]]:
+    def ask(self, tokens: list[str], said: Sequence[Said] = ()) -> list[dict[str, str]]:
+        mix = [readable(each.items()) for each in said or MIX]
+
         async def asking() -> list[dict[str, str]]:
-            return [
-                answer.values for answer in await asyncio.gather(*(self.enrolment.answer(each) for each in tokens))
-            ]
+            asked = (self.enrolment.ask(token, None, each) for token, each in zip(tokens, cycle(mix), strict=False))
+            return [answer.values for answer in await asyncio.gather(*asked)]
 
         answers: list[dict[str, str]] = self.run(asking())
         return answers
 
-    @rule(number=st.integers(1, 12))
-    def devices_come(self, number: int) -> None:
-        tokens = [f"device-{self.model.came + each}" for each in range(number)]
-        self.model.came += number
-        for token, answer in zip(tokens, self.ask(tokens), strict=True):
-            assert answer.keys() == self.model.takes()
+    @rule(came=st.lists(st.sampled_from(MIX), min_size=1, max_size=12))
+    def devices_come(self, came: list[Said]) -> None:
+        tokens = [f"device-{self.model.came + place}" for place in range(len(came))]
+        self.model.came += len(came)
+        for token, said, answer in zip(tokens, came, self.ask(tokens, came), strict=True):
+            assert answer.keys() == self.model.takes(said)
+            for it in self.model.experiments.values():
+                it.came[AUDIENCES[it.audience](said)] += it.status in {Status.DRAFT, Status.RUNNING, Status.PAUSED}
             self.model.devices[token] = dict(answer)
             for key, value in answer.items():
                 it = self.model.experiments[key]
@@ -121,19 +149,21 @@ class Life(RuleBasedStateMachine):
             tokens = data.draw(st.lists(st.sampled_from(sorted(self.model.devices)), max_size=5, unique=True))
             assert self.ask(tokens) == [self.model.delivered(token) for token in tokens]
 
-    @rule(key=st.sampled_from(KEYS), weights=WEIGHTS, draft=st.booleans())
-    def an_experiment_is_added(self, key: str, weights: list[str], draft: bool) -> None:
+    @rule(key=st.sampled_from(KEYS), weights=WEIGHTS, draft=st.booleans(), audience=st.sampled_from(list(AUDIENCES)))
+    def an_experiment_is_added(self, key: str, weights: list[str], draft: bool, audience: tuple[str, ...]) -> None:
         values = tuple(f"{key}{place}" for place in range(len(weights)))
         exact = tuple(map(Decimal, weights))
         baseline = next(value for value, weight in zip(values, exact, strict=True) if weight)
-        new = NewExperiment(key, tuple(map(Variant, values, exact)), draft=draft, baseline=baseline)
+        new = NewExperiment(
+            key, tuple(map(Variant, values, exact)), draft=draft, baseline=baseline, audience=audience
+        )
         if key in self.model.experiments:
             with pytest.raises(Conflict):
                 self.run(self.experiments.add([new]))
             return
         self.run(self.experiments.add([new]))
         status = Status.DRAFT if draft else Status.RUNNING
-        self.model.experiments[key] = Modelled(status, values, [exact], [Counter()])
+        self.model.experiments[key] = Modelled(status, values, [exact], [Counter()], audience)
         self.run(self.enrolment.refresh())
 
     @rule(data=st.data(), action=st.sampled_from(sorted(ALLOWED)))
@@ -194,6 +224,9 @@ class Life(RuleBasedStateMachine):
             assert [list(phase.counts) for phase in each.phases] == [
                 [counts[value] for value in it.values] for counts in it.counts
             ]
+            if it.audience:
+                assert each.audience is not None
+                assert (each.audience.devices, each.audience.outside) == (it.came.total(), it.came[False])
 
     @invariant()
     def it_goes_on(self) -> None:

@@ -97,6 +97,7 @@ async def test_a_plan_has_a_device_for_each_variant(tmp_path: Path) -> None:
             "description: .*control characters",
         ),
         (NewExperiment("color", experiment("color", "1", "1").variants, metrics=("mood:good",)), "metric"),
+        (experiment("color", "1", "1", audience=("colour=red",)), "audience: .*unknown; did you mean country"),
     ],
 )
 async def test_a_bad_experiment_is_refused_with_what_and_where(
@@ -142,6 +143,7 @@ variants = [{ value = "red", weight = 33.3333 }, { value = "blue", weight = "66.
 key = "price"
 draft = true
 type = "number"
+audience = ["platform=ios,android", "app_version >= 3.10"]
 variants = [{ value = "1", weight = 1 }, { value = "2", weight = 1 }]
 """
 
@@ -151,6 +153,7 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
     assert [variant.weight for variant in color.variants] == [Decimal("33.3333"), Decimal("66.6667"), Decimal(0)]
     assert (color.description, color.metrics, color.draft) == ("which?", ("conversion:purchase",), False)
     assert (price.key, price.draft) == ("price", True)
+    assert (color.audience, price.audience) == ((), ("platform=ios,android", "app_version >= 3.10"))
     assert (color.type, price.type) == (Type.STRING, Type.NUMBER)
 
 
@@ -181,6 +184,8 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         (TOML.replace('"2"', '"3,5"'), "price: variant 2: 3,5 is no number: write 3.5"),
         (TOML + "planned = 1", "price: planned: must be from 2 devices, one for each variant, to"),
         (TOML.replace('"1", weight = 1', '"1", weight = 0'), "price: baseline: '1' has weight 0"),
+        (TOML.replace('"app_version >= 3.10"', "3"), "price: audience 2: must be a text, not a whole number"),
+        (TOML.replace('["platform=ios,android",', '["platform",'), "price: audience: 'platform' must be ATTRIBUTE"),
         ("[metrics]\nprice = [1]", "metrics: must be a text, not a whole number"),
     ],
 )

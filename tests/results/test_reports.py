@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from abtest import clock
+from abtest.domain import readable
 from abtest.management.experiments import ExperimentService
 from abtest.results import worker
 from abtest.results.reports import ReportService
+from abtest.store.figures import AudienceCounts
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import answers, experiment, opened, tokens
 
@@ -41,6 +43,27 @@ async def test_devices_that_got_the_winner_are_not_excluded(tmp_path: Path) -> N
         await service.archive("color")
         await answers(store, tokens("archived", 2))
         assert await excluded(store) == 12
+
+
+async def test_who_was_outside_the_audience_is_counted_while_the_experiment_is_open(tmp_path: Path) -> None:
+    said = {token: readable([("platform", "ios"), ("app_version", "3.9")]) for token in tokens("ios", 6)}
+    said |= {token: readable([("platform", "android"), ("app_version", "4")]) for token in tokens("android", 3)}
+    said |= {token: readable([("platform", "ios"), ("app_version", "4")]) for token in tokens("both", 4)}
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await answers(store, tokens("before", 10))
+        await service.add([experiment("color", "1", "1", audience=("platform=ios", "app_version>=3.10"))])
+        await store.enrol(list(said), clock.now(), said)
+        await answers(store, tokens("silent", 1))
+        assert await excluded(store) == 10 + 6 + 3 + 1
+        (report,) = (await ReportService(store).report()).experiments
+        assert report.audience == AudienceCounts(devices=14, outside=10, failed=(4, 7))
+        assert str(report.strictest) == "app_version>=3.10"
+        await service.finish("color", "color-0")
+        await answers(store, tokens("late", 5))
+        assert await excluded(store) == 10 + 6 + 3 + 1 + 5
+        (report,) = (await ReportService(store).report()).experiments
+        assert report.audience == AudienceCounts(devices=14, outside=10, failed=(4, 7))
 
 
 async def test_only_devices_in_the_figures_are_excluded(tmp_path: Path) -> None:

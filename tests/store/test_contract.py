@@ -137,7 +137,7 @@ async def test_a_device_is_found_with_all_its_assignments(store: SQLiteStore) ->
     assert (ledger.devices, ledger.last_device, device.id) == (3, 3, 3)
     assert [assignment.position for assignment in device.assignments] == [2, 2]
     chunk = await store.chunk(after=2, upto=9)
-    assert chunk.devices == [(3, device.first_seen)]
+    assert chunk.devices == [(3, device.first_seen, None)]
     assert [AssignmentRecord(*row[1:]) for row in chunk.assignments] == list(device.assignments)
 
 

@@ -99,13 +99,23 @@ DAMAGES = {
     """UPDATE profile SET attributes = '{"platform":""}'""": "profile 1: its attributes are not what devices can",
     "UPDATE profile SET attributes = '[]'": "profile 1: its attributes are not what devices can have",
     "UPDATE summary_hour SET hour = 4000000000000000": "hour 4000000000000000 since 1970",
+    "UPDATE experiment SET audience = '[' WHERE id = 3": "offer: its audience can't be read",
+    "UPDATE experiment SET audience = '[\"platform==ios\"]' WHERE id = 3": "offer: its audience can't be read",
+    "UPDATE experiment SET audience = '[]' WHERE id = 3": "device 1: has no value of offer, which was taking devices",
+    "UPDATE device SET profile_id = NULL WHERE id = 8": "device 8 in offer: was enrolled, but does not fulfil",
+    "UPDATE device SET profile_id = 1 WHERE id = 9": "device 9: has no value of offer, which was taking devices then",
+    "DELETE FROM assignment WHERE experiment_id = 3": "device 8: has no value of offer, which was taking",
+    "INSERT INTO assignment VALUES (9, 3, 3, 5, 1)": "device 9 in offer: was enrolled, but does not",
+    "UPDATE summary_outside SET devices = 7 WHERE place = -1": "offer running, outside its audience: 7 devices, but",
+    "DELETE FROM summary_outside WHERE place = 1": "offer running, outside its condition 2: 0 devices, but",
 }
 
 
 async def make(store: SQLiteStore) -> None:
     metrics = ("conversion:purchase", "amount:purchase")
     await store.add([experiment("color", "1", "1", metrics=metrics), experiment("price", "97", "3")], 1)
-    await store.enrol(tokens("a", 20), 1, {"a-7": readable([("platform", "ios")])})
+    await store.add([experiment("offer", "1", "1", audience=("platform=ios", "country!=US"))], 1)
+    await store.enrol(tokens("a", 20), 1, {"a-7": readable([("platform", "ios"), ("country", "DE")])})
     for place, token in enumerate(tokens("a", 20)):
         sent = [Event("1", "purchase", amount=place)] if place % 2 else [Event("1", "exposure", "color")]
         await store.track([(token, sent)], 1)
@@ -197,7 +207,7 @@ async def test_a_whole_life_verifies(tmp_path: Path) -> None:
         await worker.tick(store)
         verified = await VerificationService(store).verify()
     assert verified.findings == ()
-    assert (verified.devices, verified.experiments) == (5 + 20 + 6 * 33, 2)
+    assert (verified.devices, verified.experiments) == (5 + 20 + 6 * 33, 3)
 
 
 async def test_why_explains_what_let_a_device_in_and_what_kept_it_out(tmp_path: Path) -> None:
@@ -222,6 +232,29 @@ async def test_why_explains_what_let_a_device_in_and_what_kept_it_out(tmp_path: 
             "the winner: the experiment was finished when the device was first seen",
             "the experiment was a draft when the device was first seen",
         ],
+    }
+
+
+async def test_why_names_the_condition_that_kept_a_device_out(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", audience=("platform=ios", "app_version>=3.10"))], 1)
+        said = {"old": [("platform", "ios"), ("app_version", "3.9.1")], "web": [("platform", "web")]}
+        await store.enrol(["old", "web", "silent"], 1, {token: readable(each) for token, each in said.items()})
+        await store.change("color", lambda _: Change(status=Status.PAUSED), 2)
+        await answers(store, ["later"])
+        await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
+        await answers(store, ["last"])
+        service = ExplanationService(store)
+        reasons = {
+            token: (await service.why(token)).experiments[0].reason
+            for token in ("old", "web", "silent", "later", "last")
+        }
+    assert reasons == {
+        "old": "outside: app_version 3.9.1 is below 3.10",
+        "web": "outside: platform web is not ios",
+        "silent": "outside: platform is missing",
+        "later": "the experiment was paused when the device was first seen",
+        "last": "outside: platform is missing",
     }
 
 

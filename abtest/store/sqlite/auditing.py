@@ -8,8 +8,8 @@ from decimal import InvalidOperation
 from typing import Any
 
 from abtest import allocation
-from abtest.domain import NO_ATTRIBUTES, Attributes, Metric, Sums, readable
-from abtest.errors import UnknownDevice
+from abtest.domain import NO_ATTRIBUTES, Attributes, Audience, Metric, Sums, readable
+from abtest.errors import InvalidExperiment, UnknownDevice
 from abtest.store.audit import (
     AssignmentRecord,
     Chunk,
@@ -23,7 +23,7 @@ from abtest.store.audit import (
     StatusRecord,
 )
 from abtest.store.sqlite import measuring
-from abtest.store.sqlite.columns import load_weights
+from abtest.store.sqlite.columns import load_audience, load_weights
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import last_device
 from abtest.store.sqlite.events import last_event
@@ -50,6 +50,8 @@ WATERMARK = "SELECT device_watermark FROM summary"
 COUNTED = "SELECT phase_id, variant_id, devices FROM summary_variant"
 
 HOURLY = "SELECT experiment_id, hour, devices FROM summary_hour"
+
+OUTSIDE = "SELECT status_change_id, place, devices FROM summary_outside"
 
 DAILY = "SELECT phase_id, variant_id, day, devices FROM summary_day"
 
@@ -84,7 +86,9 @@ FROM experiment CROSS JOIN exposed ON exposed.experiment_id = experiment.id
 WHERE device_id > ? AND device_id <= ?
 """
 
-EXPERIMENTS = "SELECT id, key, status, winner, seed, algorithm, created_after_device FROM experiment ORDER BY id"
+EXPERIMENTS = """
+SELECT id, key, status, winner, seed, algorithm, created_after_device, audience FROM experiment ORDER BY id
+"""
 
 VARIANTS = "SELECT id, value, place FROM variant WHERE experiment_id = ? ORDER BY place"
 
@@ -93,9 +97,9 @@ SELECT id, number, weights, created_after_device, next_position, block_counts
 FROM phase WHERE experiment_id = ? ORDER BY number
 """
 
-STATUSES = "SELECT status, winner, after_device FROM status_change WHERE experiment_id = ? ORDER BY id"
+STATUSES = "SELECT id, status, winner, after_device FROM status_change WHERE experiment_id = ? ORDER BY id"
 
-DEVICES = "SELECT id, first_seen FROM device WHERE id > ? AND id <= ? ORDER BY id"
+DEVICES = "SELECT id, first_seen, profile_id FROM device WHERE id > ? AND id <= ? ORDER BY id"
 
 ASSIGNMENTS = """
 SELECT device_id, experiment_id, phase_id, variant_id, position
@@ -119,20 +123,19 @@ def ledger(connection: Raw) -> Ledger:
     tokens, strange_tokens = _tokens(connection, last)
     (watermark,) = connection.execute(WATERMARK).fetchone() or (None,)
     (without_profile,) = connection.execute(WITHOUT_PROFILE).fetchone()
-    profiles = {id: _attributes(text) for id, text in connection.execute(PROFILES)}
     return Ledger(
         devices=devices,
         last_device=last,
         strangers=strangers + strange_tokens,
         tokens=tokens,
         without_profile=without_profile,
-        profiles=len(profiles),
-        damaged_profiles=tuple(sorted(id for id, attributes in profiles.items() if not attributes)),
+        profiles={id: _attributes(text) for id, text in connection.execute(PROFILES)},
         experiments=experiment_records(connection),
         watermark=watermark,
         counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
         hourly={(experiment, hour): count for experiment, hour, count in connection.execute(HOURLY)},
         daily={(phase, variant, day): count for phase, variant, day, count in connection.execute(DAILY)},
+        outside={(status, place): count for status, place, count in connection.execute(OUTSIDE)},
     )
 
 
@@ -220,6 +223,7 @@ def _experiment(
     seed: bytes,
     algorithm: int,
     created_after_device: int,
+    audience: str,
 ) -> ExperimentRecord:
     variants = connection.execute(VARIANTS, (id,)).fetchall()
     phases = [
@@ -234,6 +238,7 @@ def _experiment(
         seed=seed,
         algorithm=algorithm,
         created_after_device=created_after_device,
+        audience=_audience(audience),
         values=tuple(value for _, value, _ in variants),
         variants=tuple(variant for variant, _, _ in variants),
         places=tuple(place for _, _, place in variants),
@@ -269,6 +274,13 @@ def _attributes(text: str) -> Attributes:
     except (ValueError, TypeError, AttributeError):
         return NO_ATTRIBUTES
     return attributes if readable(attributes.pairs) == attributes else NO_ATTRIBUTES
+
+
+def _audience(text: str) -> Audience | None:
+    try:
+        return load_audience(text)
+    except (ValueError, TypeError, InvalidExperiment):
+        return None
 
 
 def _weights(text: str) -> allocation.Weights:

@@ -8,23 +8,34 @@ from decimal import Decimal
 from msgspec import structs
 
 from abtest import allocation
-from abtest.domain import KEY, Change, Experiment, Metric, NewExperiment, Phase, Status, Type, parse_metrics
+from abtest.domain import (
+    KEY,
+    Change,
+    Experiment,
+    Metric,
+    NewExperiment,
+    Phase,
+    Status,
+    Type,
+    parse_audience,
+    parse_metrics,
+)
 from abtest.errors import Conflict, UnknownExperiment
 from abtest.store.catalogue import NO_METRICS
-from abtest.store.sqlite.columns import dump_weights, load_weights
+from abtest.store.sqlite.columns import dump_audience, dump_weights, load_audience, load_weights
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import last_device
 from abtest.store.sqlite.events import last_event
 
 EXPERIMENTS = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
-  created_at, created_after_device, type
+  created_at, created_after_device, type, audience
 FROM experiment ORDER BY id
 """
 
 EXPERIMENT = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
-  created_at, created_after_device, type
+  created_at, created_after_device, type, audience
 FROM experiment WHERE key = ?
 """
 
@@ -34,8 +45,8 @@ PHASES = "SELECT number, weights, created_at, next_position FROM phase WHERE exp
 
 ADD_EXPERIMENT = """
 INSERT INTO experiment
-  (key, description, status, baseline, planned, type, seed, algorithm, created_at, created_after_device)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  (key, description, status, baseline, planned, type, audience, seed, algorithm, created_at, created_after_device)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 ADD_VARIANT = "INSERT INTO variant (experiment_id, place, value) VALUES (?, ?, ?)"
@@ -108,6 +119,7 @@ def add(
                 wanted.baseline,
                 wanted.planned,
                 wanted.type,
+                dump_audience(parse_audience(wanted.audience)),
                 secrets.token_bytes(allocation.SEED_BYTES),
                 allocation.VERSION,
                 now,
@@ -188,6 +200,7 @@ def _experiment(
     created_at: int,
     created_after_device: int,
     type: str,
+    audience: str,
 ) -> Experiment:
     phases = [
         Phase(number=number, weights=load_weights(weights), created_at=at, enrolled=next_position)
@@ -212,4 +225,5 @@ def _experiment(
         primary_changed_at=primary_changed_at,
         baseline_changed_at=baseline_changed_at,
         type=Type(type),
+        audience=load_audience(audience),
     )

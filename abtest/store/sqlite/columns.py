@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
+from abtest.domain import Audience, parse_condition
+
 
 def dump_weights(weights: Sequence[Decimal]) -> str:
     """["50", "33.3", ...]: decimal texts, as they were given."""
@@ -13,6 +15,16 @@ def dump_weights(weights: Sequence[Decimal]) -> str:
 def load_weights(text: str) -> tuple[Decimal, ...]:
     """Raises ValueError, TypeError or ArithmeticError when the text is damaged."""
     return tuple(Decimal(weight) for weight in json.loads(text))
+
+
+def dump_audience(audience: Audience) -> str:
+    """["platform=ios,android", ...]: the conditions as they are written."""
+    return json.dumps([str(condition) for condition in audience], ensure_ascii=False)
+
+
+def load_audience(text: str) -> Audience:
+    """Raises ValueError, TypeError or InvalidExperiment when the text is damaged."""
+    return tuple(parse_condition(condition) for condition in json.loads(text))
 
 
 def dump_buckets(buckets: Mapping[int, tuple[int, int, int]]) -> str:

@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby, repeat
 from operator import itemgetter
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from abtest import allocation
-from abtest.domain import NO_ATTRIBUTES, Attributes, Status, Type
+from abtest.domain import NO_ATTRIBUTES, Attributes, Audience, Status, Type, failed
 from abtest.store.enrolment import Delivered, Enrolment
-from abtest.store.sqlite.columns import load_weights
+from abtest.store.sqlite.columns import load_audience, load_weights
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.profiles import Kept, Profile, profiles
+
+MOST_DECIDED = 20_000
 
 CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
 
@@ -48,7 +50,8 @@ WHERE experiment.status IN ('running', 'paused', 'finished')
 """
 
 TAKING = """
-SELECT experiment.id, experiment.status, experiment.winner, experiment.seed, phase.id, phase.number, phase.weights
+SELECT experiment.id, experiment.status, experiment.winner, experiment.seed, experiment.audience,
+  phase.id, phase.number, phase.weights
 FROM experiment
 JOIN phase ON phase.id = (SELECT max(id) FROM phase WHERE experiment_id = experiment.id)
 WHERE experiment.status = 'running' OR (experiment.status = 'finished' AND experiment.winner IS NOT NULL)
@@ -62,6 +65,7 @@ class Taking(Struct, frozen=True):
     """An experiment that takes new devices. `winner`: the variant that all of them get if it is finished."""
 
     experiment_id: int
+    audience: Audience
     phase_id: int
     phase_number: int
     seed: bytes
@@ -70,13 +74,30 @@ class Taking(Struct, frozen=True):
     winner: int | None
 
 
+Fits = tuple[bool, ...]
+"""Of each experiment that takes devices, whether a device is in its audience."""
+
+
 class Catalogue(Struct, frozen=True):
-    """What enrolment needs to know of the experiments, as of a config version."""
+    """What enrolment needs to know of the experiments, as of a config version.
+
+    `decided`: what was decided for attributes that devices had.
+    """
 
     config_version: int
     keys: frozenset[str]
     values: Mapping[int, Delivered]
     taking: tuple[Taking, ...]
+    decided: dict[Attributes, Fits] = field(default_factory=dict)
+
+    def fits(self, attributes: Attributes) -> Fits:
+        """Decides once for equal attributes."""
+        found = self.decided.get(attributes)
+        if found is None:
+            if len(self.decided) >= MOST_DECIDED:
+                self.decided.clear()
+            found = self.decided[attributes] = tuple(not failed(each.audience, attributes) for each in self.taking)
+        return found
 
 
 NOTHING = Catalogue(config_version=0, keys=frozenset(), values={}, taking=())
@@ -103,11 +124,12 @@ def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
         variant: Delivered(key, value, Type(type)) for variant, key, value, type in connection.execute(DELIVERED)
     }
     taking = []
-    for experiment, status, winner, seed, phase, number, weights in connection.execute(TAKING).fetchall():
+    for experiment, status, winner, seed, audience, phase, number, weights in connection.execute(TAKING).fetchall():
         variants = connection.execute(VARIANTS, (experiment,)).fetchall()
         taking.append(
             Taking(
                 experiment_id=experiment,
+                audience=load_audience(audience),
                 phase_id=phase,
                 phase_number=number,
                 seed=seed,
@@ -146,7 +168,7 @@ def enrol(
     now: int,
     attributes: Mapping[str, Attributes],
 ) -> tuple[Catalogue, Enrolment, dict[Attributes, Profile]]:
-    """Answer every token. Unknown tokens become devices, and are enrolled in every experiment that takes devices.
+    """Answer every token. Unknown tokens become devices, and are enrolled in every experiment that takes them.
 
     The profiles of their attributes may be `kept` once all of it is durable.
     """
@@ -155,27 +177,38 @@ def enrol(
     new = [token for token in tokens if token not in variants]
     found: dict[Attributes, Profile] = {}
     if new:
-        theirs = [attributes.get(token, NO_ATTRIBUTES) for token in new]
-        found = profiles(connection, kept, theirs)
-        numbers = [found[each].number for each in theirs]
-        variants |= zip(new, _enrol_new(connection, catalogue, new, now, numbers), strict=True)
+        said = [attributes.get(token, NO_ATTRIBUTES) for token in new]
+        found = profiles(connection, kept, said)
+        theirs = [found[each] for each in said]
+        variants |= zip(new, _enrol_new(connection, catalogue, new, now, theirs), strict=True)
     enrolment = Enrolment(catalogue.config_version, catalogue.keys, catalogue.values, variants, frozenset(new))
     return catalogue, enrolment, found
 
 
 def _enrol_new(
-    connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int, profiles: Sequence[int | None]
+    connection: Raw, catalogue: Catalogue, tokens: Sequence[str], now: int, profiles: Sequence[Profile]
 ) -> list[tuple[int, ...]]:
     last = last_device(connection)
     devices = range(last + 1, last + 1 + len(tokens))
-    connection.executemany(ADD_DEVICE, zip(devices, repeat(now), profiles, strict=False))
+    numbers = [profile.number for profile in profiles]
+    connection.executemany(ADD_DEVICE, zip(devices, repeat(now), numbers, strict=False))
     connection.executemany(ADD_TOKEN, zip(tokens, devices, strict=True))
-    drawn = [_draw(connection, taking, devices) for taking in catalogue.taking]
-    return list(zip(*drawn, strict=True)) if drawn else [()] * len(tokens)
+    if not any(taking.audience for taking in catalogue.taking):
+        drawn = [_draw(connection, taking, devices) for taking in catalogue.taking]
+        return list(zip(*drawn, strict=True)) if drawn else [()] * len(tokens)
+    fits = [catalogue.fits(profile.attributes) for profile in profiles]
+    variants: list[list[int]] = [[] for _ in tokens]
+    for place, taking in enumerate(catalogue.taking):
+        inside = [device for device, each in zip(devices, fits, strict=True) if each[place]]
+        for device, variant in zip(inside, _draw(connection, taking, inside), strict=True):
+            variants[device - devices.start].append(variant)
+    return list(map(tuple, variants))
 
 
-def _draw(connection: Raw, taking: Taking, devices: range) -> list[int]:
-    """Assign the devices in one experiment; the variant id of each."""
+def _draw(connection: Raw, taking: Taking, devices: Sequence[int]) -> list[int]:
+    """Assign the devices, which ascend, in one experiment; the variant id of each."""
+    if not devices:
+        return []
     if taking.winner is not None:
         variants = [taking.winner] * len(devices)
         positions: Sequence[int | None] = [None] * len(devices)

@@ -24,13 +24,14 @@ COUNT_SHORTENED = "UPDATE meta SET value = value + ? WHERE name = 'shortened_dev
 
 
 class Profile(Struct, frozen=True):
-    """The number under which a combination is kept, None for no attributes; `shortened`: without some of them."""
+    """The number under which attributes are kept, None for none of them; `shortened`: some could not be kept."""
 
     number: int | None
+    attributes: Attributes
     shortened: bool = False
 
 
-NO_PROFILE = Profile(None)
+NO_PROFILE = Profile(None, NO_ATTRIBUTES)
 
 
 class Kept:
@@ -75,11 +76,11 @@ def _profile(connection: Raw, attributes: Attributes) -> Profile:
         text = dump_attributes(part)
         found = connection.execute(PROFILE, (text,)).fetchone()
         if found:
-            return Profile(found[0], shortened=part is not attributes)
+            return Profile(found[0], part, shortened=part is not attributes)
         if last < _room(part):
             connection.execute(ADD_PROFILE, (text,))
-            return Profile(last + 1, shortened=part is not attributes)
-    return Profile(None, shortened=True)
+            return Profile(last + 1, part, shortened=part is not attributes)
+    return Profile(None, NO_ATTRIBUTES, shortened=True)
 
 
 def _room(attributes: Attributes) -> int:

@@ -1,14 +1,22 @@
 """The summary in SQLite: functions on a raw connection, run inside one transaction each."""
 
+import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
 
 from abtest import clock
-from abtest.domain import KEY
+from abtest.domain import KEY, Experiment, failed, is_open
 from abtest.errors import StorageError, UnknownExperiment
-from abtest.store.figures import Folded, Summary
+from abtest.store.figures import AudienceCounts, Folded, Summary
 from abtest.store.sqlite import cataloguing, measuring
+from abtest.store.sqlite.columns import load_audience
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import config_version, last_device
+from abtest.store.sqlite.profiles import load_attributes
+
+ALL = -1
+"""The place of all conditions together."""
 
 SUMMARY = "SELECT device_watermark, as_of FROM summary"
 
@@ -19,16 +27,17 @@ JOIN phase ON phase.id = summary_variant.phase_id
 JOIN variant ON variant.id = summary_variant.variant_id
 """
 
-# Every device that came while a winner was given got it, so none need be read.
-WINNERS = """
-SELECT experiment_id, min(ended_after, ?1) - min(after_device, ?1)
+# Devices are numbered without gaps, so none need be read to count those that came while an experiment had a status.
+PERIODS = """
+SELECT id, experiment_id, status, winner, min(ended_after, ?1) - min(after_device, ?1)
 FROM (
-  SELECT experiment_id, status, winner, after_device,
+  SELECT id, experiment_id, status, winner, after_device,
     lead(after_device, 1, ?1) OVER (PARTITION BY experiment_id ORDER BY id) AS ended_after
   FROM status_change
 )
-WHERE status = 'finished' AND winner IS NOT NULL
 """
+
+OUTSIDE = "SELECT status_change_id, place, devices FROM summary_outside"
 
 PER_HOUR = "SELECT hour, devices FROM summary_hour WHERE experiment_id = ? ORDER BY hour"
 
@@ -39,7 +48,24 @@ FROM assignment
 WHERE device_id > ? AND device_id <= ? AND position IS NOT NULL
 """
 
-NEXT_PHASE = "SELECT min(created_after_device) FROM phase WHERE created_after_device > ? AND created_after_device < ?"
+NEXT_CHANGE = """
+SELECT min(after_device) FROM (
+  SELECT created_after_device AS after_device FROM phase UNION ALL SELECT after_device FROM status_change
+)
+WHERE after_device > ? AND after_device < ?
+"""
+
+# Beside max(), SQLite takes the other columns from the row with the maximum.
+AUDIENCES = """
+SELECT max(status_change.id), status_change.status, status_change.winner, audience
+FROM experiment JOIN status_change ON status_change.experiment_id = experiment.id
+WHERE audience != '[]' AND after_device <= ?
+GROUP BY experiment.id
+"""
+
+NEW_PROFILES = "SELECT group_concat(ifnull(profile_id, 0)) FROM device WHERE id > ? AND id <= ?"
+
+PROFILES = "SELECT profile.id, attributes FROM json_each(?) AS asked JOIN profile ON profile.id = asked.value"
 
 PHASE = """
 SELECT phase.experiment_id, max(phase.id)
@@ -68,6 +94,11 @@ INSERT INTO summary_variant (phase_id, variant_id, devices) VALUES (?, ?, ?)
 ON CONFLICT (phase_id, variant_id) DO UPDATE SET devices = devices + excluded.devices
 """
 
+ADD_TO_OUTSIDE = """
+INSERT INTO summary_outside (status_change_id, place, devices) VALUES (?, ?, ?)
+ON CONFLICT (status_change_id, place) DO UPDATE SET devices = devices + excluded.devices
+"""
+
 ADD_TO_HOUR = """
 INSERT INTO summary_hour (experiment_id, hour, devices) VALUES (?, ?, ?)
 ON CONFLICT (experiment_id, hour) DO UPDATE SET devices = devices + excluded.devices
@@ -94,10 +125,11 @@ def fold(connection: Raw, most: int, now: int) -> Folded:
     if watermark > newest:
         raise StorageError(f"{watermark} devices are counted and {newest} were seen; see what 'abtest verify' says")
     last = min(newest, watermark + most)
-    (phase_begins,) = connection.execute(NEXT_PHASE, (watermark, last)).fetchone()
-    last = phase_begins or last  # so that a chunk knows one phase of each experiment
+    (changed,) = connection.execute(NEXT_CHANGE, (watermark, last)).fetchone()
+    last = changed or last  # so that a chunk knows one phase and one status of each experiment
     if last > watermark:
         _fold(connection, watermark, last)
+        _fold_outside(connection, watermark, last)
     connection.execute(MOVE, (last, now))
     events, left = measuring.fold(connection, most) if last == newest else (0, newest - last)
     return Folded(last - watermark, events, left, config_version(connection))
@@ -118,6 +150,33 @@ def _fold(connection: Raw, after: int, upto: int) -> None:
     connection.executemany(measuring.ADD_DEVICES, per_day)
 
 
+def _fold_outside(connection: Raw, after: int, upto: int) -> None:
+    """Count the devices outside each audience. No status begins among them."""
+    audiences = [
+        (status_change, audience)
+        for status_change, status, winner, audience in connection.execute(AUDIENCES, (after,))
+        if is_open(status, winner)
+    ]
+    if not audiences:
+        return
+    (profiles,) = connection.execute(NEW_PROFILES, (after, upto)).fetchone()
+    devices = Counter(map(int, profiles.split(",")))
+    kept = dict(connection.execute(PROFILES, (json.dumps(list(devices)),)).fetchall())
+    outside: Counter[tuple[int, int]] = Counter()
+    for status_change, audience in audiences:
+        for profile, count in devices.items():
+            if places := _failed(audience, kept.get(profile, "{}")):
+                for place in (ALL, *places):
+                    outside[status_change, place] += count
+    connection.executemany(ADD_TO_OUTSIDE, [(*where, count) for where, count in outside.items()])
+
+
+@lru_cache(maxsize=100_000)
+def _failed(audience: str, attributes: str) -> tuple[int, ...]:
+    """As they are stored; neither ever changes."""
+    return failed(load_audience(audience), load_attributes(attributes))
+
+
 def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, int, int]]:
     """Experiment, phase, variant, and how many of these devices were drawn there. No phase begins among them."""
     (variants,) = connection.execute(NEW_VARIANTS, (after, upto)).fetchone()
@@ -135,6 +194,7 @@ def summary(connection: Raw) -> Summary:
     counts: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
     for experiment_id, phase, place, devices in connection.execute(COUNTS):
         counts[experiment_id, phase][place] = devices
+    winners, audiences = _periods(connection, experiments, watermark)
     restored = dict(connection.execute(RESTORED).fetchall())
     return Summary(
         restored_at=restored.get("restored_at"),
@@ -149,8 +209,36 @@ def summary(connection: Raw) -> Summary:
             for experiment in experiments
             for phase in experiment.phases
         },
-        winners=dict(connection.execute(WINNERS, (watermark,)).fetchall()),
+        winners=winners,
+        audiences=audiences,
     )
+
+
+def _periods(
+    connection: Raw, experiments: Sequence[Experiment], watermark: int
+) -> tuple[dict[int, int], dict[int, AudienceCounts]]:
+    """How many devices got the winner, and who was outside the audience, of the experiments with one."""
+    winners: dict[int, int] = {}
+    periods: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    outside = Counter({(status_change, place): count for status_change, place, count in connection.execute(OUTSIDE)})
+    for id, experiment, status, winner, devices in connection.execute(PERIODS, (watermark,)):
+        if is_open(status, winner):
+            if winner is None:
+                periods[experiment].append((id, devices))
+            else:
+                winners[experiment] = devices - outside[id, ALL]
+    audiences = {
+        each.id: AudienceCounts(
+            devices=sum(devices for _, devices in periods[each.id]),
+            outside=sum(outside[id, ALL] for id, _ in periods[each.id]),
+            failed=tuple(
+                sum(outside[id, place] for id, _ in periods[each.id]) for place in range(len(each.audience))
+            ),
+        )
+        for each in experiments
+        if each.audience
+    }
+    return winners, audiences
 
 
 def enrolled_per_hour(connection: Raw, experiment_id: int) -> list[tuple[int, int]]:

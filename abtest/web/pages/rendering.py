@@ -14,7 +14,9 @@ from abtest import clock
 from abtest.language import (
     age,
     ago,
+    audience_said,
     chance,
+    condition_said,
     counted,
     difference,
     duration,
@@ -92,6 +94,8 @@ def brief(sentence: str, values: Iterable[str]) -> str:
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (
+    audience_said,
+    condition_said,
     number,
     counted,
     percent,

@@ -34,6 +34,8 @@ ALTER TABLE summary_metric DROP COLUMN delays;
 DELETE FROM meta WHERE name IN ('unknown_experiment_events', 'shortened_devices');
 ALTER TABLE device DROP COLUMN profile_id;
 DROP TABLE profile;
+ALTER TABLE experiment DROP COLUMN audience;
+DROP TABLE summary_outside;
 PRAGMA user_version = 4
 """
 AS_IT_WAS = """

@@ -39,7 +39,11 @@ QUERIES = {
         (),
         ["phase USING INTEGER PRIMARY KEY", "variant USING INTEGER PRIMARY KEY"],
     ),
-    "next phase": (summarising.NEXT_PHASE, (1, 2), ["phase"]),
+    "next change": (summarising.NEXT_CHANGE, (1, 2), ["phase", "status_change"]),
+    "audiences": (summarising.AUDIENCES, (1,), ["status_change USING INDEX"]),
+    "new profiles": (summarising.NEW_PROFILES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "profiles of a chunk": (summarising.PROFILES, ("[1]",), ["profile USING INTEGER PRIMARY KEY"]),
+    "devices outside": (summarising.OUTSIDE, (), ["SCAN summary_outside"]),
     "new variants": (summarising.NEW_VARIANTS, (1, 2), ["assignment USING PRIMARY KEY"]),
     "phase of a variant": (summarising.PHASE, (1, 2), ["variant USING INTEGER PRIMARY KEY", "phase USING INDEX"]),
     "hours of a chunk": (summarising.HOURS, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
@@ -49,7 +53,7 @@ QUERIES = {
         ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),
     "enrolment over time": (summarising.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
-    "winners": (summarising.WINNERS, (1,), ["status_change USING INDEX"]),
+    "periods": (summarising.PERIODS, (1,), ["status_change USING INDEX"]),
     "one experiment": (cataloguing.EXPERIMENT, ("color",), ["experiment USING INDEX"]),
     "devices to audit": (auditing.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "assignments to audit": (auditing.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
@@ -102,6 +106,7 @@ SMALL = {
     "status_change": "what people did",
     "summary_result": "one row per experiment",
     "summary_variant": "one row per variant and phase",
+    "summary_outside": "one row per status and condition",
 }
 """What may be read from one end to the other by everyone, and why."""
 WHOLE = {

@@ -493,3 +493,15 @@ async def test_health_says_which_devices_showed_something_else(client: Client, s
     health = words(await page(client, "/experiments/button_color"))
     assert "10 devices of #00FF00 showed something else" in health
     assert "of #FF0000 showed something else" not in health
+
+
+async def test_the_page_says_who_takes_part(client: Client, store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", audience=("platform=ios,android", "app_version>=3.10"))], 1)
+    said = {token: readable([("platform", "ios"), ("app_version", "3.9")]) for token in tokens("old", 1200)}
+    await store.enrol(list(said), 1, said)
+    await store.enrol(["web", "new"], 1, {"new": readable([("platform", "ios"), ("app_version", "4")])})
+    await worker.tick(store)
+    text = await page(client, "/experiments/color")
+    assert "platform is ios or android, app_version at least 3.10</dd>" in text
+    assert "1 of 1,202 new devices in it; “app_version at least 3.10” keeps most out: 1,201" in text
+    assert "or outside its audience" in text

@@ -1,0 +1,145 @@
+"""Who can be in an experiment: conditions on what a device says about itself."""
+
+import re
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter, eq, ge, gt, le, lt
+from typing import Any
+
+from msgspec import Struct
+from packaging.version import InvalidVersion, Version
+
+from abtest.domain.attributes import KNOWN_ATTRIBUTES, LONGEST_ATTRIBUTE, Attributes
+from abtest.errors import InvalidExperiment
+
+CONDITION = re.compile(r"([^=!<>~]*)([=!<>~]+)(.*)", re.DOTALL)
+BUILD = re.compile(r"(\s*\([^()]*\)|\+\S*)$")
+MOST_CONDITIONS = 20
+MOST_VALUES = 250
+
+
+class Operator(StrEnum):
+    """How an attribute is compared with the values of a condition."""
+
+    IS = "="
+    IS_NOT = "!="
+    BELOW = "<"
+    AT_MOST = "<="
+    ABOVE = ">"
+    AT_LEAST = ">="
+
+
+ORDER: dict[Operator, Callable[[Any, Any], bool]] = {
+    Operator.BELOW: lt,
+    Operator.AT_MOST: le,
+    Operator.ABOVE: gt,
+    Operator.AT_LEAST: ge,
+}
+
+
+class Condition(Struct, frozen=True):
+    """What an attribute must be. `values`: one for an operator of order, one or more for `=` and `!=`."""
+
+    attribute: str
+    operator: Operator
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.attribute}{self.operator}{','.join(self.values)}"
+
+    def is_comparable(self, text: str) -> bool:
+        """Whether an attribute can be compared with a value: where that is a version, it must be one too."""
+        return version(text) is not None or any(version(value) is None for value in self.values)
+
+    def is_fulfilled(self, text: str | None) -> bool:
+        """Whether an attribute fulfils it. One that is missing or can't be compared never does."""
+        if text is None or not self.is_comparable(text):
+            return False
+        order = ORDER.get(self.operator, eq)
+        found = any(_compared(order, text, value) for value in self.values)
+        return found is not (self.operator is Operator.IS_NOT)
+
+
+Audience = tuple[Condition, ...]
+"""All conditions must be fulfilled; without any, every device is in it."""
+
+
+@lru_cache(maxsize=4096)
+def version(text: str) -> Version | None:
+    """The version or number of a text, as PEP 440 reads it; None if it is none.
+
+    A build in parentheses or after a plus sign says nothing about the order: 3.10.0 (1234) is 3.10.0.
+    """
+    try:
+        return Version(BUILD.sub("", text))
+    except InvalidVersion:
+        return None
+
+
+def parse_condition(text: str) -> Condition:
+    """A condition from ATTRIBUTE OPERATOR VALUES. Raises InvalidExperiment."""
+    match = CONDITION.fullmatch(text)
+    if not match:
+        raise InvalidExperiment(f"audience: {text!r} must be ATTRIBUTE OPERATOR VALUES, such as platform=ios,android")
+    attribute, sign, values = match[1].strip(), match[2], tuple(value.strip() for value in match[3].split(","))
+    if sign not in set(Operator):
+        raise InvalidExperiment(f"audience: {text!r}: {sign!r} is no operator; there are {', '.join(Operator)}")
+    condition = Condition(attribute, Operator(sign), values)
+    for value in values:
+        if not (0 < len(value) <= LONGEST_ATTRIBUTE and value.isprintable()):
+            raise InvalidExperiment(
+                f"audience: {text!r}: a value must have 1 to {LONGEST_ATTRIBUTE} printable characters"
+            )
+    if len(values) > MOST_VALUES:
+        raise InvalidExperiment(f"audience: {attribute}: at most {MOST_VALUES} values, not {len(values)}")
+    if condition.operator in ORDER and (len(values) > 1 or version(values[0]) is None):
+        raise InvalidExperiment(f"audience: {text!r}: {sign} takes one number or version, such as 3.10")
+    return condition
+
+
+def parse_audience(texts: Sequence[str]) -> Audience:
+    """The conditions in these texts. Raises InvalidExperiment, also when no device could fulfil all of them."""
+    if len(texts) > MOST_CONDITIONS:
+        raise InvalidExperiment(f"audience: at most {MOST_CONDITIONS} conditions, not {len(texts)}")
+    audience = tuple(parse_condition(text) for text in texts)
+    for condition in audience:
+        if condition.attribute not in KNOWN_ATTRIBUTES:
+            (nearest,) = get_close_matches(condition.attribute, KNOWN_ATTRIBUTES, 1, 0)
+            raise InvalidExperiment(
+                f"audience: {str(condition)!r}: the attribute {condition.attribute!r} is unknown; "
+                f"did you mean {nearest}? Known are {', '.join(KNOWN_ATTRIBUTES)}"
+            )
+    for _, conditions in groupby(sorted(audience, key=attrgetter("attribute")), key=attrgetter("attribute")):
+        together = list(conditions)
+        if not _can_be_fulfilled(together):
+            raise InvalidExperiment(f"audience: no device can fulfil {' and '.join(map(str, together))}")
+    return audience
+
+
+def failed(audience: Audience, attributes: Attributes) -> tuple[int, ...]:
+    """The places of the conditions that a device with these attributes does not fulfil; none if it is inside."""
+    said = dict(attributes.pairs)
+    return tuple(place for place, each in enumerate(audience) if not each.is_fulfilled(said.get(each.attribute)))
+
+
+def _compared(order: Callable[[Any, Any], bool], text: str, value: str) -> bool:
+    mine, wanted = version(text), version(value)
+    if wanted is None:
+        return text == value
+    return mine is not None and bool(order(mine, wanted))
+
+
+def _can_be_fulfilled(conditions: Sequence[Condition]) -> bool:
+    """Whether some value fulfils all of these conditions on one attribute.
+
+    Where none names what it must be, there is always another version between two bounds.
+    """
+    named = [value for each in conditions if each.operator is Operator.IS for value in each.values]
+    lower = [each.values[0] for each in conditions if each.operator in {Operator.ABOVE, Operator.AT_LEAST}]
+    upper = [each.values[0] for each in conditions if each.operator in {Operator.BELOW, Operator.AT_MOST}]
+    if not named and all(_compared(lt, low, high) for low in lower for high in upper):
+        return True
+    return any(all(each.is_fulfilled(value) for each in conditions) for value in named or lower)

@@ -1,0 +1,49 @@
+"""Who takes part, in words."""
+
+from collections.abc import Sequence
+
+from abtest.domain import Audience, Condition, Operator
+
+WORDS = {
+    Operator.IS: "is",
+    Operator.IS_NOT: "is not",
+    Operator.BELOW: "below",
+    Operator.AT_MOST: "at most",
+    Operator.ABOVE: "above",
+    Operator.AT_LEAST: "at least",
+}
+MISSED = {
+    Operator.IS: "is not",
+    Operator.BELOW: "is not below",
+    Operator.AT_MOST: "is above",
+    Operator.ABOVE: "is not above",
+    Operator.AT_LEAST: "is below",
+}
+
+
+def audience_said(audience: Audience) -> str:
+    """platform is ios or android, app_version at least 3.10."""
+    return ", ".join(map(condition_said, audience))
+
+
+def condition_said(condition: Condition) -> str:
+    """app_version at least 3.10."""
+    return f"{condition.attribute} {WORDS[condition.operator]} {_one_of(condition.values)}"
+
+
+def left_out(condition: Condition, text: str | None) -> str:
+    """app_version 3.9.1 is below 3.10: why a device with this attribute does not fulfil the condition."""
+    name, values = condition.attribute, _one_of(condition.values)
+    if text is None:
+        return f"{name} is missing"
+    if not condition.is_comparable(text):
+        return f"{name} {text} can't be compared with {values}"
+    if condition.operator is Operator.IS_NOT:
+        return f"{name} is {text}"
+    return f"{name} {text} {MISSED[condition.operator]} {values}"
+
+
+def _one_of(values: Sequence[str]) -> str:
+    """ios, android or web."""
+    *most, last = values
+    return f"{', '.join(most)} or {last}" if most else last
