@@ -14,11 +14,23 @@ from abtest.store.sqlite.store import SQLiteStore
 
 
 def experiment(
-    key: str, *weights: str, draft: bool = False, metrics: Sequence[str] = (), audience: Sequence[str] = ()
+    key: str,
+    *weights: str,
+    draft: bool = False,
+    metrics: Sequence[str] = (),
+    audience: Sequence[str] = (),
+    coverage: str = "1",
 ) -> NewExperiment:
     """An experiment whose values are key-0, key-1 and so on."""
     variants = tuple(Variant(f"{key}-{place}", Decimal(weight)) for place, weight in enumerate(weights))
-    return NewExperiment(key, variants, draft=draft, metrics=tuple(metrics), audience=tuple(audience))
+    return NewExperiment(
+        key,
+        variants,
+        draft=draft,
+        metrics=tuple(metrics),
+        audience=tuple(audience),
+        coverage=Decimal(coverage),
+    )
 
 
 def tokens(prefix: str, number: int) -> list[str]:

@@ -1,7 +1,17 @@
 """Which variant a position gets. Pure: a seed, a phase, weights and a position give a variant."""
 
-from abtest.allocation.blocks import SEED_BYTES, VERSION, draw, variants_in_order
-from abtest.allocation.weights import Counts, Weights, block_length, bound, deviation, lowest_terms, no_counts, share
+from abtest.allocation.blocks import SEED_BYTES, VERSION, counts_until, draw, variants_in_order
+from abtest.allocation.weights import (
+    Counts,
+    Weights,
+    block_length,
+    bound,
+    deviation,
+    drawn_weights,
+    lowest_terms,
+    no_counts,
+    share,
+)
 
 __all__ = [
     "SEED_BYTES",
@@ -10,8 +20,10 @@ __all__ = [
     "Weights",
     "block_length",
     "bound",
+    "counts_until",
     "deviation",
     "draw",
+    "drawn_weights",
     "lowest_terms",
     "no_counts",
     "share",

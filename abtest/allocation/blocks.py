@@ -44,6 +44,13 @@ def draw(
     return variants, counts
 
 
+def counts_until(seed: bytes, phase: int, weights: Weights, position: int, counts: Counts) -> Counts:
+    """How often each variant was drawn before a position. `counts`: before the block in which it is."""
+    begun = position % block_length(weights)
+    variants, _ = draw(seed, phase, weights, position - begun, begun, counts)
+    return tuple(before + variants.count(variant) for variant, before in enumerate(counts))
+
+
 def variants_in_order(seed: bytes, phase: int, weights: Weights) -> Iterator[int]:
     """The variant of position 0, 1, 2 and so on, without end."""
     block, counts = 0, no_counts(weights)

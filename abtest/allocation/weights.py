@@ -11,7 +11,7 @@ Weights = tuple[int, ...]
 Counts = tuple[int, ...]
 
 
-def lowest_terms(weights: Sequence[Decimal]) -> Weights:
+def lowest_terms(weights: Sequence[Decimal | Fraction]) -> Weights:
     """Integers in exactly the same proportions as the weights, with no common divisor.
 
     Raises ValueError when a weight is negative or none is positive.
@@ -23,6 +23,20 @@ def lowest_terms(weights: Sequence[Decimal]) -> Weights:
     integers = [int(fraction * scale) for fraction in fractions]
     divisor = gcd(*integers)
     return tuple(integer // divisor for integer in integers)
+
+
+def drawn_weights(weights: Sequence[Decimal], coverage: Decimal) -> Weights:
+    """What positions are drawn from: the weights in lowest terms and, if not all is covered, one for outside.
+
+    20% of 50:50 is 1:1:8. Raises ValueError as `lowest_terms`, and when the coverage is not above 0 and at most 1.
+    """
+    if not 0 < coverage <= 1:
+        raise ValueError("a coverage must be above 0 and at most 1")
+    if coverage == 1:
+        return lowest_terms(weights)
+    parts = [Fraction(weight) for weight in weights]
+    covered = Fraction(coverage)
+    return lowest_terms([*(covered * part for part in parts), (1 - covered) * sum(parts)])
 
 
 def share(weights: Weights, variant: int) -> Fraction:

@@ -10,6 +10,7 @@ from abtest import clock
 from abtest.commands.options import (
     Whole,
     as_json,
+    coverage,
     option,
     parse_variants,
     plain,
@@ -19,9 +20,9 @@ from abtest.commands.options import (
     variants,
     with_store,
 )
-from abtest.domain import Experiment, NewExperiment, Type
+from abtest.domain import FULL_COVERAGE, Experiment, NewExperiment, Type, parse_coverage
 from abtest.errors import InvalidExperiment
-from abtest.language import audience_said, counted, number
+from abtest.language import audience_said, counted, coverage_said, number
 from abtest.management import ExperimentService, ask_direction, parse_toml
 
 key_argument = click.argument("key")
@@ -51,7 +52,7 @@ def experiments() -> None:
 
 @experiments.command()
 @key_argument
-@variants
+@variants(required=True)
 @option(
     "--type",
     type=click.Choice([each.value for each in Type]),
@@ -69,6 +70,7 @@ def experiments() -> None:
     help="Only devices that fulfil this condition on an attribute can be enrolled: platform=ios,android, country!=US "
     "or 'app_version>=3.10'. Can be repeated: then all must be fulfilled. It never changes.",
 )
+@coverage
 @option("--draft", is_flag=True, help="Enrol no devices until it is started.")
 @as_json
 @click.pass_obj
@@ -82,6 +84,7 @@ def add(
     baseline: str | None,
     planned: int | None,
     audience: tuple[str, ...],
+    coverage: str | None,
     draft: bool,
     as_json: bool,
 ) -> None:
@@ -92,8 +95,9 @@ def add(
     abtest experiments add price --variant 10=75% --variant 20=25% --metric amount:purchase
     abtest experiments add greeting --variant Hello=1 --variant Hi=1 --audience 'app_version>=3.10'
     """
+    part = FULL_COVERAGE if coverage is None else parse_coverage(coverage)
     new = NewExperiment(
-        key, parse_variants(variants), description, metrics, draft, baseline, planned, Type(type), audience
+        key, parse_variants(variants), description, metrics, draft, baseline, planned, Type(type), audience, part
     )
     (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
     _ask_direction(added)
@@ -226,17 +230,23 @@ def archive(database: str, key: str, as_json: bool) -> None:
 
 @experiments.command()
 @key_argument
-@variants
+@variants(required=False)
+@coverage
 @as_json
 @click.pass_obj
-def weights(database: str, key: str, variants: tuple[str, ...], as_json: bool) -> None:
-    """Draw new devices with new weights, in a new phase. Name every value; enrolled devices keep theirs.
+def weights(database: str, key: str, variants: tuple[str, ...], coverage: str | None, as_json: bool) -> None:
+    """Draw new devices with new weights or another coverage, in a new phase. Enrolled devices keep their values.
+
+    With weights, name every value. What you leave out stays as it is.
 
     \b
     abtest experiments weights price --variant 10=50 --variant 20=20 --variant 50=20 --variant 5=10
+    abtest experiments weights price --coverage 50%
     """
-    wanted = parse_variants(variants)
-    _change(database, as_json, lambda service: service.reweight(key, wanted))
+    if not variants and coverage is None:
+        raise click.UsageError("give a --variant for each value, or a --coverage, or both")
+    wanted, part = parse_variants(variants), None if coverage is None else parse_coverage(coverage)
+    _change(database, as_json, lambda service: service.reweight(key, wanted, part))
 
 
 @experiments.command()
@@ -283,6 +293,7 @@ def described(experiment: Experiment) -> dict[str, Any]:
         "winner": experiment.winner,
         "type": experiment.type,
         "audience": [str(condition) for condition in experiment.audience],
+        "coverage": coverage_said(experiment.phase.coverage),
         "variants": [
             {"value": value, "weight": plain(weight)}
             for value, weight in zip(experiment.values, experiment.phase.weights, strict=True)
@@ -293,6 +304,7 @@ def described(experiment: Experiment) -> dict[str, Any]:
                 "created_at": clock.iso(phase.created_at),
                 "enrolled": phase.enrolled,
                 "weights": [plain(weight) for weight in phase.weights],
+                "coverage": coverage_said(phase.coverage),
             }
             for phase in experiment.phases
         ],
@@ -333,6 +345,8 @@ def _print(experiment: Experiment, as_json: bool) -> None:
         [value, *(plain(phase.weights[place]) for phase in experiment.phases)]
         for place, value in enumerate(experiment.values)
     ]
+    if any(phase.coverage < FULL_COVERAGE for phase in experiment.phases):
+        rows.append(["(coverage)", *(coverage_said(phase.coverage) for phase in experiment.phases)])
     rows.append(["(devices enrolled)", *(number(phase.enrolled) for phase in experiment.phases)])
     click.echo()
     print_table(["VALUE", *numbers], rows, frozenset(range(1, len(numbers) + 1)))

@@ -60,13 +60,23 @@ def limits(command: Command) -> Command:
 
 as_json = option("--json", "as_json", is_flag=True, envvar="ABTEST_JSON", help="Print JSON instead of text.")
 
-variants = option(
-    "--variant",
-    "variants",
-    multiple=True,
-    required=True,
-    metavar="VALUE=WEIGHT",
-    help="A value and its relative weight, split at the last '='; a trailing % is allowed. Repeat it for each one.",
+
+def variants(required: bool) -> Callable[[Command], Command]:
+    """The option that gives values with their weights."""
+    return option(
+        "--variant",
+        "variants",
+        multiple=True,
+        required=required,
+        metavar="VALUE=WEIGHT",
+        help="A value and its relative weight, split at the last '='; a trailing % is allowed. Repeat it for each.",
+    )
+
+
+coverage = option(
+    "--coverage",
+    metavar="PERCENT",
+    help="The part of new devices (in the audience) that takes part, such as 20%; the others get no value.",
 )
 
 

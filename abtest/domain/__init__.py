@@ -13,6 +13,7 @@ from abtest.domain.devices import LONGEST_TOKEN, TOKEN_RULE, check_token
 from abtest.domain.documents import finding, read_json
 from abtest.domain.events import EVENT, EVENT_RULE, Event
 from abtest.domain.experiments import (
+    FULL_COVERAGE,
     KEY,
     LONGEST_VALUE,
     MOST_PLANNED,
@@ -27,6 +28,7 @@ from abtest.domain.experiments import (
     check_planned,
     in_order,
     is_open,
+    parse_coverage,
     parse_weight,
 )
 from abtest.domain.metrics import Metric, parse_metrics
@@ -36,6 +38,7 @@ from abtest.domain.values import TYPE_RULE, Type, same, typed
 __all__ = [
     "EVENT",
     "EVENT_RULE",
+    "FULL_COVERAGE",
     "KEY",
     "KNOWN_ATTRIBUTES",
     "LONGEST_TOKEN",
@@ -75,6 +78,7 @@ __all__ = [
     "is_open",
     "parse_audience",
     "parse_condition",
+    "parse_coverage",
     "parse_metrics",
     "parse_weight",
     "read_json",

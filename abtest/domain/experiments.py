@@ -17,6 +17,8 @@ from abtest.errors import InvalidExperiment
 
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 WEIGHT = re.compile(r"([0-9]{1,7}(?:\.[0-9]+)?|\.[0-9]+)%?")
+COVERAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?|\.[0-9]{1,4})%|([01]?\.[0-9]{1,6}|1)")
+FULL_COVERAGE = Decimal(1)
 MOST_VARIANTS = 20
 LONGEST_VALUE = 256
 LONGEST_DESCRIPTION = 1000
@@ -53,7 +55,7 @@ class Variant(Struct, frozen=True):
 
 
 class NewExperiment(Struct, frozen=True):
-    """An experiment to be created. `checked` checks it."""
+    """An experiment to be created. `checked` checks it. `coverage`: the part of its audience that takes part."""
 
     key: str
     variants: tuple[Variant, ...]
@@ -64,6 +66,7 @@ class NewExperiment(Struct, frozen=True):
     planned: int | None = None
     type: Type = Type.STRING
     audience: tuple[str, ...] = ()
+    coverage: Decimal = FULL_COVERAGE
 
     def checked(self) -> "NewExperiment":
         """Returns itself. Raises InvalidExperiment, which says what can't be accepted and where."""
@@ -91,17 +94,23 @@ class NewExperiment(Struct, frozen=True):
 
 
 class Phase(Struct, frozen=True):
-    """A period with the same weights. `weights` are in the order of the experiment's values."""
+    """A period with the same weights and coverage. `weights` are in the order of the experiment's values."""
 
     number: int
     weights: tuple[Decimal, ...]
     created_at: int
     enrolled: int
+    coverage: Decimal = FULL_COVERAGE
 
     @property
     def integers(self) -> allocation.Weights:
-        """The weights in lowest terms."""
+        """The weights in lowest terms: the shares of the devices covered."""
         return allocation.lowest_terms(self.weights)
+
+    @property
+    def drawn(self) -> allocation.Weights:
+        """What its positions are drawn from: below full coverage, the last one is for devices outside."""
+        return allocation.drawn_weights(self.weights, self.coverage)
 
 
 class Experiment(Struct, frozen=True):
@@ -151,6 +160,7 @@ class Change(Struct, frozen=True):
     status: Status | None = None
     winner: str | None = None
     weights: tuple[Decimal, ...] | None = None
+    coverage: Decimal | None = None
     metrics: tuple[Metric, ...] | None = None
     baseline: str | None = None
     planned: int | None = None
@@ -165,6 +175,15 @@ def parse_weight(text: str, where: str = "weight") -> Decimal:
     if -int(weight.as_tuple().exponent) > 4:
         raise InvalidExperiment(f"{where}: must have at most 4 decimals")
     return weight
+
+
+def parse_coverage(text: str) -> Decimal:
+    """The part of the devices that takes part, above 0 and at most 1: from 20% or 0.2. Raises InvalidExperiment."""
+    match = COVERAGE.fullmatch(text)
+    part = Decimal(0) if match is None else Decimal(match[2]) if match[1] is None else Decimal(match[1]) / 100
+    if not 0 < part <= 1:
+        raise InvalidExperiment("coverage: must be above 0% and at most 100%, with at most 4 decimals, such as 20%")
+    return part
 
 
 def check_baseline(baseline: str | None, values: Sequence[str]) -> None:

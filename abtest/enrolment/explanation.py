@@ -76,7 +76,8 @@ def _reason(experiment: ExperimentRecord, device: DeviceRecord, assignment: Assi
                 f"the winner: the experiment was finished when the device was first seen{suffix}",
             )
         phase = next((phase.number for phase in experiment.phases if phase.id == assignment.phase_id), None)
-        reason = f"drawn at position {assignment.position} (counted from 0) of phase {phase}{suffix}"
+        outside = "outside the coverage: " if assignment.variant_id == experiment.outside else ""
+        reason = f"{outside}drawn at position {assignment.position} (counted from 0) of phase {phase}{suffix}"
         return Reason(experiment.key, value, reason, phase, assignment.position)
     if device.id <= experiment.created_after_device or status is None:
         return Reason(experiment.key, None, "first seen before the experiment was created")

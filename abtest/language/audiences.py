@@ -1,6 +1,7 @@
 """Who takes part, in words."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from abtest.domain import Audience, Condition, Operator
 
@@ -29,6 +30,11 @@ def audience_said(audience: Audience) -> str:
 def condition_said(condition: Condition) -> str:
     """app_version at least 3.10."""
     return f"{condition.attribute} {WORDS[condition.operator]} {_one_of(condition.values)}"
+
+
+def coverage_said(coverage: Decimal) -> str:
+    """20%, exactly."""
+    return f"{(100 * coverage).normalize():f}%"
 
 
 def left_out(condition: Condition, text: str | None) -> str:

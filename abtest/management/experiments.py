@@ -26,6 +26,7 @@ from abtest.domain import (
     check_planned,
     finding,
     in_order,
+    parse_coverage,
     parse_metrics,
     parse_weight,
 )
@@ -109,15 +110,20 @@ class ExperimentService:
         """Stop delivering the key, to any device."""
         return await self._move(key, "archived", set(Status) - {Status.ARCHIVED}, Status.ARCHIVED)
 
-    async def reweight(self, key: str, variants: Sequence[Variant]) -> Experiment:
-        """Begin a new phase: new devices are drawn with these weights; devices in the experiment keep their value."""
+    async def reweight(
+        self, key: str, variants: Sequence[Variant] = (), coverage: Decimal | None = None
+    ) -> Experiment:
+        """Begin a new phase: new devices are drawn with these weights, and this part of them is covered.
+
+        What is not given stays as it is. Devices that came before keep their value, or stay outside.
+        """
         weights = {variant.value: variant.weight for variant in variants}
         if len(weights) < len(variants):
             raise InvalidExperiment("variants: a value is given twice")
 
         def rule(experiment: Experiment) -> Change:
             _require(experiment, "given new weights", {Status.DRAFT, Status.RUNNING, Status.PAUSED})
-            return Change(weights=in_order(experiment.values, weights))
+            return Change(weights=in_order(experiment.values, weights) if weights else None, coverage=coverage)
 
         return await self._change(key, rule)
 
@@ -202,6 +208,7 @@ class _Experiment(Struct, forbid_unknown_fields=True):
     planned: int | None = None
     type: Type = Type.STRING
     audience: list[str] = []
+    coverage: str = "100%"
 
 
 class _File(Struct, forbid_unknown_fields=True):
@@ -252,6 +259,7 @@ def _added(experiment: _Experiment, number: int) -> NewExperiment:
             planned=experiment.planned,
             type=experiment.type,
             audience=tuple(experiment.audience),
+            coverage=parse_coverage(experiment.coverage),
         ).checked()
     except InvalidExperiment as error:
         raise InvalidExperiment(f"{_named(experiment.key, number)}: {error}") from None

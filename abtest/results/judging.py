@@ -21,7 +21,7 @@ OUTERMOST = 0.05
 def judged(measured: Measured, now: int) -> Conclusions:
     """The results of an experiment. Days that are over before `now` (milliseconds) don't change any more."""
     experiment, today = measured.experiment, now // clock.DAY
-    exact = all(_exact(phase, measured.days) for phase in experiment.phases)
+    exact = all(_exact(phase, measured) for phase in experiment.phases)
     metrics = tuple(_metric(measured, place, exact, today) for place in range(len(experiment.metrics)))
     return Conclusions(
         key=experiment.key,
@@ -223,11 +223,13 @@ def _cells(experiment: Experiment) -> Iterator[tuple[int, int]]:
     return ((phase.number, place) for phase in experiment.phases for place in range(len(experiment.values)))
 
 
-def _exact(phase: Phase, days: Sequence[DayFigures]) -> bool:
-    """Whether the counts of a phase are within their bound."""
-    weights = phase.integers
-    counts = [0] * len(weights)
-    for day in days:
+def _exact(phase: Phase, measured: Measured) -> bool:
+    """Whether the counts of a phase, with the devices outside its coverage, are within their bound."""
+    weights = phase.drawn
+    counts = [0] * len(phase.weights) + [measured.uncovered.get(phase.number, 0)] * (
+        len(weights) > len(phase.weights)
+    )
+    for day in measured.days:
         if day.phase == phase.number:
             counts[day.place] += day.devices
     return allocation.deviation(weights, counts) <= allocation.bound(weights)

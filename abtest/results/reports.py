@@ -6,7 +6,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from abtest import allocation, clock
-from abtest.domain import Condition, Experiment, Phase, Status
+from abtest.domain import FULL_COVERAGE, Condition, Experiment, Phase, Status
 from abtest.errors import UnknownExperiment
 from abtest.store import AudienceCounts, Summary, SummaryStore
 
@@ -44,10 +44,14 @@ class Figures(Struct, frozen=True):
 
 
 class PhaseReport(Struct, frozen=True):
-    """A phase with its counts: how far a count may be from its share, and how far the farthest is."""
+    """A phase with its counts: how far a count may be from its share, and how far the farthest is.
+
+    `uncovered`: devices outside its coverage. They have positions too, so they count in the deviation and its bound.
+    """
 
     phase: Phase
     counts: tuple[int, ...]
+    uncovered: int = 0
 
     @property
     def devices(self) -> int:
@@ -57,12 +61,13 @@ class PhaseReport(Struct, frozen=True):
     @property
     def bound(self) -> Fraction:
         """The farthest any count may be from n times its share."""
-        return allocation.bound(self.phase.integers)
+        return allocation.bound(self.phase.drawn)
 
     @property
     def deviation(self) -> Fraction:
         """The farthest any count is from n times its share."""
-        return allocation.deviation(self.phase.integers, self.counts)
+        outside = () if self.phase.coverage == FULL_COVERAGE else (self.uncovered,)
+        return allocation.deviation(self.phase.drawn, (*self.counts, *outside))
 
     def expected(self, variant: int) -> Fraction:
         """n times the variant's share."""
@@ -82,8 +87,8 @@ class ExperimentReport(Struct, frozen=True):
     """All of an experiment that a page shows.
 
     `excluded`: devices in the figures that have no value of it, not even its winner: they were first seen before it
-    was created, while it was a draft or paused, or after its end, or are outside its audience. `won`: devices that
-    got its winner. `audience`: None of an experiment that has none.
+    was created, while it was a draft or paused, or after its end, or are outside its audience or its coverage.
+    `won`: devices that got its winner. `audience`: None of an experiment that has none.
     """
 
     experiment: Experiment
@@ -132,6 +137,16 @@ class ExperimentReport(Struct, frozen=True):
     def share(self, place: int) -> Fraction:
         """The part of new devices that gets a variant."""
         return allocation.share(self.experiment.phase.integers, place)
+
+    @property
+    def uncovered(self) -> int:
+        """How many were in its audience, but outside its coverage."""
+        return sum(phase.uncovered for phase in self.phases)
+
+    @property
+    def partial(self) -> bool:
+        """Whether some phase does not cover all of its audience."""
+        return any(phase.phase.coverage < FULL_COVERAGE for phase in self.phases)
 
     @property
     def strictest(self) -> Condition | None:
@@ -231,7 +246,12 @@ def find(report: Report, key: str) -> ExperimentReport:
 
 def _report(summary: Summary, experiment: Experiment) -> ExperimentReport:
     phases = tuple(
-        PhaseReport(phase=phase, counts=summary.counts[experiment.id, phase.number]) for phase in experiment.phases
+        PhaseReport(
+            phase,
+            summary.counts[experiment.id, phase.number],
+            summary.uncovered.get((experiment.id, phase.number), 0),
+        )
+        for phase in experiment.phases
     )
     enrolled, won = sum(phase.devices for phase in phases), summary.winners.get(experiment.id, 0)
     return ExperimentReport(

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from abtest.domain import Experiment, Status
+from abtest.domain import FULL_COVERAGE, Experiment, Phase, Status
 from abtest.errors import Conflict, InvalidSetting
 from abtest.language import number
 from abtest.results.drawing import BUSY, Drawn, Draws
@@ -89,8 +89,11 @@ async def _steps(draws: Draws) -> AsyncGenerator[Drawn, None]:
 
 def _reports(experiments: Sequence[Experiment], step: Drawn) -> tuple[ExperimentReport, ...]:
     return tuple(
-        ExperimentReport(
-            experiment, (PhaseReport(msgspec.structs.replace(experiment.phase, enrolled=step.done), counts),)
-        )
+        ExperimentReport(experiment, (PhaseReport(_covering_all(experiment.phase, step.done), counts),))
         for experiment, counts in zip(experiments, step.counts, strict=True)
     )
+
+
+def _covering_all(phase: Phase, devices: int) -> Phase:
+    """A simulated phase: every fake device takes part, whatever the audience and the coverage are."""
+    return msgspec.structs.replace(phase, enrolled=devices, coverage=FULL_COVERAGE)

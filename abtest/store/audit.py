@@ -12,7 +12,8 @@ from abtest.domain import Attributes, Audience, Cell, Metric, Occurrence, Showin
 class PhaseRecord(Struct, frozen=True):
     """A phase as it is stored. `counts`: per variant, before the block with `next_position`.
 
-    `weights` and `counts` are empty when the stored text can't be read.
+    `weights`: what positions are drawn from; below full coverage, the last one is for devices outside. `weights` and
+    `counts` are empty when the stored text can't be read.
     """
 
     id: int
@@ -35,7 +36,8 @@ class StatusRecord(Struct, frozen=True):
 class ExperimentRecord(Struct, frozen=True):
     """Everything that decided an experiment's assignments. `variants`: ids, in the order of the values and places.
 
-    `audience`: None when the stored text can't be read.
+    `outside`: the id that devices outside the coverage have; None if it never left devices out. `audience`: None when
+    the stored text can't be read.
     """
 
     id: int
@@ -49,6 +51,7 @@ class ExperimentRecord(Struct, frozen=True):
     values: tuple[str, ...]
     variants: tuple[int, ...]
     places: tuple[int, ...]
+    outside: int | None
     phases: tuple[PhaseRecord, ...]
     statuses: tuple[StatusRecord, ...]
 

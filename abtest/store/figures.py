@@ -26,6 +26,7 @@ class Summary(Struct, frozen=True):
     `as_of`: when it wrote, in milliseconds; None before its first tick. `devices`: how many devices are in the
     figures. `restored_at`: when the database was restored from a backup; `restored_to`: up to when the backup knew
     devices. `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
+    `uncovered`: the same key -> devices outside the coverage; only phases with such devices.
     `winners`: experiment id -> devices in the figures that got its winner; only experiments with a winner.
     `audiences`: by experiment id; only experiments with an audience.
     """
@@ -34,6 +35,7 @@ class Summary(Struct, frozen=True):
     devices: int
     experiments: tuple[Experiment, ...]
     counts: Mapping[tuple[int, int], tuple[int, ...]]
+    uncovered: Mapping[tuple[int, int], int]
     winners: Mapping[int, int]
     audiences: Mapping[int, AudienceCounts]
     restored_at: int | None = None
@@ -78,13 +80,15 @@ class MetricFigures(Struct, frozen=True):
 class Measured(Struct, frozen=True):
     """Everything that the worker counted for an experiment, by ascending days since 1970-01-01 UTC.
 
-    `metrics`: the figures of each metric. `happened`: for each metric, (day, devices whose first event happened on it
-    by their own clocks). `ended_at`: when it was finished or archived, in milliseconds. `duplicate_events`,
-    `unknown_device_events`, `unknown_experiment_events`, `shortened_devices`: of all experiments together.
+    `metrics`: the figures of each metric. `uncovered`: by phase, devices outside the coverage. `happened`: for each
+    metric, (day, devices whose first event happened on it by their own clocks). `ended_at`: when it was finished or
+    archived, in milliseconds. `duplicate_events`, `unknown_device_events`, `unknown_experiment_events`,
+    `shortened_devices`: of all experiments together.
     """
 
     experiment: Experiment
     days: tuple[DayFigures, ...]
+    uncovered: Mapping[int, int]
     metrics: tuple[tuple[MetricFigures, ...], ...]
     happened: tuple[tuple[tuple[int, int], ...], ...]
     ended_at: int | None

@@ -103,10 +103,15 @@ class Audit:
             phase.go(step)
             hours = [first_seen[id] // clock.HOUR for id in inside if id <= self._watermark]
             for (variant, hour), count in Counter(zip(step.variants, hours, strict=False)).items():
-                self._counted[each.phase_id, variant] += count
-                self._daily[each.phase_id, variant, hour * clock.HOUR // clock.DAY] += count
-                self._hourly[each.experiment_id, hour] += count
+                self._count(phase, variant, hour, count)
         return True
+
+    def _count(self, phase: PhaseAudit, variant: int, hour: int | None, devices: int) -> None:
+        """As the worker does: those outside the coverage are in no hour and on no day."""
+        self._counted[phase.record.id, variant] += devices
+        if hour is not None and variant != phase.experiment.outside:
+            self._hourly[phase.experiment.id, hour] += devices
+            self._daily[phase.record.id, variant, hour * clock.HOUR // clock.DAY] += devices
 
     def _explain(self, chunk: Chunk, taking: "Sequence[Taking]") -> None:
         expected = {each.experiment_id: each for each in taking}
@@ -149,10 +154,7 @@ class Audit:
         for finding in phase.enrolled(position, variant):
             self._report(f"{where}: {finding}")
         if device <= self._watermark:
-            self._counted[phase_id, variant] += 1
-            if first_seen is not None:
-                self._hourly[experiment_id, first_seen // clock.HOUR] += 1
-                self._daily[phase_id, variant, first_seen // clock.DAY] += 1
+            self._count(phase, variant, None if first_seen is None else first_seen // clock.HOUR, 1)
 
     def _decision(self, where: str, row: AssignmentRow, expected: "Taking") -> None:
         _, _, phase_id, variant, position = row

@@ -17,6 +17,12 @@ class Step(Struct, frozen=True):
     before_block: allocation.Counts = ()
 
 
+def fits(experiment: ExperimentRecord, phase: PhaseRecord) -> bool:
+    """Whether there is an outcome for each weight of a phase: the variants and, perhaps, the devices outside."""
+    extra = len(phase.weights) - len(experiment.variants)
+    return extra == 0 or (extra == 1 and experiment.outside is not None)
+
+
 class PhaseAudit:
     """Draws a phase again, position by position."""
 
@@ -24,8 +30,10 @@ class PhaseAudit:
         self.experiment = experiment
         self.record = record
         self._most = most
-        self._readable = len(record.weights) == len(experiment.variants)
-        self._places = {variant: place for place, variant in enumerate(experiment.variants)}
+        self._readable = fits(experiment, record)
+        outside = () if experiment.outside is None else (experiment.outside,)
+        self._outcomes = (*experiment.variants, *outside)[: len(record.weights)]
+        self._names = dict(zip(self._outcomes, [*map(repr, experiment.values), "no value"], strict=False))
         self._next = 0
         self._counts: Counter[int] = Counter()
         self._before_block = allocation.no_counts(record.weights)
@@ -35,7 +43,7 @@ class PhaseAudit:
         if not self._readable:
             return None
         places, before_block = self._draw(number)
-        return Step([self.experiment.variants[place] for place in places], self._next, before_block)
+        return Step([self._outcomes[place] for place in places], self._next, before_block)
 
     def go(self, step: Step) -> None:
         """Move on: these enrolments were found."""
@@ -48,7 +56,7 @@ class PhaseAudit:
         number = self.record.number
         if not self._readable:
             return
-        if variant not in self._places:
+        if variant not in self._names:
             yield "its variant belongs to another experiment"
         elif position < 0:
             yield f"position {position} of phase {number}: positions begin at 0"
@@ -73,16 +81,16 @@ class PhaseAudit:
         places, self._before_block = self._draw(position - self._next + 1)
         self._next = position + 1
         self._counts[variant] += 1
-        drawn, number = self.experiment.variants[places[-1]], self.record.number
+        drawn, number = self._outcomes[places[-1]], self.record.number
         if drawn != variant:
-            gives, stored = self._value(drawn), self._value(variant)
+            gives, stored = self._names[drawn], self._names[variant]
             yield f"position {position} of phase {number} gives {gives}, but {stored} is stored"
         total = self._counts.total()
         bound = allocation.bound(self.record.weights)
-        for place, each in enumerate(self.experiment.variants):
+        for place, each in enumerate(self._outcomes):
             if abs(self._counts[each] - total * allocation.share(self.record.weights, place)) > bound:
                 yield (
-                    f"after {total} devices of phase {number}, {self._value(each)} has {self._counts[each]}: "
+                    f"after {total} devices of phase {number}, {self._names[each]} has {self._counts[each]}: "
                     f"farther from its share than {float(bound):.2f}"
                 )
 
@@ -90,6 +98,3 @@ class PhaseAudit:
         return allocation.draw(
             self.experiment.seed, self.record.number, self.record.weights, self._next, number, self._before_block
         )
-
-    def _value(self, variant: int) -> str:
-        return repr(self.experiment.values[self._places[variant]])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from abtest import allocation
 from abtest.domain import MOST_PROFILES, Status
 from abtest.store import ExperimentRecord, Ledger
+from abtest.trust.redrawing import fits
 
 
 def structure(ledger: Ledger) -> Iterator[str]:
@@ -39,8 +40,8 @@ def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:
     if [phase.number for phase in phases] != list(range(1, len(phases) + 1)) or not phases:
         yield f"its phases are numbered {[phase.number for phase in phases]}"
     for phase in phases:
-        if len(phase.weights) != len(experiment.variants):
-            yield f"the weights of phase {phase.number} can't be read"
+        if not fits(experiment, phase):
+            yield f"the weights of phase {phase.number} can't be read, or not its coverage"
     for name, afters in (
         ("phases", [phase.created_after_device for phase in phases]),
         ("statuses", [status.after_device for status in statuses]),

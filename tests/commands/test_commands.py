@@ -58,6 +58,17 @@ def test_an_audience_is_given_shown_and_refused(run: Run) -> None:
     assert shown["audience"] == ["platform=ios,android", "app_version>=3.10"]
 
 
+def test_a_coverage_is_given_changed_and_shown(run: Run) -> None:
+    assert (
+        run("experiments", "add", "ramp", "--variant", "a=1", "--variant", "b=1", "--coverage", "1%").exit_code == 0
+    )
+    assert run("experiments", "weights", "ramp", "--coverage", "12.5%").exit_code == 0
+    assert "(coverage)               1%    12.5%\n" in run("experiments", "show", "ramp").stdout
+    shown = json.loads(run("experiments", "show", "ramp", "--json").stdout)
+    assert (shown["coverage"], [phase["coverage"] for phase in shown["phases"]]) == ("12.5%", ["1%", "12.5%"])
+    assert run("experiments", "weights", "ramp").exit_code == 2
+
+
 def test_a_repeated_option_stands_one_a_line_in_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ABTEST_METRIC", "conversion:buy\nconversion:refund less\n")
     monkeypatch.setenv("ABTEST_VARIANT", "Buy now=1\nBuy later=1")
@@ -125,6 +136,11 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         ),
         (("experiments", "add", "color", "--variant", "red=1"), 2, "variants: must be 2 to 20, not 1"),
         (("experiments", "add", "color", *COLOR, "--audience", "plattform=ios"), 2, "did you mean platform?"),
+        (
+            ("experiments", "add", "color", *COLOR, "--coverage", "20"),
+            2,
+            "coverage: must be above 0% and at most 100%",
+        ),
         (("experiments", "pause", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("results", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("experiments", "load", "nothing.toml"), 1, "abtest: there is no experiment 'nothing'"),

@@ -58,14 +58,16 @@ AUDIENCES: dict[tuple[str, ...], Callable[[Said], bool]] = {
     ("country=DE,FR", "app_version>3.10"): lambda said: said == MIX[4],
 }
 """Conditions, and which of the devices above fulfil all of them."""
+COVERAGES = st.sampled_from(["1", "1", "0.2", "0.5", "0.333333", "0.01"]).map(Decimal)
+OUTSIDE = ""
 
 
 class Modelled(Struct):
-    """What the model knows of an experiment: weights and counts of each phase, and how many came in vain."""
+    """What the model knows of an experiment: weights, coverage and counts of each phase, and who came."""
 
     status: Status
     values: tuple[str, ...]
-    phases: list[tuple[Decimal, ...]]
+    phases: list[tuple[tuple[Decimal, ...], Decimal]]
     counts: list[Counter[str]]
     audience: tuple[str, ...] = ()
     came: Counter[bool] = field(default_factory=Counter)
@@ -132,7 +134,12 @@ class Life(RuleBasedStateMachine):
         tokens = [f"device-{self.model.came + place}" for place in range(len(came))]
         self.model.came += len(came)
         for token, said, answer in zip(tokens, came, self.ask(tokens, came), strict=True):
-            assert answer.keys() == self.model.takes(said)
+            for key in self.model.takes(said) - answer.keys():
+                it = self.model.experiments[key]
+                assert it.status == Status.RUNNING
+                it.counts[-1][OUTSIDE] += 1
+            assert answer.keys() <= self.model.takes(said)
+            assert OUTSIDE not in answer.values()
             for it in self.model.experiments.values():
                 it.came[AUDIENCES[it.audience](said)] += it.status in {Status.DRAFT, Status.RUNNING, Status.PAUSED}
             self.model.devices[token] = dict(answer)
@@ -149,13 +156,26 @@ class Life(RuleBasedStateMachine):
             tokens = data.draw(st.lists(st.sampled_from(sorted(self.model.devices)), max_size=5, unique=True))
             assert self.ask(tokens) == [self.model.delivered(token) for token in tokens]
 
-    @rule(key=st.sampled_from(KEYS), weights=WEIGHTS, draft=st.booleans(), audience=st.sampled_from(list(AUDIENCES)))
-    def an_experiment_is_added(self, key: str, weights: list[str], draft: bool, audience: tuple[str, ...]) -> None:
+    @rule(
+        key=st.sampled_from(KEYS),
+        weights=WEIGHTS,
+        draft=st.booleans(),
+        audience=st.sampled_from(list(AUDIENCES)),
+        coverage=COVERAGES,
+    )
+    def an_experiment_is_added(
+        self, key: str, weights: list[str], draft: bool, audience: tuple[str, ...], coverage: Decimal
+    ) -> None:
         values = tuple(f"{key}{place}" for place in range(len(weights)))
         exact = tuple(map(Decimal, weights))
         baseline = next(value for value, weight in zip(values, exact, strict=True) if weight)
         new = NewExperiment(
-            key, tuple(map(Variant, values, exact)), draft=draft, baseline=baseline, audience=audience
+            key,
+            tuple(map(Variant, values, exact)),
+            draft=draft,
+            baseline=baseline,
+            audience=audience,
+            coverage=coverage,
         )
         if key in self.model.experiments:
             with pytest.raises(Conflict):
@@ -163,7 +183,7 @@ class Life(RuleBasedStateMachine):
             return
         self.run(self.experiments.add([new]))
         status = Status.DRAFT if draft else Status.RUNNING
-        self.model.experiments[key] = Modelled(status, values, [exact], [Counter()], audience)
+        self.model.experiments[key] = Modelled(status, values, [(exact, coverage)], [Counter()], audience)
         self.run(self.enrolment.refresh())
 
     @rule(data=st.data(), action=st.sampled_from(sorted(ALLOWED)))
@@ -183,21 +203,25 @@ class Life(RuleBasedStateMachine):
         it.status, it.winner = ALLOWED[action][it.status], winner or it.winner
         self.run(self.enrolment.refresh())
 
-    @rule(data=st.data(), weights=WEIGHTS)
-    def an_experiment_is_weighed_anew(self, data: st.DataObject, weights: list[str]) -> None:
+    @rule(data=st.data(), weights=WEIGHTS | st.none(), coverage=COVERAGES | st.none())
+    def an_experiment_is_weighed_anew(
+        self, data: st.DataObject, weights: list[str] | None, coverage: Decimal | None
+    ) -> None:
         if not self.model.experiments:
             return
         key = data.draw(st.sampled_from(sorted(self.model.experiments)))
         it = self.model.experiments[key]
-        exact = tuple(map(Decimal, weights))
-        change = self.experiments.reweight(key, list(map(Variant, it.values, exact)))
+        before, covered = it.phases[-1]
+        exact = tuple(map(Decimal, weights or ()))
+        change = self.experiments.reweight(key, list(map(Variant, it.values, exact)), coverage)
         if it.status in {Status.FINISHED, Status.ARCHIVED}:
             with pytest.raises(Conflict):
                 self.run(change)
             return
         self.run(change)
-        it.phases.append(exact)
-        it.counts.append(Counter())
+        if weights is not None or coverage is not None:
+            it.phases.append((exact or before, coverage or covered))
+            it.counts.append(Counter())
         self.run(self.enrolment.refresh())
 
     @rule(data=st.data())
@@ -224,6 +248,8 @@ class Life(RuleBasedStateMachine):
             assert [list(phase.counts) for phase in each.phases] == [
                 [counts[value] for value in it.values] for counts in it.counts
             ]
+            assert [phase.uncovered for phase in each.phases] == [counts[OUTSIDE] for counts in it.counts]
+            assert each.experiment.enrolled == each.devices
             if it.audience:
                 assert each.audience is not None
                 assert (each.audience.devices, each.audience.outside) == (it.came.total(), it.came[False])
@@ -248,9 +274,10 @@ class Life(RuleBasedStateMachine):
 
     def every_count_is_within_its_bound(self) -> None:
         for it in self.model.experiments.values():
-            for weights, counts in zip(it.phases, it.counts, strict=True):
-                exact = allocation.lowest_terms(weights)
-                for place, value in enumerate(it.values):
+            for (weights, coverage), counts in zip(it.phases, it.counts, strict=True):
+                exact = allocation.drawn_weights(weights, coverage)
+                assert coverage < 1 or not counts[OUTSIDE]
+                for place, value in enumerate([*it.values, OUTSIDE][: len(exact)]):
                     expected = counts.total() * allocation.share(exact, place)
                     assert abs(counts[value] - expected) <= allocation.bound(exact)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from abtest.domain.events import Event
-from abtest.domain.experiments import NewExperiment, Status, Variant, parse_weight
+from abtest.domain.experiments import NewExperiment, Status, Variant, parse_coverage, parse_weight
 from abtest.domain.metrics import parse_metrics
 from abtest.domain.values import Type
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
@@ -57,6 +57,34 @@ async def test_new_weights_name_every_value_and_begin_a_phase(tmp_path: Path) ->
         await service.finish("color")
         with pytest.raises(Conflict, match="finished"):
             await service.reweight("color", [Variant(f"color-{n}", Decimal(1)) for n in range(2)])
+
+
+async def test_another_coverage_keeps_the_weights_and_other_weights_keep_the_coverage(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await service.add([experiment("color", "1", "1", coverage="0.01")])
+        await service.reweight("color", coverage=Decimal("0.1"))
+        changed = await service.reweight("color", [Variant(f"color-{n}", Decimal(n + 1)) for n in range(2)])
+        assert [(str(phase.coverage), phase.integers) for phase in changed.phases] == [
+            ("0.01", (1, 1)), ("0.1", (1, 1)), ("0.1", (1, 2)),
+        ]  # fmt: skip
+        assert [phase.drawn for phase in changed.phases] == [(1, 1, 198), (1, 1, 18), (1, 2, 27)]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("20%", "0.2"), ("100%", "1"), ("0.2", "0.2"), ("1", "1"), ("33.3333%", "0.333333"), (".5%", "0.005")],
+)
+def test_a_coverage_is_a_part_of_the_devices(text: str, part: str) -> None:
+    assert parse_coverage(text) == Decimal(part)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0%", "0", "0.0", "101%", "100.0001%", "20", "1.5", "-5%", "20 %", "1e-1", "0.00001%"]
+)
+def test_what_is_no_part_is_no_coverage(text: str) -> None:
+    with pytest.raises(InvalidExperiment, match="coverage: must be above 0% and at most 100%"):
+        parse_coverage(text)
 
 
 async def test_a_winner_is_one_of_the_values(tmp_path: Path) -> None:
@@ -144,6 +172,7 @@ key = "price"
 draft = true
 type = "number"
 audience = ["platform=ios,android", "app_version >= 3.10"]
+coverage = "12.5%"
 variants = [{ value = "1", weight = 1 }, { value = "2", weight = 1 }]
 """
 
@@ -154,6 +183,7 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
     assert (color.description, color.metrics, color.draft) == ("which?", ("conversion:purchase",), False)
     assert (price.key, price.draft) == ("price", True)
     assert (color.audience, price.audience) == ((), ("platform=ios,android", "app_version >= 3.10"))
+    assert (color.coverage, price.coverage) == (Decimal(1), Decimal("0.125"))
     assert (color.type, price.type) == (Type.STRING, Type.NUMBER)
 
 
@@ -185,6 +215,8 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         (TOML + "planned = 1", "price: planned: must be from 2 devices, one for each variant, to"),
         (TOML.replace('"1", weight = 1', '"1", weight = 0'), "price: baseline: '1' has weight 0"),
         (TOML.replace('"app_version >= 3.10"', "3"), "price: audience 2: must be a text, not a whole number"),
+        (TOML.replace('"12.5%"', "20"), "price: coverage: must be a text, not a whole number"),
+        (TOML.replace('"12.5%"', '"0%"'), "price: coverage: must be above 0% and at most 100%"),
         (TOML.replace('["platform=ios,android",', '["platform",'), "price: audience: 'platform' must be ATTRIBUTE"),
         ("[metrics]\nprice = [1]", "metrics: must be a text, not a whole number"),
     ],

@@ -14,6 +14,7 @@ from abtest.domain.experiments import Change, NewExperiment, Status, Variant
 from abtest.domain.metrics import parse_metrics
 from abtest.domain.values import Type
 from abtest.errors import Conflict, UnknownExperiment
+from abtest.results.judging import judged
 from abtest.store.audit import AssignmentRecord
 from abtest.store.figures import DayFigures, Folded, Measured
 from abtest.store.sqlite.store import SQLiteStore
@@ -65,6 +66,50 @@ async def test_a_device_keeps_its_variant_after_the_weights_change(store: SQLite
     await store.change("color", lambda _: Change(weights=(Decimal(0), Decimal(1))), 2)
     assert await answers(store, tokens("a", 10)) == before
     assert await answers(store, tokens("b", 10)) == [{"color": "color-1"}] * 10
+
+
+async def test_what_is_covered_is_exact_after_each_block_and_the_rest_gets_no_value(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", coverage="0.2")], 1)
+    for block in range(5):
+        got = await answers(store, tokens(f"of-{block}", 10))
+        assert Counter(answer.get("color") for answer in got) == {"color-0": 1, "color-1": 1, None: 8}
+        assert await answers(store, tokens(f"of-{block}", 10)) == got
+    more = await answers(store, tokens("more", 7))
+    assert (await store.experiments())[0].enrolled == 10 + sum("color" in answer for answer in more)
+
+
+async def test_another_coverage_is_a_new_phase_and_who_was_outside_stays_there(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "3", coverage="0.2")], 1)
+    before = await answers(store, tokens("a", 20))
+    changed = await store.change("color", lambda _: Change(coverage=Decimal("0.5")), 2)
+    assert [(phase.weights, phase.coverage) for phase in changed.phases] == [
+        ((Decimal(1), Decimal(3)), Decimal(part)) for part in ("0.2", "0.5")
+    ]
+    later = await answers(store, tokens("b", 8))
+    assert Counter(answer.get("color") for answer in later) == {"color-0": 1, "color-1": 3, None: 4}
+    await store.change("color", lambda _: Change(coverage=Decimal(1)), 2)
+    assert all(await answers(store, tokens("c", 8)))
+    await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 3)
+    assert await answers(store, ["won"]) == [{"color": "color-1"}]
+    assert await answers(store, [*tokens("a", 20), *tokens("b", 8)]) == [*before, *later]
+
+
+async def test_devices_outside_the_coverage_are_in_no_figure_that_is_judged(store: SQLiteStore) -> None:
+    metrics = ("conversion:purchase", "amount:purchase")
+    await store.add([experiment("color", "1", "1", metrics=metrics, coverage="0.2")], 1)
+    asked = tokens("a", 50)
+    await answers(store, asked)
+    for token in asked:
+        await store.track([(token, [Event("1", "purchase", amount=9), Event("2", "exposure", "color")])], 2)
+    while (await store.fold(20, 3)).left:
+        pass
+    (measured,), summary = await store.measured(), await store.summary()
+    assert {day.place for day in measured.days} == {each.place for each in measured.metrics[0]} == {0, 1}
+    assert sum(day.devices for day in measured.days) == sum(day.exposed for day in measured.days) == 10
+    assert [sum(each.sums.converters for each in figures) for figures in measured.metrics] == [10, 10]
+    assert (measured.uncovered, summary.uncovered, summary.counts) == ({1: 40}, {(1, 1): 40}, {(1, 1): (5, 5)})
+    assert await store.enrolled_per_hour(1) == [(0, 10)]
+    assert judged(measured, 5).health.exact
 
 
 async def test_only_a_running_experiment_enrols(store: SQLiteStore) -> None:

@@ -39,11 +39,11 @@ DAMAGES = {
     "UPDATE assignment SET position = 9000000000000000000 WHERE device_id = 9": "beyond the number of devices",
     "UPDATE assignment SET position = -1 WHERE device_id = 9": "positions begin at 0",
     "UPDATE assignment SET variant_id = 99 WHERE device_id = 9": "its variant belongs to another experiment",
-    "UPDATE assignment SET device_id = 0 WHERE device_id = 9": "2 rows of devices, tokens or assignments have",
-    "UPDATE assignment SET device_id = 21 WHERE device_id = 9": "2 rows of devices, tokens or assignments have",
+    "UPDATE assignment SET device_id = 0 WHERE device_id = 9": "3 rows of devices, tokens or assignments have",
+    "UPDATE assignment SET device_id = 21 WHERE device_id = 9": "3 rows of devices, tokens or assignments have",
     "DELETE FROM device WHERE id = 20": "device 20: its row is missing",
     "UPDATE device SET id = 40 WHERE id = 20": "1 rows of devices, tokens or assignments have",
-    "UPDATE sqlite_sequence SET seq = 19 WHERE name = 'device'": "4 rows of devices, tokens or assignments",
+    "UPDATE sqlite_sequence SET seq = 19 WHERE name = 'device'": "5 rows of devices, tokens or assignments",
     "DELETE FROM device_token WHERE device_id = 9": "device 9: has no tokens",
     "INSERT INTO device_token VALUES ('another', 9)": "device 9: has 2 tokens",
     "UPDATE device_token SET device_id = 21 WHERE device_id = 9": "1 rows of devices, tokens or assignments have",
@@ -106,6 +106,15 @@ DAMAGES = {
     "UPDATE device SET profile_id = 1 WHERE id = 9": "device 9: has no value of offer, which was taking devices then",
     "DELETE FROM assignment WHERE experiment_id = 3": "device 8: has no value of offer, which was taking",
     "INSERT INTO assignment VALUES (9, 3, 3, 5, 1)": "device 9 in offer: was enrolled, but does not",
+    "UPDATE phase SET coverage = '1' WHERE id = 4": "ramp: position",
+    "UPDATE phase SET coverage = '0.5' WHERE id = 4": "of phase 1, no value has",
+    "UPDATE phase SET coverage = 'x' WHERE id = 4": "ramp: the weights of phase 1 can't be read, or not its",
+    "UPDATE phase SET coverage = '1.5' WHERE id = 4": "ramp: the weights of phase 1 can't be read, or not its",
+    "DELETE FROM variant WHERE place = -1": "ramp: the weights of phase 1 can't be read, or not its",
+    "UPDATE assignment SET variant_id = 9 WHERE experiment_id = 4": "but no value is stored",
+    "UPDATE assignment SET variant_id = 7 WHERE experiment_id = 4": "gives no value, but 'ramp-0' is stored",
+    "UPDATE summary_variant SET devices = 9 WHERE variant_id = 9": "phase 1 of ramp, variant 9: 9 devices, but the",
+    "INSERT INTO summary_day (phase_id, variant_id, day, devices) VALUES (4, 9, 0, 16)": "variant 9, day 1970-01-01",
     "UPDATE summary_outside SET devices = 7 WHERE place = -1": "offer running, outside its audience: 7 devices, but",
     "DELETE FROM summary_outside WHERE place = 1": "offer running, outside its condition 2: 0 devices, but",
 }
@@ -115,6 +124,7 @@ async def make(store: SQLiteStore) -> None:
     metrics = ("conversion:purchase", "amount:purchase")
     await store.add([experiment("color", "1", "1", metrics=metrics), experiment("price", "97", "3")], 1)
     await store.add([experiment("offer", "1", "1", audience=("platform=ios", "country!=US"))], 1)
+    await store.add([experiment("ramp", "1", "1", coverage="0.2")], 1)
     await store.enrol(tokens("a", 20), 1, {"a-7": readable([("platform", "ios"), ("country", "DE")])})
     for place, token in enumerate(tokens("a", 20)):
         sent = [Event("1", "purchase", amount=place)] if place % 2 else [Event("1", "exposure", "color")]
@@ -207,7 +217,7 @@ async def test_a_whole_life_verifies(tmp_path: Path) -> None:
         await worker.tick(store)
         verified = await VerificationService(store).verify()
     assert verified.findings == ()
-    assert (verified.devices, verified.experiments) == (5 + 20 + 6 * 33, 3)
+    assert (verified.devices, verified.experiments) == (5 + 20 + 6 * 33, 4)
 
 
 async def test_why_explains_what_let_a_device_in_and_what_kept_it_out(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Whoever audits must not stumble over what is damaged: what can't be read is give
 """
 
 import json
-from decimal import InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from abtest import allocation
@@ -93,7 +93,7 @@ SELECT id, key, status, winner, seed, algorithm, created_after_device, audience 
 VARIANTS = "SELECT id, value, place FROM variant WHERE experiment_id = ? ORDER BY place"
 
 PHASES = """
-SELECT id, number, weights, created_after_device, next_position, block_counts
+SELECT id, number, weights, coverage, created_after_device, next_position, block_counts
 FROM phase WHERE experiment_id = ? ORDER BY number
 """
 
@@ -225,10 +225,11 @@ def _experiment(
     created_after_device: int,
     audience: str,
 ) -> ExperimentRecord:
-    variants = connection.execute(VARIANTS, (id,)).fetchall()
+    outcomes = connection.execute(VARIANTS, (id,)).fetchall()
+    variants = [each for each in outcomes if each[1]]
     phases = [
-        PhaseRecord(phase, number, _weights(weights), after, next_position, _counts(counts))
-        for phase, number, weights, after, next_position, counts in connection.execute(PHASES, (id,))
+        PhaseRecord(phase, number, _weights(weights, coverage), after, next_position, _counts(counts))
+        for phase, number, weights, coverage, after, next_position, counts in connection.execute(PHASES, (id,))
     ]
     return ExperimentRecord(
         id=id,
@@ -242,6 +243,7 @@ def _experiment(
         values=tuple(value for _, value, _ in variants),
         variants=tuple(variant for variant, _, _ in variants),
         places=tuple(place for _, _, place in variants),
+        outside=next((variant for variant, value, _ in outcomes if not value), None),
         phases=tuple(phases),
         statuses=tuple(StatusRecord(*row) for row in connection.execute(STATUSES, (id,))),
     )
@@ -283,9 +285,9 @@ def _audience(text: str) -> Audience | None:
         return None
 
 
-def _weights(text: str) -> allocation.Weights:
+def _weights(text: str, coverage: str) -> allocation.Weights:
     try:
-        return allocation.lowest_terms(load_weights(text))
+        return allocation.drawn_weights(load_weights(text), Decimal(coverage))
     except (ValueError, TypeError, OverflowError, InvalidOperation):
         return ()
 

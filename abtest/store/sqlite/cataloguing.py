@@ -9,6 +9,7 @@ from msgspec import structs
 
 from abtest import allocation
 from abtest.domain import (
+    FULL_COVERAGE,
     KEY,
     Change,
     Experiment,
@@ -29,19 +30,22 @@ from abtest.store.sqlite.events import last_event
 
 EXPERIMENTS = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
-  created_at, created_after_device, type, audience
+  created_at, created_after_device, type, audience, seed
 FROM experiment ORDER BY id
 """
 
 EXPERIMENT = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
-  created_at, created_after_device, type, audience
+  created_at, created_after_device, type, audience, seed
 FROM experiment WHERE key = ?
 """
 
-VALUES = "SELECT value FROM variant WHERE experiment_id = ? ORDER BY place"
+VALUES = "SELECT value FROM variant WHERE experiment_id = ? AND place >= 0 ORDER BY place"
 
-PHASES = "SELECT number, weights, created_at, next_position FROM phase WHERE experiment_id = ? ORDER BY number"
+PHASES = """
+SELECT number, weights, coverage, created_at, next_position, block_counts
+FROM phase WHERE experiment_id = ? ORDER BY number
+"""
 
 ADD_EXPERIMENT = """
 INSERT INTO experiment
@@ -51,9 +55,12 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 ADD_VARIANT = "INSERT INTO variant (experiment_id, place, value) VALUES (?, ?, ?)"
 
+# What a position outside the coverage gives: it has no value, and is never delivered.
+ADD_OUTSIDE = "INSERT INTO variant (experiment_id, place, value) VALUES (?, -1, '') ON CONFLICT DO NOTHING"
+
 ADD_PHASE = """
-INSERT INTO phase (experiment_id, number, weights, created_at, created_after_device, block_counts)
-VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO phase (experiment_id, number, weights, coverage, created_at, created_after_device, block_counts)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
 ADD_STATUS_CHANGE = """
@@ -130,7 +137,9 @@ def add(
             ADD_VARIANT,
             [(experiment_id, place, variant.value) for place, variant in enumerate(wanted.variants)],
         )
-        _add_phase(connection, experiment_id, 1, tuple(variant.weight for variant in wanted.variants), now)
+        _add_phase(
+            connection, experiment_id, 1, tuple(variant.weight for variant in wanted.variants), wanted.coverage, now
+        )
         _set_metrics(connection, experiment_id, parse_metrics(wanted.metrics))
         connection.execute(ADD_STATUS_CHANGE, (experiment_id, status, None, now, last, last_event(connection)))
     connection.execute(RAISE_CONFIG_VERSION)
@@ -148,8 +157,9 @@ def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now:
         winner = decided.winner or before.winner
         connection.execute(SET_STATUS, (decided.status, winner, before.id))
         connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last, last_event(connection)))
-    if decided.weights is not None:
-        _add_phase(connection, before.id, before.phase.number + 1, decided.weights, now)
+    if decided.weights is not None or decided.coverage is not None:
+        weights, coverage = decided.weights or before.phase.weights, decided.coverage or before.phase.coverage
+        _add_phase(connection, before.id, before.phase.number + 1, weights, coverage, now)
     if decided.metrics is not None:
         _set_metrics(connection, before.id, decided.metrics)
         if before.enrolled and not _same_figures(decided.metrics[:1], before.metrics[:1]):
@@ -164,11 +174,15 @@ def change(connection: Raw, key: str, rule: Callable[[Experiment], Change], now:
     return experiment(connection, key)
 
 
-def _add_phase(connection: Raw, experiment_id: int, number: int, weights: tuple[Decimal, ...], now: int) -> None:
+def _add_phase(
+    connection: Raw, experiment_id: int, number: int, weights: tuple[Decimal, ...], coverage: Decimal, now: int
+) -> None:
     last = last_device(connection)
-    texts = dump_weights(weights)
-    counts = json.dumps(allocation.no_counts(allocation.lowest_terms(weights)))
-    connection.execute(ADD_PHASE, (experiment_id, number, texts, now, last, counts))
+    counts = json.dumps(allocation.no_counts(allocation.drawn_weights(weights, coverage)))
+    row = (experiment_id, number, dump_weights(weights), f"{coverage:f}", now, last, counts)
+    if coverage < FULL_COVERAGE:
+        connection.execute(ADD_OUTSIDE, (experiment_id,))
+    connection.execute(ADD_PHASE, row)
 
 
 def _same_figures(one: Sequence[Metric], other: Sequence[Metric]) -> bool:
@@ -201,11 +215,8 @@ def _experiment(
     created_after_device: int,
     type: str,
     audience: str,
+    seed: bytes,
 ) -> Experiment:
-    phases = [
-        Phase(number=number, weights=load_weights(weights), created_at=at, enrolled=next_position)
-        for number, weights, at, next_position in connection.execute(PHASES, (id,))
-    ]
     return Experiment(
         id=id,
         key=key,
@@ -214,7 +225,7 @@ def _experiment(
         created_at=created_at,
         created_after_device=created_after_device,
         values=tuple(value for (value,) in connection.execute(VALUES, (id,))),
-        phases=tuple(phases),
+        phases=tuple(_phase(seed, *row) for row in connection.execute(PHASES, (id,))),
         metrics=tuple(
             Metric(kind, event, window, less=bool(less))
             for kind, event, window, less in connection.execute(METRICS, (id,))
@@ -227,3 +238,13 @@ def _experiment(
         type=Type(type),
         audience=load_audience(audience),
     )
+
+
+def _phase(
+    seed: bytes, number: int, weights: str, coverage: str, created_at: int, next_position: int, block_counts: str
+) -> Phase:
+    phase = Phase(number, load_weights(weights), created_at, next_position, Decimal(coverage))
+    if phase.coverage == FULL_COVERAGE:
+        return phase
+    counts = allocation.counts_until(seed, number, phase.drawn, next_position, tuple(json.loads(block_counts)))
+    return structs.replace(phase, enrolled=next_position - counts[-1])

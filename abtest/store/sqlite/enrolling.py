@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from itertools import groupby, repeat
 from operator import itemgetter
 
 from msgspec import Struct, field
 
 from abtest import allocation
-from abtest.domain import NO_ATTRIBUTES, Attributes, Audience, Status, Type, failed
+from abtest.domain import FULL_COVERAGE, NO_ATTRIBUTES, Attributes, Audience, Status, Type, failed
 from abtest.store.enrolment import Delivered, Enrolment
 from abtest.store.sqlite.columns import load_audience, load_weights
 from abtest.store.sqlite.driver import Raw
@@ -46,23 +47,27 @@ KEYS = "SELECT key FROM experiment"
 DELIVERED = """
 SELECT variant.id, experiment.key, variant.value, experiment.type
 FROM experiment JOIN variant ON variant.experiment_id = experiment.id
-WHERE experiment.status IN ('running', 'paused', 'finished')
+WHERE experiment.status IN ('running', 'paused', 'finished') AND variant.value != ''
 """
 
 TAKING = """
 SELECT experiment.id, experiment.status, experiment.winner, experiment.seed, experiment.audience,
-  phase.id, phase.number, phase.weights
+  phase.id, phase.number, phase.weights, phase.coverage
 FROM experiment
 JOIN phase ON phase.id = (SELECT max(id) FROM phase WHERE experiment_id = experiment.id)
 WHERE experiment.status = 'running' OR (experiment.status = 'finished' AND experiment.winner IS NOT NULL)
 ORDER BY experiment.id
 """
 
-VARIANTS = "SELECT id, value FROM variant WHERE experiment_id = ? ORDER BY place"
+# The one for devices outside the coverage, if there is one, comes last.
+VARIANTS = "SELECT id, value FROM variant WHERE experiment_id = ? ORDER BY place < 0, place"
 
 
 class Taking(Struct, frozen=True):
-    """An experiment that takes new devices. `winner`: the variant that all of them get if it is finished."""
+    """An experiment that takes new devices. `winner`: the variant that all of them get if it is finished.
+
+    `weights`: what positions are drawn from. Where they leave devices out, the last of `variant_ids` is for those.
+    """
 
     experiment_id: int
     audience: Audience
@@ -70,8 +75,14 @@ class Taking(Struct, frozen=True):
     phase_number: int
     seed: bytes
     weights: allocation.Weights
+    covers_all: bool
     variant_ids: tuple[int, ...]
     winner: int | None
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every new device gets a value."""
+        return not self.audience and self.covers_all
 
 
 Fits = tuple[bool, ...]
@@ -124,7 +135,9 @@ def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
         variant: Delivered(key, value, Type(type)) for variant, key, value, type in connection.execute(DELIVERED)
     }
     taking = []
-    for experiment, status, winner, seed, audience, phase, number, weights in connection.execute(TAKING).fetchall():
+    for experiment, status, winner, seed, audience, phase, number, weights, coverage in connection.execute(
+        TAKING
+    ).fetchall():
         variants = connection.execute(VARIANTS, (experiment,)).fetchall()
         taking.append(
             Taking(
@@ -133,7 +146,8 @@ def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
                 phase_id=phase,
                 phase_number=number,
                 seed=seed,
-                weights=allocation.lowest_terms(load_weights(weights)),
+                weights=allocation.drawn_weights(load_weights(weights), Decimal(coverage)),
+                covers_all=Decimal(coverage) == FULL_COVERAGE,
                 variant_ids=tuple(variant for variant, _ in variants),
                 winner=next(variant for variant, value in variants if value == winner)
                 if status == Status.FINISHED
@@ -193,7 +207,7 @@ def _enrol_new(
     numbers = [profile.number for profile in profiles]
     connection.executemany(ADD_DEVICE, zip(devices, repeat(now), numbers, strict=False))
     connection.executemany(ADD_TOKEN, zip(tokens, devices, strict=True))
-    if not any(taking.audience for taking in catalogue.taking):
+    if all(taking.takes_all for taking in catalogue.taking):
         drawn = [_draw(connection, taking, devices) for taking in catalogue.taking]
         return list(zip(*drawn, strict=True)) if drawn else [()] * len(tokens)
     fits = [catalogue.fits(profile.attributes) for profile in profiles]
@@ -201,7 +215,8 @@ def _enrol_new(
     for place, taking in enumerate(catalogue.taking):
         inside = [device for device, each in zip(devices, fits, strict=True) if each[place]]
         for device, variant in zip(inside, _draw(connection, taking, inside), strict=True):
-            variants[device - devices.start].append(variant)
+            if variant in catalogue.values:
+                variants[device - devices.start].append(variant)
     return list(map(tuple, variants))
 
 

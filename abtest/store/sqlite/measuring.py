@@ -106,6 +106,14 @@ CROSS JOIN variant ON variant.id = summary_metric.variant_id
 WHERE metric_id = ? ORDER BY day
 """
 
+UNCOVERED = """
+SELECT phase.number, summary_variant.devices
+FROM variant
+CROSS JOIN summary_variant ON summary_variant.variant_id = variant.id
+CROSS JOIN phase ON phase.id = summary_variant.phase_id
+WHERE variant.experiment_id = ? AND variant.place < 0
+"""
+
 HAPPENED = "SELECT day, devices FROM summary_happened WHERE metric_id = ? ORDER BY day"
 
 METRIC_IDS = "SELECT id FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place"
@@ -180,6 +188,7 @@ def _measured(connection: Raw, experiment: Experiment) -> Measured:
     return Measured(
         experiment=experiment,
         days=tuple(DayFigures(*row) for row in connection.execute(DAYS, (experiment.id,))),
+        uncovered=dict(connection.execute(UNCOVERED, (experiment.id,)).fetchall()),
         metrics=tuple(tuple(_figures(connection.execute(METRIC_DAYS, (metric,)))) for metric in found),
         happened=tuple(tuple(connection.execute(HAPPENED, (metric,)).fetchall()) for metric in found),
         ended_at=ended_at,

@@ -68,7 +68,7 @@ NEW_PROFILES = "SELECT group_concat(ifnull(profile_id, 0)) FROM device WHERE id 
 PROFILES = "SELECT profile.id, attributes FROM json_each(?) AS asked JOIN profile ON profile.id = asked.value"
 
 PHASE = """
-SELECT phase.experiment_id, max(phase.id)
+SELECT phase.experiment_id, max(phase.id), variant.place >= 0
 FROM variant JOIN phase ON phase.experiment_id = variant.experiment_id
 WHERE variant.id = ? AND phase.created_after_device <= ?
 """
@@ -79,6 +79,7 @@ NEW_COUNTS_PER_DAY = """
 SELECT assignment.phase_id, assignment.variant_id, device.first_seen / ?1, count(*)
 FROM device CROSS JOIN assignment ON assignment.device_id = device.id
 WHERE device.id > ?2 AND device.id <= ?3 AND assignment.position IS NOT NULL
+  AND assignment.variant_id NOT IN (SELECT id FROM variant WHERE place < 0)
 GROUP BY 1, 2, 3
 """
 
@@ -86,6 +87,7 @@ NEW_COUNTS_PER_HOUR = """
 SELECT assignment.experiment_id, device.first_seen / ?1, count(*)
 FROM device CROSS JOIN assignment ON assignment.device_id = device.id
 WHERE device.id > ?2 AND device.id <= ?3 AND assignment.position IS NOT NULL
+  AND assignment.variant_id NOT IN (SELECT id FROM variant WHERE place < 0)
 GROUP BY 1, 2
 """
 
@@ -137,12 +139,13 @@ def fold(connection: Raw, most: int, now: int) -> Folded:
 
 def _fold(connection: Raw, after: int, upto: int) -> None:
     counts = _new_counts(connection, after, upto)
-    connection.executemany(ADD_TO_VARIANT, [(phase, variant, devices) for _, phase, variant, devices in counts])
+    connection.executemany(ADD_TO_VARIANT, [(phase, variant, devices) for _, phase, _, variant, devices in counts])
     first, last = connection.execute(HOURS, (clock.HOUR, after, upto)).fetchone()
     if first == last:  # nearly always: then the devices need not be read once more beside their assignments
         day = first * clock.HOUR // clock.DAY
-        per_hour = [(experiment, first, devices) for experiment, _, _, devices in counts]
-        per_day = [(phase, variant, day, devices) for _, phase, variant, devices in counts]
+        covered = [each for each in counts if each[2]]
+        per_hour = [(experiment, first, devices) for experiment, *_, devices in covered]
+        per_day = [(phase, variant, day, devices) for _, phase, _, variant, devices in covered]
     else:
         per_hour = connection.execute(NEW_COUNTS_PER_HOUR, (clock.HOUR, after, upto)).fetchall()
         per_day = connection.execute(NEW_COUNTS_PER_DAY, (clock.DAY, after, upto)).fetchall()
@@ -177,8 +180,11 @@ def _failed(audience: str, attributes: str) -> tuple[int, ...]:
     return failed(load_audience(audience), load_attributes(attributes))
 
 
-def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, int, int]]:
-    """Experiment, phase, variant, and how many of these devices were drawn there. No phase begins among them."""
+def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, bool, int, int]]:
+    """Experiment, phase, whether it is covered, variant, and how many of these devices were drawn there.
+
+    No phase begins among them.
+    """
     (variants,) = connection.execute(NEW_VARIANTS, (after, upto)).fetchone()
     counts = Counter(variants.split(",")) if variants else {}
     return [
@@ -209,6 +215,7 @@ def summary(connection: Raw) -> Summary:
             for experiment in experiments
             for phase in experiment.phases
         },
+        uncovered={where: each[-1] for where, each in counts.items() if -1 in each},
         winners=winners,
         audiences=audiences,
     )

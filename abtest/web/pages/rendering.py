@@ -18,6 +18,7 @@ from abtest.language import (
     chance,
     condition_said,
     counted,
+    coverage_said,
     difference,
     duration,
     exact_day,
@@ -96,6 +97,7 @@ def brief(sentence: str, values: Iterable[str]) -> str:
 FILTERS: tuple[Callable[..., Any], ...] = (
     audience_said,
     condition_said,
+    coverage_said,
     number,
     counted,
     percent,

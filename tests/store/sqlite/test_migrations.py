@@ -35,6 +35,7 @@ DELETE FROM meta WHERE name IN ('unknown_experiment_events', 'shortened_devices'
 ALTER TABLE device DROP COLUMN profile_id;
 DROP TABLE profile;
 ALTER TABLE experiment DROP COLUMN audience;
+ALTER TABLE phase DROP COLUMN coverage;
 DROP TABLE summary_outside;
 PRAGMA user_version = 4
 """

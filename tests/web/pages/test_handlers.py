@@ -505,3 +505,20 @@ async def test_the_page_says_who_takes_part(client: Client, store: SQLiteStore) 
     assert "platform is ios or android, app_version at least 3.10</dd>" in text
     assert "1 of 1,202 new devices in it; “app_version at least 3.10” keeps most out: 1,201" in text
     assert "or outside its audience" in text
+
+
+async def test_the_page_says_what_part_is_covered(client: Client, store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", coverage="0.2")], 1)
+    await answers(store, tokens("a", 50))
+    await store.change("color", lambda _: Change(coverage=Decimal("0.5")), 2)
+    await answers(store, tokens("b", 8))
+    await worker.tick(store)
+    text = await page(client, "/experiments/color")
+    assert "<dd>50%</dd>" in text
+    assert "of new devices; 44 so far got no value" in text
+    assert "covers 20%</span>" in text
+    assert "1 : 1, 50% of them covered" in text
+    assert '<td class="number" data-devices="7">7</td>' in text
+    stats = msgspec.json.decode((await client.fetch("/api/v1/stats")).body)["experiments"][0]
+    assert (stats["devices"], [each["share"] for each in stats["variants"]]) == (14, ["1/2", "1/2"])
+    assert [(each["expected"], each["devices"]) for each in stats["variants"]] == [(7, 7), (7, 7)]
