@@ -11,7 +11,7 @@ from abtest.domain import Experiment, Held, Metric, Phase, Status, add_buckets
 from abtest.inference import Arrivals, Came, Due, Moments, Question, Stratum, Timing, comparable_from, reached, timing
 from abtest.inference.judgement import detectable, exposure, judge, judged_at, looks
 from abtest.results.conclusions import Conclusions, Health, Look, MetricConclusions
-from abtest.store import DayFigures, Measured, MetricFigures
+from abtest.store import Measured, MetricFigures
 
 MOST_LOOKS = 60
 OUTERMOST = 0.05
