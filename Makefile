@@ -62,7 +62,7 @@ npm:
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm >/dev/null; } \
 	  || echo "no npm found: the tests of OpenFeature's JavaScript clients and of the TypeScript client will be skipped"
 
-# OpenFeature's clients from npm, which tests ask with.
+# OpenFeature's clients from npm, with which tests ask.
 openfeature: npm
 	@cd tests/web/openfeature && { cmp -s package-lock.json node_modules/.installed \
 	  || { command -v npm >/dev/null && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed; } \

@@ -47,7 +47,7 @@ BASE_PATH = Setting(
 CORS_ORIGINS = Setting(
     "cors_origins",
     "*",
-    "Origins, separated by commas, whose pages may ask as apps do; * is every origin, off is none.",
+    "Origins, separated by commas, whose pages may call the API for apps; * is every origin, off is none.",
 )
 NEW_PER_SOURCE = Setting(
     "new_per_source",

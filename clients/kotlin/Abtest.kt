@@ -58,9 +58,8 @@ class Options(
 class Abtest private constructor(url: String, path: File, attributes: Map<String, String>, private val options: Options) {
     companion object {
         /**
-         * The client, once its values are fixed; not for Android's main thread. [url]: of the server, with /apps/KEY
-         * for an app other than the default one. [folder]: of this device alone. [attributes]: what the device says
-         * about itself in its first request.
+         * The client, once its values are fixed; not for Android's main thread. [url]: of the server.
+         * [folder]: of this device alone. [attributes]: what the device says about itself in its first request.
          */
         fun start(
             url: String, folder: File, attributes: Map<String, String> = emptyMap(), options: Options = Options()
@@ -218,6 +217,7 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
             } catch (error: Exception) {
                 val backoff = minOf(options.pause * (1 shl minOf(failures++, 20)), LONGEST_PAUSE)
                 pause = maxOf(backoff, (error as? Later)?.seconds ?: 0.0) * (1 + Math.random() / 2)
+                options.say("trying again in ${"%.1f".format(pause)} s: ${error.message ?: error}")
             }
             lock.withLock {
                 for (file in files) if (!file.kept) safely { keep(file) }

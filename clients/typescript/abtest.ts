@@ -54,7 +54,7 @@ const USUAL: Options = {
   say: (what) => console.warn(`abtest: ${what}`),
 };
 
-/** The client, once its values are fixed. `url`: of the server, with /apps/KEY for an app other than the default one.
+/** The client, once its values are fixed. `url`: of the server.
  * `storage`: of this device alone. `attributes`: what the device says about itself in its first request. */
 export async function start(
   url: string,
@@ -279,6 +279,7 @@ export class Abtest {
       } catch (error) {
         const backoff = Math.min(this.options.pause * 2 ** Math.min(failures++, 20), LONGEST_PAUSE);
         pause = Math.max(backoff, error instanceof Later ? error.seconds : 0) * (1 + Math.random() / 2);
+        this.options.say(`trying again in ${pause.toFixed(1)} s: ${error}`);
       }
       for (const file of this.files) if (!file.kept) await this.safely(() => this.keep(file));
       if (pause) {
