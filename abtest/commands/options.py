@@ -1,6 +1,7 @@
 """What the commands share: options, the store, output."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -38,6 +39,14 @@ class Line(click.types.StringParamType):
         return [line for line in rv.splitlines() if line.strip()]
 
 
+class Text(click.Option):
+    """An empty environment variable is an empty text. Click would take the default, which may open everything."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The text in the variable, if there is one."""
+        return os.environ.get(str(self.envvar))
+
+
 def option(*names: str, setting: Setting | None = None, **settings: Any) -> Callable[[Command], Command]:
     """A click option that can be set as ABTEST_NAME as well; a setting brings its variable, default and help."""
     longest = max(names, key=len)
@@ -54,7 +63,8 @@ def option(*names: str, setting: Setting | None = None, **settings: Any) -> Call
 def limits(command: Command) -> Command:
     """The options of every limit; the command gets them by name."""
     for setting in reversed(LIMITS):
-        command = option(f"--{setting.name.replace('_', '-')}", setting=setting)(command)
+        kind = Text if isinstance(setting.default, str) else click.Option
+        command = option(f"--{setting.name.replace('_', '-')}", setting=setting, cls=kind)(command)
     return command
 
 

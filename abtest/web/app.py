@@ -76,6 +76,7 @@ def routes(services: Services) -> list[Route]:
 def make_app(services: Services) -> HotServer:
     """The whole HTTP interface."""
     rules: list[Any] = list(routes(services))
+    origins = Origins(services.settings.cors_origins)
 
     def answered(handler: RequestHandler) -> None:
         services.monitoring.answered(type(handler).__name__, handler.get_status(), handler.request.request_time())
@@ -86,8 +87,8 @@ def make_app(services: Services) -> HotServer:
         log_function=answered,
         base_path=services.settings.base_path,
         demo=services.settings.demo == "on",
-        origins=Origins(services.settings.cors_origins),
+        origins=origins,
         refused=services.monitoring.refused,
         xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict", "path": services.settings.base_path or "/"},
     )
-    return HotServer(services.enrolment, application, services.monitoring, services.settings)
+    return HotServer(services.enrolment, application, services.monitoring, services.settings, origins)

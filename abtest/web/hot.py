@@ -53,6 +53,7 @@ class HotServer(HTTPServerConnectionDelegate):
         application: HTTPServerConnectionDelegate,
         monitoring: Monitoring,
         settings: Settings,
+        origins: Origins,
     ) -> None:
         self.enrolment = enrolment
         self.application = application
@@ -61,8 +62,8 @@ class HotServer(HTTPServerConnectionDelegate):
         self.connections = Connections(settings.connections, settings.idle_timeout, settings.body_timeout)
         self._proxies = Proxies(settings.trusted_proxies)
         self.base_path = check_base_path(settings.base_path)
-        self.origins = Origins(settings.cors_origins)
-        self._ready: dict[tuple[str, str, bool, str], bytes] = {}
+        self.origins = origins
+        self._ready: dict[tuple[str, str, bool, str | None], bytes] = {}
         self._second = 0
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
@@ -81,7 +82,7 @@ class HotServer(HTTPServerConnectionDelegate):
         address = getattr(connection.context, "remote_ip", "")
         return self._proxies.source(address, headers.get("X-Forwarded-For", ""))
 
-    def ready(self, way: Way, answer: Answer, tag: str | None, known: bool, origin: str) -> bytes:
+    def ready(self, way: Way, answer: Answer, tag: str | None, known: bool, origin: str | None) -> bytes:
         """The bytes of a response with an answer; of a 304 if the client says that the answer is `known`.
 
         `tag`: the ETag, unless the way's are shared. `origin`: the allowed one. The response contains the Date, so it
@@ -119,7 +120,8 @@ class _Message(HTTPMessageDelegate):
         self._way: Way = PLAIN
         self._preflight: Response | None = None
         self._token = ""
-        self._method = self._version = self._origin = self._query = ""
+        self._method = self._version = self._query = ""
+        self._origin: str | None = None
         self._plain = False
         self._body: list[bytes] = []
         self._body_size = 0
@@ -147,10 +149,9 @@ class _Message(HTTPMessageDelegate):
         )
         path, _, self._query = start_line.path.partition("?")
         if methods(path):
-            origins = self._server.origins
-            self._origin = origins.allowed(headers.get("Origin")) if origins.fixed is None else origins.fixed
-            if start_line.method == "OPTIONS" and origins.fixed != "":
-                self._preflight = origins.preflight(path)
+            self._origin = self._server.origins.allowed(headers.get("Origin"))
+            if start_line.method == "OPTIONS" and self._server.origins.any:
+                self._preflight = self._server.origins.preflight(path)
                 return None
         way: Way | None = PLAIN if path == PATH else ofrep.asked(path)
         self._way = way or PLAIN

@@ -4,6 +4,7 @@ CORS, https://fetch.spec.whatwg.org/#http-cors-protocol. A page's own cookies ar
 """
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -18,6 +19,7 @@ ALLOW, VARY = "Access-Control-Allow-Origin", "Vary"
 REQUEST_HEADERS = "Device-Token, Content-Type, If-None-Match, Authorization, X-API-Key"
 READABLE = {"Access-Control-Expose-Headers": "ETag, Retry-After"}
 PREFLIGHT_SECONDS = 86_400
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 @lru_cache
@@ -28,28 +30,39 @@ def methods(path: str) -> str:
     return "POST" if path == EVENTS or path.startswith(OFREP) else ""
 
 
+def sent_as(origin: str) -> str:
+    """An origin as browsers send it: https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin."""
+    scheme, separator, host = origin.lower().partition("://")
+    if default := DEFAULT_PORTS.get(scheme):
+        host = host.removesuffix(default)
+    with suppress(UnicodeError):
+        host = host.encode("idna").decode()
+    return f"{scheme}{separator}{host}"
+
+
 class Origins:
-    """What the setting allows. `fixed`: the allowed origin if it is the same for every request, else None."""
+    """What the setting allows. `any`: whether that is anything at all."""
 
     def __init__(self, setting: str) -> None:
         """`setting`: `*`, `off`, or origins, separated by commas. Raises InvalidSetting."""
-        self.fixed = {EVERY: EVERY, OFF: ""}.get(setting.strip())
-        named = [each.strip() for each in setting.split(",")] if self.fixed is None else []
-        wrong = next((each for each in named if not ORIGIN.fullmatch(each)), None)
-        if wrong is not None:
-            raise InvalidSetting(f"cors-origins: {wrong!r} is no origin; write https://app.example.com, * or off")
-        self._headers: dict[str, dict[str, str]] = {
-            "": {} if self.fixed is not None else {VARY: "Origin"},
-            EVERY: {ALLOW: EVERY} | READABLE,
-        } | {each: {ALLOW: each, VARY: "Origin"} | READABLE for each in named}
+        named = [] if setting.strip() in {EVERY, OFF} else [each.strip() for each in setting.split(",")]
+        for each in named:
+            if not ORIGIN.fullmatch(each.lower()):
+                raise InvalidSetting(f"cors-origins: {each!r} is no origin; write https://app.example.com, * or off")
+            if each != sent_as(each):
+                raise InvalidSetting(f"cors-origins: no browser sends {each!r}; write {sent_as(each)}")
+        self._headers: dict[str | None, dict[str, str]] = {None: {VARY: "Origin"} if named else {}}
+        self._headers |= {each: {ALLOW: each, VARY: "Origin"} | READABLE for each in named}
+        if setting.strip() == EVERY:
+            self._headers[EVERY] = {ALLOW: EVERY} | READABLE
+        self.any = len(self._headers) > 1
+        self.allowed = lru_cache(self._allowed)
 
-    def allowed(self, origin: str | None) -> str:
-        """The origin to allow for a request from this one; empty if none."""
-        if self.fixed is not None:
-            return self.fixed
-        return origin if origin in self._headers and origin != EVERY else ""
+    def _allowed(self, origin: str | None) -> str | None:
+        """The origin to allow for a request from this one, if any."""
+        return EVERY if EVERY in self._headers else origin if origin in self._headers else None
 
-    def headers(self, allowed: str) -> dict[str, str]:
+    def headers(self, allowed: str | None) -> dict[str, str]:
         """The headers of an answer to an allowed origin."""
         return self._headers[allowed]
 

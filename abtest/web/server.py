@@ -22,7 +22,9 @@ from tornado.netutil import bind_sockets
 from abtest.domain import TOKEN_RULE
 from abtest.errors import CannotStart, InvalidSetting, InvalidToken, Unavailable
 from abtest.settings import Settings
+from abtest.web.base_path import stripped
 from abtest.web.hot import HotServer
+from abtest.web.origins import methods
 from abtest.web.problems import CONTENT_TYPE, Problem, described, problem, unreadable
 from abtest.web.ways import GUARDED
 
@@ -57,24 +59,31 @@ class Stream(IOStream):
         super().__init__(connection, server.max_buffer_size, server.read_chunk_size)
         self._app = server.app
 
-    def part(self, document: Problem, headers: dict[str, str] | None = None) -> "Future[None]":
-        """Answer with this problem; the connection is closed afterwards."""
+    def part(self, document: Problem, headers: dict[str, str] | None = None, head: bytes = b"") -> "Future[None]":
+        """Answer with this problem; the connection is closed afterwards. `head`: what is known of the request."""
         self._app.monitoring.refused(document.code)
-        # Whose page asks is not known, so its own server's pages may read it only if those of every origin may.
+        # Whose page asks is not known.
         origins = self._app.origins
-        return super().write(parting(document, (headers or {}) | origins.headers(origins.fixed or "")))
+        cors = origins.headers(origins.allowed(None)) if methods(self._path(head)) else {}
+        return super().write(parting(document, (headers or {}) | cors))
+
+    def _path(self, head: bytes) -> str:
+        _, target, *_ = [*head.split(maxsplit=2), b"", b""]
+        return stripped(self._app.base_path, target.decode("latin-1")).partition("?")[0]
 
     def set_nodelay(self, value: bool) -> None:
         """Nothing to do."""
 
     def write(self, data: bytes | memoryview) -> "Future[None]":
         if data == TORNADOS_BAD_REQUEST:
-            return self.part(_unreadable(sys.exception()))
+            error = sys.exception()
+            return self.part(_unreadable(error), head=_local(error, "header_data", b""))
         return super().write(data)
 
     def close(self, exc_info: Any = False) -> None:
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
-            self.part(problem(431, "headers_too_large", "the headers are larger than the server accepts"))
+            document = problem(431, "headers_too_large", "the headers are larger than the server accepts")
+            self.part(document, head=bytes(self._read_buffer))
             if not self.closed():
                 with suppress(OSError):
                     self.socket.recv(MOST_LEFT)  # with unread bytes the kernel would discard the answer
@@ -96,10 +105,15 @@ def parting(document: Problem, headers: dict[str, str] | None = None) -> bytes:
     return f"HTTP/1.1 {document.status} {document.title}\r\n{lines}\r\n".encode() + body
 
 
+def _local(error: BaseException | None, name: str, default: Any = None) -> Any:
+    """A variable of the innermost function that has it, of those that an error came through."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)] if error else []
+    return next((frame.f_locals[name] for frame in reversed(frames) if name in frame.f_locals), default)
+
+
 def _unreadable(error: BaseException | None) -> Problem:
-    """Tornado's error does not name the header, but the frame that raised it knows the name."""
-    raised_in = [frame for frame, _ in walk_tb(error.__traceback__)] if error else []
-    if raised_in and str(raised_in[-1].f_locals.get("name")).lower() == "device-token":
+    """Tornado's error does not name the header, but the function that raised it knows the name."""
+    if str(_local(error, "name")).lower() == "device-token":
         return described(InvalidToken(TOKEN_RULE))[0]
     return unreadable()
 

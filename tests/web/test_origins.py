@@ -181,13 +181,24 @@ async def test_pages_and_what_people_manage_never_answer_another_origin(client: 
         assert cors(answer) == {}
 
 
-async def test_what_can_not_be_read_is_answered_to_every_origin_too(client: Client) -> None:
-    assert b"Access-Control-Allow-Origin: *\r\n" in await client.send(b"hello\r\n\r\n")
+UNREADABLE = [b"%b HTTP/1.1\r\nHost: a\r\nbad\r\n\r\n", b"%b HTTP/1.1\r\nHost: a\r\na: " + b"a" * 80_000]
+
+
+@pytest.mark.parametrize("rest", UNREADABLE, ids=["400", "431"])
+async def test_what_can_not_be_read_is_answered_to_every_origin_if_it_is_of_an_app(
+    client: Client, rest: bytes
+) -> None:
+    for target in (b"GET /api/v1/experiments?a=b", b"POST /ofrep/v1/evaluate/flags/a"):
+        assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in await client.send(rest % target)
+    for target in (b"GET /", b"GET /api/v1/stats", b"GET", b""):
+        assert b"Access-Control" not in await client.send(rest % target)
 
 
 @pytest.mark.parametrize("cors_origins", [NAMED])
 async def test_what_can_not_be_read_is_answered_to_no_named_origin(client: Client) -> None:
-    assert b"Access-Control" not in await client.send(b"hello\r\n\r\n")
+    answer = await client.send(UNREADABLE[0] % b"GET /api/v1/experiments")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Access-Control" not in answer
 
 
 @pytest.mark.parametrize(
@@ -197,6 +208,36 @@ def test_a_setting_that_names_no_origin_is_refused(run: Run, setting: str) -> No
     with pytest.raises(InvalidSetting, match="is no origin; write"):
         Origins(setting)
     assert isinstance(run("serve", "--cors-origins", setting).exception, InvalidSetting)
+
+
+def test_an_empty_variable_is_refused_like_an_empty_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABTEST_CORS_ORIGINS", "")
+    assert "cors-origins: '' is no origin; write" in str(run("serve", "--port", "0").exception)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sent"),
+    [
+        ("https://App.example.com", "https://app.example.com"),
+        ("HTTPS://app.example.com", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:80", "http://app.example.com"),
+        ("https://münchen.example", "https://xn--mnchen-3ya.example"),
+        ("Null", "null"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused_with_what_to_write(setting: str, sent: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"no browser sends '{setting}'; write {sent}$"):
+        Origins(setting)
+    assert Origins(sent).allowed(sent) == sent
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://a.example:443", "http://[::1]:8080", "capacitor://localhost", "https://a"]
+)
+def test_an_origin_that_browsers_send_is_taken(origin: str) -> None:
+    assert Origins(origin).allowed(origin) == origin
+    assert Origins(origin).allowed("https://other.example") is None
 
 
 MODULES = {
