@@ -5,15 +5,20 @@ import re
 from abtest.errors import InvalidSetting
 
 BASE_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
-TAKEN = ("/api", "/apps", "/experiments", "/ofrep", "/simulate", "/static")
-"""With one of these, a path that was stripped could not be told from one that was kept."""
+TAKEN = (
+    *("api", "apps", "audit", "demo", "docs", "experiments", "healthz", "metrics", "ofrep", "openapi.yaml", "people"),
+    *("plan", "readyz", "robots.txt", "sign-in", "simulate", "static", "why"),
+)
+"""First parts of the server's own paths: a path that was stripped could not be told from one that was kept."""
 
 
 def check_base_path(base: str) -> str:
     """The base path. Raises InvalidSetting."""
-    if not BASE_PATH.fullmatch(base) or base.startswith(tuple(f"{taken}/" for taken in TAKEN)) or base in TAKEN:
-        taken = ", ".join(TAKEN)
-        raise InvalidSetting(f"base-path: must look like /abtest, with no / at its end, and not begin with {taken}")
+    if not BASE_PATH.fullmatch(base):
+        raise InvalidSetting("base-path: must look like /abtest, with no / at its end")
+    first = base.split("/")[1] if base else ""
+    if first in TAKEN:
+        raise InvalidSetting(f"base-path: must not begin with /{first}, which is a path of this server; try /abtest")
     return base
 
 

@@ -19,8 +19,8 @@ from abtest.errors import InvalidSetting
 from abtest.management import DEMO
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
-from abtest.web.app import make_app
-from abtest.web.base_path import check_base_path, stripped
+from abtest.web.app import make_app, routes
+from abtest.web.base_path import TAKEN, check_base_path, stripped
 from abtest.web.hot import HotServer
 from tests.conftest import Client, Run
 from tests.processes import wait_until_answering
@@ -208,11 +208,25 @@ def test_a_target_is_the_same_with_and_without_it(target: str, expected: str) ->
     assert stripped(BASE, target) == expected
 
 
-@pytest.mark.parametrize("base", ["/", "abtest", "/abtest/", "/a b", "/a//b", "/..", "/api", "/api/v1", '/"', "//a"])
+@pytest.mark.parametrize("base", ["/", "abtest", "/abtest/", "/a b", "/a//b", "/..", '/"', "//a"])
 def test_a_base_path_that_can_not_be_one_is_refused(run: Run, base: str) -> None:
     with pytest.raises(InvalidSetting, match="base-path: must look like /abtest"):
         check_base_path(base)
     assert isinstance(run("serve", "--base-path", base).exception, InvalidSetting)
+
+
+@pytest.mark.parametrize(
+    "base", ["/api", "/api/v1", "/plan", "/why/abtest", "/people", "/audit", "/sign-in", "/apps"]
+)
+def test_a_base_path_that_begins_like_a_path_of_the_server_is_refused(base: str) -> None:
+    with pytest.raises(InvalidSetting, match="base-path: must not begin with /"):
+        check_base_path(base)
+
+
+def test_no_base_path_can_be_the_first_part_of_a_route() -> None:
+    services = wired(SQLiteStore(Path("abtest.db")), Settings())
+    first = {pattern.split("/")[1] for pattern, _, _ in routes(services)} - {""}
+    assert {"ofrep", "robots.txt"} <= first <= set(TAKEN)
 
 
 @pytest.mark.parametrize("base", ["", "/abtest", "/tests/ab-test.v1", "/apiary"])
