@@ -1,5 +1,6 @@
 """What a device says about itself in its first request."""
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
@@ -8,6 +9,8 @@ from msgspec import Struct
 KNOWN_ATTRIBUTES = ("platform", "country", "language", "app_version", "os_version")
 """In the order in which they matter when not all of them can be kept."""
 LONGEST_ATTRIBUTE = 128
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""The Unicode categories Cc and Cs, which never get another character, and what turns the direction of text."""
 MOST_PROFILES = 100_000
 """Of combinations of attributes."""
 
@@ -39,7 +42,7 @@ def readable(given: Iterable[tuple[str, object]]) -> Attributes:
     """The attributes of what was given: texts, numbers as texts, and true or false.
 
     What is unknown is left out. So is what can't be read, as if it were missing: an empty text, one of more than 128
-    characters or with one that can't be printed, an attribute that is given twice, and every other kind of value.
+    characters or with a control character, an attribute that is given twice, and every other kind of value.
     """
     found: dict[str, str] = {}
     for name, value in given:
@@ -52,4 +55,5 @@ def _text(value: object) -> str:
     """The value as a text; empty if it can't be read."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str) and len(value) <= LONGEST_ATTRIBUTE and value.isprintable() else ""
+    is_read = isinstance(value, str) and len(value) <= LONGEST_ATTRIBUTE and not CONTROL.search(value)
+    return value if is_read else ""
