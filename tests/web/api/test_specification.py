@@ -55,6 +55,18 @@ def test_the_specification_and_the_routes_agree(specification: dict[str, Any]) -
     assert described == served()
 
 
+ANSWERS = (
+    *("Accepted", "Stats", "ExperimentFigures", "VariantFigures", "Results", "Verdict", "MetricResults"),
+    *("VariantResult", "Comparison", "Lift", "Health", "Problem"),
+)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_field_of_an_answer_is_always_there(specification: dict[str, Any], name: str) -> None:
+    schema = specification["components"]["schemas"][name]
+    assert set(schema["required"]) == set(schema["properties"])
+
+
 def test_every_path_that_answers_get_answers_head() -> None:
     assert {path for path, method in served() if method == "get"} == {
         path for path, method in served() if method == "head"
