@@ -56,11 +56,7 @@ class Condition(Struct, frozen=True):
 
     def is_fulfilled(self, text: str | None) -> bool:
         """Whether an attribute fulfils it. One that is missing or can't be compared never does."""
-        if text is None or not self.is_comparable(text):
-            return False
-        order = ORDER.get(self.operator, eq)
-        found = any(_compared(order, text, value) for value in self.values)
-        return found is not (self.operator is Operator.IS_NOT)
+        return text is not None and _is_fulfilled(self, text)
 
 
 Audience = tuple[Condition, ...]
@@ -123,6 +119,15 @@ def failed(audience: Audience, attributes: Attributes) -> tuple[int, ...]:
     """The places of the conditions that a device with these attributes does not fulfil; none if it is inside."""
     said = dict(attributes.pairs)
     return tuple(place for place, each in enumerate(audience) if not each.is_fulfilled(said.get(each.attribute)))
+
+
+@lru_cache(maxsize=65_536)
+def _is_fulfilled(condition: Condition, text: str) -> bool:
+    if not condition.is_comparable(text):
+        return False
+    order = ORDER.get(condition.operator, eq)
+    found = any(_compared(order, text, value) for value in condition.values)
+    return found is not (condition.operator is Operator.IS_NOT)
 
 
 def _compared(order: Callable[[Any, Any], bool], text: str, value: str) -> bool:

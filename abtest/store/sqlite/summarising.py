@@ -3,10 +3,9 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
 
 from abtest import clock
-from abtest.domain import KEY, Experiment, failed, is_open
+from abtest.domain import KEY, Experiment, is_open
 from abtest.errors import StorageError, UnknownExperiment
 from abtest.store.figures import AudienceCounts, Folded, Summary
 from abtest.store.sqlite import cataloguing, measuring
@@ -156,7 +155,7 @@ def _fold(connection: Raw, after: int, upto: int) -> None:
 def _fold_outside(connection: Raw, after: int, upto: int) -> None:
     """Count the devices outside each audience. No status begins among them."""
     audiences = [
-        (status_change, audience)
+        (status_change, load_audience(audience))
         for status_change, status, winner, audience in connection.execute(AUDIENCES, (after,))
         if is_open(status, winner)
     ]
@@ -164,20 +163,22 @@ def _fold_outside(connection: Raw, after: int, upto: int) -> None:
         return
     (profiles,) = connection.execute(NEW_PROFILES, (after, upto)).fetchone()
     devices = Counter(map(int, profiles.split(",")))
-    kept = dict(connection.execute(PROFILES, (json.dumps(list(devices)),)).fetchall())
+    rows = connection.execute(PROFILES, (json.dumps(list(devices)),))
+    kept = {id: dict(load_attributes(attributes).pairs) for id, attributes in rows}
+    alike: dict[tuple[str, ...], Counter[tuple[str | None, ...]]] = {}
     outside: Counter[tuple[int, int]] = Counter()
-    for status_change, audience in audiences:
-        for profile, count in devices.items():
-            if places := _failed(audience, kept.get(profile, "{}")):
+    for status_change, conditions in audiences:
+        names = tuple(each.attribute for each in conditions)
+        if names not in alike:  # many audiences ask for the same attributes, and these have few values
+            alike[names] = Counter()
+            for profile, count in devices.items():
+                said = kept.get(profile, {})
+                alike[names][tuple(map(said.get, names))] += count
+        for texts, count in alike[names].items():
+            if places := [place for place, each in enumerate(conditions) if not each.is_fulfilled(texts[place])]:
                 for place in (ALL, *places):
                     outside[status_change, place] += count
     connection.executemany(ADD_TO_OUTSIDE, [(*where, count) for where, count in outside.items()])
-
-
-@lru_cache(maxsize=100_000)
-def _failed(audience: str, attributes: str) -> tuple[int, ...]:
-    """As they are stored; neither ever changes."""
-    return failed(load_audience(audience), load_attributes(attributes))
 
 
 def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, bool, int, int]]:
