@@ -55,5 +55,6 @@ def _text(value: object) -> str:
     """The value as a text; empty if it can't be read."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    is_read = isinstance(value, str) and len(value) <= LONGEST_ATTRIBUTE and not CONTROL.search(value)
-    return value if is_read else ""
+    if isinstance(value, str) and len(value) <= LONGEST_ATTRIBUTE and not CONTROL.search(value):
+        return value
+    return ""
