@@ -13,6 +13,8 @@ from abtest.errors import InvalidExperiment
 
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 THOUSANDS = re.compile(r",[0-9]{3}\b")
+TURNED = re.compile("[\\u202a-\\u202e\\u2066-\\u2069]")
+"""A terminal and a page would show what stands after these in another order, also what is not of the value."""
 MOST_DIGITS = 30
 """Of a number that is proposed instead of one that can't be read."""
 
@@ -66,9 +68,11 @@ def same(type: Type, shown: str, value: str) -> bool:
 
 
 def check_values(type: Type, values: Sequence[str]) -> None:
-    """Raises InvalidExperiment unless each value is of the type, and no two are the same one."""
+    """Raises InvalidExperiment unless each value is of the type, can be read, and no two are the same."""
     given: dict[object, str] = {}
     for place, value in enumerate(values, start=1):
+        if TURNED.search(value):
+            raise InvalidExperiment(f"variant {place}: must not contain characters that turn the direction of text")
         if fault := FAULTS[type](value):
             raise InvalidExperiment(f"variant {place}: {value} is no {_name(type)}: {fault}")
         same = given.setdefault(canonical(type, value), value)
