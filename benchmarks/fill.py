@@ -23,10 +23,10 @@ PROFILES = [
     readable(zip(KNOWN_ATTRIBUTES, combination, strict=True))
     for combination in product(
         ("ios", "android"),
-        [f"3.{minor}.0" for minor in range(20)],
-        [f"{major}.2" for major in range(13, 18)],
         ("DE", "FR", "US", "BR", "JP", "IN", "GB", "PL", "ES", "IT"),
         ("de", "en", "fr"),
+        [f"3.{minor}.0" for minor in range(20)],
+        [f"{major}.2" for major in range(13, 18)],
     )
 ]
 """6,000 combinations of five attributes."""

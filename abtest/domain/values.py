@@ -71,8 +71,6 @@ def check_values(type: Type, values: Sequence[str]) -> None:
     """Raises InvalidExperiment unless each value is of the type, can be read, and no two are the same."""
     given: dict[object, str] = {}
     for place, value in enumerate(values, start=1):
-        if TURNED.search(value):
-            raise InvalidExperiment(f"variant {place}: must not contain characters that turn the direction of text")
         if fault := FAULTS[type](value):
             raise InvalidExperiment(f"variant {place}: {value} is no {_name(type)}: {fault}")
         same = given.setdefault(canonical(type, value), value)

@@ -490,7 +490,9 @@ async def test_health_says_which_devices_showed_something_else(client: Client, s
     shown = Event("seen", "exposure", "button_color", value="#FF0000")
     await store.track([(token, [shown]) for token in tokens("device", 30)], clock.now())
     await worker.tick(store)
-    health = words(await page(client, "/experiments/button_color"))
+    html = await page(client, "/experiments/button_color")
+    assert "<bdi>#00FF00</bdi> showed" in html
+    health = words(html)
     assert "10 devices of #00FF00 showed something else" in health
     assert "of #FF0000 showed something else" not in health
 
