@@ -2,7 +2,7 @@
 //
 // A client of abtest for Android and the JVM, in one file without dependencies. Read it, then paste or install it.
 //
-//     Abtest.start("https://abtest.example.com", File(filesDir, "abtest"), mapOf("platform" to "android")) { abtest ->
+//     Abtest.start("https://abtest.example.com", File(noBackupFilesDir, "abtest"), mapOf("platform" to "android")) { abtest ->
 //         val color = abtest.value("button_color", "#5A6270")
 //         abtest.shown("button_color", color) // when a person sees it
 //         abtest.track("purchase", "9.99")
@@ -119,8 +119,12 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
 
     /** Report an exposure: a person sees this value of the experiment. Only the first of a start is reported. */
     fun shown(key: String, value: String) = lock.withLock {
-        if (values?.containsKey(key) != false && seen.add(key)) {
-            add("name" to "exposure", "experiment" to key, "value" to value)
+        if (seen.add(key)) {
+            if (values?.containsKey(key) == false) {
+                options.say("$key is not reported as shown: this device has no value of it; is the key right?")
+            } else {
+                add("name" to "exposure", "experiment" to key, "value" to value)
+            }
         }
     }
 

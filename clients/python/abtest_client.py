@@ -5,6 +5,7 @@
     color = abtest.value("button_color", default="#5A6270")
     abtest.shown("button_color", color)  # when a person sees it
     abtest.track("purchase", amount="9.99")
+    abtest.close()  # when the program ends
 
 Values are fixed for a whole start: those of the last answer, at once, while a fresh answer is fetched for the next
 start. Only the first start waits for an answer, at most `timeout` seconds; without one, it goes on with the code's
@@ -101,9 +102,12 @@ class Abtest:
     def shown(self, key: str, value: str) -> None:
         """Report an exposure: a person sees this value of the experiment. Only the first of a start is reported."""
         with self._changed:
-            if key in self._shown or (self._values is not None and key not in self._values):
+            if key in self._shown:
                 return
             self._shown.add(key)
+            if self._values is not None and key not in self._values:
+                log.warning("%s is not reported as shown: this device has no value of it; is the key right?", key)
+                return
         self._add({"name": "exposure", "experiment": key, "value": value})
 
     def track(self, name: str, amount: str | int | float | Decimal | None = None) -> None:
@@ -201,7 +205,9 @@ class Abtest:
                 backoff = min(self._pause * 2 ** min(failures, 20), LONGEST_PAUSE)
                 pause = max(backoff, getattr(error, "seconds", 0.0)) * random.uniform(1.0, 1.5)
                 failures += 1
-                log.info("trying again in %.1f s: %s", pause, error)
+                log.log(
+                    logging.WARNING if failures == 1 else logging.INFO, "trying again in %.1f s: %s", pause, error
+                )
             with self._changed:
                 for file in self._files:
                     if not file.kept:

@@ -172,8 +172,12 @@ export class Abtest {
 
   /** Report an exposure: a person sees this value of the experiment. Only the first of a start is reported. */
   shown(key: string, value: string): Promise<void> {
-    if (this.seen.has(key) || (this.values && !this.values.has(key))) return Promise.resolve();
+    if (this.seen.has(key)) return Promise.resolve();
     this.seen.add(key);
+    if (this.values && !this.values.has(key)) {
+      this.options.say(`${key} is not reported as shown: this device has no value of it; is the key right?`);
+      return Promise.resolve();
+    }
     return this.add({ name: "exposure", experiment: key, value });
   }
 

@@ -322,7 +322,7 @@ async def test_long_values_are_cut_with_the_whole_in_a_title_and_in_a_fold(
     await expect(whole).to_have_text(values)
     assert await whole.evaluate_all(OVERFLOWING) == []
     cut = page.locator("main .value summary bdi")
-    assert await cut.evaluate_all("all => all.filter(each => each.offsetHeight > 120).length") == 0
+    assert await cut.evaluate_all("all => all.filter(each => each.offsetHeight > 160).length") == 0
 
 
 async def test_no_word_of_a_table_is_broken(browser: Browser, product: Product) -> None:
