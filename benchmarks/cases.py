@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -50,14 +50,21 @@ BOTH_GOALS = {("known", 64): 2.9, ("new", 64): 1.75}
 BOTH_P99_GOALS = {("new", 64): 0.7}
 
 
-def one_process(plan: Plan, say: Say) -> Iterator[Result]:
-    """One process on one core, compared with a bare handler that answers a constant."""
+@contextmanager
+def _beside_bare() -> Iterator[tuple[Server, Server]]:
+    """A bare handler, and a warm server of two experiments, on one core."""
     with folder() as path, ExitStack() as running:
         create(path / "abtest.db")
         yardstick = running.enter_context(bare())
         server = running.enter_context(product(path / "abtest.db"))
         running.enter_context(checked(server))
         warm(server, 32)
+        yield yardstick, server
+
+
+def one_process(plan: Plan, say: Say) -> Iterator[Result]:
+    """One process on one core, compared with a bare handler that answers a constant."""
+    with _beside_bare() as (yardstick, server):
         for case, what in LOADS.items():
             for connections in plan.connections:
                 name = f"{what}, {plural(connections)}"
@@ -82,12 +89,7 @@ def openfeature(plan: Plan, say: Say) -> Iterator[Result]:
 def _both_kinds(
     plan: Plan, say: Say, how: str, loads: tuple[str, str], goals: tuple[float, float], known_p99: float | None
 ) -> Iterator[Result]:
-    with folder() as path, ExitStack() as running:
-        create(path / "abtest.db")
-        yardstick = running.enter_context(bare())
-        server = running.enter_context(product(path / "abtest.db"))
-        running.enter_context(checked(server))
-        warm(server, 32)
+    with _beside_bare() as (yardstick, server):
         for kind, case, goal, p99_goal in zip(("known", "new"), loads, goals, (known_p99, None), strict=True):
             name = f"{kind} devices {how}, 32 connections"
             say(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 from zlib import crc32
 
-from abtest.domain.attributes import KNOWN_ATTRIBUTES, readable
+from abtest.domain.attributes import KNOWN_ATTRIBUTES, read_attributes
 from abtest.results import worker
 from abtest.store.figures import FoldingStore
 from abtest.store.sqlite.store import SQLiteStore
@@ -20,7 +20,7 @@ FILLING = 250_000
 ENROLLING = 2_000
 NEW = 10_000
 PROFILES = [
-    readable(zip(KNOWN_ATTRIBUTES, combination, strict=True))
+    read_attributes(zip(KNOWN_ATTRIBUTES, combination, strict=True))
     for combination in product(
         ("ios", "android"),
         ("DE", "FR", "US", "BR", "JP", "IN", "GB", "PL", "ES", "IT"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from abtest.domain.experiments import NewExperiment, Variant
+from abtest.enrolment import Answer
 from abtest.store.enrolment import Enrolment
 from abtest.store.sqlite.store import SQLiteStore
 
@@ -48,6 +49,11 @@ def values_of(enrolment: Enrolment, token: str) -> dict[str, str]:
     """What a device got, by key."""
     delivered = [enrolment.values[variant] for variant in enrolment.variants[token]]
     return {each.key: each.value for each in delivered}
+
+
+def values_by_key(answer: Answer) -> dict[str, str]:
+    """What a device is answered."""
+    return {each.key: each.value for each in answer.delivered}
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from tornado.ioloop import IOLoop
 import abtest
 from abtest import domain
 from abtest.bootstrap import wired
-from abtest.domain import Attributes, Audience, readable
+from abtest.domain import Attributes, Audience, read_attributes
 from abtest.enrolment.answers import EnrolmentService, Limits
 from abtest.results import worker
 from abtest.results.reports import ReportService
@@ -118,7 +118,7 @@ async def test_an_audience_costs_no_statement_and_is_decided_once_for_equal_attr
 
     monkeypatch.setattr(enrolling, "failed", failed)
     await store.add([experiment("banner", "1", "1", audience=("platform=ios",))], 1)
-    ios, android = (readable([("platform", name)]) for name in ("ios", "android"))
+    ios, android = (read_attributes([("platform", name)]) for name in ("ios", "android"))
     await store.enrol(["first", "second"], 1, {"first": ios, "second": android})
     assert decided == 3 * [ios] + 3 * [android]
     for attributes, more in ((ios, 100 + 2), (android, 0)):

@@ -1,6 +1,6 @@
 """The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
-from abtest.domain.attributes import KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes, readable
+from abtest.domain.attributes import KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes, read_attributes
 from abtest.domain.audience import (
     Audience,
     Condition,
@@ -81,8 +81,8 @@ __all__ = [
     "parse_coverage",
     "parse_metrics",
     "parse_weight",
+    "read_attributes",
     "read_json",
-    "readable",
     "same",
     "typed",
 ]

@@ -38,7 +38,7 @@ class Attributes(Struct, frozen=True):
 NO_ATTRIBUTES = Attributes()
 
 
-def readable(given: Iterable[tuple[str, object]]) -> Attributes:
+def read_attributes(given: Iterable[tuple[str, object]]) -> Attributes:
     """The attributes of what was given: texts, numbers as texts, and true or false.
 
     What is unknown is left out. So is what can't be read, as if it were missing: an empty text, one of more than 128

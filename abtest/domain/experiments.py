@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from unicodedata import category
 
 from msgspec import Struct
@@ -111,6 +112,16 @@ class Phase(Struct, frozen=True):
     def drawn(self) -> allocation.Weights:
         """What its positions are drawn from: below full coverage, the last one is for devices outside."""
         return allocation.drawn_weights(self.weights, self.coverage)
+
+    @property
+    def bound(self) -> Fraction:
+        """The farthest any count may be from n times its share."""
+        return allocation.bound(self.drawn)
+
+    def deviation(self, counts: Sequence[int], uncovered: int) -> Fraction:
+        """The farthest any count is from n times its share. Devices outside the coverage have positions too."""
+        outside = () if self.coverage == FULL_COVERAGE else (uncovered,)
+        return allocation.deviation(self.drawn, (*counts, *outside))
 
 
 class Experiment(Struct, frozen=True):

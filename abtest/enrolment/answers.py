@@ -28,11 +28,6 @@ class Answer(Struct, frozen=True):
     body: bytes
     etag: str
 
-    @property
-    def values(self) -> dict[str, str]:
-        """The values by key."""
-        return {each.key: each.value for each in self.delivered}
-
 
 class Asked(Struct, frozen=True):
     """What a first request comes with: the source that it counts against, None for this machine, and attributes."""
@@ -144,7 +139,7 @@ class EnrolmentService:
     async def _enrol(self, asked: Mapping[str, Asked]) -> Mapping[str, Answer | AbtestError]:
         """The answers, after their transaction is durable. If nothing can be stored, only known devices get one."""
         tokens = list(asked)
-        attributes = {token: each.attributes for token, each in asked.items() if each.attributes.pairs}
+        attributes = {token: each.attributes for token, each in asked.items()}
         new: Collection[str] = ()
         began = monotonic()
         try:

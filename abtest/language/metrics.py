@@ -10,7 +10,7 @@ from abtest.language.counts import counted
 from abtest.language.numbers import figure_percent, number
 
 
-class Measured(Protocol):
+class AnyMetric(Protocol):
     """A metric, or its results."""
 
     @property
@@ -23,7 +23,7 @@ class Measured(Protocol):
     def less(self) -> bool: ...
 
 
-def metric_name(metric: Measured) -> str:
+def metric_name(metric: AnyMetric) -> str:
     """Conversion of refund within 14 days, less is better."""
     window = "" if metric.window_days is None else f" within {counted(metric.window_days, 'day')}"
     return f"{metric.kind.capitalize()} of {metric.event}{window}{', less is better' if metric.less else ''}"

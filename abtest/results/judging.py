@@ -6,7 +6,7 @@ from math import ceil
 
 from msgspec import structs
 
-from abtest import allocation, clock
+from abtest import clock
 from abtest.domain import Experiment, Held, Metric, Phase, Status, add_buckets
 from abtest.inference import Arrivals, Came, Due, Moments, Question, Stratum, Timing, comparable_from, reached, timing
 from abtest.inference.judgement import detectable, exposure, judge, judged_at, looks
@@ -225,14 +225,11 @@ def _cells(experiment: Experiment) -> Iterator[tuple[int, int]]:
 
 def _exact(phase: Phase, measured: Measured) -> bool:
     """Whether the counts of a phase, with the devices outside its coverage, are within their bound."""
-    weights = phase.drawn
-    counts = [0] * len(phase.weights) + [measured.uncovered.get(phase.number, 0)] * (
-        len(weights) > len(phase.weights)
-    )
+    counts = [0] * len(phase.weights)
     for day in measured.days:
         if day.phase == phase.number:
             counts[day.place] += day.devices
-    return allocation.deviation(weights, counts) <= allocation.bound(weights)
+    return phase.deviation(counts, measured.uncovered.get(phase.number, 0)) <= phase.bound
 
 
 def _thinned(days: Sequence[int]) -> list[int]:

@@ -61,13 +61,12 @@ class PhaseReport(Struct, frozen=True):
     @property
     def bound(self) -> Fraction:
         """The farthest any count may be from n times its share."""
-        return allocation.bound(self.phase.drawn)
+        return self.phase.bound
 
     @property
     def deviation(self) -> Fraction:
         """The farthest any count is from n times its share."""
-        outside = () if self.phase.coverage == FULL_COVERAGE else (self.uncovered,)
-        return allocation.deviation(self.phase.drawn, (*self.counts, *outside))
+        return self.phase.deviation(self.counts, self.uncovered)
 
     def expected(self, variant: int) -> Fraction:
         """n times the variant's share."""

@@ -15,7 +15,7 @@ class Delivered(Struct, frozen=True):
 
     key: str
     value: str
-    type: Type = Type.STRING
+    type: Type
 
 
 class Enrolment(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.domain import Experiment, Sums
-from abtest.store.upkeep import ErasingStore
+from abtest.store.upkeep import ForgettingStore
 
 
 class AudienceCounts(Struct, frozen=True):
@@ -131,7 +131,7 @@ class Folded(Struct, frozen=True):
     config_version: int
 
 
-class FoldingStore(MeasureStore, ResultStore, ErasingStore, Protocol):
+class FoldingStore(MeasureStore, ResultStore, ForgettingStore, Protocol):
     """Folds new devices and events into the summary, for the stats worker."""
 
     def try_lease(self) -> bool:

@@ -46,7 +46,7 @@ class ConditionStore(Protocol):
         ...
 
 
-class ErasingStore(Protocol):
+class ForgettingStore(Protocol):
     """Deletes what no longer counts."""
 
     async def finish_forgetting(self) -> bool:
@@ -61,7 +61,7 @@ class ErasingStore(Protocol):
         ...
 
 
-class ErasureStore(ErasingStore, Protocol):
+class ErasureStore(ForgettingStore, Protocol):
     """Erases tokens."""
 
     async def forget(self, tokens: Sequence[str]) -> int:

@@ -12,14 +12,13 @@ TAKEN = (
 """First parts of the server's own paths: a path that was stripped could not be told from one that was kept."""
 
 
-def check_base_path(base: str) -> str:
-    """The base path. Raises InvalidSetting."""
+def check_base_path(base: str) -> None:
+    """Raises InvalidSetting unless everything can lie under this path."""
     if not BASE_PATH.fullmatch(base):
         raise InvalidSetting("base-path: must look like /abtest, with no / at its end")
     first = base.split("/")[1] if base else ""
     if first in TAKEN:
         raise InvalidSetting(f"base-path: must not begin with /{first}, which is a path of this server; try /abtest")
-    return base
 
 
 def stripped(base: str, target: str) -> str:

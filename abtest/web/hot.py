@@ -24,7 +24,7 @@ from abtest.enrolment import Answer, EnrolmentService, Proxies
 from abtest.errors import TooLarge, UnknownDevice
 from abtest.settings import Settings
 from abtest.web import ofrep
-from abtest.web.base_path import check_base_path, stripped
+from abtest.web.base_path import stripped
 from abtest.web.connections import Connections
 from abtest.web.monitoring import Monitoring
 from abtest.web.origins import Origins, methods
@@ -61,7 +61,7 @@ class HotServer(HTTPServerConnectionDelegate):
         self.body_limit = settings.body_limit
         self.connections = Connections(settings.connections, settings.idle_timeout, settings.body_timeout)
         self._proxies = Proxies(settings.trusted_proxies)
-        self.base_path = check_base_path(settings.base_path)
+        self.base_path = settings.base_path
         self.origins = origins
         self._ready: dict[tuple[str, str, bool, str | None], bytes] = {}
         self._second = 0

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 from tornado.httputil import HTTPHeaders
 
-from abtest.domain import Attributes, read_json, readable, typed
+from abtest.domain import Attributes, read_attributes, read_json, typed
 from abtest.enrolment import Answer
 from abtest.errors import InvalidContext, InvalidJson, UnknownExperiment
 from abtest.store import Delivered
@@ -73,7 +73,7 @@ class _Flags:
 
     def attributes(self, query: str, body: bytes) -> Attributes:
         """The other members of the context. Raises InvalidJson or InvalidContext."""
-        return readable(_context(body).items())
+        return read_attributes(_context(body).items())
 
     def refusal(self, problem: Problem, headers: dict[str, str]) -> Response:
         """A failure, with the key if one flag was asked for."""

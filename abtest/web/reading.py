@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from tornado.httputil import HTTPHeaders
 
-from abtest.domain import Attributes, readable
+from abtest.domain import Attributes, read_attributes
 from abtest.errors import InvalidToken, UnsupportedType
 
 HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?")
@@ -33,7 +33,7 @@ def require_json(content_type: str) -> None:
 def query_attributes(query: str) -> Attributes:
     """The attributes in a query; few different ones are frequent. What is not UTF-8 can't be read."""
     parameters = (parameter.partition("=") for parameter in query.split("&"))
-    return readable((_decoded(name), _decoded(value)) for name, _, value in parameters)
+    return read_attributes((_decoded(name), _decoded(value)) for name, _, value in parameters)
 
 
 def _decoded(text: str) -> str:

@@ -1,11 +1,11 @@
 import pytest
 
-from abtest.domain.attributes import Attributes, readable
+from abtest.domain.attributes import Attributes, read_attributes
 
 
 def test_known_attributes_are_kept_by_name() -> None:
     given = [("platform", "ios"), ("country", "DE"), ("app_version", "3.10"), ("shoe_size", "46"), ("", "a")]
-    assert readable(given) == Attributes((("app_version", "3.10"), ("country", "DE"), ("platform", "ios")))
+    assert read_attributes(given) == Attributes((("app_version", "3.10"), ("country", "DE"), ("platform", "ios")))
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ def test_known_attributes_are_kept_by_name() -> None:
     ],
 )
 def test_what_can_not_be_read_is_missing(value: object, kept: str | None) -> None:
-    assert dict(readable([("platform", value), ("country", "DE")]).pairs).get("platform") == kept
-    assert ("country", "DE") in readable([("platform", value), ("country", "DE")]).pairs
+    assert dict(read_attributes([("platform", value), ("country", "DE")]).pairs).get("platform") == kept
+    assert ("country", "DE") in read_attributes([("platform", value), ("country", "DE")]).pairs
 
 
 def test_what_is_given_twice_is_missing() -> None:
-    assert not readable([("platform", "ios"), ("platform", "ios")])
-    assert not readable([("platform", "ios"), ("platform", "")])
-    assert not readable([("platform", ""), ("platform", "ios"), ("platform", "ios")])
+    assert not read_attributes([("platform", "ios"), ("platform", "ios")])
+    assert not read_attributes([("platform", "ios"), ("platform", "")])
+    assert not read_attributes([("platform", ""), ("platform", "ios"), ("platform", "ios")])

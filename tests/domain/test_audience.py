@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abtest.domain import readable
+from abtest.domain import read_attributes
 from abtest.domain.audience import Audience, failed, parse_audience, parse_condition, version
 from abtest.errors import InvalidExperiment
 
@@ -27,7 +27,7 @@ PARTS = st.lists(st.integers(0, 12), min_size=1, max_size=4)
 
 def fulfils(conditions: str | Audience, **attributes: str) -> bool:
     audience = parse_audience(conditions.split()) if isinstance(conditions, str) else conditions
-    return not failed(audience, readable(attributes.items()))
+    return not failed(audience, read_attributes(attributes.items()))
 
 
 def test_versions_compare_part_by_part_as_numbers() -> None:
@@ -80,9 +80,9 @@ def test_texts_are_compared_as_they_are() -> None:
 
 def test_all_conditions_must_be_fulfilled() -> None:
     audience = parse_audience(["platform=ios", "app_version>=3.10", "app_version<4"])
-    assert failed(audience, readable([("platform", "ios"), ("app_version", "3.11")])) == ()
-    assert failed(audience, readable([("platform", "android"), ("app_version", "4.0")])) == (0, 2)
-    assert failed(audience, readable([])) == (0, 1, 2)
+    assert failed(audience, read_attributes([("platform", "ios"), ("app_version", "3.11")])) == ()
+    assert failed(audience, read_attributes([("platform", "android"), ("app_version", "4.0")])) == (0, 2)
+    assert failed(audience, read_attributes([])) == (0, 1, 2)
 
 
 def test_a_condition_is_written_as_it_was_read() -> None:

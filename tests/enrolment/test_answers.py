@@ -8,11 +8,12 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest.domain.experiments import Change, NewExperiment, Status, Variant
+from abtest.domain.values import Type
 from abtest.enrolment.answers import EnrolmentService, Limits, render
 from abtest.errors import StorageError, Unavailable
 from abtest.store.enrolment import Delivered
 from abtest.store.sqlite.store import SQLiteStore
-from tests.scenes import experiment
+from tests.scenes import experiment, values_by_key
 
 COLOR = NewExperiment(key="color", variants=tuple(Variant(value, Decimal(1)) for value in ("red", "green", "blue")))
 
@@ -30,7 +31,7 @@ async def test_concurrent_first_requests_of_a_device_get_one_answer(store: SQLit
     service = EnrolmentService(store, Limits())
     answers = await asyncio.gather(*[service.answer(f"device-{n % 30}") for n in range(300)])
     assert all(answers[n] == answers[n % 30] for n in range(300))
-    assert Counter(answer.values["color"] for answer in answers[:30]) == {"red": 10, "green": 10, "blue": 10}
+    assert Counter(values_by_key(answer)["color"] for answer in answers[:30]) == {"red": 10, "green": 10, "blue": 10}
 
 
 async def test_a_cached_answer_is_the_stored_one(store: SQLiteStore) -> None:
@@ -57,10 +58,10 @@ async def test_rendered_answers_stay_within_the_limit_of_the_cache(store: SQLite
 
 async def test_an_archived_experiment_leaves_the_cache(store: SQLiteStore) -> None:
     service = EnrolmentService(store, Limits())
-    assert (await service.answer("device")).values
+    assert values_by_key(await service.answer("device"))
     await store.change("color", lambda _: Change(status=Status.ARCHIVED), 2)
     await service.refresh()
-    assert (await service.answer("device")).values == {}
+    assert values_by_key(await service.answer("device")) == {}
 
 
 async def test_a_full_queue_refuses_requests_and_answers_those_it_accepted(store: SQLiteStore) -> None:
@@ -70,7 +71,7 @@ async def test_a_full_queue_refuses_requests_and_answers_those_it_accepted(store
     with pytest.raises(Unavailable) as refused:
         await service.answer("device-2")
     assert refused.value.code == "queue_full"
-    assert all(answer.values for answer in await asyncio.gather(*accepted))
+    assert all(values_by_key(answer) for answer in await asyncio.gather(*accepted))
 
 
 async def test_draining_answers_accepted_requests(store: SQLiteStore) -> None:
@@ -78,7 +79,7 @@ async def test_draining_answers_accepted_requests(store: SQLiteStore) -> None:
     accepted = asyncio.create_task(service.answer("device"))
     await asyncio.sleep(0)
     await service.drain()
-    assert (await accepted).values
+    assert values_by_key(await accepted)
     with pytest.raises(Unavailable, match="stopping"):
         await service.answer("another")
 
@@ -105,6 +106,8 @@ async def test_the_database_is_not_trusted_after_a_failure(store: SQLiteStore) -
 
 
 def test_an_etag_belongs_to_the_answer() -> None:
-    red, blue, again = (render([Delivered("color", value)], frozenset()) for value in ("red", "blue", "red"))
+    red, blue, again = (
+        render([Delivered("color", value, Type.STRING)], frozenset()) for value in ("red", "blue", "red")
+    )
     assert red.etag != blue.etag
     assert red.etag == again.etag

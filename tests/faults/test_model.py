@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from msgspec import Struct, field
 
 from abtest import allocation
-from abtest.domain import readable
+from abtest.domain import read_attributes
 from abtest.domain.experiments import NewExperiment, Status, Variant
 from abtest.enrolment.answers import EnrolmentService, Limits
 from abtest.errors import Conflict
@@ -26,6 +26,7 @@ from abtest.results.reports import ReportService
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.verification import VerificationService
 from tests.faults.parts import Part
+from tests.scenes import values_by_key
 
 MEMORY = Path("/dev/shm")
 KEYS = tuple("abcdefgh")
@@ -120,11 +121,11 @@ class Life(RuleBasedStateMachine):
         return self.runner.run(work)
 
     def ask(self, tokens: list[str], said: Sequence[Said] = ()) -> list[dict[str, str]]:
-        mix = [readable(each.items()) for each in said or MIX]
+        mix = [read_attributes(each.items()) for each in said or MIX]
 
         async def asking() -> list[dict[str, str]]:
             asked = (self.enrolment.ask(token, None, each) for token, each in zip(tokens, cycle(mix), strict=False))
-            return [answer.values for answer in await asyncio.gather(*asked)]
+            return [values_by_key(answer) for answer in await asyncio.gather(*asked)]
 
         answers: list[dict[str, str]] = self.run(asking())
         return answers

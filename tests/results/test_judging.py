@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from abtest import clock
 from abtest.commands import abtest
-from abtest.domain import readable
+from abtest.domain import read_attributes
 from abtest.domain.events import Event
 from abtest.domain.experiments import Change, NewExperiment, Status
 from abtest.domain.metrics import parse_metrics
@@ -432,7 +432,7 @@ def test_health_says_of_how_many_devices_attributes_were_not_kept(
     async def scene() -> None:
         async with opened(path) as store:
             await store.add([experiment("color", "1", "1", metrics=BOTH)], 1)
-            said = {token: readable([("platform", token)]) for token in tokens("a", 3)}
+            said = {token: read_attributes([("platform", token)]) for token in tokens("a", 3)}
             await store.enrol(list(said), 1, said)
             await worker.tick(store)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from abtest import clock
-from abtest.domain import readable
+from abtest.domain import read_attributes
 from abtest.management.experiments import ExperimentService
 from abtest.results import worker
 from abtest.results.reports import ReportService
@@ -46,9 +46,11 @@ async def test_devices_that_got_the_winner_are_not_excluded(tmp_path: Path) -> N
 
 
 async def test_who_was_outside_the_audience_is_counted_while_the_experiment_is_open(tmp_path: Path) -> None:
-    said = {token: readable([("platform", "ios"), ("app_version", "3.9")]) for token in tokens("ios", 6)}
-    said |= {token: readable([("platform", "android"), ("app_version", "4")]) for token in tokens("android", 3)}
-    said |= {token: readable([("platform", "ios"), ("app_version", "4")]) for token in tokens("both", 4)}
+    said = {token: read_attributes([("platform", "ios"), ("app_version", "3.9")]) for token in tokens("ios", 6)}
+    said |= {
+        token: read_attributes([("platform", "android"), ("app_version", "4")]) for token in tokens("android", 3)
+    }
+    said |= {token: read_attributes([("platform", "ios"), ("app_version", "4")]) for token in tokens("both", 4)}
     async with opened(tmp_path / "abtest.db") as store:
         service = ExperimentService(store)
         await answers(store, tokens("before", 10))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from abtest import clock
-from abtest.domain import readable
+from abtest.domain import read_attributes
 from abtest.domain.events import Event
 from abtest.domain.experiments import Change, Status
 from abtest.enrolment.explanation import ExplanationService
@@ -125,7 +125,7 @@ async def make(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1", metrics=metrics), experiment("price", "97", "3")], 1)
     await store.add([experiment("offer", "1", "1", audience=("platform=ios", "country!=US"))], 1)
     await store.add([experiment("ramp", "1", "1", coverage="0.2")], 1)
-    await store.enrol(tokens("a", 20), 1, {"a-7": readable([("platform", "ios"), ("country", "DE")])})
+    await store.enrol(tokens("a", 20), 1, {"a-7": read_attributes([("platform", "ios"), ("country", "DE")])})
     for place, token in enumerate(tokens("a", 20)):
         sent = [Event("1", "purchase", amount=place)] if place % 2 else [Event("1", "exposure", "color")]
         await store.track([(token, sent)], 1)
@@ -249,7 +249,7 @@ async def test_why_names_the_condition_that_kept_a_device_out(tmp_path: Path) ->
     async with opened(tmp_path / "abtest.db") as store:
         await store.add([experiment("color", "1", "1", audience=("platform=ios", "app_version>=3.10"))], 1)
         said = {"old": [("platform", "ios"), ("app_version", "3.9.1")], "web": [("platform", "web")]}
-        await store.enrol(["old", "web", "silent"], 1, {token: readable(each) for token, each in said.items()})
+        await store.enrol(["old", "web", "silent"], 1, {token: read_attributes(each) for token, each in said.items()})
         await store.change("color", lambda _: Change(status=Status.PAUSED), 2)
         await answers(store, ["later"])
         await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)

@@ -231,4 +231,4 @@ def test_no_base_path_can_be_the_first_part_of_a_route() -> None:
 
 @pytest.mark.parametrize("base", ["", "/abtest", "/tests/ab-test.v1", "/apiary"])
 def test_a_base_path_that_can_be_one_is_taken(base: str) -> None:
-    assert check_base_path(base) == base
+    check_base_path(base)

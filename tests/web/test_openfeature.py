@@ -29,6 +29,15 @@ from tests.conftest import Client
 from tests.scenes import experiment
 
 SCRIPTS = Path(__file__).parent / "openfeature"
+ANSWERED = {
+    "a_string": "#FF0000",
+    "a_number": 9.5,
+    "a_boolean": True,
+    "a_json": {"size": [1, 2]},
+    "later": "default",
+    "unknown": "default",
+}
+"""What a device has, and the defaults of the code beside it."""
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None or not (SCRIPTS / "node_modules").is_dir(),
     reason="needs node, and the packages that `make openfeature` installs",
@@ -114,14 +123,7 @@ async def test_python_gets_the_default_of_the_code_when_it_sends_too_much(python
 async def test_a_server_in_javascript_gets_values_and_defaults(client: Client) -> None:
     async with script("server.mjs", client.address, "device") as running:
         found = await said(running)
-    assert {key: each["value"] for key, each in found.items()} == {
-        "a_string": "#FF0000",
-        "a_number": 9.5,
-        "a_boolean": True,
-        "a_json": {"size": [1, 2]},
-        "later": "default",
-        "unknown": "default",
-    }
+    assert {key: each["value"] for key, each in found.items()} == ANSWERED
     assert (found["a_json"]["reason"], found["a_json"]["variant"]) == ("SPLIT", '{"size":[1,2]}')
     assert found["unknown"]["errorCode"] == "FLAG_NOT_FOUND"
 
@@ -139,14 +141,7 @@ async def test_a_browsers_client_polls_and_tells_of_a_change(
 ) -> None:
     async with script("web.mjs", client.address, "device") as running:
         first = await said(running)
-        assert {key: each["value"] for key, each in first.items()} == {
-            "a_string": "#FF0000",
-            "a_number": 9.5,
-            "a_boolean": True,
-            "a_json": {"size": [1, 2]},
-            "later": "default",
-            "unknown": "default",
-        }
+        assert {key: each["value"] for key, each in first.items()} == ANSWERED
         assert await said(running) == {"status": 304}
         await store.change("a_string", lambda _: Change(status=Status.ARCHIVED), 1)
         await app.enrolment.refresh()

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from abtest import allocation
-from abtest.domain import NO_ATTRIBUTES, Attributes, Audience, Metric, Sums, readable
+from abtest.domain import NO_ATTRIBUTES, Attributes, Audience, Metric, Sums, read_attributes
 from abtest.errors import InvalidExperiment, UnknownDevice
 from abtest.store.audit import (
     AssignmentRecord,
@@ -275,7 +275,7 @@ def _attributes(text: str) -> Attributes:
         attributes = load_attributes(text)
     except (ValueError, TypeError, AttributeError):
         return NO_ATTRIBUTES
-    return attributes if readable(attributes.pairs) == attributes else NO_ATTRIBUTES
+    return attributes if read_attributes(attributes.pairs) == attributes else NO_ATTRIBUTES
 
 
 def _audience(text: str) -> Audience | None:

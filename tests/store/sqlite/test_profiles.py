@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from abtest.domain import Attributes, readable
+from abtest.domain import Attributes, read_attributes
 from abtest.store.sqlite import profiles
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.verification import VerificationService
 from tests.scenes import opened
 
-IOS = readable([("platform", "ios"), ("country", "DE")])
-ANDROID = readable([("platform", "android"), ("country", "DE")])
+IOS = read_attributes([("platform", "ios"), ("country", "DE")])
+ANDROID = read_attributes([("platform", "android"), ("country", "DE")])
 
 
 async def rows(store: SQLiteStore, query: str) -> list[tuple[Any, ...]]:
@@ -41,8 +41,8 @@ async def test_equal_attributes_of_many_devices_are_one_profile(store: SQLiteSto
 async def test_another_process_finds_the_same_profile(store: SQLiteStore) -> None:
     await enrol(store, [ANDROID, IOS])
     async with opened(store.path) as other:
-        await enrol(other, [IOS, readable([("language", "fr")])], "b")
-    await enrol(store, [readable([("language", "fr")])], "c")
+        await enrol(other, [IOS, read_attributes([("language", "fr")])], "b")
+    await enrol(store, [read_attributes([("language", "fr")])], "c")
     assert await rows(store, "SELECT profile_id FROM device ORDER BY id") == [(1,), (2,), (2,), (3,), (3,)]
 
 
@@ -80,7 +80,7 @@ FIVE = {"platform": "ios", "country": "DE", "language": "de", "app_version": "1"
 
 @pytest.mark.usefixtures("room")
 async def test_without_room_the_same_attributes_are_left_out_first(store: SQLiteStore) -> None:
-    various = [readable((FIVE | {"os_version": f"17.{place}"}).items()) for place in range(20)]
+    various = [read_attributes((FIVE | {"os_version": f"17.{place}"}).items()) for place in range(20)]
     await enrol(store, various)
     for place, attributes in enumerate(various):
         left_out = {"os_version"} if place >= 10 else set()
@@ -96,8 +96,8 @@ async def test_without_room_the_same_attributes_are_left_out_first(store: SQLite
 
 @pytest.mark.usefixtures("room")
 async def test_a_device_that_sends_little_finds_room_for_all_of_it(store: SQLiteStore) -> None:
-    await enrol(store, [readable((FIVE | {"os_version": f"17.{place}"}).items()) for place in range(20)])
-    await enrol(store, [ANDROID, readable([("platform", "web")])], "b")
+    await enrol(store, [read_attributes((FIVE | {"os_version": f"17.{place}"}).items()) for place in range(20)])
+    await enrol(store, [ANDROID, read_attributes([("platform", "web")])], "b")
     assert await kept(store, "b-0") == {"platform": "android", "country": "DE"}
     assert await kept(store, "b-1") == {"platform": "web"}
     assert await shortened(store) == 10
@@ -105,10 +105,12 @@ async def test_a_device_that_sends_little_finds_room_for_all_of_it(store: SQLite
 
 @pytest.mark.usefixtures("room")
 async def test_when_all_profiles_are_taken_the_longest_part_that_is_kept_is_used(store: SQLiteStore) -> None:
-    await enrol(store, [readable([("country", "DE"), ("language", "de")]), readable([("platform", "ios")])])
-    await enrol(store, [readable([("platform", f"made-up-{place}")]) for place in range(12)], "b")
+    await enrol(
+        store, [read_attributes([("country", "DE"), ("language", "de")]), read_attributes([("platform", "ios")])]
+    )
+    await enrol(store, [read_attributes([("platform", f"made-up-{place}")]) for place in range(12)], "b")
     assert await rows(store, "SELECT max(id), count(*) FROM profile") == [(14, 14)]
-    await enrol(store, [readable(FIVE.items()), IOS, readable([("country", "FR")])], "c")
+    await enrol(store, [read_attributes(FIVE.items()), IOS, read_attributes([("country", "FR")])], "c")
     assert await kept(store, "c-0") == {"country": "DE", "language": "de"}
     assert await kept(store, "c-1") == {"platform": "ios"}
     assert await kept(store, "c-2") == {}
@@ -121,6 +123,6 @@ async def test_a_process_remembers_no_more_than_some_profiles(
 ) -> None:
     monkeypatch.setattr(profiles, "MOST_REMEMBERED", 5)
     for place in range(20):
-        await enrol(store, [readable([("os_version", str(place))]), IOS], f"of-{place}")
+        await enrol(store, [read_attributes([("os_version", str(place))]), IOS], f"of-{place}")
         assert len(store._kept.profiles) <= 5
     assert await rows(store, "SELECT count(*) FROM profile") == [(21,)]

@@ -10,7 +10,7 @@ import pytest
 
 from abtest import clock
 from abtest.bootstrap import wired
-from abtest.domain import readable
+from abtest.domain import read_attributes
 from abtest.domain.events import Event
 from abtest.domain.experiments import Change, NewExperiment, Variant
 from abtest.management.experiments import DEMO, ExperimentService
@@ -182,7 +182,7 @@ async def test_health_says_how_many_devices_are_kept_with_fewer_attributes(
     await demo(store)
     assert "different attributes" not in await page(client, "/experiments/price")
     monkeypatch.setattr(profiles, "MOST_PROFILES", 0)
-    await store.enrol(["a", "b"], clock.now(), dict.fromkeys(["a", "b"], readable([("platform", "ios")])))
+    await store.enrol(["a", "b"], clock.now(), dict.fromkeys(["a", "b"], read_attributes([("platform", "ios")])))
     await worker.tick(store)
     shown = words(await page(client, "/experiments/price"))
     assert "Some attributes of 2 devices were not kept : there are too many different combinations." in shown
@@ -499,9 +499,9 @@ async def test_health_says_which_devices_showed_something_else(client: Client, s
 
 async def test_the_page_says_who_takes_part(client: Client, store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1", audience=("platform=ios,android", "app_version>=3.10"))], 1)
-    said = {token: readable([("platform", "ios"), ("app_version", "3.9")]) for token in tokens("old", 1200)}
+    said = {token: read_attributes([("platform", "ios"), ("app_version", "3.9")]) for token in tokens("old", 1200)}
     await store.enrol(list(said), 1, said)
-    await store.enrol(["web", "new"], 1, {"new": readable([("platform", "ios"), ("app_version", "4")])})
+    await store.enrol(["web", "new"], 1, {"new": read_attributes([("platform", "ios"), ("app_version", "4")])})
     await worker.tick(store)
     text = await page(client, "/experiments/color")
     assert "platform is ios or android, app_version at least 3.10</dd>" in text

@@ -9,7 +9,7 @@ from tornado.httpclient import HTTPResponse
 
 from abtest import clock
 from abtest.bootstrap import wired
-from abtest.domain import readable
+from abtest.domain import read_attributes
 from abtest.management.experiments import ExperimentService
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
@@ -41,7 +41,7 @@ async def explained(client: Client, token: str) -> HTTPResponse:
 async def test_a_device_is_explained(client: Client, store: SQLiteStore) -> None:
     await store.add([experiment("color", "1"), experiment("paused", "1", "1")], clock.now())
     await ExperimentService(store).pause("paused")
-    said = readable([("platform", "ios"), ("country", "DE")])
+    said = read_attributes([("platform", "ios"), ("country", "DE")])
     await store.enrol(["first", "person"], clock.now(), {"person": said})
     await store.add([experiment("later", "1", "1")], clock.now())
     answer = await explained(client, "person")
