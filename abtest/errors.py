@@ -66,12 +66,21 @@ class TooLarge(AbtestError):
 
 
 class UnknownExperiment(AbtestError):
-    """No experiment has this key."""
+    """No experiment, group or holdout has this key."""
 
     code = "unknown_experiment"
 
+    def __init__(self, key: str, kind: str = "experiment") -> None:
+        super().__init__(f"there is no {kind} {key!r}")
+
+
+class UnknownApp(AbtestError):
+    """No app has this key."""
+
+    code = "unknown_app"
+
     def __init__(self, key: str) -> None:
-        super().__init__(f"there is no experiment {key!r}")
+        super().__init__(f"there is no app {key!r}")
 
 
 class UnknownDevice(AbtestError):

@@ -1,6 +1,14 @@
 """Which variant a position gets. Pure: a seed, a phase, weights and a position give a variant."""
 
-from abtest.allocation.blocks import SEED_BYTES, VERSION, counts_until, draw, variants_in_order
+from abtest.allocation.blocks import (
+    SEED_BYTES,
+    VERSION,
+    counts_until,
+    covered_until,
+    draw,
+    positions_until,
+    variants_in_order,
+)
 from abtest.allocation.weights import (
     Counts,
     Weights,
@@ -21,11 +29,13 @@ __all__ = [
     "block_length",
     "bound",
     "counts_until",
+    "covered_until",
     "deviation",
     "draw",
     "drawn_weights",
     "lowest_terms",
     "no_counts",
+    "positions_until",
     "share",
     "variants_in_order",
 ]

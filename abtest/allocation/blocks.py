@@ -10,9 +10,10 @@ Algorithm version 1, pinned by golden vectors in the tests:
   (version, phase, block, counter), with rejection sampling.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import islice
 
 from abtest.allocation.weights import TIJDEMAN_BLOCK, Counts, Weights, block_length, no_counts
 
@@ -49,6 +50,21 @@ def counts_until(seed: bytes, phase: int, weights: Weights, position: int, count
     begun = position % block_length(weights)
     variants, _ = draw(seed, phase, weights, position - begun, begun, counts)
     return tuple(before + variants.count(variant) for variant, before in enumerate(counts))
+
+
+def covered_until(
+    seed: bytes, phase: int, weights: Weights, position: int, counts: Counts, outside: int | None
+) -> int:
+    """How many positions before this one are not `outside`, which is an index into the weights or None."""
+    if outside is None:
+        return position
+    return position - counts_until(seed, phase, weights, position, counts)[outside]
+
+
+def positions_until(variants: Sequence[int], covered: int, outside: int | None) -> int:
+    """How many of these positions there are until so many of them are not `outside`; all if that is never."""
+    there = (place for place, variant in enumerate(variants, start=1) if variant != outside)
+    return next(islice(there, covered - 1, None), len(variants)) if covered > 0 else 0
 
 
 def variants_in_order(seed: bytes, phase: int, weights: Weights) -> Iterator[int]:

@@ -28,10 +28,13 @@ def lowest_terms(weights: Sequence[Decimal | Fraction]) -> Weights:
 def drawn_weights(weights: Sequence[Decimal], coverage: Decimal) -> Weights:
     """What positions are drawn from: the weights in lowest terms and, if not all is covered, one for outside.
 
-    20% of 50:50 is 1:1:8. Raises ValueError as `lowest_terms`, and when the coverage is not above 0 and at most 1.
+    20% of 50:50 is 1:1:8, and 0% of anything is all outside. Raises ValueError as `lowest_terms`, and when the
+    coverage is below 0 or above 1.
     """
-    if not 0 < coverage <= 1:
-        raise ValueError("a coverage must be above 0 and at most 1")
+    if not 0 <= coverage <= 1:
+        raise ValueError("a coverage must be from 0 to 1")
+    if coverage == 0:
+        return (*no_counts(weights), 1)
     if coverage == 1:
         return lowest_terms(weights)
     parts = [Fraction(weight) for weight in weights]
@@ -70,6 +73,6 @@ def deviation(weights: Weights, counts: Sequence[int]) -> Fraction:
     return max(abs(count - devices * share(weights, variant)) for variant, count in enumerate(counts))
 
 
-def no_counts(weights: Weights) -> Counts:
+def no_counts(weights: Sequence[object]) -> Counts:
     """The counts before the first block."""
     return (0,) * len(weights)

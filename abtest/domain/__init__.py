@@ -1,5 +1,6 @@
 """The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
+from abtest.domain.apps import DEFAULT_APP, DEFAULT_APP_ID, App, app_of, scoped
 from abtest.domain.attributes import KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes, read_attributes
 from abtest.domain.audience import (
     Audience,
@@ -20,25 +21,32 @@ from abtest.domain.experiments import (
     MOST_VARIANTS,
     Change,
     Experiment,
+    Kind,
     NewExperiment,
     Phase,
     Status,
     Variant,
     check_baseline,
+    check_key,
     check_planned,
     in_order,
     is_open,
     parse_coverage,
     parse_weight,
 )
+from abtest.domain.groups import FREE, HELD, joined, left, members, new_holdout
 from abtest.domain.metrics import Metric, parse_metrics
 from abtest.domain.tally import Cell, Held, Occurrence, Showing, Sums, Tally, add_buckets
 from abtest.domain.values import TYPE_RULE, Type, same, typed
 
 __all__ = [
+    "DEFAULT_APP",
+    "DEFAULT_APP_ID",
     "EVENT",
     "EVENT_RULE",
+    "FREE",
     "FULL_COVERAGE",
+    "HELD",
     "KEY",
     "KNOWN_ATTRIBUTES",
     "LONGEST_TOKEN",
@@ -49,6 +57,7 @@ __all__ = [
     "NO_ATTRIBUTES",
     "TOKEN_RULE",
     "TYPE_RULE",
+    "App",
     "Attributes",
     "Audience",
     "Cell",
@@ -57,6 +66,7 @@ __all__ = [
     "Event",
     "Experiment",
     "Held",
+    "Kind",
     "Metric",
     "NewExperiment",
     "Occurrence",
@@ -69,13 +79,19 @@ __all__ = [
     "Type",
     "Variant",
     "add_buckets",
+    "app_of",
     "check_baseline",
+    "check_key",
     "check_planned",
     "check_token",
     "failed",
     "finding",
     "in_order",
     "is_open",
+    "joined",
+    "left",
+    "members",
+    "new_holdout",
     "parse_audience",
     "parse_condition",
     "parse_coverage",
@@ -84,5 +100,6 @@ __all__ = [
     "read_attributes",
     "read_json",
     "same",
+    "scoped",
     "typed",
 ]

@@ -11,6 +11,7 @@ from unicodedata import category
 from msgspec import Struct
 
 from abtest import allocation
+from abtest.domain.apps import DEFAULT_APP
 from abtest.domain.audience import Audience, parse_audience
 from abtest.domain.metrics import Metric, parse_metrics
 from abtest.domain.values import TURNED, Type, check_values
@@ -24,6 +25,14 @@ MOST_VARIANTS = 20
 LONGEST_VALUE = 256
 LONGEST_DESCRIPTION = 1000
 MOST_PLANNED = 10**12
+
+
+class Kind(StrEnum):
+    """What is drawn. All are stored alike: a group decides between experiments, a holdout who is in none of them."""
+
+    EXPERIMENT = "experiment"
+    GROUP = "group"
+    HOLDOUT = "holdout"
 
 
 class Status(StrEnum):
@@ -56,7 +65,12 @@ class Variant(Struct, frozen=True):
 
 
 class NewExperiment(Struct, frozen=True):
-    """An experiment to be created. `checked` checks it. `coverage`: the part of its audience that takes part."""
+    """An experiment to be created. `checked` checks it. `coverage`: the part of its audience that takes part.
+
+    `group`, `group_share`: the group it joins, and the part of all devices that the group gives it. `start_at`,
+    `end_at`: when it is started and finished, in milliseconds since 1970-01-01 UTC. `stop_at`: the number of devices
+    at which it takes no more.
+    """
 
     key: str
     variants: tuple[Variant, ...]
@@ -68,13 +82,15 @@ class NewExperiment(Struct, frozen=True):
     type: Type = Type.STRING
     audience: tuple[str, ...] = ()
     coverage: Decimal = FULL_COVERAGE
+    group: str | None = None
+    group_share: Decimal | None = None
+    start_at: int | None = None
+    end_at: int | None = None
+    stop_at: int | None = None
 
     def checked(self) -> "NewExperiment":
         """Returns itself. Raises InvalidExperiment, which says what can't be accepted and where."""
-        if not KEY.fullmatch(self.key):
-            raise InvalidExperiment(
-                "key: must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit"
-            )
+        check_key(self.key)
         check_variants(self.variants)
         check_values(self.type, [variant.value for variant in self.variants])
         if len(self.description) > LONGEST_DESCRIPTION:
@@ -95,13 +111,18 @@ class NewExperiment(Struct, frozen=True):
 
 
 class Phase(Struct, frozen=True):
-    """A period with the same weights and coverage. `weights` are in the order of the experiment's values."""
+    """A period with the same weights, coverage and end. `weights` are in the order of the experiment's values.
+
+    `enrolled`: how many devices of its coverage have a position. `stop_at`: the number of devices, in all phases
+    until this one, at which the experiment takes no more.
+    """
 
     number: int
     weights: tuple[Decimal, ...]
     created_at: int
     enrolled: int
     coverage: Decimal = FULL_COVERAGE
+    stop_at: int | None = None
 
     @property
     def integers(self) -> allocation.Weights:
@@ -130,6 +151,8 @@ class Experiment(Struct, frozen=True):
     `metrics`: the primary one first. `baseline`: the value that the others are compared with; None for the first.
     `primary_changed_at`, `baseline_changed_at`: when another metric became the primary one, or another value the
     baseline, after devices had been enrolled. `planned`: the number of devices in all variants, if one was planned.
+    `group`: the key of the group it is in, and `group_share` the part of all devices that the group gives it.
+    `start_at`, `end_at`: when it is started and finished.
     """
 
     id: int
@@ -148,6 +171,12 @@ class Experiment(Struct, frozen=True):
     baseline_changed_at: int | None = None
     type: Type = Type.STRING
     audience: Audience = ()
+    app: str = DEFAULT_APP
+    kind: Kind = Kind.EXPERIMENT
+    group: str | None = None
+    group_share: Decimal | None = None
+    start_at: int | None = None
+    end_at: int | None = None
 
     @property
     def baseline_place(self) -> int:
@@ -172,9 +201,17 @@ class Change(Struct, frozen=True):
     winner: str | None = None
     weights: tuple[Decimal, ...] | None = None
     coverage: Decimal | None = None
+    stop_at: int | None = None
     metrics: tuple[Metric, ...] | None = None
     baseline: str | None = None
     planned: int | None = None
+
+
+def check_key(key: str) -> str:
+    """The key. Raises InvalidExperiment."""
+    if not KEY.fullmatch(key):
+        raise InvalidExperiment("key: must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit")
+    return key
 
 
 def parse_weight(text: str, where: str = "weight") -> Decimal:
@@ -188,12 +225,12 @@ def parse_weight(text: str, where: str = "weight") -> Decimal:
     return weight
 
 
-def parse_coverage(text: str) -> Decimal:
+def parse_coverage(text: str, field: str = "coverage") -> Decimal:
     """The part of the devices that takes part, above 0 and at most 1: from 20% or 0.2. Raises InvalidExperiment."""
     match = COVERAGE.fullmatch(text)
     part = Decimal(0) if match is None else Decimal(match[2]) if match[1] is None else Decimal(match[1]) / 100
     if not 0 < part <= 1:
-        raise InvalidExperiment("coverage: must be above 0% and at most 100%, with at most 4 decimals, such as 20%")
+        raise InvalidExperiment(f"{field}: must be above 0% and at most 100%, with at most 4 decimals, such as 20%")
     return part
 
 

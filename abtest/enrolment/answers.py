@@ -10,17 +10,17 @@ import msgspec
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain import NO_ATTRIBUTES, Attributes, check_token
+from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, NO_ATTRIBUTES, Attributes, app_of, check_token, scoped
 from abtest.enrolment.batching import Batches
 from abtest.enrolment.limiting import Limiter, Rate
-from abtest.errors import AbtestError, TooManyDevices, Unavailable
+from abtest.errors import AbtestError, TooManyDevices, Unavailable, UnknownApp
 from abtest.store import Delivered, Enrolment, EnrolmentStore
 
 
 class Answer(Struct, frozen=True):
     """What a device gets: its values, keys in ascending order, as a JSON object of texts with a strong ETag.
 
-    `keys`: of all experiments, whether the device is in them or not.
+    `keys`: of all experiments of its app, whether the device is in them or not.
     """
 
     delivered: tuple[Delivered, ...]
@@ -58,7 +58,7 @@ class EnrolmentService:
     ) -> None:
         """`decided` is called after each transaction: devices that asked, how many of them were new, and seconds.
 
-        `cached`: token -> the answer in the cache, if any.
+        `cached`: scoped token -> the answer in the cache, if any.
         """
         self._store = store
         self._limits = limits
@@ -66,7 +66,8 @@ class EnrolmentService:
         self._limiter = Limiter(limits.per_source, limits.in_all)
         self._cache: dict[str, Answer] = {}
         self.cached: Callable[[str], Answer | None] = self._cache.get
-        self._rendered: dict[tuple[int, ...], Answer] = {}
+        self._rendered: dict[tuple[int, tuple[int, ...]], Answer] = {}
+        self._apps: Mapping[str, int] = {DEFAULT_APP: DEFAULT_APP_ID}
         self._config_version = 0
         self._enrolling = Batches[str, Asked, Answer](self._enrol, limits.batch, limits.queue, limits.deadline)
         self._finding = Batches[str, None, Answer | None](self._find, limits.batch, limits.queue, limits.deadline)
@@ -82,17 +83,33 @@ class EnrolmentService:
         """Devices whose answer is in the cache."""
         return len(self._cache)
 
+    def app(self, key: str) -> int | None:
+        """The number of the app with this key, if this process knows it already."""
+        return self._apps.get(key)
+
+    async def find_app(self, key: str) -> int:
+        """The same, looked up if need be. Raises UnknownApp."""
+        if key not in self._apps:
+            self._apps = {app.key: app.id for app in await self._store.apps()}
+        if key not in self._apps:
+            raise UnknownApp(key)
+        return self._apps[key]
+
     def ask(
-        self, token: str, source: str | None = None, attributes: Attributes = NO_ATTRIBUTES
+        self,
+        token: str,
+        source: str | None = None,
+        attributes: Attributes = NO_ATTRIBUTES,
+        app: int = DEFAULT_APP_ID,
     ) -> "asyncio.Future[Answer]":
         """The stored answer of a token, after its batch is durable. An unknown token becomes a device.
 
         `source`: where the request comes from, for the limit on new devices; None is never limited. `attributes`:
-        stored with a new device. The future fails
-        with TooManyDevices, Unavailable (`busy`, `storage_full`) or StorageError. InvalidToken and Unavailable
-        (`queue_full`, `draining`) are raised at once.
+        stored with a new device. The future fails with TooManyDevices, Unavailable (`busy`, `storage_full`) or
+        StorageError. InvalidToken and Unavailable (`queue_full`, `draining`) are raised at once.
         """
-        waiting = self._enrolling.waiting(token)
+        device = scoped(app, token)
+        waiting = self._enrolling.waiting(device)
         if waiting is not None:
             return waiting
         check_token(token)
@@ -100,25 +117,26 @@ class EnrolmentService:
             raise Unavailable("the server is stopping; ask again", code="draining")
         wait = self._limiter.take(source, monotonic())
         if wait:
-            return asyncio.ensure_future(self._only_known(token, wait))
+            return asyncio.ensure_future(self._only_known(token, app, wait))
         try:
-            return self._enrolling.add(token, Asked(source, attributes))
+            return self._enrolling.add(device, Asked(source, attributes))
         except Unavailable:
             self._limiter.give_back(source)
             raise
 
-    async def answer(self, token: str) -> Answer:
+    async def answer(self, token: str, app: int = DEFAULT_APP_ID) -> Answer:
         """The same, but at once if the answer is in the cache, and without a limit on new devices."""
-        answer = self.cached(token)
-        return answer if answer is not None else await asyncio.shield(self.ask(token))
+        answer = self.cached(scoped(app, token))
+        return answer if answer is not None else await asyncio.shield(self.ask(token, app=app))
 
-    async def find(self, token: str) -> Answer | None:
+    async def find(self, token: str, app: int = DEFAULT_APP_ID) -> Answer | None:
         """The answer of a known device; None for an unknown token, which stays unknown."""
-        answer = self.cached(token)
+        device = scoped(app, token)
+        answer = self.cached(device)
         if answer is not None:
             return answer
         check_token(token)
-        return await asyncio.shield(self._finding.waiting(token) or self._finding.add(token, None))
+        return await asyncio.shield(self._finding.waiting(device) or self._finding.add(device, None))
 
     async def drain(self) -> None:
         """Take no more devices, and answer the requests that were accepted."""
@@ -130,8 +148,8 @@ class EnrolmentService:
         """Empty the cache if an experiment has changed."""
         self._notice(await self._store.config_version())
 
-    async def _only_known(self, token: str, wait: int) -> Answer:
-        answer = await self.find(token)
+    async def _only_known(self, token: str, app: int, wait: int) -> Answer:
+        answer = await self.find(token, app)
         if answer is None:
             raise TooManyDevices("too many new devices from this address; ask again later", wait)
         return answer
@@ -165,16 +183,18 @@ class EnrolmentService:
     def _remember(self, enrolment: Enrolment) -> dict[str, Answer]:
         """The answers of an enrolment. They are cached unless the cache is already newer."""
         self._notice(enrolment.config_version)
+        self._apps = enrolment.apps
         current = enrolment.config_version == self._config_version
         rendered = self._rendered if current else {}
         if len(rendered) > self._limits.cache:  # with many experiments nearly every device has its own
             rendered.clear()
         answers = {}
         for token, variants in enrolment.variants.items():
-            answer = rendered.get(variants)
+            app = app_of(token)
+            answer = rendered.get((app, variants))
             if answer is None:
                 delivered = [enrolment.values[variant] for variant in variants]
-                answer = rendered[variants] = render(delivered, enrolment.keys)
+                answer = rendered[app, variants] = render(delivered, enrolment.keys.get(app, frozenset()))
             answers[token] = answer
         if current:
             while len(self._cache) + len(answers) > self._limits.cache and self._cache:

@@ -12,13 +12,15 @@ from abtest.domain import Attributes, Audience, Cell, Metric, Occurrence, Showin
 class PhaseRecord(Struct, frozen=True):
     """A phase as it is stored. `counts`: per variant, before the block with `next_position`.
 
-    `weights`: what positions are drawn from; below full coverage, the last one is for devices outside. `weights` and
-    `counts` are empty when the stored text can't be read.
+    `weights`: what positions are drawn from; if `leaves_out`, the last one is for devices outside. `weights` and
+    `counts` are empty when the stored text can't be read. `stop_at`: how many devices the experiment may have.
     """
 
     id: int
     number: int
     weights: Weights
+    leaves_out: bool
+    stop_at: int | None
     created_after_device: int
     next_position: int
     counts: tuple[int, ...]
@@ -34,13 +36,15 @@ class StatusRecord(Struct, frozen=True):
 
 
 class ExperimentRecord(Struct, frozen=True):
-    """Everything that decided an experiment's assignments. `variants`: ids, in the order of the values and places.
+    """Everything that decided the assignments in an experiment, a group or a holdout.
 
-    `outside`: the id that devices outside the coverage have; None if it never left devices out. `audience`: None when
-    the stored text can't be read.
+    `app`: its number. `variants`: ids, in the order of the values and places. `outside`: the id that devices outside
+    the coverage have; None if it never left devices out. `audience`: None when the stored text can't be read.
     """
 
     id: int
+    app: int
+    kind: str
     key: str
     status: str
     winner: str | None
@@ -62,9 +66,10 @@ class Ledger(Struct, frozen=True):
     `devices`: the number of device rows. `last_device`: the highest id that was ever given. `strangers`: the number
     of rows of devices, tokens and assignments whose device id was never given. `tokens`: how many tokens each device
     has, in the order of ids, one byte each, at most 255. `without_profile`: the number of devices whose profile is
-    missing. `profiles`: the attributes that are kept, by id; none where they can't be read. The summary: `watermark`
-    (None when its row is missing), `counted` by (phase id, variant id), `hourly` by (experiment id, hour), `daily` by
-    (phase id, variant id, day), and `outside` by (id of the status, place of the condition, or -1 for all together).
+    missing. `profiles`: the attributes that are kept, by id; None where they can't be read. `apps`: of all profiles,
+    the number of the app. The summary: `watermark` (None when its row is missing), `counted` by (phase id, variant
+    id), `hourly` by (experiment id, hour), `daily` by (phase id, variant id, day), `outside` by (id of the status,
+    place of the condition; -1 for all together, -2 for all devices), `winners` by experiment id, `of_apps` by app.
     """
 
     devices: int
@@ -72,13 +77,16 @@ class Ledger(Struct, frozen=True):
     strangers: int
     tokens: bytes
     without_profile: int
-    profiles: Mapping[int, Attributes]
+    profiles: Mapping[int, Attributes | None]
+    apps: Mapping[int, int]
     experiments: tuple[ExperimentRecord, ...]
     watermark: int | None
     counted: Mapping[tuple[int, int], int]
     hourly: Mapping[tuple[int, int], int]
     daily: Mapping[tuple[int, int, int], int]
     outside: Mapping[tuple[int, int], int]
+    winners: Mapping[int, int]
+    of_apps: Mapping[int, int]
 
 
 AssignmentRow = tuple[int, int, int, int, int | None]
@@ -176,7 +184,7 @@ class AuditStore(Protocol):
         ...
 
     async def experiment_records(self) -> tuple[ExperimentRecord, ...]:
-        """The experiments of the ledger, without reading any device."""
+        """The experiments, groups and holdouts of the ledger, without reading any device."""
         ...
 
     async def device(self, token: str) -> DeviceRecord:

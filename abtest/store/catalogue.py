@@ -1,18 +1,19 @@
 """Storing experiments."""
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Protocol
 
-from abtest.domain import Change, Experiment, Metric, NewExperiment
+from abtest.domain import DEFAULT_APP, App, Change, Experiment, Kind, Metric, NewExperiment
 
 NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
 
 
 class ExperimentStore(Protocol):
-    """Keeps experiments."""
+    """Keeps experiments, groups and holdouts. Every method raises UnknownApp."""
 
-    async def experiments(self) -> list[Experiment]:
-        """Every experiment, in the order of creation."""
+    async def experiments(self, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> list[Experiment]:
+        """Every one of them, in the order of creation."""
         ...
 
     async def add(
@@ -20,17 +21,50 @@ class ExperimentStore(Protocol):
         experiments: Sequence[NewExperiment],
         now: int,
         metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
+        app: str = DEFAULT_APP,
+        kind: Kind = Kind.EXPERIMENT,
     ) -> list[Experiment]:
-        """Create these experiments, and set the metrics of existing ones, by key: all of it or nothing.
+        """Create these, and set the metrics of existing experiments, by key: all of it or nothing.
 
-        Returns those that were created or changed. Raises Conflict when a key is taken, and UnknownExperiment when no
-        experiment has a key of `metrics`.
+        Returns those that were created or changed. Raises Conflict when a key is taken, UnknownExperiment when none
+        has a key of `metrics` or of a group, and InvalidExperiment when a group has no room.
         """
         ...
 
-    async def change(self, key: str, rule: Callable[[Experiment], Change], now: int) -> Experiment:
+    async def change(
+        self,
+        key: str,
+        rule: Callable[[Experiment], Change],
+        now: int,
+        app: str = DEFAULT_APP,
+        kind: Kind = Kind.EXPERIMENT,
+    ) -> Experiment:
         """Apply what the rule decides about the experiment as it is now, in one transaction.
 
-        Raises UnknownExperiment, or what the rule raises; then nothing is changed.
+        One that is finished or archived leaves its group. Raises UnknownExperiment, or what the rule raises; then
+        nothing is changed.
         """
+        ...
+
+    async def join(self, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP) -> Experiment:
+        """Put an experiment into a group, and return the group. No other member's share or device changes.
+
+        Raises UnknownExperiment, Conflict, or InvalidExperiment when the group has no room.
+        """
+        ...
+
+    async def leave(self, group: str, key: str, now: int, app: str = DEFAULT_APP) -> Experiment:
+        """Take an experiment out of a group, and return the group. Raises UnknownExperiment or Conflict."""
+        ...
+
+
+class AppStore(Protocol):
+    """Keeps apps."""
+
+    async def apps(self) -> list[App]:
+        """Every app, in the order of creation."""
+        ...
+
+    async def add_app(self, key: str, now: int) -> App:
+        """Create an app. Raises Conflict."""
         ...

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain import Attributes, Type
+from abtest.domain import App, Attributes, Type
 
 NOTHING_SAID: Mapping[str, Attributes] = {}
 
@@ -22,12 +22,14 @@ class Enrolment(Struct, frozen=True):
     """The stored answers of some devices.
 
     `variants`: token -> ids of the device's variants, in experiments whose key is delivered. `values`: what is
-    delivered for each of these ids. `keys`: of all experiments. Both are the same objects as long as `config_version`
-    is the same. `new`: the tokens that became devices in this request.
+    delivered for each of these ids. `apps`: the numbers of all apps, by key. `keys`: of all experiments of an app, by
+    its number. These are the same objects as long as `config_version` is the same. `new`: the tokens that became
+    devices in this request.
     """
 
     config_version: int
-    keys: frozenset[str]
+    apps: Mapping[str, int]
+    keys: Mapping[int, frozenset[str]]
     values: Mapping[int, Delivered]
     variants: Mapping[str, tuple[int, ...]]
     new: frozenset[str] = frozenset()
@@ -39,7 +41,7 @@ class EnrolmentStore(Protocol):
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID
     ) -> Enrolment:
-        """The answers of these distinct tokens: what they have or, if this is their first request, what they get.
+        """The answers of these distinct scoped tokens: what they have or, on their first request, what they get.
 
         `attributes`: what some of them say about themselves. It is stored with those that become devices.
         One transaction under the enrolment lock; returns after it is durable. Unknown tokens become devices in the
@@ -49,6 +51,10 @@ class EnrolmentStore(Protocol):
 
     async def find(self, tokens: Sequence[str]) -> Enrolment:
         """The answers of the known ones among these tokens. Writes nothing."""
+        ...
+
+    async def apps(self) -> list[App]:
+        """Every app, in the order of creation."""
         ...
 
     async def config_version(self) -> int:

@@ -1,19 +1,20 @@
-"""Decides again from stored attributes who was in an audience, and counts who was outside."""
+"""Decides again from stored attributes who was in an audience, and counts who was outside, and devices per app."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from abtest.domain import NO_ATTRIBUTES, Attributes, failed, is_open
 from abtest.enrolment import in_force
-from abtest.store import Chunk, ExperimentRecord
+from abtest.store import Chunk, ExperimentRecord, Ledger
+from abtest.trust.taking import app_of
 
-ALL = -1
+ALL, ASKED = -1, -2
 
 
 class AudienceAudit:
     """The audience of an experiment. `profiles`: the attributes that are kept, by id."""
 
-    def __init__(self, experiment: ExperimentRecord, profiles: Mapping[int, Attributes]) -> None:
+    def __init__(self, experiment: ExperimentRecord, profiles: Mapping[int, Attributes | None]) -> None:
         self._audience = experiment.audience or ()
         self._profiles = profiles
         self._failed: dict[int | None, tuple[int, ...]] = {}
@@ -26,36 +27,41 @@ class AudienceAudit:
         """The places of the conditions that a device with this profile does not fulfil."""
         found = self._failed.get(profile)
         if found is None:
-            attributes = NO_ATTRIBUTES if profile is None else self._profiles.get(profile, NO_ATTRIBUTES)
+            attributes = NO_ATTRIBUTES if profile is None else self._profiles.get(profile) or NO_ATTRIBUTES
             found = self._failed[profile] = failed(self._audience, attributes)
         return found
-
-    def inside(self, chunk: Chunk) -> Sequence[int]:
-        """The devices of a chunk that are in the audience, in the order of their ids."""
-        if not self._audience:
-            return range(chunk.after + 1, chunk.upto + 1)
-        return [id for id, _, profile in chunk.devices if not self.failed(profile)]
 
     def missed(self, places: Sequence[int]) -> str:
         """These conditions, as they are written."""
         return ", ".join(str(self._audience[place]) for place in places)
 
 
+def counted_profiles(chunk: Chunk, ledger: Ledger) -> Counter[int | None]:
+    """The devices of a chunk that are in the summary, by profile."""
+    return Counter(profile for id, _, profile in chunk.devices if id <= (ledger.watermark or 0))
+
+
+def per_app(profiles: Mapping[int | None, int], ledger: Ledger) -> Counter[int]:
+    """The devices of each app."""
+    found: Counter[int] = Counter()
+    for profile, devices in profiles.items():
+        found[app_of(profile, ledger.apps)] += devices
+    return found
+
+
 def outside(
-    chunk: Chunk, watermark: int, experiments: Sequence[ExperimentRecord], audiences: Mapping[int, AudienceAudit]
+    profiles: Mapping[int | None, int], device: int, ledger: Ledger, audiences: Mapping[int, AudienceAudit]
 ) -> Counter[tuple[int, int]]:
-    """The devices up to the watermark that were outside an audience: see Ledger.outside."""
+    """Of these devices, those outside each audience as of this device: see Ledger.outside."""
     found: Counter[tuple[int, int]] = Counter()
-    conditional = [each for each in experiments if audiences[each.id]]
-    if not conditional:
-        return found
-    profiles = Counter(profile for id, _, profile in chunk.devices if id <= watermark)
-    for experiment in conditional:
-        status, _ = in_force(experiment, chunk.after + 1)
-        if status is None or not is_open(status.status, status.winner):
+    for experiment in ledger.experiments:
+        status, _ = in_force(experiment, device)
+        if not audiences[experiment.id] or status is None or not is_open(status.status, status.winner):
             continue
         for profile, devices in profiles.items():
-            if places := audiences[experiment.id].failed(profile):
-                for place in (ALL, *places):
-                    found[status.id, place] += devices
+            if app_of(profile, ledger.apps) == experiment.app:
+                found[status.id, ASKED] += devices
+                if places := audiences[experiment.id].failed(profile):
+                    for place in (ALL, *places):
+                        found[status.id, place] += devices
     return found

@@ -1,19 +1,19 @@
 """Compares what is stored with what must be stored: arithmetic on rows that were read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from itertools import repeat
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain import Status
-from abtest.enrolment import in_force
-from abtest.store import AssignmentRow, Chunk, ExperimentRecord, Ledger
-from abtest.trust.audiences import ALL, AudienceAudit, outside
+from abtest.domain import Kind
+from abtest.store import AssignmentRow, Chunk, Ledger
+from abtest.trust.audiences import ALL, ASKED, AudienceAudit, counted_profiles, outside, per_app
+from abtest.trust.deciding import Deciding
 from abtest.trust.recounting import differences, named_day
-from abtest.trust.redrawing import PhaseAudit, Step
+from abtest.trust.redrawing import PhaseAudit
 from abtest.trust.structure import structure
+from abtest.trust.taking import Taking, app_of
 
 MOST_FINDINGS = 100
 
@@ -45,11 +45,14 @@ class Audit:
         }
         self._experiments = {experiment.id: experiment for experiment in ledger.experiments}
         self._audiences = {each.id: AudienceAudit(each, ledger.profiles) for each in ledger.experiments}
+        self._deciding = Deciding(ledger, self._phases, self._audiences)
         self._assignments = 0
         self._counted: Counter[tuple[int, int]] = Counter()
         self._hourly: Counter[tuple[int, int]] = Counter()
         self._daily: Counter[tuple[int, int, int]] = Counter()
         self._outside: Counter[tuple[int, int]] = Counter()
+        self._winners: Counter[int] = Counter()
+        self._of_apps: Counter[int] = Counter()
         self._findings: list[str] = []
         self._broken = 0
         for finding in structure(ledger):
@@ -58,10 +61,12 @@ class Audit:
     def chunk(self, chunk: Chunk) -> None:
         """Check the next devices. No experiment changed among them."""
         self._assignments += len(chunk.assignments)
-        self._outside += outside(chunk, self._watermark, self._ledger.experiments, self._audiences)
-        taking = _taking(self._ledger.experiments, chunk.after + 1)
-        if not self._as_it_must_be(chunk, taking):
-            self._explain(chunk, taking)
+        profiles = counted_profiles(chunk, self._ledger)
+        self._of_apps += per_app(profiles, self._ledger)
+        self._outside += outside(profiles, chunk.after + 1, self._ledger, self._audiences)
+        of_apps = self._deciding.taking(chunk)
+        if not self._as_it_must_be(chunk, of_apps):
+            self._explain(chunk, of_apps)
 
     def close(self, others: Sequence[str] = ()) -> Verified:
         """After the last device: compare the rest, and return the result together with the findings of others."""
@@ -79,30 +84,29 @@ class Audit:
             findings=tuple(self._findings),
         )
 
-    def _as_it_must_be(self, chunk: Chunk, taking: "Sequence[Taking]") -> bool:
+    def _as_it_must_be(self, chunk: Chunk, of_apps: Mapping[int, Sequence[Taking]]) -> bool:
         """Whether every row is what the ledger gives; if so, count them."""
-        ids = range(chunk.after + 1, chunk.upto + 1)
-        if [id for id, _, _ in chunk.devices] != list(ids):
+        if [id for id, _, _ in chunk.devices] != list(range(chunk.after + 1, chunk.upto + 1)):
             return False
-        stored: dict[int, list[AssignmentRow]] = {each.experiment_id: [] for each in taking}
+        decisions = self._deciding.decisions(chunk, of_apps)
+        if decisions is None:
+            return False
+        stored: dict[int, list[AssignmentRow]] = {each.taking.record.id: [] for each in decisions}
         for row in chunk.assignments:
             if row[1] not in stored:
                 return False
             stored[row[1]].append(row)
-        drawn = []
-        for each in taking:
-            inside, phase = self._audiences[each.experiment_id].inside(chunk), self._phases[each.phase_id]
-            step = Step([each.winner] * len(inside)) if each.winner is not None else phase.ahead(len(inside))
-            if step is None or stored[each.experiment_id] != _rows(inside, each, step):
-                return False
-            drawn.append((each, phase, step, inside))
+        if any(stored[each.taking.record.id] != each.rows for each in decisions):
+            return False
         first_seen = {id: first_seen for id, first_seen, _ in chunk.devices if id <= self._watermark}
-        for each, phase, step, inside in drawn:
-            if each.winner is not None:
+        for each in decisions:
+            if each.taking.winner is not None:
+                self._winners[each.taking.record.id] += sum(id in first_seen for id in each.devices)
                 continue
-            phase.go(step)
-            hours = [first_seen[id] // clock.HOUR for id in inside if id <= self._watermark]
-            for (variant, hour), count in Counter(zip(step.variants, hours, strict=False)).items():
+            phase = self._phases[each.taking.phase.id]
+            phase.go(each.step)
+            hours = ((v, first_seen[id] // clock.HOUR) for id, v in each.paired if id in first_seen)
+            for (variant, hour), count in Counter(hours).items():
                 self._count(phase, variant, hour, count)
         return True
 
@@ -113,30 +117,46 @@ class Audit:
             self._hourly[phase.experiment.id, hour] += devices
             self._daily[phase.record.id, variant, hour * clock.HOUR // clock.DAY] += devices
 
-    def _explain(self, chunk: Chunk, taking: "Sequence[Taking]") -> None:
-        expected = {each.experiment_id: each for each in taking}
+    def _explain(self, chunk: Chunk, of_apps: Mapping[int, Sequence[Taking]]) -> None:
         first_seen = {id: first_seen for id, first_seen, _ in chunk.devices}
         profiles = {id: profile for id, _, profile in chunk.devices}
-        rows = defaultdict(list)
+        rows: dict[int, dict[int, AssignmentRow]] = defaultdict(dict)
         for row in chunk.assignments:
-            rows[row[0]].append(row)
+            rows[row[0]][row[1]] = row
         for id in range(chunk.after + 1, chunk.upto + 1):
             if id not in first_seen:
                 self._report(f"device {id}: its row is missing, although there were later devices")
-            for row in rows[id]:
+            taking = of_apps.get(app_of(profiles.get(id), self._ledger.apps), ())
+            reasons = {each.record.id: self._reason(each, profiles.get(id), taking, rows[id]) for each in taking}
+            expected = {each.record.id: each for each in taking}
+            for row in rows[id].values():
                 self._assignment(row, expected.get(row[1]), first_seen.get(id))
-            assigned = {row[1] for row in rows[id]}
-            for experiment in expected:
-                audience = self._audiences[experiment]
-                failed = audience.failed(profiles.get(id))
-                if failed and experiment in assigned:
-                    where = f"device {id} in {self._key(experiment)}"
-                    self._report(f"{where}: was enrolled, but does not fulfil {audience.missed(failed)}")
-                elif not failed and experiment not in assigned:
+            for experiment, reason in reasons.items():
+                if reason and experiment in rows[id]:
+                    self._report(f"device {id} in {self._key(experiment)}: was enrolled, but {reason}")
+                elif not reason and experiment not in rows[id]:
                     key = self._key(experiment)
                     self._report(f"device {id}: has no value of {key}, which was taking devices then")
 
-    def _assignment(self, row: AssignmentRow, expected: "Taking | None", first_seen: int | None) -> None:
+    def _reason(
+        self, each: Taking, profile: int | None, taking: Sequence[Taking], rows: Mapping[int, AssignmentRow]
+    ) -> str:
+        """Why a device with these rows can't have one of this experiment, group or holdout; empty if it must."""
+        for holdout in taking:
+            if holdout.record.id == each.record.id or holdout.record.kind != Kind.HOLDOUT:
+                break
+            if holdout.record.id in rows and rows[holdout.record.id][3] == holdout.record.variants[0]:
+                return f"is held by {holdout.record.key}"
+        if each.group is not None and (each.group not in rows or rows[each.group][3] != each.chosen):
+            return f"the group {self._key(each.group)} did not give it this experiment"
+        audience = self._audiences[each.record.id]
+        if failed := audience.failed(profile):
+            return f"does not fulfil {audience.missed(failed)}"
+        if each.winner is None and self._deciding.room(each) == 0:
+            return f"the experiment had its {each.phase.stop_at} devices"
+        return ""
+
+    def _assignment(self, row: AssignmentRow, expected: Taking | None, first_seen: int | None) -> None:
         device, experiment_id, phase_id, variant, position = row
         where = f"device {device} in {self._key(experiment_id)}"
         phase = self._phases.get(phase_id)
@@ -150,15 +170,16 @@ class Audit:
         else:
             self._decision(where, row, expected)
         if position is None:
+            self._winners[experiment_id] += device <= self._watermark
             return
         for finding in phase.enrolled(position, variant):
             self._report(f"{where}: {finding}")
         if device <= self._watermark:
             self._count(phase, variant, None if first_seen is None else first_seen // clock.HOUR, 1)
 
-    def _decision(self, where: str, row: AssignmentRow, expected: "Taking") -> None:
+    def _decision(self, where: str, row: AssignmentRow, expected: Taking) -> None:
         _, _, phase_id, variant, position = row
-        if phase_id != expected.phase_id:
+        if phase_id != expected.phase.id:
             self._report(f"{where}: is stored in another phase than the one that was taking devices then")
         if (position is None) != (expected.winner is not None):
             self._report(f"{where}: {'has no position' if position is None else 'was drawn after the end'}")
@@ -184,9 +205,15 @@ class Audit:
             status.id: f"{each.key} {status.status}" for each in self._ledger.experiments for status in each.statuses
         }
         for (status_id, place), counted, stored in differences(self._outside, self._ledger.outside):
-            which = "its audience" if place == ALL else f"its condition {place + 1}"
-            where = f"{statuses.get(status_id, 'an unknown status')}, outside {which}"
+            which = {ALL: "outside its audience", ASKED: "all devices"}.get(
+                place, f"outside its condition {place + 1}"
+            )
+            where = f"{statuses.get(status_id, 'an unknown status')}, {which}"
             self._report(f"summary: {where}: {stored} devices, but the rows say {counted}")
+        for id, counted, stored in differences(self._winners, self._ledger.winners):
+            self._report(f"summary: {self._key(id)}: {stored} got the winner, but the rows say {counted}")
+        for app, counted, stored in differences(self._of_apps, self._ledger.of_apps):
+            self._report(f"summary: app {app}: {stored} devices, but the rows say {counted}")
 
     def _phase(self, phase_id: int) -> str:
         phase = self._phases.get(phase_id)
@@ -200,37 +227,6 @@ class Audit:
         self._broken += 1
         if len(self._findings) < MOST_FINDINGS:
             self._findings.append(finding)
-
-
-class Taking(Struct, frozen=True):
-    """An experiment that takes devices. `winner`: the variant that all of them get if it is finished."""
-
-    experiment_id: int
-    phase_id: int
-    winner: int | None
-
-
-def _rows(ids: Sequence[int], taking: Taking, step: Step) -> list[AssignmentRow]:
-    """The assignments that these devices must have."""
-    positions = repeat(None) if step.first is None else range(step.first, step.first + len(ids))
-    return list(
-        zip(ids, repeat(taking.experiment_id), repeat(taking.phase_id), step.variants, positions, strict=False)
-    )
-
-
-def _taking(experiments: Sequence[ExperimentRecord], device: int) -> list[Taking]:
-    """The experiments that took this device, in the order of their ids."""
-    taking = []
-    for experiment in experiments:
-        status, phase = in_force(experiment, device)
-        if status is None or phase is None or device <= experiment.created_after_device:
-            continue
-        if status.status == Status.RUNNING:
-            taking.append(Taking(experiment.id, phase.id, None))
-        elif status.status == Status.FINISHED and status.winner in experiment.values:
-            winner = experiment.variants[experiment.values.index(status.winner)]
-            taking.append(Taking(experiment.id, phase.id, winner))
-    return taking
 
 
 def _hour(hour: int) -> str:

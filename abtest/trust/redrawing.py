@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from abtest import allocation
+from abtest.domain import Kind
 from abtest.store import ExperimentRecord, PhaseRecord
 
 
@@ -18,9 +19,14 @@ class Step(Struct, frozen=True):
 
 
 def fits(experiment: ExperimentRecord, phase: PhaseRecord) -> bool:
-    """Whether there is an outcome for each weight of a phase: the variants and, perhaps, the devices outside."""
-    extra = len(phase.weights) - len(experiment.variants)
-    return extra == 0 or (extra == 1 and experiment.outside is not None)
+    """Whether there is an outcome for each weight of a phase: the variants and, perhaps, the devices outside.
+
+    Experiments may have joined a group after a phase of it.
+    """
+    shares, variants = len(phase.weights) - phase.leaves_out, len(experiment.variants)
+    if phase.leaves_out and experiment.outside is None:
+        return False
+    return shares == variants or (experiment.kind == Kind.GROUP and 0 <= shares < variants)
 
 
 class PhaseAudit:
@@ -31,18 +37,31 @@ class PhaseAudit:
         self.record = record
         self._most = most
         self._readable = fits(experiment, record)
-        outside = () if experiment.outside is None else (experiment.outside,)
-        self._outcomes = (*experiment.variants, *outside)[: len(record.weights)]
-        self._names = dict(zip(self._outcomes, [*map(repr, experiment.values), "no value"], strict=False))
+        shares = len(record.weights) - record.leaves_out
+        outside = (experiment.outside,) if record.leaves_out and experiment.outside is not None else ()
+        self._outcomes = (*experiment.variants[:shares], *outside)
+        self._names = dict(zip(experiment.variants, map(repr, experiment.values), strict=False))
+        self._names |= dict.fromkeys(outside, "no value")
         self._next = 0
         self._counts: Counter[int] = Counter()
         self._before_block = allocation.no_counts(record.weights)
 
-    def ahead(self, number: int) -> Step | None:
-        """The next enrolments, as they must be; None if the weights can't be read."""
+    @property
+    def covered(self) -> int:
+        """How many of the devices with a position are not outside the coverage."""
+        return self._next - (self._counts[self._outcomes[-1]] if self.record.leaves_out and self._outcomes else 0)
+
+    def ahead(self, number: int, room: int | None = None) -> Step | None:
+        """The next enrolments, as they must be; None if the weights can't be read.
+
+        `room`: how many devices are still taken, if there is an end.
+        """
         if not self._readable:
             return None
         places, before_block = self._draw(number)
+        if room is not None:
+            outside = len(self.record.weights) - 1 if self.record.leaves_out else None
+            places, before_block = self._draw(allocation.positions_until(places, room, outside))
         return Step([self._outcomes[place] for place in places], self._next, before_block)
 
     def go(self, step: Step) -> None:
@@ -56,7 +75,7 @@ class PhaseAudit:
         number = self.record.number
         if not self._readable:
             return
-        if variant not in self._names:
+        if variant not in self._outcomes:
             yield "its variant belongs to another experiment"
         elif position < 0:
             yield f"position {position} of phase {number}: positions begin at 0"

@@ -1,10 +1,11 @@
 """What is wrong with experiments and tokens, before any assignment is examined."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from abtest import allocation
-from abtest.domain import MOST_PROFILES, Status
+from abtest.domain import DEFAULT_APP_ID, MOST_PROFILES, Status
 from abtest.store import ExperimentRecord, Ledger
 from abtest.trust.redrawing import fits
 
@@ -17,10 +18,11 @@ def structure(ledger: Ledger) -> Iterator[str]:
         yield f"device {wrong.start() + 1}: has {wrong.group()[0] or 'no'} tokens"
     if ledger.without_profile:
         yield f"{ledger.without_profile} devices have attributes that are not kept"
-    if len(ledger.profiles) > MOST_PROFILES:
-        yield f"{len(ledger.profiles)} combinations of attributes are kept, more than {MOST_PROFILES}"
+    for app, profiles in sorted(Counter(ledger.apps.values()).items()):
+        if profiles > MOST_PROFILES + (app != DEFAULT_APP_ID):  # the one without attributes
+            yield f"{profiles} combinations of attributes are kept for app {app}, more than {MOST_PROFILES}"
     for number, attributes in sorted(ledger.profiles.items()):
-        if not attributes:
+        if attributes is None or (not attributes and ledger.apps[number] == DEFAULT_APP_ID):
             yield f"profile {number}: its attributes are not what devices can have"
     for experiment in ledger.experiments:
         for finding in _experiment_structure(experiment):

@@ -1,10 +1,12 @@
-"""The path under which a proxy serves everything, whether the proxy strips it from requests or keeps it."""
+"""What may stand before a path: the path of a proxy, which strips it from requests or keeps it, and an app."""
 
 import re
 
+from abtest.domain import DEFAULT_APP
 from abtest.errors import InvalidSetting
 
 BASE_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+APPS = "/apps/"
 TAKEN = (
     *("api", "apps", "audit", "demo", "docs", "experiments", "healthz", "metrics", "ofrep", "openapi.yaml", "people"),
     *("plan", "readyz", "robots.txt", "sign-in", "simulate", "static", "why"),
@@ -27,3 +29,11 @@ def stripped(base: str, target: str) -> str:
         return target
     rest = target[len(base) :]
     return rest if rest.startswith("/") else f"/{rest}" if rest[:1] in {"", "?"} else target
+
+
+def in_app(path: str) -> tuple[str, str]:
+    """The key of the app that a path names, and the path without it: without /apps/KEY it is the default app."""
+    if not path.startswith(APPS):
+        return DEFAULT_APP, path
+    key, slash, rest = path[len(APPS) :].partition("/")
+    return (key, f"/{rest}") if slash else (DEFAULT_APP, path)

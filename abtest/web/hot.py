@@ -19,12 +19,12 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
-from abtest.domain import check_token
+from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, check_token, scoped
 from abtest.enrolment import Answer, EnrolmentService, Proxies
 from abtest.errors import TooLarge, UnknownDevice
 from abtest.settings import Settings
 from abtest.web import ofrep
-from abtest.web.base_path import stripped
+from abtest.web.base_path import APPS, in_app, stripped
 from abtest.web.connections import Connections
 from abtest.web.monitoring import Monitoring
 from abtest.web.origins import Origins, methods
@@ -118,6 +118,8 @@ class _Message(HTTPMessageDelegate):
         self._connection = connection
         self._other: HTTPMessageDelegate | None = None
         self._way: Way = PLAIN
+        self._app: int | None = DEFAULT_APP_ID
+        self._app_key = DEFAULT_APP
         self._preflight: Response | None = None
         self._token = ""
         self._method = self._version = self._query = ""
@@ -148,6 +150,9 @@ class _Message(HTTPMessageDelegate):
             and headers.get("Connection", KEEP).lower() == KEEP
         )
         path, _, self._query = start_line.path.partition("?")
+        if path.startswith(APPS):
+            self._app_key, path = in_app(path)
+            self._app = self._server.enrolment.app(self._app_key)
         if methods(path):
             self._origin = self._server.origins.allowed(headers.get("Origin"))
             if start_line.method == "OPTIONS" and self._server.origins.any:
@@ -190,24 +195,38 @@ class _Message(HTTPMessageDelegate):
         if self._preflight:
             self._write(self._preflight)
             return
+        if self._app is None:
+            asked = asyncio.ensure_future(self._server.enrolment.find_app(self._app_key))
+            asked.add_done_callback(self._found_app)
+            return
         try:
             body = b"".join(self._body)
             token = self._token = self._way.token(self._headers, body)
-            answer = self._server.enrolment.cached(token)
+            app = self._app
+            answer = self._server.enrolment.cached(token if app == DEFAULT_APP_ID else scoped(app, token))
             if answer is not None:
                 self._reply(self._way, answer)
                 self._server.monitoring.cached(perf_counter() - self._began)
                 return
             check_token(token)
             if self._method == "HEAD":
-                finding = asyncio.ensure_future(self._server.enrolment.find(token))
+                finding = asyncio.ensure_future(self._server.enrolment.find(token, app))
                 finding.add_done_callback(self._decided)
             else:
                 source = self._server.source(self._connection, self._headers)
                 attributes = self._way.attributes(self._query, body)
-                self._server.enrolment.ask(token, source, attributes).add_done_callback(self._decided)
+                self._server.enrolment.ask(token, source, attributes, app).add_done_callback(self._decided)
         except Exception as error:
             self._fail(error)
+
+    def _found_app(self, finding: "asyncio.Task[int]") -> None:
+        """Go on: other processes may have created the app a moment ago."""
+        try:
+            self._app = finding.result()
+        except Exception as error:
+            self._fail(error)
+        else:
+            self.finish()
 
     def _decided(self, waiting: "asyncio.Future[Answer] | asyncio.Future[Answer | None]") -> None:
         try:

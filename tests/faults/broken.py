@@ -12,6 +12,7 @@ from msgspec import structs
 from abtest.commands import main
 from abtest.domain import devices
 from abtest.store.sqlite import database, driver, enrolling, migrations
+from abtest.store.sqlite.enrolling import catalogue, requests
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import server
 from abtest.web.api import handlers as api
@@ -74,17 +75,17 @@ def draws_anew() -> None:
 
 def knows_no_change() -> None:
     """The experiments are read once and never again."""
-    fresh = enrolling.current
+    fresh = catalogue.current
 
-    def current(connection: Any, catalogue: enrolling.Catalogue) -> enrolling.Catalogue:
-        return catalogue if catalogue.config_version else fresh(connection, catalogue)
+    def current(connection: Any, known: catalogue.Catalogue) -> catalogue.Catalogue:
+        return known if known.config_version else fresh(connection, known)
 
-    enrolling.current = current
+    requests.current = current  # type: ignore[attr-defined, assignment]  # the defect
 
 
 def compares_clocks() -> None:
     """A device is enrolled in every experiment that is older by the server's own clock."""
-    enrolling.TAKING = enrolling.TAKING.replace(
+    catalogue.TAKING = catalogue.TAKING.replace(
         "WHERE experiment.status", "WHERE experiment.created_at <= unixepoch() * 1000 AND experiment.status"
     )
 

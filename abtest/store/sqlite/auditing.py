@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from abtest import allocation
-from abtest.domain import NO_ATTRIBUTES, Attributes, Audience, Metric, Sums, read_attributes
+from abtest.domain import FULL_COVERAGE, NO_ATTRIBUTES, Attributes, Audience, Metric, Sums, read_attributes
 from abtest.errors import InvalidExperiment, UnknownDevice
 from abtest.store.audit import (
     AssignmentRecord,
@@ -25,9 +25,8 @@ from abtest.store.audit import (
 from abtest.store.sqlite import measuring
 from abtest.store.sqlite.columns import load_audience, load_weights
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling import last_device
+from abtest.store.sqlite.enrolling import last_device, load_attributes
 from abtest.store.sqlite.events import last_event
-from abtest.store.sqlite.profiles import load_attributes
 
 DEVICE_ROWS = "SELECT count(*) FROM device"
 
@@ -43,7 +42,7 @@ SELECT count(*) FROM device
 WHERE profile_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM profile WHERE profile.id = device.profile_id)
 """
 
-PROFILES = "SELECT id, attributes FROM profile"
+PROFILES = "SELECT id, app_id, attributes FROM profile"
 
 WATERMARK = "SELECT device_watermark FROM summary"
 
@@ -52,6 +51,10 @@ COUNTED = "SELECT phase_id, variant_id, devices FROM summary_variant"
 HOURLY = "SELECT experiment_id, hour, devices FROM summary_hour"
 
 OUTSIDE = "SELECT status_change_id, place, devices FROM summary_outside"
+
+WINNERS = "SELECT experiment_id, devices FROM summary_winner"
+
+OF_APPS = "SELECT app_id, devices FROM summary_app"
 
 DAILY = "SELECT phase_id, variant_id, day, devices FROM summary_day"
 
@@ -87,13 +90,14 @@ WHERE device_id > ? AND device_id <= ?
 """
 
 EXPERIMENTS = """
-SELECT id, key, status, winner, seed, algorithm, created_after_device, audience FROM experiment ORDER BY id
+SELECT id, app_id, kind, key, status, winner, seed, algorithm, created_after_device, audience
+FROM experiment ORDER BY id
 """
 
 VARIANTS = "SELECT id, value, place FROM variant WHERE experiment_id = ? ORDER BY place"
 
 PHASES = """
-SELECT id, number, weights, coverage, created_after_device, next_position, block_counts
+SELECT id, number, weights, coverage, stop_at, created_after_device, next_position, block_counts
 FROM phase WHERE experiment_id = ? ORDER BY number
 """
 
@@ -123,19 +127,23 @@ def ledger(connection: Raw) -> Ledger:
     tokens, strange_tokens = _tokens(connection, last)
     (watermark,) = connection.execute(WATERMARK).fetchone() or (None,)
     (without_profile,) = connection.execute(WITHOUT_PROFILE).fetchone()
+    profiles = connection.execute(PROFILES).fetchall()
     return Ledger(
         devices=devices,
         last_device=last,
         strangers=strangers + strange_tokens,
         tokens=tokens,
         without_profile=without_profile,
-        profiles={id: _attributes(text) for id, text in connection.execute(PROFILES)},
+        profiles={id: _attributes(text) for id, _, text in profiles},
+        apps={id: app for id, app, _ in profiles},
         experiments=experiment_records(connection),
         watermark=watermark,
         counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
         hourly={(experiment, hour): count for experiment, hour, count in connection.execute(HOURLY)},
         daily={(phase, variant, day): count for phase, variant, day, count in connection.execute(DAILY)},
         outside={(status, place): count for status, place, count in connection.execute(OUTSIDE)},
+        winners=dict(connection.execute(WINNERS).fetchall()),
+        of_apps=dict(connection.execute(OF_APPS).fetchall()),
     )
 
 
@@ -200,7 +208,9 @@ def device(connection: Raw, token: str) -> DeviceRecord:
         raise UnknownDevice("no device has asked with this token")
     id, first_seen, attributes = found
     rows = connection.execute(ASSIGNMENTS, (id - 1, id))
-    return DeviceRecord(id, first_seen, _attributes(attributes), tuple(AssignmentRecord(*row[1:]) for row in rows))
+    return DeviceRecord(
+        id, first_seen, _attributes(attributes) or NO_ATTRIBUTES, tuple(AssignmentRecord(*row[1:]) for row in rows)
+    )
 
 
 def _tokens(connection: Raw, last: int) -> tuple[bytes, int]:
@@ -217,6 +227,8 @@ def _tokens(connection: Raw, last: int) -> tuple[bytes, int]:
 def _experiment(
     connection: Raw,
     id: int,
+    app: int,
+    kind: str,
     key: str,
     status: str,
     winner: str | None,
@@ -228,11 +240,15 @@ def _experiment(
     outcomes = connection.execute(VARIANTS, (id,)).fetchall()
     variants = [each for each in outcomes if each[1]]
     phases = [
-        PhaseRecord(phase, number, _weights(weights, coverage), after, next_position, _counts(counts))
-        for phase, number, weights, coverage, after, next_position, counts in connection.execute(PHASES, (id,))
+        PhaseRecord(phase, number, *_weights(weights, coverage), stop_at, after, next_position, _counts(counts))
+        for phase, number, weights, coverage, stop_at, after, next_position, counts in connection.execute(
+            PHASES, (id,)
+        )
     ]
     return ExperimentRecord(
         id=id,
+        app=app,
+        kind=kind,
         key=key,
         status=status,
         winner=winner,
@@ -269,13 +285,13 @@ def _whole(text: int | str) -> int | None:
         return None
 
 
-def _attributes(text: str) -> Attributes:
-    """As they are kept; none when the text is damaged, or not what a device can have."""
+def _attributes(text: str) -> Attributes | None:
+    """As they are kept; None when the text is damaged, or not what a device can have."""
     try:
         attributes = load_attributes(text)
     except (ValueError, TypeError, AttributeError):
-        return NO_ATTRIBUTES
-    return attributes if read_attributes(attributes.pairs) == attributes else NO_ATTRIBUTES
+        return None
+    return attributes if read_attributes(attributes.pairs) == attributes else None
 
 
 def _audience(text: str) -> Audience | None:
@@ -285,11 +301,13 @@ def _audience(text: str) -> Audience | None:
         return None
 
 
-def _weights(text: str, coverage: str) -> allocation.Weights:
+def _weights(text: str, coverage: str) -> tuple[allocation.Weights, bool]:
+    """What positions are drawn from, and whether the last weight is for devices outside."""
     try:
-        return allocation.drawn_weights(load_weights(text), Decimal(coverage))
+        covered = Decimal(coverage)
+        return allocation.drawn_weights(load_weights(text), covered), covered < FULL_COVERAGE
     except (ValueError, TypeError, OverflowError, InvalidOperation):
-        return ()
+        return (), False
 
 
 def _counts(text: str) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from abtest.domain import Showing, Tally
+from abtest.domain import Showing, Tally, app_of, scoped
 from abtest.store.sqlite import measuring
 from abtest.store.sqlite.cataloguing import RAISE_CONFIG_VERSION
 from abtest.store.sqlite.driver import PRAGMAS, Raw
@@ -30,6 +30,8 @@ FORGET_EXPOSED = """
 DELETE FROM exposed WHERE device_id = ?1
   AND experiment_id IN (SELECT experiment_id FROM assignment WHERE device_id = ?1)
 """
+
+FORGET_TEST_DEVICE = "DELETE FROM test_device WHERE token = ?"
 
 FORGET_TOKEN = "UPDATE device_token SET token = ? WHERE token = ?"
 
@@ -95,7 +97,8 @@ def forget(connection: Raw, token: str, device: int, known: Counted) -> bool:
     with _leaving_nothing(connection):
         for statement in (FORGET_TOTALS, FORGET_EXPOSED):
             connection.execute(statement, (device,))
-        connection.execute(FORGET_TOKEN, (f"forgotten-{secrets.token_hex(16)}", token))
+        connection.execute(FORGET_TEST_DEVICE, (token,))
+        connection.execute(FORGET_TOKEN, (scoped(app_of(token), f"forgotten-{secrets.token_hex(16)}"), token))
     connection.execute(BEGIN_ERASING, (device,))
     erase(connection, device)
     connection.execute(COUNT_ERASURE)

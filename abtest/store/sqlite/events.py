@@ -1,10 +1,14 @@
 """Events in SQLite: functions on a raw connection, each run inside one transaction."""
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Sequence, Set
+from itertools import compress
+from operator import not_
 
-from abtest.domain import Event
+from msgspec import Struct, structs
+
+from abtest.domain import Event, app_of
 from abtest.store.sqlite.driver import Raw
 
 DEVICES = """
@@ -17,35 +21,62 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (device_id, event_id) DO NOTHING
 """
 
-KNOWN_KEYS = "SELECT experiment.key FROM json_each(?) AS asked CROSS JOIN experiment ON experiment.key = asked.value"
+TEST_DEVICES = """
+SELECT token FROM json_each(?) AS asked CROSS JOIN test_device ON token = asked.value
+"""
 
-COUNT = "UPDATE meta SET value = value + ? WHERE name = ?"
+KNOWN_KEYS = """
+SELECT experiment.app_id, experiment.key
+FROM json_each(?) AS asked CROSS JOIN experiment ON experiment.key = asked.value
+WHERE experiment.kind = 'experiment'
+"""
+
+COUNT = """
+UPDATE app SET duplicate_events = duplicate_events + ?, unknown_device_events = unknown_device_events + ?,
+  unknown_experiment_events = unknown_experiment_events + ?
+WHERE id = ?
+"""
 
 # Not max(id): a number is never given out twice, even after a device's events were erased.
 LAST_EVENT = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)"
 
 
+class Refused(Struct):
+    """Events of an app that left no row, or an event without an experiment."""
+
+    duplicates: int = 0
+    unknown_devices: int = 0
+    unknown_experiments: int = 0
+
+
 def track(connection: Raw, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
-    """Store the events of each request; returns how many of them were new, or None for an unknown device."""
+    """Store the events of each request; returns how many of them were new, or None for an unknown device.
+
+    Those of a test device are all new, and none of them is stored.
+    """
     tokens = json.dumps([token for token, _ in requests])
     devices = dict(connection.execute(DEVICES, (tokens,)).fetchall())
-    named = {event.experiment for _, events in requests for event in events if event.experiment}
-    strange = _unknown(connection, named)
+    tested = {token for (token,) in connection.execute(TEST_DEVICES, (tokens,))}
+    known = _known_keys(connection, {event.experiment for _, events in requests for event in events})
     stored: list[int | None] = []
-    counts: Counter[str] = Counter()
+    refused: dict[int, Refused] = defaultdict(Refused)
     for token, events in requests:
-        if token not in devices:
-            counts["unknown_device_events"] += len(events)
+        app = app_of(token)
+        if token in tested:
+            stored.append(len(events))
+        elif token not in devices:
+            refused[app].unknown_devices += len(events)
             stored.append(None)
-            continue
-        new = _add(connection, devices[token], [event for event in events if event.experiment not in strange], now)
-        lost = _add(connection, devices[token], [event for event in events if event.experiment in strange], now)
-        counts["unknown_experiment_events"] += lost
-        counts["duplicate_events"] += len(events) - new - lost
-        stored.append(new + lost)
-    for name, count in counts.items():
-        if count:
-            connection.execute(COUNT, (count, name))
+        else:
+            strange = [event.experiment is not None and (app, event.experiment) not in known for event in events]
+            new = _add(connection, devices[token], [*compress(events, map(not_, strange))], now)
+            lost = _add(connection, devices[token], [*compress(events, strange)], now)
+            refused[app].unknown_experiments += lost
+            refused[app].duplicates += len(events) - new - lost
+            stored.append(new + lost)
+    for app, each in refused.items():
+        if any(structs.astuple(each)):
+            connection.execute(COUNT, (*structs.astuple(each), app))
     return stored
 
 
@@ -62,8 +93,7 @@ def _add(connection: Raw, device: int, events: Sequence[Event], now: int) -> int
     return int(connection.executemany(ADD, rows).rowcount) if rows else 0
 
 
-def _unknown(connection: Raw, keys: set[str]) -> set[str]:
-    """The keys that no experiment has."""
-    if not keys:
-        return keys
-    return keys - {key for (key,) in connection.execute(KNOWN_KEYS, (json.dumps(sorted(keys)),))}
+def _known_keys(connection: Raw, keys: Set[str | None]) -> set[tuple[int, str]]:
+    """The experiments with these keys, as (number of the app, key)."""
+    asked = sorted(key for key in keys if key)
+    return set(connection.execute(KNOWN_KEYS, (json.dumps(asked),)).fetchall()) if asked else set()

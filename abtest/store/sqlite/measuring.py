@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from abtest.domain import Experiment, Metric, Occurrence, Showing, Sums, Tally, Type, add_buckets, same
+from abtest.domain import Experiment, Kind, Metric, Occurrence, Showing, Sums, Tally, Type, add_buckets, same
 from abtest.store.figures import DayFigures, Measured, MetricFigures
 from abtest.store.sqlite import cataloguing
 from abtest.store.sqlite.columns import dump_buckets, dump_delays, load_buckets, load_delays
@@ -123,9 +123,8 @@ SELECT min(at) FROM status_change WHERE experiment_id = ? AND status IN ('finish
 """
 
 REFUSED = """
-SELECT value FROM meta
-WHERE name IN ('duplicate_events', 'shortened_devices', 'unknown_device_events', 'unknown_experiment_events')
-ORDER BY name
+SELECT duplicate_events, shortened_devices, unknown_device_events, unknown_experiment_events
+FROM app WHERE key = ?
 """
 
 SET_RESULT = """
@@ -184,7 +183,7 @@ def _measured(connection: Raw, experiment: Experiment) -> Measured:
     """The figures of an experiment."""
     found = [metric for (metric,) in connection.execute(METRIC_IDS, (experiment.id,)).fetchall()]
     (ended_at,) = connection.execute(ENDED, (experiment.id,)).fetchone()
-    duplicates, shortened, devices, experiments = (value for (value,) in connection.execute(REFUSED))
+    duplicates, shortened, devices, experiments = connection.execute(REFUSED, (experiment.app,)).fetchone()
     return Measured(
         experiment=experiment,
         days=tuple(DayFigures(*row) for row in connection.execute(DAYS, (experiment.id,))),
@@ -200,8 +199,13 @@ def _measured(connection: Raw, experiment: Experiment) -> Measured:
 
 
 def measured(connection: Raw) -> list[Measured]:
-    """The figures of every experiment, in the order of creation."""
-    return [_measured(connection, each) for each in cataloguing.experiments(connection)]
+    """The figures of every experiment and holdout of every app."""
+    return [
+        _measured(connection, each)
+        for app in cataloguing.apps(connection)
+        for kind in (Kind.EXPERIMENT, Kind.HOLDOUT)
+        for each in cataloguing.experiments(connection, app.key, kind)
+    ]
 
 
 def conclude(connection: Raw, documents: Iterable[tuple[int, str]]) -> None:

@@ -12,7 +12,6 @@ from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.sqlite import auditing, backup, cataloguing, enrolling, erasing, events, measuring, summarising
 from abtest.store.sqlite.database import Database
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.profiles import Kept
 from abtest.store.upkeep import is_full
 
 P = ParamSpec("P")
@@ -76,11 +75,15 @@ class SQLiteStore(Database):
         super().__init__(path, patience)
         self._free_disk = free_disk
         self._catalogue = enrolling.NOTHING
-        self._kept = Kept()
+        self._kept = enrolling.Kept()
 
     experiments = _reading(cataloguing.experiments)
     add = _writing(cataloguing.add)
     change = _writing(cataloguing.change)
+    join = _writing(cataloguing.join)
+    leave = _writing(cataloguing.leave)
+    apps = _reading(cataloguing.apps)
+    add_app = _writing(cataloguing.add_app)
 
     config_version = _reading(enrolling.config_version)
 

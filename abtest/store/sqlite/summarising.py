@@ -2,41 +2,41 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from abtest import clock
-from abtest.domain import KEY, Experiment, is_open
+from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, KEY, Kind, is_open
 from abtest.errors import StorageError, UnknownExperiment
 from abtest.store.figures import AudienceCounts, Folded, Summary
 from abtest.store.sqlite import cataloguing, measuring
 from abtest.store.sqlite.columns import load_audience
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling import config_version, last_device
-from abtest.store.sqlite.profiles import load_attributes
+from abtest.store.sqlite.enrolling import config_version, last_device, load_attributes
 
-ALL = -1
-"""The place of all conditions together."""
+ALL, ASKED = -1, -2
+"""The place of all conditions together, and of all devices, inside or outside."""
 
 SUMMARY = "SELECT device_watermark, as_of FROM summary"
 
+DEVICES = "SELECT ifnull((SELECT devices FROM summary_app WHERE app_id = ?), 0)"
+
 COUNTS = """
 SELECT phase.experiment_id, phase.number, variant.place, summary_variant.devices
-FROM summary_variant
-JOIN phase ON phase.id = summary_variant.phase_id
-JOIN variant ON variant.id = summary_variant.variant_id
+FROM experiment
+CROSS JOIN phase ON phase.experiment_id = experiment.id
+CROSS JOIN summary_variant ON summary_variant.phase_id = phase.id
+CROSS JOIN variant ON variant.id = summary_variant.variant_id
+WHERE experiment.app_id = ? AND experiment.kind = ?
 """
 
-# Devices are numbered without gaps, so none need be read to count those that came while an experiment had a status.
-PERIODS = """
-SELECT id, experiment_id, status, winner, min(ended_after, ?1) - min(after_device, ?1)
-FROM (
-  SELECT id, experiment_id, status, winner, after_device,
-    lead(after_device, 1, ?1) OVER (PARTITION BY experiment_id ORDER BY id) AS ended_after
-  FROM status_change
-)
-"""
+WINNERS = "SELECT experiment_id, devices FROM summary_winner"
 
-OUTSIDE = "SELECT status_change_id, place, devices FROM summary_outside"
+OUTSIDE = """
+SELECT status_change.experiment_id, place, sum(devices)
+FROM summary_outside JOIN status_change ON status_change.id = status_change_id
+WHERE status_change.winner IS NULL
+GROUP BY 1, 2
+"""
 
 PER_HOUR = "SELECT hour, devices FROM summary_hour WHERE experiment_id = ? ORDER BY hour"
 
@@ -47,6 +47,27 @@ FROM assignment
 WHERE device_id > ? AND device_id <= ? AND position IS NOT NULL
 """
 
+NEW_WINNERS = """
+SELECT experiment_id, count(*)
+FROM assignment
+WHERE device_id > ? AND device_id <= ? AND position IS NULL
+GROUP BY experiment_id
+"""
+
+FINISHED = "SELECT count(*) FROM experiment WHERE status IN ('finished', 'archived') AND winner IS NOT NULL"
+
+ADD_TO_WINNER = """
+INSERT INTO summary_winner (experiment_id, devices) VALUES (?, ?)
+ON CONFLICT (experiment_id) DO UPDATE SET devices = devices + excluded.devices
+"""
+
+ADD_TO_APP = """
+INSERT INTO summary_app (app_id, devices) VALUES (?, ?)
+ON CONFLICT (app_id) DO UPDATE SET devices = devices + excluded.devices
+"""
+
+APPS = "SELECT id FROM app"
+
 NEXT_CHANGE = """
 SELECT min(after_device) FROM (
   SELECT created_after_device AS after_device FROM phase UNION ALL SELECT after_device FROM status_change
@@ -56,7 +77,7 @@ WHERE after_device > ? AND after_device < ?
 
 # Beside max(), SQLite takes the other columns from the row with the maximum.
 AUDIENCES = """
-SELECT max(status_change.id), status_change.status, status_change.winner, audience
+SELECT max(status_change.id), app_id, status_change.status, status_change.winner, audience
 FROM experiment JOIN status_change ON status_change.experiment_id = experiment.id
 WHERE audience != '[]' AND after_device <= ?
 GROUP BY experiment.id
@@ -64,7 +85,7 @@ GROUP BY experiment.id
 
 NEW_PROFILES = "SELECT group_concat(ifnull(profile_id, 0)) FROM device WHERE id > ? AND id <= ?"
 
-PROFILES = "SELECT profile.id, attributes FROM json_each(?) AS asked JOIN profile ON profile.id = asked.value"
+PROFILES = "SELECT profile.id, app_id, attributes FROM json_each(?) AS asked JOIN profile ON profile.id = asked.value"
 
 PHASE = """
 SELECT phase.experiment_id, max(phase.id), variant.place >= 0
@@ -106,7 +127,8 @@ ON CONFLICT (experiment_id, hour) DO UPDATE SET devices = devices + excluded.dev
 """
 
 RESULT = """
-SELECT document FROM experiment LEFT JOIN summary_result ON summary_result.experiment_id = experiment.id WHERE key = ?
+SELECT document FROM experiment LEFT JOIN summary_result ON summary_result.experiment_id = experiment.id
+WHERE key = ? AND app_id = ? AND kind = ?
 """
 
 RESULTS = "SELECT experiment_id, document FROM summary_result"
@@ -130,7 +152,7 @@ def fold(connection: Raw, most: int, now: int) -> Folded:
     last = changed or last  # so that a chunk knows one phase and one status of each experiment
     if last > watermark:
         _fold(connection, watermark, last)
-        _fold_outside(connection, watermark, last)
+        _fold_profiles(connection, watermark, last)
     connection.execute(MOVE, (last, now))
     events, left = measuring.fold(connection, most) if last == newest else (0, newest - last)
     return Folded(last - watermark, events, left, config_version(connection))
@@ -139,6 +161,8 @@ def fold(connection: Raw, most: int, now: int) -> Folded:
 def _fold(connection: Raw, after: int, upto: int) -> None:
     counts = _new_counts(connection, after, upto)
     connection.executemany(ADD_TO_VARIANT, [(phase, variant, devices) for _, phase, _, variant, devices in counts])
+    if connection.execute(FINISHED).fetchone() != (0,):  # else there is nobody to look for
+        connection.executemany(ADD_TO_WINNER, connection.execute(NEW_WINNERS, (after, upto)).fetchall())
     first, last = connection.execute(HOURS, (clock.HOUR, after, upto)).fetchone()
     if first == last:  # nearly always: then the devices need not be read once more beside their assignments
         day = first * clock.HOUR // clock.DAY
@@ -152,33 +176,41 @@ def _fold(connection: Raw, after: int, upto: int) -> None:
     connection.executemany(measuring.ADD_DEVICES, per_day)
 
 
-def _fold_outside(connection: Raw, after: int, upto: int) -> None:
-    """Count the devices outside each audience. No status begins among them."""
+def _fold_profiles(connection: Raw, after: int, upto: int) -> None:
+    """Count the devices of each app, and those outside each audience. No status begins among them."""
     audiences = [
-        (status_change, load_audience(audience))
-        for status_change, status, winner, audience in connection.execute(AUDIENCES, (after,))
+        (status_change, app, load_audience(audience))
+        for status_change, app, status, winner, audience in connection.execute(AUDIENCES, (after,))
         if is_open(status, winner)
     ]
-    if not audiences:
+    if not audiences and connection.execute(APPS).fetchall() == [(DEFAULT_APP_ID,)]:
+        connection.execute(ADD_TO_APP, (DEFAULT_APP_ID, upto - after))
         return
     (profiles,) = connection.execute(NEW_PROFILES, (after, upto)).fetchone()
     devices = Counter(map(int, profiles.split(",")))
-    rows = connection.execute(PROFILES, (json.dumps(list(devices)),))
-    kept = {id: dict(load_attributes(attributes).pairs) for id, attributes in rows}
-    alike: dict[tuple[str, ...], Counter[tuple[str | None, ...]]] = {}
+    kept: dict[int, tuple[int, Mapping[str, str]]] = {0: (DEFAULT_APP_ID, {})}
+    for id, app, attributes in connection.execute(PROFILES, (json.dumps(list(devices)),)):
+        kept[id] = app, dict(load_attributes(attributes).pairs)
+    of_app: Counter[int] = Counter()
+    for profile, count in devices.items():
+        of_app[kept[profile][0]] += count
+    connection.executemany(ADD_TO_APP, of_app.items())
+    alike: dict[tuple[int, tuple[str, ...]], Counter[tuple[str | None, ...]]] = {}
     outside: Counter[tuple[int, int]] = Counter()
-    for status_change, conditions in audiences:
+    for status_change, app, conditions in audiences:
         names = tuple(each.attribute for each in conditions)
-        if names not in alike:  # many audiences ask for the same attributes, and these have few values
-            alike[names] = Counter()
+        outside[status_change, ASKED] = of_app[app]
+        if (app, names) not in alike:  # many audiences ask for the same attributes, and these have few values
+            alike[app, names] = Counter()
             for profile, count in devices.items():
-                said = kept.get(profile, {})
-                alike[names][tuple(map(said.get, names))] += count
-        for texts, count in alike[names].items():
+                in_app, said = kept[profile]
+                if in_app == app:
+                    alike[app, names][tuple(map(said.get, names))] += count
+        for texts, count in alike[app, names].items():
             if places := [place for place, each in enumerate(conditions) if not each.is_fulfilled(texts[place])]:
                 for place in (ALL, *places):
                     outside[status_change, place] += count
-    connection.executemany(ADD_TO_OUTSIDE, [(*where, count) for where, count in outside.items()])
+    connection.executemany(ADD_TO_OUTSIDE, [(*where, count) for where, count in outside.items() if count])
 
 
 def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, bool, int, int]]:
@@ -194,20 +226,21 @@ def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, 
     ]
 
 
-def summary(connection: Raw) -> Summary:
-    """All figures, with the experiments as they stand."""
-    watermark, as_of = connection.execute(SUMMARY).fetchone()
-    experiments = cataloguing.experiments(connection)
+def summary(connection: Raw, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> Summary:
+    """All figures of an app's experiments, groups or holdouts, with these as they stand. Raises UnknownApp."""
+    (_, as_of), id = connection.execute(SUMMARY).fetchone(), cataloguing.app_id(connection, app)
+    (devices_of_app,) = connection.execute(DEVICES, (id,)).fetchone()
+    experiments = cataloguing.experiments(connection, app, kind)
     counts: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
-    for experiment_id, phase, place, devices in connection.execute(COUNTS):
+    for experiment_id, phase, place, devices in connection.execute(COUNTS, (id, kind)):
         counts[experiment_id, phase][place] = devices
-    winners, audiences = _periods(connection, experiments, watermark)
+    outside = Counter({(experiment, place): count for experiment, place, count in connection.execute(OUTSIDE)})
     restored = dict(connection.execute(RESTORED).fetchall())
     return Summary(
         restored_at=restored.get("restored_at"),
         restored_to=restored.get("restored_to"),
         as_of=as_of,
-        devices=watermark,
+        devices=devices_of_app,
         experiments=tuple(experiments),
         counts={
             (experiment.id, phase.number): tuple(
@@ -217,36 +250,17 @@ def summary(connection: Raw) -> Summary:
             for phase in experiment.phases
         },
         uncovered={where: each[-1] for where, each in counts.items() if -1 in each},
-        winners=winners,
-        audiences=audiences,
+        winners=dict(connection.execute(WINNERS).fetchall()),
+        audiences={
+            each.id: AudienceCounts(
+                devices=outside[each.id, ASKED],
+                outside=outside[each.id, ALL],
+                failed=tuple(outside[each.id, place] for place in range(len(each.audience))),
+            )
+            for each in experiments
+            if each.audience
+        },
     )
-
-
-def _periods(
-    connection: Raw, experiments: Sequence[Experiment], watermark: int
-) -> tuple[dict[int, int], dict[int, AudienceCounts]]:
-    """How many devices got the winner, and who was outside the audience, of the experiments with one."""
-    winners: dict[int, int] = {}
-    periods: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    outside = Counter({(status_change, place): count for status_change, place, count in connection.execute(OUTSIDE)})
-    for id, experiment, status, winner, devices in connection.execute(PERIODS, (watermark,)):
-        if is_open(status, winner):
-            if winner is None:
-                periods[experiment].append((id, devices))
-            else:
-                winners[experiment] = devices - outside[id, ALL]
-    audiences = {
-        each.id: AudienceCounts(
-            devices=sum(devices for _, devices in periods[each.id]),
-            outside=sum(outside[id, ALL] for id, _ in periods[each.id]),
-            failed=tuple(
-                sum(outside[id, place] for id, _ in periods[each.id]) for place in range(len(each.audience))
-            ),
-        )
-        for each in experiments
-        if each.audience
-    }
-    return winners, audiences
 
 
 def enrolled_per_hour(connection: Raw, experiment_id: int) -> list[tuple[int, int]]:
@@ -254,11 +268,12 @@ def enrolled_per_hour(connection: Raw, experiment_id: int) -> list[tuple[int, in
     return [(hour, devices) for hour, devices in connection.execute(PER_HOUR, (experiment_id,))]
 
 
-def result(connection: Raw, key: str) -> str | None:
-    """What the worker concluded of an experiment. Raises UnknownExperiment."""
-    found = connection.execute(RESULT, (key,)).fetchone() if KEY.fullmatch(key) else None
+def result(connection: Raw, key: str, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> str | None:
+    """What the worker concluded of an experiment or a holdout. Raises UnknownApp or UnknownExperiment."""
+    asked = key, cataloguing.app_id(connection, app), kind
+    found = connection.execute(RESULT, asked).fetchone() if KEY.fullmatch(key) else None
     if found is None:
-        raise UnknownExperiment(key)
+        raise UnknownExperiment(key, kind)
     (document,) = found
     return None if document is None else str(document)
 

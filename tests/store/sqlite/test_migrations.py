@@ -19,6 +19,7 @@ DEVICES = "INSERT INTO device (id, token, first_seen) VALUES (1, 'b', 1000), (2,
 HAPPENED = "SELECT metric_id, day, devices FROM summary_happened ORDER BY metric_id, day"
 COUNTED = "SELECT * FROM summary_metric ORDER BY 1, 2, 3, 4"
 BEFORE_BUCKETS = """
+PRAGMA foreign_keys = OFF;
 DROP VIEW counted_exposure;
 CREATE VIEW counted_exposure AS SELECT 1;
 DROP TABLE exposed;
@@ -31,7 +32,13 @@ ALTER TABLE experiment DROP COLUMN baseline_changed_at;
 ALTER TABLE experiment DROP COLUMN type;
 ALTER TABLE summary_metric DROP COLUMN buckets;
 ALTER TABLE summary_metric DROP COLUMN delays;
-DELETE FROM meta WHERE name IN ('unknown_experiment_events', 'shortened_devices');
+INSERT INTO meta VALUES ('duplicate_events', 0), ('unknown_device_events', 0);
+DROP TABLE app;
+DROP TABLE test_value;
+DROP TABLE test_device;
+DROP TABLE summary_app;
+DROP TABLE summary_winner;
+ALTER TABLE phase DROP COLUMN stop_at;
 ALTER TABLE device DROP COLUMN profile_id;
 DROP TABLE profile;
 ALTER TABLE experiment DROP COLUMN audience;

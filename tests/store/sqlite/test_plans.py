@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from types import ModuleType
 from typing import Any
 
@@ -13,37 +13,52 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
-from abtest.store.sqlite import auditing, cataloguing, enrolling, erasing, events, measuring, summarising
+from abtest.store.sqlite import auditing, erasing, events, measuring, summarising
+from abtest.store.sqlite.cataloguing import app_rows, experiment_rows
 from abtest.store.sqlite.driver import open_raw
+from abtest.store.sqlite.enrolling import catalogue, drawing, profiles, requests
 from tests.scenes import opened
 
 QUERIES = {
     "known devices": (
-        enrolling.KNOWN,
+        requests.KNOWN,
         (json.dumps(["a"]),),
         ["device_token USING PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),
-    "config version": (enrolling.CONFIG_VERSION, (), ["meta USING PRIMARY KEY"]),
-    "keys": (enrolling.KEYS, (), ["experiment USING COVERING INDEX"]),
-    "delivered variants": (enrolling.DELIVERED, (), ["variant USING COVERING INDEX"]),
-    "experiments that take devices": (enrolling.TAKING, (), ["phase USING INTEGER PRIMARY KEY"]),
-    "variants of an experiment": (enrolling.VARIANTS, (1,), ["variant USING INDEX"]),
-    "last device": (enrolling.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
-    "next position": (enrolling.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
-    "advance": (enrolling.ADVANCE, (1, "[]", 1), ["phase USING INTEGER PRIMARY KEY"]),
+    "config version": (catalogue.CONFIG_VERSION, (), ["meta USING PRIMARY KEY"]),
+    "apps": (catalogue.APPS, (), ["app USING COVERING INDEX"]),
+    "app": (app_rows.APP, ("default",), ["app USING COVERING INDEX"]),
+    "keys": (catalogue.KEYS, (), ["experiment USING COVERING INDEX"]),
+    "values": (catalogue.VALUES, (), ["variant USING INDEX"]),
+    "experiments that take devices": (catalogue.TAKING, (), ["phase USING INTEGER PRIMARY KEY"]),
+    "variants of an experiment": (catalogue.VARIANTS, (1,), ["variant USING INDEX"]),
+    "earlier phases": (catalogue.EARLIER, (1, 2), ["phase USING INDEX"]),
+    "test devices": (catalogue.TEST_DEVICES, (), ["test_value USING PRIMARY KEY"]),
+    "profile": (profiles.PROFILE, (1, "{}"), ["profile USING COVERING INDEX"]),
+    "profiles of an app": (profiles.PROFILES, (1,), ["app USING INTEGER PRIMARY KEY"]),
+    "count a profile": (profiles.COUNT_PROFILE, (1,), ["app USING INTEGER PRIMARY KEY"]),
+    "count shortened devices": (profiles.COUNT_SHORTENED, (1, 1), ["app USING INTEGER PRIMARY KEY"]),
+    "last device": (drawing.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
+    "next position": (drawing.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
+    "advance": (drawing.ADVANCE, (1, "[]", 1), ["phase USING INTEGER PRIMARY KEY"]),
     "watermark": (summarising.SUMMARY, (), ["SCAN summary"]),
     "move the watermark": (summarising.MOVE, (1, 1), ["SCAN summary"]),
     "restored": (summarising.RESTORED, (), ["meta USING PRIMARY KEY"]),
     "counts": (
         summarising.COUNTS,
-        (),
-        ["phase USING INTEGER PRIMARY KEY", "variant USING INTEGER PRIMARY KEY"],
+        (1, "experiment"),
+        ["phase USING", "summary_variant USING PRIMARY KEY", "variant USING INTEGER PRIMARY KEY"],
     ),
     "next change": (summarising.NEXT_CHANGE, (1, 2), ["phase", "status_change"]),
     "audiences": (summarising.AUDIENCES, (1,), ["status_change USING INDEX"]),
     "new profiles": (summarising.NEW_PROFILES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "profiles of a chunk": (summarising.PROFILES, ("[1]",), ["profile USING INTEGER PRIMARY KEY"]),
-    "devices outside": (summarising.OUTSIDE, (), ["SCAN summary_outside"]),
+    "devices outside": (summarising.OUTSIDE, (), ["status_change USING INTEGER PRIMARY KEY"]),
+    "devices of an app": (summarising.DEVICES, (1,), ["summary_app USING INTEGER PRIMARY KEY"]),
+    "winners": (summarising.WINNERS, (), ["SCAN summary_winner"]),
+    "new winners": (summarising.NEW_WINNERS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "finished": (summarising.FINISHED, (), ["SCAN experiment"]),
+    "all apps": (summarising.APPS, (), ["app USING COVERING INDEX"]),
     "new variants": (summarising.NEW_VARIANTS, (1, 2), ["assignment USING PRIMARY KEY"]),
     "phase of a variant": (summarising.PHASE, (1, 2), ["variant USING INTEGER PRIMARY KEY", "phase USING INDEX"]),
     "hours of a chunk": (summarising.HOURS, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
@@ -53,8 +68,7 @@ QUERIES = {
         ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),
     "enrolment over time": (summarising.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
-    "periods": (summarising.PERIODS, (1,), ["status_change USING INDEX"]),
-    "one experiment": (cataloguing.EXPERIMENT, ("color",), ["experiment USING INDEX"]),
+    "one experiment": (experiment_rows.EXPERIMENT, (1, "experiment", "color"), ["experiment USING INDEX"]),
     "devices to audit": (auditing.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "assignments to audit": (auditing.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
     "one device": (
@@ -63,6 +77,8 @@ QUERIES = {
         ["device_token USING PRIMARY KEY", "device USING INTEGER PRIMARY KEY"],
     ),
     "devices of events": (events.DEVICES, (json.dumps(["a"]),), ["device_token USING PRIMARY KEY"]),
+    "test devices of events": (events.TEST_DEVICES, (json.dumps(["a"]),), ["test_device USING COVERING INDEX"]),
+    "experiments of events": (events.KNOWN_KEYS, (json.dumps(["a"]),), ["experiment USING COVERING INDEX"]),
     "new events": (
         measuring.NEW_EVENTS,
         (1, 2),
@@ -78,7 +94,7 @@ QUERIES = {
     ),
     "exposures to forget": (erasing.FORGET_EXPOSED, (1,), ["exposed USING PRIMARY KEY"]),
     "totals to forget": (erasing.FORGET_TOTALS, (1,), ["metric_device USING PRIMARY KEY"]),
-    "what was concluded": (summarising.RESULT, ("color",), ["experiment USING COVERING INDEX"]),
+    "what was concluded": (summarising.RESULT, ("color", 1, "experiment"), ["experiment USING COVERING INDEX"]),
     "all that was concluded": (summarising.RESULTS, (), ["SCAN summary_result"]),
     "days of an experiment": (measuring.DAYS, (1,), ["summary_day USING PRIMARY KEY"]),
     "days of a metric": (measuring.METRIC_DAYS, (1,), ["summary_metric USING PRIMARY KEY"]),
@@ -88,9 +104,9 @@ QUERIES = {
     "strangers": (auditing.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),
 }
 STATEMENTS = {
-    f"{module.name}.{name}": text
-    for module in iter_modules(sqlite.__path__)
-    for name, text in vars(import_module(f"abtest.store.sqlite.{module.name}")).items()
+    f"{module.name.rpartition('.')[2]}.{name}": text
+    for module in walk_packages(sqlite.__path__, "abtest.store.sqlite.")
+    for name, text in vars(import_module(module.name)).items()
     if isinstance(text, str) and text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))
 }
 SMALL = {
@@ -99,7 +115,12 @@ SMALL = {
     "sqlite_sequence": "one row per table that numbers its rows",
     "summary": "one row",
     "erasing": "devices that are being forgotten at this moment",
+    "app": "what people created",
     "experiment": "what people created",
+    "test_device": "what people created",
+    "test_value": "what people created",
+    "summary_app": "one row per app",
+    "summary_winner": "one row per experiment",
     "metric": "what people created",
     "phase": "what people created",
     "variant": "what people created",
@@ -136,7 +157,7 @@ def connection(tmp_path: Path, io_loop: IOLoop) -> Iterator[Any]:
     raw.close()
 
 
-@pytest.mark.parametrize("module", [enrolling, summarising])
+@pytest.mark.parametrize("module", [catalogue, drawing, profiles, requests, summarising])
 def test_no_query_is_left_out(module: ModuleType) -> None:
     texts = {text for text in vars(module).values() if isinstance(text, str)}
     queries = {text for text in texts if text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))}

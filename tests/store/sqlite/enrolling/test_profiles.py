@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from abtest.domain import Attributes, read_attributes
-from abtest.store.sqlite import profiles
+from abtest.store.sqlite.enrolling import profiles
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.verification import VerificationService
 from tests.scenes import opened
@@ -72,7 +72,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def shortened(store: SQLiteStore) -> int:
-    return int((await rows(store, "SELECT value FROM meta WHERE name = 'shortened_devices'"))[0][0])
+    return int((await rows(store, "SELECT shortened_devices FROM app"))[0][0])
 
 
 FIVE = {"platform": "ios", "country": "DE", "language": "de", "app_version": "1", "os_version": "17"}
@@ -124,5 +124,5 @@ async def test_a_process_remembers_no_more_than_some_profiles(
     monkeypatch.setattr(profiles, "MOST_REMEMBERED", 5)
     for place in range(20):
         await enrol(store, [read_attributes([("os_version", str(place))]), IOS], f"of-{place}")
-        assert len(store._kept.profiles) <= 5
+        assert len(store._kept.profiles[1]) <= 5
     assert await rows(store, "SELECT count(*) FROM profile") == [(21,)]

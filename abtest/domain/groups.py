@@ -1,0 +1,47 @@
+"""Groups of experiments of which a device is in at most one, and holdouts of devices that are in none."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from abtest.domain.experiments import Experiment, NewExperiment, Variant
+from abtest.errors import Conflict, InvalidExperiment
+
+HELD, FREE = "held", "free"
+"""The outcomes of a holdout."""
+
+
+def new_holdout(key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> NewExperiment:
+    """A holdout that holds this part of all new devices, above 0 and below 1. Raises InvalidExperiment."""
+    if not 0 < share < 1:
+        raise InvalidExperiment("share: must be above 0% and below 100%, such as 5%")
+    variants = Variant(HELD, 100 * share), Variant(FREE, 100 * (1 - share))
+    return NewExperiment(key, variants, description, metrics, baseline=HELD).checked()
+
+
+def members(group: Experiment) -> dict[str, Decimal]:
+    """The experiments that are in a group, by key, with the part of all devices that each gets."""
+    shares = zip(group.values, group.phase.weights, strict=True)
+    return {key: share for key, share in shares if share}
+
+
+def joined(group: Experiment, key: str, share: Decimal) -> Mapping[str, Decimal]:
+    """The members once this experiment is one of them. Raises Conflict, or InvalidExperiment if no room is left."""
+    there = members(group)
+    if key in there:
+        raise Conflict(f"{key} is in the group {group.key} already", code="experiment_exists")
+    free = 1 - sum(there.values(), Decimal(0))
+    if share > free:
+        raise InvalidExperiment(f"group share: {group.key} has {_percent(free)} left, less than {_percent(share)}")
+    return there | {key: share}
+
+
+def left(group: Experiment, key: str) -> Mapping[str, Decimal]:
+    """The members once this experiment has left; its share is free. Raises Conflict if it is not one of them."""
+    there = members(group)
+    if key not in there:
+        raise Conflict(f"{key} is not in the group {group.key}", code="impossible_transition")
+    return {member: share for member, share in there.items() if member != key}
+
+
+def _percent(part: Decimal) -> str:
+    return f"{(100 * part).normalize():f}%"

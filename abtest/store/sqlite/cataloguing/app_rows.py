@@ -1,0 +1,39 @@
+"""Apps in SQLite: functions on a raw connection, each run inside one transaction."""
+
+from abtest.domain import App
+from abtest.errors import Conflict, UnknownApp
+from abtest.store.sqlite.driver import Raw
+
+APPS = "SELECT id, key, created_at FROM app ORDER BY id"
+
+APP = "SELECT id FROM app WHERE key = ?"
+
+ADD_APP = "INSERT INTO app (key, created_at) VALUES (?, ?)"
+
+# A device's app is that of its profile, so devices without attributes need one too.
+ADD_PROFILE = "INSERT INTO profile (app_id, attributes) VALUES (?, '{}')"
+
+RAISE_CONFIG_VERSION = "UPDATE meta SET value = value + 1 WHERE name = 'config_version'"
+
+
+def apps(connection: Raw) -> list[App]:
+    """Every app, in the order of creation."""
+    return [App(*row) for row in connection.execute(APPS)]
+
+
+def app_id(connection: Raw, key: str) -> int:
+    """The number of the app with this key. Raises UnknownApp."""
+    found = connection.execute(APP, (key,)).fetchone()
+    if found is None:
+        raise UnknownApp(key)
+    return int(found[0])
+
+
+def add_app(connection: Raw, key: str, now: int) -> App:
+    """Create an app. Raises Conflict."""
+    if connection.execute(APP, (key,)).fetchone():
+        raise Conflict(f"the app {key!r} already exists", code="app_exists")
+    id = connection.execute(ADD_APP, (key, now)).lastrowid
+    connection.execute(ADD_PROFILE, (id,))
+    connection.execute(RAISE_CONFIG_VERSION)
+    return App(id, key, now)

@@ -1,0 +1,251 @@
+"""What enrolment needs to know of all that people made, read once a config version."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from decimal import Decimal
+
+from msgspec import Struct, field
+
+from abtest import allocation
+from abtest.domain import FULL_COVERAGE, Attributes, Audience, Kind, Status, Type, failed
+from abtest.store.enrolment import Delivered
+from abtest.store.sqlite.columns import load_audience, load_weights
+from abtest.store.sqlite.driver import Raw
+
+MOST_DECIDED = 20_000
+
+CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
+
+APPS = "SELECT key, id FROM app"
+
+KEYS = "SELECT app_id, key FROM experiment WHERE kind = 'experiment'"
+
+VALUES = """
+SELECT variant.id, experiment.key, variant.value, experiment.type, experiment.status
+FROM experiment JOIN variant ON variant.experiment_id = experiment.id
+WHERE experiment.kind = 'experiment' AND variant.place >= 0
+"""
+
+TAKING = """
+SELECT experiment.id, experiment.app_id, experiment.kind, experiment.key, experiment.status, experiment.winner,
+  experiment.seed, experiment.audience, phase.id, phase.number, phase.weights, phase.coverage, phase.stop_at
+FROM experiment
+JOIN phase ON phase.id = (SELECT max(id) FROM phase WHERE experiment_id = experiment.id)
+WHERE experiment.status = 'running' OR (experiment.status = 'finished' AND experiment.winner IS NOT NULL)
+ORDER BY experiment.id
+"""
+
+# The one for devices outside the coverage, if there is one, comes last.
+VARIANTS = "SELECT id, value FROM variant WHERE experiment_id = ? ORDER BY place < 0, place"
+
+EARLIER = """
+SELECT number, weights, coverage, next_position, block_counts FROM phase WHERE experiment_id = ? AND number < ?
+"""
+
+TEST_DEVICES = """
+SELECT token, variant_id
+FROM test_device LEFT JOIN test_value ON test_device_id = test_device.id
+ORDER BY test_device.id, experiment_id
+"""
+
+DELIVERED = frozenset({Status.RUNNING, Status.PAUSED, Status.FINISHED})
+
+
+class Taking(Struct, frozen=True):
+    """An experiment, group or holdout that takes new devices.
+
+    `weights`: what positions are drawn from. `outside`: the place among them of devices outside the coverage, the
+    last one; None where there are none. `variant_ids`: of the weights; that for devices outside comes last.
+    `winner`: the variant that all of them get if it is finished. `chosen`: the variant of its group that stands for
+    it. `stop_at`: how many devices it may have, and `before` how many it had in earlier phases.
+    """
+
+    experiment_id: int
+    kind: Kind
+    audience: Audience
+    phase_id: int
+    phase_number: int
+    seed: bytes
+    weights: allocation.Weights
+    outside: int | None
+    variant_ids: tuple[int, ...]
+    winner: int | None
+    chosen: int | None
+    stop_at: int | None
+    before: int
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether it is an experiment of which every new device gets a value."""
+        return (
+            self.kind is Kind.EXPERIMENT
+            and not self.audience
+            and self.outside is None
+            and self.chosen is None
+            and self.stop_at is None
+        )
+
+
+Fits = tuple[bool, ...]
+"""Of each experiment that takes devices, whether a device is in its audience."""
+
+
+class Drawn(Struct, frozen=True):
+    """What takes the new devices of an app: holdouts, groups and experiments, each in the order of creation.
+
+    `decided`: what was decided for attributes that devices had.
+    """
+
+    holdouts: tuple[Taking, ...] = ()
+    groups: tuple[Taking, ...] = ()
+    experiments: tuple[Taking, ...] = ()
+    takes_all: bool = True
+    decided: dict[Attributes, Fits] = field(default_factory=dict)
+
+    def fits(self, attributes: Attributes) -> Fits:
+        """Decides once for equal attributes."""
+        found = self.decided.get(attributes)
+        if found is None:
+            if len(self.decided) >= MOST_DECIDED:
+                self.decided.clear()
+            audiences = (each.audience for each in self.experiments)
+            found = self.decided[attributes] = tuple(not failed(audience, attributes) for audience in audiences)
+        return found
+
+
+class Catalogue(Struct, frozen=True):
+    """Everything, as of a config version.
+
+    `apps`: their numbers, by key. `keys`: of the experiments of each app. `values`: of every variant. `delivered`:
+    the variants that devices get. `test_devices`: the variants that were chosen for them, by scoped token.
+    """
+
+    config_version: int
+    apps: Mapping[str, int]
+    keys: Mapping[int, frozenset[str]]
+    values: Mapping[int, Delivered]
+    delivered: frozenset[int]
+    test_devices: Mapping[str, tuple[int, ...]]
+    drawn: Mapping[int, Drawn]
+
+
+NOTHING = Catalogue(0, {}, {}, {}, frozenset(), {}, {})
+NOTHING_DRAWN = Drawn()
+
+
+def config_version(connection: Raw) -> int:
+    """The number that grows with every change of an experiment."""
+    (version,) = connection.execute(CONFIG_VERSION).fetchone()
+    return int(version)
+
+
+def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
+    """The catalogue, read again only if the version has changed."""
+    version = config_version(connection)
+    if version == catalogue.config_version:
+        return catalogue
+    keys: dict[int, set[str]] = defaultdict(set)
+    for app, key in connection.execute(KEYS):
+        keys[app].add(key)
+    rows = connection.execute(VALUES).fetchall()
+    return Catalogue(
+        config_version=version,
+        apps=dict(connection.execute(APPS).fetchall()),
+        keys={app: frozenset(found) for app, found in keys.items()},
+        values={variant: Delivered(key, value, Type(type)) for variant, key, value, type, _ in rows},
+        delivered=frozenset(variant for variant, *_, status in rows if status in DELIVERED),
+        test_devices=_test_devices(connection),
+        drawn=_drawn(connection),
+    )
+
+
+def _test_devices(connection: Raw) -> dict[str, tuple[int, ...]]:
+    found: dict[str, list[int]] = {}
+    for token, variant in connection.execute(TEST_DEVICES):
+        found.setdefault(token, []).extend([] if variant is None else [variant])
+    return {token: tuple(variants) for token, variants in found.items()}
+
+
+def _drawn(connection: Raw) -> dict[int, Drawn]:
+    rows = [_Row(*row) for row in connection.execute(TAKING).fetchall()]
+    chosen = {
+        (row.app_id, key): variant
+        for row in rows
+        if row.kind == Kind.GROUP
+        for (variant, key), weight in zip(_variants(connection, row), load_weights(row.weights), strict=False)
+        if weight
+    }
+    found: dict[int, dict[str, list[Taking]]] = defaultdict(lambda: {kind: [] for kind in Kind})
+    for row in rows:
+        if row.kind != Kind.GROUP or Decimal(row.coverage):  # a group without members decides nothing
+            in_group = chosen.get((row.app_id, row.key)) if row.kind == Kind.EXPERIMENT else None
+            found[row.app_id][row.kind].append(_taking(connection, row, in_group))
+    return {
+        app: Drawn(
+            holdouts=tuple(kinds[Kind.HOLDOUT]),
+            groups=tuple(kinds[Kind.GROUP]),
+            experiments=tuple(kinds[Kind.EXPERIMENT]),
+            takes_all=all(each.takes_all for taking in kinds.values() for each in taking),
+        )
+        for app, kinds in found.items()
+    }
+
+
+class _Row(Struct, frozen=True):
+    """Of TAKING."""
+
+    id: int
+    app_id: int
+    kind: str
+    key: str
+    status: str
+    winner: str | None
+    seed: bytes
+    audience: str
+    phase_id: int
+    phase_number: int
+    weights: str
+    coverage: str
+    stop_at: int | None
+
+
+def _variants(connection: Raw, row: _Row) -> list[tuple[int, str]]:
+    return [(variant, value) for variant, value in connection.execute(VARIANTS, (row.id,))]
+
+
+def _taking(connection: Raw, row: _Row, chosen: int | None) -> Taking:
+    variants = _variants(connection, row)
+    weights, outside = _weights(row.weights, row.coverage)
+    return Taking(
+        experiment_id=row.id,
+        kind=Kind(row.kind),
+        audience=load_audience(row.audience),
+        phase_id=row.phase_id,
+        phase_number=row.phase_number,
+        seed=row.seed,
+        weights=weights,
+        outside=outside,
+        variant_ids=tuple(variant for variant, _ in variants),
+        winner=next(variant for variant, value in variants if value == row.winner)
+        if row.status == Status.FINISHED
+        else None,
+        chosen=chosen,
+        stop_at=row.stop_at,
+        before=0 if row.stop_at is None else _before(connection, row),
+    )
+
+
+def _before(connection: Raw, row: _Row) -> int:
+    """How many devices an experiment had before this phase."""
+    had = 0
+    for number, weights, coverage, position, counts in connection.execute(EARLIER, (row.id, row.phase_number)):
+        drawn, outside = _weights(weights, coverage)
+        had += allocation.covered_until(row.seed, number, drawn, position, tuple(json.loads(counts)), outside)
+    return had
+
+
+def _weights(weights: str, coverage: str) -> tuple[allocation.Weights, int | None]:
+    """What positions are drawn from, and the place of those outside, if there are any."""
+    drawn = allocation.drawn_weights(load_weights(weights), Decimal(coverage))
+    return drawn, None if Decimal(coverage) == FULL_COVERAGE else len(drawn) - 1

@@ -1,0 +1,119 @@
+"""New devices in SQLite: they are numbered, and drawn by everything that takes them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import repeat
+
+from abtest import allocation
+from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.enrolling.catalogue import Catalogue, Drawn, Taking
+from abtest.store.sqlite.enrolling.profiles import Profile
+
+# Not max(id): a number must never be given out twice, even if somebody deleted its row.
+LAST_DEVICE = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'device'), 0)"
+
+ADD_DEVICE = "INSERT INTO device (id, first_seen, profile_id) VALUES (?, ?, ?)"
+
+ADD_TOKEN = "INSERT INTO device_token (token, device_id) VALUES (?, ?)"
+
+ADD_ASSIGNMENT = """
+INSERT INTO assignment (device_id, experiment_id, phase_id, variant_id, position) VALUES (?, ?, ?, ?, ?)
+"""
+
+NEXT_POSITION = "SELECT next_position, block_counts FROM phase WHERE id = ?"
+
+ADVANCE = "UPDATE phase SET next_position = ?, block_counts = ? WHERE id = ?"
+
+
+def last_device(connection: Raw) -> int:
+    """The highest id that a device ever had; 0 before the first."""
+    (last,) = connection.execute(LAST_DEVICE).fetchone()
+    return int(last)
+
+
+def add_devices(connection: Raw, tokens: Sequence[str], now: int, profiles: Sequence[Profile]) -> range:
+    """Number these devices, in this order."""
+    last = last_device(connection)
+    devices = range(last + 1, last + 1 + len(tokens))
+    numbers = [profile.number for profile in profiles]
+    connection.executemany(ADD_DEVICE, zip(devices, repeat(now), numbers, strict=False))
+    connection.executemany(ADD_TOKEN, zip(tokens, devices, strict=True))
+    return devices
+
+
+def draw_all(
+    connection: Raw, catalogue: Catalogue, drawn: Drawn, devices: Sequence[int], profiles: Sequence[Profile]
+) -> list[tuple[int, ...]]:
+    """Draw new devices of one app, which ascend; the delivered variants of each.
+
+    First the holdouts, then the groups, then the experiments, each in the order of creation. A device that is held
+    takes no other position.
+    """
+    if drawn.takes_all:
+        columns = [_draw(connection, each, devices) for each in drawn.experiments]
+        return list(zip(*columns, strict=True)) if columns else [()] * len(devices)
+    free = _not_held(connection, drawn, devices)
+    chosen = defaultdict(list)
+    for group in drawn.groups:
+        for device, variant in zip(free, _draw(connection, group, free), strict=True):
+            chosen[variant].append(device)
+    fits = {device: drawn.fits(profile.attributes) for device, profile in zip(devices, profiles, strict=True)}
+    variants: dict[int, list[int]] = {device: [] for device in devices}
+    for place, taking in enumerate(drawn.experiments):
+        there = free if taking.chosen is None else chosen[taking.chosen]
+        inside = [device for device in there if fits[device][place]]
+        for device, variant in zip(inside, _draw(connection, taking, inside), strict=False):
+            if variant in catalogue.delivered:
+                variants[device].append(variant)
+    return list(map(tuple, variants.values()))
+
+
+def _not_held(connection: Raw, drawn: Drawn, devices: Sequence[int]) -> Sequence[int]:
+    for holdout in drawn.holdouts:
+        held = holdout.variant_ids[0]
+        outcomes = _draw(connection, holdout, devices)
+        devices = [device for device, variant in zip(devices, outcomes, strict=True) if variant != held]
+    return devices
+
+
+def _draw(connection: Raw, taking: Taking, devices: Sequence[int]) -> list[int]:
+    """Assign the devices, which ascend, in one experiment, group or holdout; the variant of each.
+
+    There are fewer variants where an experiment takes no more devices.
+    """
+    if not devices:
+        return []
+    positions: Sequence[int | None]
+    if taking.winner is not None:
+        variants, positions = [taking.winner] * len(devices), [None] * len(devices)
+    else:
+        first, counts = connection.execute(NEXT_POSITION, (taking.phase_id,)).fetchone()
+        places, counts = _places(taking, first, tuple(json.loads(counts)), len(devices))
+        connection.execute(ADVANCE, (first + len(places), json.dumps(counts), taking.phase_id))
+        variants = [taking.variant_ids[place] for place in places]
+        positions = range(first, first + len(places))
+    connection.executemany(
+        ADD_ASSIGNMENT,
+        [
+            (device, taking.experiment_id, taking.phase_id, variant, position)
+            for device, variant, position in zip(devices, variants, positions, strict=False)
+        ],
+    )
+    return variants
+
+
+def _places(
+    taking: Taking, first: int, counts: allocation.Counts, number: int
+) -> tuple[list[int], allocation.Counts]:
+    """What the next positions give, at most up to the last device that the experiment may have."""
+    places, after = allocation.draw(taking.seed, taking.phase_number, taking.weights, first, number, counts)
+    if taking.stop_at is None:
+        return places, after
+    had = taking.before + allocation.covered_until(
+        taking.seed, taking.phase_number, taking.weights, first, counts, taking.outside
+    )
+    most = allocation.positions_until(places, taking.stop_at - had, taking.outside)
+    if most == number:
+        return places, after
+    return allocation.draw(taking.seed, taking.phase_number, taking.weights, first, most, counts)

@@ -1,0 +1,78 @@
+"""First requests in SQLite: functions on a raw connection, each run inside one transaction."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+
+from abtest.domain import NO_ATTRIBUTES, Attributes, app_of
+from abtest.store.enrolment import Enrolment
+from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.enrolling.catalogue import NOTHING_DRAWN, Catalogue, current
+from abtest.store.sqlite.enrolling.drawing import add_devices, draw_all
+from abtest.store.sqlite.enrolling.profiles import Found, Kept, profiles
+
+KNOWN = """
+SELECT device_token.token, assignment.variant_id
+FROM json_each(?) AS asked
+JOIN device_token ON device_token.token = asked.value
+LEFT JOIN assignment ON assignment.device_id = device_token.device_id
+ORDER BY asked.key
+"""
+
+
+def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The delivered variants of the test devices and the known devices among these tokens."""
+    rows = connection.execute(KNOWN, (json.dumps(tokens),))
+    found = {
+        token: tuple(variant for _, variant in group if variant in catalogue.delivered)
+        for token, group in groupby(rows, key=itemgetter(0))
+    }
+    if catalogue.test_devices:
+        found |= {token: catalogue.test_devices[token] for token in tokens if token in catalogue.test_devices}
+    return found
+
+
+def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
+    """The answers of the known devices among these tokens."""
+    catalogue = current(connection, catalogue)
+    return catalogue, _enrolment(catalogue, known(connection, catalogue, tokens))
+
+
+def enrol(
+    connection: Raw,
+    catalogue: Catalogue,
+    kept: Kept,
+    tokens: Sequence[str],
+    now: int,
+    attributes: Mapping[str, Attributes],
+) -> tuple[Catalogue, Enrolment, dict[int, Found]]:
+    """Answer every token. Unknown tokens become devices, and are drawn by everything that takes them.
+
+    The profiles of their attributes may be `kept` once all of it is durable.
+    """
+    catalogue = current(connection, catalogue)
+    variants = known(connection, catalogue, tokens)
+    new = [token for token in tokens if token not in variants]
+    found: dict[int, Found] = {}
+    for app, of_app in _by_app(new).items():
+        said = [attributes.get(token, NO_ATTRIBUTES) for token in of_app]
+        found[app] = profiles(connection, kept, app, said)
+        theirs = [found[app][each] for each in said]
+        devices = add_devices(connection, of_app, now, theirs)
+        drawn = draw_all(connection, catalogue, catalogue.drawn.get(app, NOTHING_DRAWN), devices, theirs)
+        variants |= zip(of_app, drawn, strict=True)
+    return catalogue, _enrolment(catalogue, variants, frozenset(new)), found
+
+
+def _by_app(tokens: Sequence[str]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for token in tokens:
+        found.setdefault(app_of(token), []).append(token)
+    return found
+
+
+def _enrolment(
+    catalogue: Catalogue, variants: Mapping[str, tuple[int, ...]], new: frozenset[str] = frozenset()
+) -> Enrolment:
+    return Enrolment(catalogue.config_version, catalogue.apps, catalogue.keys, catalogue.values, variants, new)

@@ -1,0 +1,56 @@
+"""Who took a device: the holdouts, groups and experiments of its app, in the order in which they are drawn."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from abtest.domain import DEFAULT_APP_ID, Kind, Status
+from abtest.enrolment import in_force
+from abtest.store import ExperimentRecord, PhaseRecord
+
+ORDER = [Kind.HOLDOUT, Kind.GROUP, Kind.EXPERIMENT]
+
+
+class Taking(Struct, frozen=True):
+    """What takes devices. `winner`: the variant that all of them get if it is finished.
+
+    `group`, `chosen`: the group that an experiment is in, and the variant that a device must have there.
+    """
+
+    record: ExperimentRecord
+    phase: PhaseRecord
+    winner: int | None = None
+    group: int | None = None
+    chosen: int | None = None
+
+
+def taking(records: Sequence[ExperimentRecord], app: int, device: int) -> list[Taking]:
+    """What took this device of an app: first holdouts, then groups, then experiments, each by their ids."""
+    found: list[Taking] = []
+    chosen: dict[str, tuple[int, int]] = {}
+    there = [each for each in records if each.app == app and each.kind in ORDER]
+    for record in sorted(there, key=lambda each: (ORDER.index(Kind(each.kind)), each.id)):
+        status, phase = in_force(record, device)
+        if status is None or phase is None or device <= record.created_after_device:
+            continue
+        if record.kind == Kind.GROUP:
+            members = zip(record.values, record.variants, phase.weights, strict=False)
+            there_now = {key: (record.id, variant) for key, variant, weight in members if weight}
+            chosen |= there_now
+            if there_now:
+                found.append(Taking(record, phase))
+        elif status.status == Status.RUNNING:
+            found.append(Taking(record, phase, None, *_chosen(chosen, record)))
+        elif status.status == Status.FINISHED and status.winner in record.values:
+            winner = record.variants[record.values.index(status.winner)]
+            found.append(Taking(record, phase, winner, *_chosen(chosen, record)))
+    return found
+
+
+def app_of(profile: int | None, apps: Mapping[int, int]) -> int:
+    """The number of the app of a device with this profile. `apps`: of all profiles."""
+    return DEFAULT_APP_ID if profile is None else apps.get(profile, DEFAULT_APP_ID)
+
+
+def _chosen(chosen: Mapping[str, tuple[int, int]], record: ExperimentRecord) -> tuple[int | None, int | None]:
+    return chosen.get(record.key, (None, None)) if record.kind == Kind.EXPERIMENT else (None, None)
