@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import structs
 
 from abtest import clock
-from abtest.domain import Experiment, Status
+from abtest.domain import Experiment, Kind, Status
 from abtest.enrolment import EnrolmentService, ExplanationService, Limits, Rate
 from abtest.errors import InvalidSetting, Unavailable
 from abtest.events import TrackingService
@@ -147,6 +147,9 @@ def wired(store: SQLiteStore, settings: Settings) -> Services:
         enrolment=EnrolmentService(store, limits, monitoring.decided),
         reports=ReportService(store),
         results=ResultService(store),
+        groups=ReportService(store, kind=Kind.GROUP),
+        holdouts=ReportService(store, kind=Kind.HOLDOUT),
+        holdout_results=ResultService(store, kind=Kind.HOLDOUT),
         tracking=TrackingService(store, settings.queue, settings.deadline),
         simulation=SimulationService(store, Path(f"{database_path(settings.database).resolve()}.simulation.lock")),
         explanations=ExplanationService(store),

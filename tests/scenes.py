@@ -21,6 +21,7 @@ def experiment(
     metrics: Sequence[str] = (),
     audience: Sequence[str] = (),
     coverage: str = "1",
+    stop_at: int | None = None,
 ) -> NewExperiment:
     """An experiment whose values are key-0, key-1 and so on."""
     variants = tuple(Variant(f"{key}-{place}", Decimal(weight)) for place, weight in enumerate(weights))
@@ -31,6 +32,7 @@ def experiment(
         metrics=tuple(metrics),
         audience=tuple(audience),
         coverage=Decimal(coverage),
+        stop_at=stop_at,
     )
 
 

@@ -20,8 +20,8 @@ from abtest.enrolment.answers import EnrolmentService, Limits
 from abtest.results import worker
 from abtest.results.reports import ReportService
 from abtest.settings import Settings
-from abtest.store.sqlite.enrolling import catalogue
 from abtest.store.sqlite.driver import Connection
+from abtest.store.sqlite.enrolling import catalogue
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import hot
 from abtest.web.app import make_app

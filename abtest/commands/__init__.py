@@ -5,7 +5,18 @@ import sys
 
 import click
 
-from abtest.commands import databases, experiments, figures, planning, recovering, results, running, seeding, trust
+from abtest.commands import (
+    databases,
+    experiments,
+    figures,
+    groups,
+    planning,
+    recovering,
+    results,
+    running,
+    seeding,
+    trust,
+)
 from abtest.commands.options import option
 from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken
 from abtest.settings import DATABASE
@@ -32,7 +43,7 @@ def abtest(context: click.Context, database: str) -> None:
     context.obj = database
 
 
-for group in (running, planning, experiments, seeding, figures, results, trust, recovering, databases):
+for group in (running, planning, experiments, groups, seeding, figures, results, trust, recovering, databases):
     for command in group.COMMANDS:
         abtest.add_command(command)
 

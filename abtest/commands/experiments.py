@@ -22,7 +22,7 @@ from abtest.commands.options import (
 )
 from abtest.domain import FULL_COVERAGE, Experiment, NewExperiment, Type, parse_coverage
 from abtest.errors import InvalidExperiment
-from abtest.language import audience_said, counted, coverage_said, number
+from abtest.language import audience_said, counted, coverage_said, group_said, number
 from abtest.management import ExperimentService, ask_direction, parse_toml
 
 key_argument = click.argument("key")
@@ -71,6 +71,8 @@ def experiments() -> None:
     "or 'app_version>=3.10'. Can be repeated: then all must be fulfilled. It never changes.",
 )
 @coverage
+@option("--group", metavar="KEY", help="The group that it joins: a device is in at most one experiment of a group.")
+@option("--group-share", metavar="PERCENT", help="The part of all new devices that the group gives it, such as 30%.")
 @option("--draft", is_flag=True, help="Enrol no devices until it is started.")
 @as_json
 @click.pass_obj
@@ -85,6 +87,8 @@ def add(
     planned: int | None,
     audience: tuple[str, ...],
     coverage: str | None,
+    group: str | None,
+    group_share: str | None,
     draft: bool,
     as_json: bool,
 ) -> None:
@@ -95,9 +99,19 @@ def add(
     abtest experiments add price --variant 10=75% --variant 20=25% --metric amount:purchase
     abtest experiments add greeting --variant Hello=1 --variant Hi=1 --audience 'app_version>=3.10'
     """
-    part = FULL_COVERAGE if coverage is None else parse_coverage(coverage)
     new = NewExperiment(
-        key, parse_variants(variants), description, metrics, draft, baseline, planned, Type(type), audience, part
+        key,
+        parse_variants(variants),
+        description,
+        metrics,
+        draft,
+        baseline,
+        planned,
+        Type(type),
+        audience,
+        coverage=FULL_COVERAGE if coverage is None else parse_coverage(coverage),
+        group=group,
+        group_share=None if group_share is None else parse_coverage(group_share, "group-share"),
     )
     (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
     _ask_direction(added)
@@ -294,6 +308,8 @@ def described(experiment: Experiment) -> dict[str, Any]:
         "type": experiment.type,
         "audience": [str(condition) for condition in experiment.audience],
         "coverage": coverage_said(experiment.phase.coverage),
+        "group": experiment.group,
+        "group_share": None if experiment.group_share is None else coverage_said(experiment.group_share),
         "variants": [
             {"value": value, "weight": plain(weight)}
             for value, weight in zip(experiment.values, experiment.phase.weights, strict=True)
@@ -337,6 +353,7 @@ def _print(experiment: Experiment, as_json: bool) -> None:
         ("winner ", experiment.winner),
         ("type ", experiment.type.value),
         ("audience ", audience_said(experiment.audience)),
+        ("in the group ", group_said(experiment)),
     ):
         if text:
             click.echo(f"  {label}{text}")

@@ -47,16 +47,17 @@ def results(database: str, key: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        _print(found)
+        print_results(found)
 
 
 COMMANDS = (results,)
 
 
-def _print(found: ExperimentResults) -> None:
+def print_results(found: ExperimentResults, set_metrics: str = "abtest experiments metrics") -> None:
+    """The results of an experiment, or of a holdout. `set_metrics`: the command that sets its metrics."""
     click.echo(f"{found.key}: {found.verdict.sentence if found.verdict else 'no metric, so there is no verdict'}")
     if found.verdict is None:
-        say(f"set a metric with: abtest experiments metrics {found.key} --metric conversion:EVENT")
+        say(f"set a metric with: {set_metrics} {found.key} --metric conversion:EVENT")
     planned = f" of {number(found.planned)} planned" if found.planned else ""
     as_of = f"as of {found.as_of}" if found.as_of else "before the worker's first tick"
     click.echo(f"{found.status}, {counted(found.devices, 'device')}{planned}, {as_of}")

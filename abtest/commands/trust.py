@@ -18,6 +18,7 @@ CHECKS = (
     "positions have no gaps and no repeats",
     "every count is as close to its share as promised",
     "no device is in an experiment created after its first request, that took no devices, or that was not for it",
+    "no device is in two experiments of a group, and no device that is held is in any",
     "the statistics match the raw rows",
 )
 
@@ -72,12 +73,15 @@ def why(database: str, token: str, as_json: bool) -> None:
     )
     if explanation.attributes:
         click.echo("attributes: " + ", ".join(f"{name}={value}" for name, value in explanation.attributes.items()))
-    if explanation.experiments:
-        click.echo()
-        rows = [
-            [each.key, "-" if each.value is None else each.value, each.reason] for each in explanation.experiments
-        ]
-        print_table(["EXPERIMENT", "VALUE", "WHY"], rows)
+    for what, reasons in (
+        ("HOLDOUT", explanation.holdouts),
+        ("GROUP", explanation.groups),
+        ("EXPERIMENT", explanation.experiments),
+    ):
+        if reasons:
+            click.echo()
+            rows = [[each.key, "-" if each.value is None else each.value, each.reason] for each in reasons]
+            print_table([what, "VALUE", "WHY"], rows)
 
 
 COMMANDS = (verify, why)

@@ -34,7 +34,7 @@ from abtest.domain.experiments import (
     parse_coverage,
     parse_weight,
 )
-from abtest.domain.groups import FREE, HELD, joined, left, members, new_holdout
+from abtest.domain.groups import FREE, HELD, joined, left, members, new_group, new_holdout
 from abtest.domain.metrics import Metric, parse_metrics
 from abtest.domain.tally import Cell, Held, Occurrence, Showing, Sums, Tally, add_buckets
 from abtest.domain.values import TYPE_RULE, Type, same, typed
@@ -91,6 +91,7 @@ __all__ = [
     "joined",
     "left",
     "members",
+    "new_group",
     "new_holdout",
     "parse_audience",
     "parse_condition",

@@ -93,9 +93,9 @@ class NewExperiment(Struct, frozen=True):
         check_key(self.key)
         check_variants(self.variants)
         check_values(self.type, [variant.value for variant in self.variants])
-        if len(self.description) > LONGEST_DESCRIPTION:
-            raise InvalidExperiment(f"description: must have at most {LONGEST_DESCRIPTION} characters")
-        _check_text(self.description, "description:")
+        check_description(self.description)
+        if (self.group is None) is not (self.group_share is None):
+            raise InvalidExperiment("group: a group and a group share must be given together")
         parse_metrics(self.metrics)
         parse_audience(self.audience)
         weights = {variant.value: variant.weight for variant in self.variants}
@@ -189,6 +189,11 @@ class Experiment(Struct, frozen=True):
         return sum(phase.enrolled for phase in self.phases)
 
     @property
+    def holdout_status(self) -> str:
+        """The word for the stage of a holdout's life."""
+        return "running" if self.status is Status.RUNNING else "ended"
+
+    @property
     def phase(self) -> Phase:
         """The phase that enrols."""
         return self.phases[-1]
@@ -212,6 +217,14 @@ def check_key(key: str) -> str:
     if not KEY.fullmatch(key):
         raise InvalidExperiment("key: must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit")
     return key
+
+
+def check_description(text: str) -> str:
+    """The description. Raises InvalidExperiment."""
+    if len(text) > LONGEST_DESCRIPTION:
+        raise InvalidExperiment(f"description: must have at most {LONGEST_DESCRIPTION} characters")
+    _check_text(text, "description:")
+    return text
 
 
 def parse_weight(text: str, where: str = "weight") -> Decimal:

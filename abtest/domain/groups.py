@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from abtest.domain.experiments import Experiment, NewExperiment, Variant
+from abtest.domain.experiments import Experiment, NewExperiment, Variant, check_description, check_key
 from abtest.errors import Conflict, InvalidExperiment
 
 HELD, FREE = "held", "free"
@@ -16,6 +16,11 @@ def new_holdout(key: str, share: Decimal, description: str = "", metrics: tuple[
         raise InvalidExperiment("share: must be above 0% and below 100%, such as 5%")
     variants = Variant(HELD, 100 * share), Variant(FREE, 100 * (1 - share))
     return NewExperiment(key, variants, description, metrics, baseline=HELD).checked()
+
+
+def new_group(key: str, description: str = "") -> NewExperiment:
+    """A group without experiments. Raises InvalidExperiment."""
+    return NewExperiment(check_key(key), (), check_description(description), coverage=Decimal(0))
 
 
 def members(group: Experiment) -> dict[str, Decimal]:

@@ -2,8 +2,9 @@
 
 from abtest.enrolment.answers import Answer, EnrolmentService, Limits
 from abtest.enrolment.batching import Batches
-from abtest.enrolment.explanation import Explanation, ExplanationService, in_force
+from abtest.enrolment.explanation import Explanation, ExplanationService, Reason
 from abtest.enrolment.limiting import Proxies, Rate
+from abtest.enrolment.taking import Taking, in_force, profile_app, taking
 
 __all__ = [
     "Answer",
@@ -14,5 +15,9 @@ __all__ = [
     "Limits",
     "Proxies",
     "Rate",
+    "Reason",
+    "Taking",
     "in_force",
+    "profile_app",
+    "taking",
 ]

@@ -1,11 +1,14 @@
 """Explains why a device has what it has, from the database alone."""
 
+from collections.abc import Mapping, Sequence
+
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain import Status, failed
+from abtest.domain import HELD, Kind, Status, failed
+from abtest.enrolment.taking import Taking, in_force, taking
 from abtest.language import left_out
-from abtest.store import AssignmentRecord, AuditStore, DeviceRecord, ExperimentRecord, PhaseRecord, StatusRecord
+from abtest.store import AssignmentRecord, AuditStore, DeviceRecord, ExperimentRecord
 
 WORDS: dict[str, str] = {
     Status.DRAFT: Status.DRAFT.said,
@@ -14,7 +17,10 @@ WORDS: dict[str, str] = {
 
 
 class Reason(Struct, frozen=True):
-    """Why a device has a value of an experiment, or none. `position` and `phase`: only if the value was drawn."""
+    """Why a device has a value of an experiment, or none. `position` and `phase`: only if something was drawn.
+
+    Of a holdout, the value is held or free; of a group, it is the experiment that the device was given.
+    """
 
     key: str
     value: str | None
@@ -26,12 +32,14 @@ class Reason(Struct, frozen=True):
 class Explanation(Struct, frozen=True):
     """What a device has, and why. `number`: its place in the order of all first requests.
 
-    `attributes`: what is kept of those in its first request.
+    `attributes`: what is kept of those in its first request. `holdouts` and `groups` were drawn before experiments.
     """
 
     number: int
     first_seen: str
     attributes: dict[str, str]
+    holdouts: tuple[Reason, ...]
+    groups: tuple[Reason, ...]
     experiments: tuple[Reason, ...]
 
 
@@ -44,29 +52,43 @@ class ExplanationService:
     async def why(self, token: str) -> Explanation:
         """Everything about one device. Raises UnknownDevice."""
         device = await self._store.device(token)
-        assigned = {assignment.experiment_id: assignment for assignment in device.assignments}
+        records = [each for each in await self._store.experiment_records() if each.app == device.app]
+        history = _History(device, records)
         return Explanation(
             number=device.id,
             first_seen=clock.iso(device.first_seen),
             attributes=dict(device.attributes.pairs),
-            experiments=tuple(
-                _reason(experiment, device, assigned.get(experiment.id))
-                for experiment in await self._store.experiment_records()
-            ),
+            holdouts=history.reasons(Kind.HOLDOUT),
+            groups=history.reasons(Kind.GROUP),
+            experiments=history.reasons(Kind.EXPERIMENT),
         )
 
 
-def in_force(experiment: ExperimentRecord, device: int) -> tuple[StatusRecord | None, PhaseRecord | None]:
-    """The status and the phase that applied to a device: the last ones before its first request."""
-    status = next((status for status in reversed(experiment.statuses) if status.after_device < device), None)
-    phase = next((phase for phase in reversed(experiment.phases) if phase.created_after_device < device), None)
-    return status, phase
+class _History:
+    """What took a device, and what it was assigned."""
 
+    def __init__(self, device: DeviceRecord, records: Sequence[ExperimentRecord]) -> None:
+        self._device = device
+        self._records = {each.id: each for each in records}
+        self._assigned = {assignment.experiment_id: assignment for assignment in device.assignments}
+        self._taking = {each.record.id: each for each in taking(records, device.app, device.id)}
 
-def _reason(experiment: ExperimentRecord, device: DeviceRecord, assignment: AssignmentRecord | None) -> Reason:
-    status, _ = in_force(experiment, device.id)
-    if assignment is not None:
-        value = dict(zip(experiment.variants, experiment.values, strict=True)).get(assignment.variant_id)
+    def reasons(self, kind: Kind) -> tuple[Reason, ...]:
+        """Of everything of this kind. A holdout or a group that did not take the device is left out."""
+        found = [each for each in self._records.values() if each.kind == kind]
+        if kind is not Kind.EXPERIMENT:
+            found = [each for each in found if each.id in self._taking or each.id in self._assigned]
+        return tuple(self._reason(each) for each in found)
+
+    def _reason(self, experiment: ExperimentRecord) -> Reason:
+        assignment = self._assigned.get(experiment.id)
+        if assignment is not None:
+            return self._of_assignment(experiment, assignment)
+        taking = self._taking.get(experiment.id)
+        return Reason(experiment.key, None, self._not_taken(experiment) if taking is None else self._left(taking))
+
+    def _of_assignment(self, experiment: ExperimentRecord, assignment: AssignmentRecord) -> Reason:
+        value = _names(experiment).get(assignment.variant_id)
         archived = experiment.status == Status.ARCHIVED
         suffix = "; the key is no longer delivered: the experiment is archived" if archived else ""
         if assignment.position is None:
@@ -76,15 +98,41 @@ def _reason(experiment: ExperimentRecord, device: DeviceRecord, assignment: Assi
                 f"the winner: the experiment was finished when the device was first seen{suffix}",
             )
         phase = next((phase.number for phase in experiment.phases if phase.id == assignment.phase_id), None)
-        outside = "outside the coverage: " if assignment.variant_id == experiment.outside else ""
-        reason = f"{outside}drawn at position {assignment.position} (counted from 0) of phase {phase}{suffix}"
+        before = ""
+        if assignment.variant_id == experiment.outside:
+            before = "in none of its experiments: " if experiment.kind == Kind.GROUP else "outside the coverage: "
+        reason = f"{before}drawn at position {assignment.position} (counted from 0) of phase {phase}{suffix}"
         return Reason(experiment.key, value, reason, phase, assignment.position)
-    if device.id <= experiment.created_after_device or status is None:
-        return Reason(experiment.key, None, "first seen before the experiment was created")
-    if status.status == Status.RUNNING or status.winner is not None:
-        said, audience = dict(device.attributes.pairs), experiment.audience or ()
-        for place in failed(audience, device.attributes):
-            told = left_out(audience[place], said.get(audience[place].attribute))
-            return Reason(experiment.key, None, f"outside: {told}")
-    words = WORDS.get(status.status, status.status)
-    return Reason(experiment.key, None, f"the experiment was {words} when the device was first seen")
+
+    def _not_taken(self, experiment: ExperimentRecord) -> str:
+        status, _ = in_force(experiment, self._device.id)
+        if self._device.id <= experiment.created_after_device or status is None:
+            return "first seen before the experiment was created"
+        return f"the experiment was {WORDS.get(status.status, status.status)} when the device was first seen"
+
+    def _left(self, taking: Taking) -> str:
+        """Why something that was taking devices did not take this one."""
+        for holdout in self._taking.values():
+            if holdout.record.kind == Kind.HOLDOUT and self._outcome(holdout.record.id) == HELD:
+                return f"held by the holdout {holdout.record.key}"
+        if taking.group is not None:
+            given = self._outcome(taking.group)
+            if given != taking.record.key:
+                group = self._records[taking.group].key
+                return f"the group {group} gave the device to {given or 'none of its experiments'}"
+        said, audience = dict(self._device.attributes.pairs), taking.record.audience or ()
+        for place in failed(audience, self._device.attributes):
+            return f"outside: {left_out(audience[place], said.get(audience[place].attribute))}"
+        if taking.phase.stop_at is not None:
+            return f"the experiment had its {taking.phase.stop_at} devices when the device was first seen"
+        return "it should have a value: run abtest verify"
+
+    def _outcome(self, experiment: int) -> str | None:
+        """What a device got of a holdout or a group."""
+        assignment = self._assigned.get(experiment)
+        return None if assignment is None else _names(self._records[experiment]).get(assignment.variant_id)
+
+
+def _names(experiment: ExperimentRecord) -> Mapping[int, str]:
+    """The values by the ids of their variants."""
+    return dict(zip(experiment.variants, experiment.values, strict=False))

@@ -1,7 +1,7 @@
 """How numbers, times and verdicts are said to people: the one place that another language needs."""
 
 from abtest.language import times
-from abtest.language.audiences import audience_said, condition_said, coverage_said, left_out
+from abtest.language.audiences import audience_said, condition_said, coverage_said, group_said, left_out
 from abtest.language.counts import counted, names
 from abtest.language.metrics import exposure_told, metric_name
 from abtest.language.numbers import (
@@ -41,6 +41,7 @@ __all__ = [
     "exposure_told",
     "figure",
     "figure_percent",
+    "group_said",
     "left_out",
     "mean",
     "metric_name",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from abtest.domain import Audience, Condition, Operator
+from abtest.domain import Audience, Condition, Experiment, Operator
 
 WORDS = {
     Operator.IS: "is",
@@ -35,6 +35,13 @@ def condition_said(condition: Condition) -> str:
 def coverage_said(coverage: Decimal) -> str:
     """20%, exactly."""
     return f"{(100 * coverage).normalize():f}%"
+
+
+def group_said(experiment: Experiment) -> str:
+    """checkout, which gives it 30% of new devices; empty for an experiment in no group."""
+    if experiment.group is None or experiment.group_share is None:
+        return ""
+    return f"{experiment.group}, which gives it {coverage_said(experiment.group_share)} of new devices"
 
 
 def left_out(condition: Condition, text: str | None) -> str:

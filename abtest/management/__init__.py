@@ -1,10 +1,13 @@
-"""The life of experiments: which change is allowed when."""
+"""The life of experiments, groups and holdouts: which change is allowed when."""
 
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction, parse_toml
+from abtest.management.groups import GroupService, HoldoutService
 
 __all__ = [
     "DEMO",
     "ExperimentService",
+    "GroupService",
+    "HoldoutService",
     "Question",
     "ask_direction",
     "parse_toml",

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from abtest import clock
-from abtest.domain import Status
+from abtest.domain import DEFAULT_APP, Kind, Status
 from abtest.errors import UnknownExperiment
 from abtest.inference import Comparison, Due, Exposure, Lift, NotEnough, Question, VariantResult, Verdict
 from abtest.language import Said, said
@@ -130,12 +130,15 @@ ExperimentResults = ResultsWith[Said]
 class ResultService:
     """Reads what the worker concluded; computes nothing."""
 
-    def __init__(self, store: ResultStore) -> None:
+    def __init__(self, store: ResultStore, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> None:
         self._store = store
+        self._app = app
+        self._kind = kind
 
     async def one(self, key: str) -> ExperimentResults:
         """The results of an experiment. Raises UnknownExperiment; one that the worker has not seen yet is empty."""
-        summary, document = await self._store.summary(), await self._store.result(key)
+        summary = await self._store.summary(self._app, self._kind)
+        document = await self._store.result(key, self._app, self._kind)
         if document is None:
             return _nothing(summary, key)
         return structs.replace(worded(decoded(document)), as_of=_as_of(summary), age_seconds=clock.age(summary.as_of))

@@ -6,7 +6,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from abtest import allocation, clock
-from abtest.domain import FULL_COVERAGE, Condition, Experiment, Phase, Status
+from abtest.domain import DEFAULT_APP, FULL_COVERAGE, Condition, Experiment, Kind, Phase, Status
 from abtest.errors import UnknownExperiment
 from abtest.store import AudienceCounts, Summary, SummaryStore
 
@@ -215,12 +215,14 @@ class Report(Struct, frozen=True):
 class ReportService:
     """Reads summaries; never a device."""
 
-    def __init__(self, store: SummaryStore) -> None:
+    def __init__(self, store: SummaryStore, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> None:
         self._store = store
+        self._app = app
+        self._kind = kind
 
     async def report(self) -> Report:
         """All experiments, in the order of creation."""
-        summary = await self._store.summary()
+        summary = await self._store.summary(self._app, self._kind)
         return Report(
             as_of=summary.as_of,
             age_seconds=clock.age(summary.as_of),
@@ -235,12 +237,12 @@ class ReportService:
         return await self._store.enrolled_per_hour(experiment.id)
 
 
-def find(report: Report, key: str) -> ExperimentReport:
-    """The experiment with this key. Raises UnknownExperiment."""
+def find(report: Report, key: str, kind: Kind = Kind.EXPERIMENT) -> ExperimentReport:
+    """The experiment, group or holdout with this key. Raises UnknownExperiment."""
     for experiment in report.experiments:
         if experiment.experiment.key == key:
             return experiment
-    raise UnknownExperiment(key)
+    raise UnknownExperiment(key, kind)
 
 
 def _report(summary: Summary, experiment: Experiment) -> ExperimentReport:

@@ -115,9 +115,13 @@ class AssignmentRecord(Struct, frozen=True):
 
 
 class DeviceRecord(Struct, frozen=True):
-    """A device and all its assignments. `first_seen` in milliseconds. `attributes`: what is kept of them."""
+    """A device and all its assignments. `first_seen` in milliseconds. `attributes`: what is kept of them.
+
+    `app`: the number of its app.
+    """
 
     id: int
+    app: int
     first_seen: int
     attributes: Attributes
     assignments: tuple[AssignmentRecord, ...]

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain import Experiment, Sums
+from abtest.domain import DEFAULT_APP, Experiment, Kind, Sums
 from abtest.store.upkeep import ForgettingStore
 
 
@@ -45,8 +45,11 @@ class Summary(Struct, frozen=True):
 class SummaryStore(Protocol):
     """Reads the summary."""
 
-    async def summary(self) -> Summary:
-        """All figures, from one snapshot. Reads no row of a device."""
+    async def summary(self, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> Summary:
+        """All figures of an app's experiments, groups or holdouts, from one snapshot. Reads no row of a device.
+
+        Raises UnknownApp.
+        """
         ...
 
     async def enrolled_per_hour(self, experiment_id: int) -> list[tuple[int, int]]:
@@ -102,7 +105,7 @@ class MeasureStore(Protocol):
     """Reads the figures of metrics, and keeps the results that were computed from them."""
 
     async def measured(self) -> list[Measured]:
-        """The figures of every experiment, in the order of creation, from one snapshot. Reads no event."""
+        """The figures of every experiment and holdout of every app, from one snapshot. Reads no event."""
         ...
 
     async def conclude(self, documents: Sequence[tuple[int, str]]) -> None:
@@ -113,8 +116,11 @@ class MeasureStore(Protocol):
 class ResultStore(SummaryStore, Protocol):
     """Reads the results."""
 
-    async def result(self, key: str) -> str | None:
-        """The document of an experiment; None before the worker wrote one. Raises UnknownExperiment."""
+    async def result(self, key: str, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> str | None:
+        """The document of an experiment or a holdout; None before the worker wrote one.
+
+        Raises UnknownApp or UnknownExperiment.
+        """
         ...
 
     async def results(self) -> dict[int, str]:

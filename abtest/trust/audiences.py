@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from abtest.domain import NO_ATTRIBUTES, Attributes, failed, is_open
-from abtest.enrolment import in_force
+from abtest.enrolment import in_force, profile_app
 from abtest.store import Chunk, ExperimentRecord, Ledger
-from abtest.trust.taking import app_of
 
 ALL, ASKED = -1, -2
 
@@ -45,7 +44,7 @@ def per_app(profiles: Mapping[int | None, int], ledger: Ledger) -> Counter[int]:
     """The devices of each app."""
     found: Counter[int] = Counter()
     for profile, devices in profiles.items():
-        found[app_of(profile, ledger.apps)] += devices
+        found[profile_app(profile, ledger.apps)] += devices
     return found
 
 
@@ -59,7 +58,7 @@ def outside(
         if not audiences[experiment.id] or status is None or not is_open(status.status, status.winner):
             continue
         for profile, devices in profiles.items():
-            if app_of(profile, ledger.apps) == experiment.app:
+            if profile_app(profile, ledger.apps) == experiment.app:
                 found[status.id, ASKED] += devices
                 if places := audiences[experiment.id].failed(profile):
                     for place in (ALL, *places):

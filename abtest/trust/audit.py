@@ -7,13 +7,13 @@ from msgspec import Struct
 
 from abtest import clock
 from abtest.domain import Kind
+from abtest.enrolment import Taking, profile_app
 from abtest.store import AssignmentRow, Chunk, Ledger
 from abtest.trust.audiences import ALL, ASKED, AudienceAudit, counted_profiles, outside, per_app
 from abtest.trust.deciding import Deciding
 from abtest.trust.recounting import differences, named_day
 from abtest.trust.redrawing import PhaseAudit
 from abtest.trust.structure import structure
-from abtest.trust.taking import Taking, app_of
 
 MOST_FINDINGS = 100
 
@@ -126,7 +126,7 @@ class Audit:
         for id in range(chunk.after + 1, chunk.upto + 1):
             if id not in first_seen:
                 self._report(f"device {id}: its row is missing, although there were later devices")
-            taking = of_apps.get(app_of(profiles.get(id), self._ledger.apps), ())
+            taking = of_apps.get(profile_app(profiles.get(id), self._ledger.apps), ())
             reasons = {each.record.id: self._reason(each, profiles.get(id), taking, rows[id]) for each in taking}
             expected = {each.record.id: each for each in taking}
             for row in rows[id].values():

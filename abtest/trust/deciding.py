@@ -7,10 +7,10 @@ from itertools import count, repeat
 from msgspec import Struct
 
 from abtest.domain import Kind
+from abtest.enrolment import Taking, profile_app, taking
 from abtest.store import AssignmentRow, Chunk, Ledger
 from abtest.trust.audiences import AudienceAudit
 from abtest.trust.redrawing import PhaseAudit, Step
-from abtest.trust.taking import Taking, app_of, taking
 
 
 class Decision(Struct, frozen=True):
@@ -45,7 +45,7 @@ class Deciding:
 
     def taking(self, chunk: Chunk) -> dict[int, list[Taking]]:
         """What takes the devices of this chunk, by the number of the app. No experiment changed among them."""
-        apps = {app_of(profile, self._ledger.apps) for _, _, profile in chunk.devices}
+        apps = {profile_app(profile, self._ledger.apps) for _, _, profile in chunk.devices}
         return {app: taking(self._ledger.experiments, app, chunk.after + 1) for app in sorted(apps)}
 
     def room(self, each: Taking) -> int | None:
@@ -62,7 +62,7 @@ class Deciding:
             if len(of_apps) == 1:
                 devices = chunk.devices
             else:
-                devices = [row for row in chunk.devices if app_of(row[2], self._ledger.apps) == app]
+                devices = [row for row in chunk.devices if profile_app(row[2], self._ledger.apps) == app]
             decided = self._of_app(devices, each)
             if decided is None:
                 return None

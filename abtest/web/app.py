@@ -29,6 +29,9 @@ class Services(Struct, frozen=True):
     enrolment: EnrolmentService
     reports: ReportService
     results: ResultService
+    groups: ReportService
+    holdouts: ReportService
+    holdout_results: ResultService
     tracking: TrackingService
     simulation: SimulationService
     explanations: ExplanationService
@@ -40,7 +43,12 @@ class Services(Struct, frozen=True):
 def routes(services: Services) -> list[Route]:
     """Path pattern, handler, and what the handler needs."""
     reports = {"reports": services.reports}
-    figures = reports | {"results": services.results, "stats_interval": services.settings.stats_interval}
+    figures = reports | {
+        "results": services.results,
+        "groups": services.groups,
+        "holdouts": services.holdouts,
+        "stats_interval": services.settings.stats_interval,
+    }
     results = {"results": services.results}
     simulation = {"simulation": services.simulation}
     readiness = {
@@ -61,6 +69,8 @@ def routes(services: Services) -> list[Route]:
         ("/metrics", ops.Metrics, {"monitoring": services.monitoring, "store": services.store} | reports),
         ("/", pages.Dashboard, figures),
         ("/experiments/([^/]+)", pages.Experiment, figures),
+        ("/groups/([^/]+)", pages.Group, figures),
+        ("/holdouts/([^/]+)", pages.Holdout, figures | {"results": services.holdout_results}),
         ("/simulate", pages.Simulate, simulation),
         ("/simulate/run", pages.SimulateRun, simulation),
         ("/plan", pages.Plan, {}),

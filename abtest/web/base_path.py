@@ -8,8 +8,8 @@ from abtest.errors import InvalidSetting
 BASE_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 APPS = "/apps/"
 TAKEN = (
-    *("api", "apps", "audit", "demo", "docs", "experiments", "healthz", "metrics", "ofrep", "openapi.yaml", "people"),
-    *("plan", "readyz", "robots.txt", "sign-in", "simulate", "static", "why"),
+    *("api", "apps", "audit", "demo", "docs", "experiments", "groups", "healthz", "holdouts", "metrics", "ofrep"),
+    *("openapi.yaml", "people", "plan", "readyz", "robots.txt", "sign-in", "simulate", "static", "why"),
 )
 """First parts of the server's own paths: a path that was stripped could not be told from one that was kept."""
 

@@ -19,7 +19,9 @@ from abtest import allocation
 from abtest.domain import read_attributes
 from abtest.domain.experiments import NewExperiment, Status, Variant
 from abtest.enrolment.answers import EnrolmentService, Limits
-from abtest.errors import Conflict
+from abtest.enrolment.explanation import ExplanationService
+from abtest.errors import Conflict, InvalidExperiment
+from abtest.management import GroupService, HoldoutService
 from abtest.management.experiments import ExperimentService
 from abtest.results import worker
 from abtest.results.reports import ReportService
@@ -60,6 +62,7 @@ AUDIENCES: dict[tuple[str, ...], Callable[[Said], bool]] = {
 }
 """Conditions, and which of the devices above fulfil all of them."""
 COVERAGES = st.sampled_from(["1", "1", "0.2", "0.5", "0.333333", "0.01"]).map(Decimal)
+SHARES = st.sampled_from(["0.05", "0.3", "0.333333", "0.5", "1"]).map(Decimal)
 OUTSIDE = ""
 
 
@@ -73,6 +76,37 @@ class Modelled(Struct):
     audience: tuple[str, ...] = ()
     came: Counter[bool] = field(default_factory=Counter)
     winner: str | None = None
+    won: int = 0
+    stop_at: int | None = None
+    group: str | None = None
+
+    @property
+    def is_full(self) -> bool:
+        had = sum(counts.total() - counts[OUTSIDE] for counts in self.counts)
+        return self.status == Status.RUNNING and self.stop_at is not None and had >= self.stop_at
+
+
+class ModelledGroup(Struct):
+    """A group: the shares and counts of each period."""
+
+    phases: list[dict[str, Decimal]]
+    counts: list[Counter[str]]
+
+    def change(self, members: dict[str, Decimal]) -> None:
+        self.phases.append(members)
+        self.counts.append(Counter())
+
+    @property
+    def members(self) -> dict[str, Decimal]:
+        return self.phases[-1]
+
+
+class ModelledHoldout(Struct):
+    """A holdout."""
+
+    share: Decimal
+    counts: Counter[str] = field(default_factory=Counter)
+    ended: bool = False
 
 
 class Model(Struct):
@@ -80,6 +114,8 @@ class Model(Struct):
 
     devices: dict[str, dict[str, str]] = field(default_factory=dict)
     experiments: dict[str, Modelled] = field(default_factory=dict)
+    groups: dict[str, ModelledGroup] = field(default_factory=dict)
+    holdouts: dict[str, ModelledHoldout] = field(default_factory=dict)
     came: int = 0
 
     def delivered(self, token: str) -> dict[str, str]:
@@ -89,13 +125,15 @@ class Model(Struct):
             key: value for key, value in self.devices[token].items() if self.experiments[key].status not in hidden
         }
 
-    def takes(self, said: Said) -> set[str]:
-        """The experiments in which a new device with these attributes must be."""
+    def takes(self, said: Said, given: dict[str, str | None]) -> set[str]:
+        """The experiments in which a new device must be that has these attributes, and was given these by groups."""
         return {
             key
             for key, each in self.experiments.items()
             if (each.status == Status.RUNNING or (each.status == Status.FINISHED and each.winner))
             and AUDIENCES[each.audience](said)
+            and (each.group is None or given[each.group] == key)
+            and not each.is_full
         }
 
 
@@ -116,6 +154,8 @@ class Life(RuleBasedStateMachine):
         self.run(self.store.open())
         self.enrolment = EnrolmentService(self.store, Limits(cache=5))
         self.experiments = ExperimentService(self.store)
+        self.groups = GroupService(self.store)
+        self.holdouts = HoldoutService(self.store)
 
     def run(self, work: Any) -> Any:
         return self.runner.run(work)
@@ -135,11 +175,12 @@ class Life(RuleBasedStateMachine):
         tokens = [f"device-{self.model.came + place}" for place in range(len(came))]
         self.model.came += len(came)
         for token, said, answer in zip(tokens, came, self.ask(tokens, came), strict=True):
-            for key in self.model.takes(said) - answer.keys():
+            taking = self.taking(token, said)
+            for key in taking - answer.keys():
                 it = self.model.experiments[key]
                 assert it.status == Status.RUNNING
                 it.counts[-1][OUTSIDE] += 1
-            assert answer.keys() <= self.model.takes(said)
+            assert answer.keys() <= taking
             assert OUTSIDE not in answer.values()
             for it in self.model.experiments.values():
                 it.came[AUDIENCES[it.audience](said)] += it.status in {Status.DRAFT, Status.RUNNING, Status.PAUSED}
@@ -148,8 +189,87 @@ class Life(RuleBasedStateMachine):
                 it = self.model.experiments[key]
                 if it.status == Status.FINISHED:
                     assert value == it.winner
+                    it.won += 1
                 else:
                     it.counts[-1][value] += 1
+
+    def taking(self, token: str, said: Said) -> set[str]:
+        """The experiments in which this new device must be, once its holdouts and groups are as they can be."""
+        explanation = self.run(ExplanationService(self.store).why(token))
+        drawn = {each.key: each.value for each in explanation.holdouts if each.position is not None}
+        for key, holdout in self.model.holdouts.items():
+            if not holdout.ended:
+                outcome = drawn.pop(key)
+                assert outcome in {"held", "free"}
+                holdout.counts[outcome] += 1
+                if outcome == "held":
+                    assert not drawn
+                    assert all(each.position is None for each in explanation.groups)
+                    return set()
+        assert not drawn
+        given = {each.key: each.value for each in explanation.groups if each.position is not None}
+        assert given.keys() == {key for key, group in self.model.groups.items() if group.members}
+        for key, experiment in given.items():
+            assert experiment is None or experiment in self.model.groups[key].members
+            self.model.groups[key].counts[-1][experiment or OUTSIDE] += 1
+        return self.model.takes(said, given)
+
+    @rule(key=st.sampled_from(["x", "y"]), share=SHARES.filter(lambda share: share < 1))
+    def a_holdout_is_added(self, key: str, share: Decimal) -> None:
+        adding = self.holdouts.add(key, share)
+        if key in self.model.holdouts:
+            with pytest.raises(Conflict):
+                self.run(adding)
+            return
+        self.run(adding)
+        self.model.holdouts[key] = ModelledHoldout(share)
+
+    @rule(key=st.sampled_from(["x", "y"]))
+    def a_holdout_ends(self, key: str) -> None:
+        holdout = self.model.holdouts.get(key)
+        if holdout is None or holdout.ended:
+            return
+        self.run(self.holdouts.end(key))
+        holdout.ended = True
+
+    @rule(key=st.sampled_from(["p", "q"]))
+    def a_group_is_added(self, key: str) -> None:
+        if key not in self.model.groups:
+            self.run(self.groups.add(key))
+            self.model.groups[key] = ModelledGroup([{}], [Counter()])
+
+    @rule(group=st.sampled_from(["p", "q"]), data=st.data(), share=SHARES)
+    def an_experiment_joins(self, group: str, data: st.DataObject, share: Decimal) -> None:
+        if not self.model.experiments or group not in self.model.groups:
+            return
+        key = data.draw(st.sampled_from(sorted(self.model.experiments)))
+        it, there = self.model.experiments[key], self.model.groups[group]
+        joining = self.groups.join(group, key, share)
+        if it.group is not None or it.status in {Status.FINISHED, Status.ARCHIVED}:
+            with pytest.raises(Conflict):
+                self.run(joining)
+        elif sum(there.members.values()) + share > 1:
+            with pytest.raises(InvalidExperiment):
+                self.run(joining)
+        else:
+            self.run(joining)
+            it.group = group
+            there.change(there.members | {key: share})
+
+    @rule(data=st.data())
+    def an_experiment_leaves(self, data: st.DataObject) -> None:
+        members = sorted(key for key, each in self.model.experiments.items() if each.group is not None)
+        if members:
+            key = data.draw(st.sampled_from(members))
+            self.run(self.groups.leave(self.model.experiments[key].group or "", key))
+            self.left(key)
+
+    def left(self, key: str) -> None:
+        it = self.model.experiments[key]
+        if it.group is not None:
+            group = self.model.groups[it.group]
+            group.change({member: share for member, share in group.members.items() if member != key})
+            it.group = None
 
     @rule(data=st.data())
     def devices_come_again(self, data: st.DataObject) -> None:
@@ -163,9 +283,16 @@ class Life(RuleBasedStateMachine):
         draft=st.booleans(),
         audience=st.sampled_from(list(AUDIENCES)),
         coverage=COVERAGES,
+        stop_at=st.sampled_from([None, None, 1, 3, 10]),
     )
     def an_experiment_is_added(
-        self, key: str, weights: list[str], draft: bool, audience: tuple[str, ...], coverage: Decimal
+        self,
+        key: str,
+        weights: list[str],
+        draft: bool,
+        audience: tuple[str, ...],
+        coverage: Decimal,
+        stop_at: int | None,
     ) -> None:
         values = tuple(f"{key}{place}" for place in range(len(weights)))
         exact = tuple(map(Decimal, weights))
@@ -177,6 +304,7 @@ class Life(RuleBasedStateMachine):
             baseline=baseline,
             audience=audience,
             coverage=coverage,
+            stop_at=stop_at,
         )
         if key in self.model.experiments:
             with pytest.raises(Conflict):
@@ -184,7 +312,9 @@ class Life(RuleBasedStateMachine):
             return
         self.run(self.experiments.add([new]))
         status = Status.DRAFT if draft else Status.RUNNING
-        self.model.experiments[key] = Modelled(status, values, [(exact, coverage)], [Counter()], audience)
+        self.model.experiments[key] = Modelled(
+            status, values, [(exact, coverage)], [Counter()], audience, stop_at=stop_at
+        )
         self.run(self.enrolment.refresh())
 
     @rule(data=st.data(), action=st.sampled_from(sorted(ALLOWED)))
@@ -202,6 +332,8 @@ class Life(RuleBasedStateMachine):
             return
         self.run(change)
         it.status, it.winner = ALLOWED[action][it.status], winner or it.winner
+        if it.status in {Status.FINISHED, Status.ARCHIVED}:
+            self.left(key)
         self.run(self.enrolment.refresh())
 
     @rule(data=st.data(), weights=WEIGHTS | st.none(), coverage=COVERAGES | st.none())
@@ -251,6 +383,8 @@ class Life(RuleBasedStateMachine):
             ]
             assert [phase.uncovered for phase in each.phases] == [counts[OUTSIDE] for counts in it.counts]
             assert each.experiment.enrolled == each.devices
+            assert each.won == it.won
+            assert each.experiment.group == it.group
             if it.audience:
                 assert each.audience is not None
                 assert (each.audience.devices, each.audience.outside) == (it.came.total(), it.came[False])
@@ -265,7 +399,8 @@ class Life(RuleBasedStateMachine):
         try:
             self.the_worker_counts()
             self.every_count_is_within_its_bound()
-            assert self.run(VerificationService(self.store).verify()).findings == ()
+            findings = self.run(VerificationService(self.store).verify()).findings
+            assert findings == (), findings
             tokens = sorted(self.model.devices)
             assert self.ask(tokens) == [self.model.delivered(token) for token in tokens]
         finally:
@@ -278,9 +413,18 @@ class Life(RuleBasedStateMachine):
             for (weights, coverage), counts in zip(it.phases, it.counts, strict=True):
                 exact = allocation.drawn_weights(weights, coverage)
                 assert coverage < 1 or not counts[OUTSIDE]
-                for place, value in enumerate([*it.values, OUTSIDE][: len(exact)]):
-                    expected = counts.total() * allocation.share(exact, place)
-                    assert abs(counts[value] - expected) <= allocation.bound(exact)
+                self.is_within_its_bound(exact, [counts[value] for value in [*it.values, OUTSIDE][: len(exact)]])
+            assert it.stop_at is None or sum(counts.total() - counts[OUTSIDE] for counts in it.counts) <= it.stop_at
+        for holdout in self.model.holdouts.values():
+            exact = allocation.lowest_terms([holdout.share, 1 - holdout.share])
+            self.is_within_its_bound(exact, [holdout.counts["held"], holdout.counts["free"]])
+        for group in self.model.groups.values():
+            for members, counts in zip(group.phases, group.counts, strict=True):
+                exact = allocation.lowest_terms([*members.values(), 1 - sum(members.values(), Decimal(0))])
+                self.is_within_its_bound(exact, [*(counts[key] for key in members), counts[OUTSIDE]])
+
+    def is_within_its_bound(self, weights: allocation.Weights, counts: Sequence[int]) -> None:
+        assert allocation.deviation(weights, counts) <= allocation.bound(weights)
 
 
 class ForgetfulLife(Life):

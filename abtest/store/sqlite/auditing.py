@@ -111,7 +111,7 @@ FROM assignment WHERE device_id > ? AND device_id <= ? ORDER BY device_id, exper
 """
 
 DEVICE = """
-SELECT device.id, device.first_seen, ifnull(profile.attributes, '{}')
+SELECT device.id, ifnull(profile.app_id, 1), device.first_seen, ifnull(profile.attributes, '{}')
 FROM device_token JOIN device ON device.id = device_id LEFT JOIN profile ON profile.id = device.profile_id
 WHERE token = ?
 """
@@ -206,11 +206,10 @@ def device(connection: Raw, token: str) -> DeviceRecord:
     found = connection.execute(DEVICE, (token,)).fetchone()
     if found is None:
         raise UnknownDevice("no device has asked with this token")
-    id, first_seen, attributes = found
+    id, app, first_seen, attributes = found
     rows = connection.execute(ASSIGNMENTS, (id - 1, id))
-    return DeviceRecord(
-        id, first_seen, _attributes(attributes) or NO_ATTRIBUTES, tuple(AssignmentRecord(*row[1:]) for row in rows)
-    )
+    said = _attributes(attributes) or NO_ATTRIBUTES
+    return DeviceRecord(id, app, first_seen, said, tuple(AssignmentRecord(*row[1:]) for row in rows))
 
 
 def _tokens(connection: Raw, last: int) -> tuple[bytes, int]:

@@ -244,7 +244,7 @@ def summary(connection: Raw, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMEN
         experiments=tuple(experiments),
         counts={
             (experiment.id, phase.number): tuple(
-                counts[experiment.id, phase.number].get(place, 0) for place in range(len(experiment.values))
+                counts[experiment.id, phase.number].get(place, 0) for place in range(len(phase.weights))
             )
             for experiment in experiments
             for phase in experiment.phases

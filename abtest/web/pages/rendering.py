@@ -115,6 +115,7 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     exposure_told,
     first_upper,
     anchor,
+    clock.iso,
     age,
     duration,
     exact_day,

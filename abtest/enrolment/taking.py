@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from abtest.domain import DEFAULT_APP_ID, Kind, Status
-from abtest.enrolment import in_force
-from abtest.store import ExperimentRecord, PhaseRecord
+from abtest.store import ExperimentRecord, PhaseRecord, StatusRecord
 
 ORDER = [Kind.HOLDOUT, Kind.GROUP, Kind.EXPERIMENT]
 
@@ -24,6 +23,13 @@ class Taking(Struct, frozen=True):
     chosen: int | None = None
 
 
+def in_force(experiment: ExperimentRecord, device: int) -> tuple[StatusRecord | None, PhaseRecord | None]:
+    """The status and the phase that applied to a device: the last ones before its first request."""
+    status = next((status for status in reversed(experiment.statuses) if status.after_device < device), None)
+    phase = next((phase for phase in reversed(experiment.phases) if phase.created_after_device < device), None)
+    return status, phase
+
+
 def taking(records: Sequence[ExperimentRecord], app: int, device: int) -> list[Taking]:
     """What took this device of an app: first holdouts, then groups, then experiments, each by their ids."""
     found: list[Taking] = []
@@ -34,7 +40,8 @@ def taking(records: Sequence[ExperimentRecord], app: int, device: int) -> list[T
         if status is None or phase is None or device <= record.created_after_device:
             continue
         if record.kind == Kind.GROUP:
-            members = zip(record.values, record.variants, phase.weights, strict=False)
+            shares = phase.weights[: len(phase.weights) - phase.leaves_out]
+            members = zip(record.values, record.variants, shares, strict=False)
             there_now = {key: (record.id, variant) for key, variant, weight in members if weight}
             chosen |= there_now
             if there_now:
@@ -47,7 +54,7 @@ def taking(records: Sequence[ExperimentRecord], app: int, device: int) -> list[T
     return found
 
 
-def app_of(profile: int | None, apps: Mapping[int, int]) -> int:
+def profile_app(profile: int | None, apps: Mapping[int, int]) -> int:
     """The number of the app of a device with this profile. `apps`: of all profiles."""
     return DEFAULT_APP_ID if profile is None else apps.get(profile, DEFAULT_APP_ID)
 

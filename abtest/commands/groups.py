@@ -1,0 +1,230 @@
+"""groups, holdouts: what decides about experiments before they do."""
+
+from typing import Any
+
+import click
+
+from abtest import clock
+from abtest.commands.options import as_json, option, print_json, print_table, with_store
+from abtest.commands.results import print_results
+from abtest.domain import Experiment, Kind, members, parse_coverage
+from abtest.language import counted, coverage_said, number
+from abtest.management import GroupService, HoldoutService
+from abtest.results import ResultService
+
+key_argument = click.argument("key")
+description = option("--description", default="", help="A description for people.")
+metrics_option = option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="KIND:EVENT",
+    help="What held and free devices are compared by, as for an experiment. Can be repeated.",
+)
+
+
+@click.group()
+def groups() -> None:
+    """Make groups: a device is in at most one experiment of a group."""
+
+
+@groups.command("add")
+@key_argument
+@description
+@as_json
+@click.pass_obj
+def add_group(database: str, key: str, description: str, as_json: bool) -> None:
+    """Add a group, without experiments at first.
+
+    \b
+    abtest groups add checkout
+    abtest groups join checkout button_color --share 50%
+    """
+    _print_group(with_store(database, lambda store: GroupService(store).add(key, description)), as_json)
+
+
+@groups.command("list")
+@as_json
+@click.pass_obj
+def list_groups(database: str, as_json: bool) -> None:
+    """List the groups, with the share of each of their experiments."""
+    found = with_store(database, lambda store: GroupService(store).all())
+    if as_json:
+        print_json([described_group(each) for each in found])
+    elif not found:
+        click.echo("no groups yet; add one with: abtest groups add KEY")
+    else:
+        print_table(["GROUP", "EXPERIMENTS", "FREE"], [[each.key, _members(each), _free(each)] for each in found])
+
+
+@groups.command("show")
+@key_argument
+@as_json
+@click.pass_obj
+def show_group(database: str, key: str, as_json: bool) -> None:
+    """Show the experiments of a group."""
+    _print_group(with_store(database, lambda store: GroupService(store).one(key)), as_json)
+
+
+@groups.command()
+@click.argument("group")
+@click.argument("experiment")
+@option("--share", required=True, metavar="PERCENT", help="The part of all new devices that it gets, such as 30%.")
+@as_json
+@click.pass_obj
+def join(database: str, group: str, experiment: str, share: str, as_json: bool) -> None:
+    """Put an experiment into a group.
+
+    From then on it gets only the new devices that the group gives it. No other experiment's share or device changes.
+    """
+    part = parse_coverage(share, "share")
+    _print_group(with_store(database, lambda store: GroupService(store).join(group, experiment, part)), as_json)
+
+
+@groups.command()
+@click.argument("group")
+@click.argument("experiment")
+@as_json
+@click.pass_obj
+def leave(database: str, group: str, experiment: str, as_json: bool) -> None:
+    """Take an experiment out of a group. Its share is free, and every new device may come to it again."""
+    _print_group(with_store(database, lambda store: GroupService(store).leave(group, experiment)), as_json)
+
+
+@click.group()
+def holdouts() -> None:
+    """Hold a part of all new devices out of every experiment, to see what all of them bring together."""
+
+
+@holdouts.command("add")
+@key_argument
+@option("--share", required=True, metavar="PERCENT", help="The part of all new devices that is held, such as 5%.")
+@description
+@metrics_option
+@as_json
+@click.pass_obj
+def add_holdout(
+    database: str, key: str, share: str, description: str, metrics: tuple[str, ...], as_json: bool
+) -> None:
+    """Hold a part of the devices to come: they are in no experiment, ever.
+
+    \b
+    abtest holdouts add q4 --share 5% --metric amount:purchase
+    """
+    part = parse_coverage(share, "share")
+    held = with_store(database, lambda store: HoldoutService(store).add(key, part, description, metrics))
+    _print_holdout(held, as_json)
+
+
+@holdouts.command("list")
+@as_json
+@click.pass_obj
+def list_holdouts(database: str, as_json: bool) -> None:
+    """List the holdouts."""
+    found = with_store(database, lambda store: HoldoutService(store).all())
+    if as_json:
+        print_json([described_holdout(each) for each in found])
+    elif not found:
+        click.echo("no holdouts yet; add one with: abtest holdouts add KEY --share 5%")
+    else:
+        rows = [[each.key, each.holdout_status, _share(each), number(each.enrolled)] for each in found]
+        print_table(["HOLDOUT", "STATUS", "SHARE", "DEVICES DRAWN"], rows, frozenset({2, 3}))
+
+
+@holdouts.command()
+@key_argument
+@as_json
+@click.pass_obj
+def end(database: str, key: str, as_json: bool) -> None:
+    """Hold no more devices. Those that are held stay so, and both sides go on being compared."""
+    _print_holdout(with_store(database, lambda store: HoldoutService(store).end(key)), as_json)
+
+
+@holdouts.command("metrics")
+@key_argument
+@metrics_option
+@as_json
+@click.pass_obj
+def holdout_metrics(database: str, key: str, metrics: tuple[str, ...], as_json: bool) -> None:
+    """Set what held and free devices are compared by. Metrics also count earlier events.
+
+    \b
+    abtest holdouts metrics q4 --metric amount:purchase --metric conversion:refund
+    """
+    if not metrics:
+        raise click.UsageError("give a --metric")
+    _print_holdout(with_store(database, lambda store: HoldoutService(store).measure(key, metrics)), as_json)
+
+
+@holdouts.command("results")
+@key_argument
+@as_json
+@click.pass_obj
+def holdout_results(database: str, key: str, as_json: bool) -> None:
+    """Show what all experiments bring together: free devices compared with held ones."""
+    found = with_store(database, lambda store: ResultService(store, kind=Kind.HOLDOUT).one(key))
+    if as_json:
+        print_json(found)
+    else:
+        print_results(found, "abtest holdouts metrics")
+
+
+COMMANDS = (groups, holdouts)
+
+
+def described_group(group: Experiment) -> dict[str, Any]:
+    """A group as JSON."""
+    return {
+        "key": group.key,
+        "description": group.description,
+        "created_at": clock.iso(group.created_at),
+        "experiments": [{"key": key, "share": coverage_said(share)} for key, share in members(group).items()],
+        "free": _free(group),
+    }
+
+
+def described_holdout(holdout: Experiment) -> dict[str, Any]:
+    """A holdout as JSON."""
+    return {
+        "key": holdout.key,
+        "status": holdout.holdout_status,
+        "description": holdout.description,
+        "created_at": clock.iso(holdout.created_at),
+        "share": _share(holdout),
+        "metrics": [str(metric) for metric in holdout.metrics],
+        "devices": holdout.enrolled,
+    }
+
+
+def _print_group(group: Experiment, as_json: bool) -> None:
+    if as_json:
+        print_json(described_group(group))
+        return
+    click.echo(f"{group.key}: {_members(group)}; {_free(group)} of new devices are in none of them")
+    if group.description:
+        click.echo(f"  {group.description}")
+
+
+def _print_holdout(holdout: Experiment, as_json: bool) -> None:
+    if as_json:
+        print_json(described_holdout(holdout))
+        return
+    drawn = counted(holdout.enrolled, "device")
+    click.echo(
+        f"{holdout.key} {holdout.holdout_status}: holds {_share(holdout)} of new devices; {drawn} drawn so far"
+    )
+    for text in (holdout.description, ", ".join(map(str, holdout.metrics))):
+        if text:
+            click.echo(f"  {text}")
+
+
+def _members(group: Experiment) -> str:
+    return ", ".join(f"{key} {coverage_said(share)}" for key, share in members(group).items()) or "no experiments"
+
+
+def _free(group: Experiment) -> str:
+    return coverage_said(1 - group.phase.coverage)
+
+
+def _share(holdout: Experiment) -> str:
+    return coverage_said(holdout.phase.weights[0] / 100)

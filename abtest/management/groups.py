@@ -1,0 +1,86 @@
+"""Groups and holdouts: what decides about experiments before they do."""
+
+from decimal import Decimal
+
+from abtest import clock
+from abtest.domain import DEFAULT_APP, Change, Experiment, Kind, Status, new_group, new_holdout, parse_metrics
+from abtest.errors import Conflict, UnknownExperiment
+from abtest.store import ExperimentStore
+
+
+class GroupService:
+    """Creates groups, and puts experiments into them.
+
+    Every method returns once the change is durable. Raises UnknownApp, UnknownExperiment, InvalidExperiment, or
+    Conflict.
+    """
+
+    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP) -> None:
+        self._store = store
+        self._app = app
+
+    async def all(self) -> list[Experiment]:
+        """Every group, in the order of creation."""
+        return await self._store.experiments(self._app, Kind.GROUP)
+
+    async def one(self, key: str) -> Experiment:
+        """The group with this key."""
+        return _one(await self.all(), key, Kind.GROUP)
+
+    async def add(self, key: str, description: str = "") -> Experiment:
+        """Create a group without experiments."""
+        new = new_group(key, description)
+        (added,) = await self._store.add([new], clock.now(), app=self._app, kind=Kind.GROUP)
+        return added
+
+    async def join(self, group: str, key: str, share: Decimal) -> Experiment:
+        """Put an experiment into a group; new devices come to it only where the group gives them to it."""
+        return await self._store.join(group, key, share, clock.now(), self._app)
+
+    async def leave(self, group: str, key: str) -> Experiment:
+        """Take an experiment out of a group; its share is free, and all new devices may come to it."""
+        return await self._store.leave(group, key, clock.now(), self._app)
+
+
+class HoldoutService:
+    """Creates and ends holdouts, as above."""
+
+    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP) -> None:
+        self._store = store
+        self._app = app
+
+    async def all(self) -> list[Experiment]:
+        """Every holdout, in the order of creation."""
+        return await self._store.experiments(self._app, Kind.HOLDOUT)
+
+    async def one(self, key: str) -> Experiment:
+        """The holdout with this key."""
+        return _one(await self.all(), key, Kind.HOLDOUT)
+
+    async def add(self, key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> Experiment:
+        """Hold this part of all new devices, from now on: they are in no experiment, ever."""
+        new = new_holdout(key, share, description, metrics)
+        (added,) = await self._store.add([new], clock.now(), app=self._app, kind=Kind.HOLDOUT)
+        return added
+
+    async def end(self, key: str) -> Experiment:
+        """Hold no more devices. Those that are held stay so."""
+
+        def rule(holdout: Experiment) -> Change:
+            if holdout.status is not Status.RUNNING:
+                raise Conflict(f"the holdout {key} has ended already", code="impossible_transition")
+            return Change(status=Status.PAUSED)
+
+        return await self._store.change(key, rule, clock.now(), self._app, Kind.HOLDOUT)
+
+    async def measure(self, key: str, metrics: tuple[str, ...]) -> Experiment:
+        """Change what held and free devices are compared by; the first metric is the primary one."""
+        wanted = parse_metrics(metrics)
+        return await self._store.change(key, lambda _: Change(metrics=wanted), clock.now(), self._app, Kind.HOLDOUT)
+
+
+def _one(found: list[Experiment], key: str, kind: Kind) -> Experiment:
+    for each in found:
+        if each.key == key:
+            return each
+    raise UnknownExperiment(key, kind)
