@@ -7,6 +7,7 @@ import click
 
 from abtest.commands import (
     databases,
+    declaring,
     experiments,
     figures,
     groups,
@@ -46,6 +47,8 @@ def abtest(context: click.Context, database: str) -> None:
 for group in (running, planning, experiments, groups, seeding, figures, results, trust, recovering, databases):
     for command in group.COMMANDS:
         abtest.add_command(command)
+for command in declaring.COMMANDS:
+    experiments.experiments.add_command(command)
 
 
 def main() -> None:

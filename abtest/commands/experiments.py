@@ -1,7 +1,6 @@
 """experiments: create, start, pause, finish and archive them."""
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -21,9 +20,8 @@ from abtest.commands.options import (
     with_store,
 )
 from abtest.domain import FULL_COVERAGE, Experiment, NewExperiment, Type, parse_coverage
-from abtest.errors import InvalidExperiment
 from abtest.language import audience_said, counted, coverage_said, group_said, number
-from abtest.management import ExperimentService, ask_direction, parse_toml
+from abtest.management import ExperimentService, ask_direction
 
 key_argument = click.argument("key")
 metrics_option = option(
@@ -114,54 +112,13 @@ def add(
         group_share=None if group_share is None else parse_coverage(group_share, "group-share"),
     )
     (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
-    _ask_direction(added)
+    ask_whether_less(added)
     if as_json:
         print_json(described(added))
     else:
         click.echo(
             f"added {key}, {'a draft: start it with: abtest experiments start ' + key if draft else 'running'}"
         )
-
-
-@experiments.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@as_json
-@click.pass_obj
-def load(database: str, file: Path, as_json: bool) -> None:
-    """Add the experiments in a TOML file. If anything in it is wrong, nothing is added.
-
-    \b
-    [[experiments]]
-    key = "button_color"
-    description = "does the colour change conversion?"
-    metrics = ["conversion:purchase"]
-    variants = [{ value = "#FF0000", weight = 50 }, { value = "#00FF00", weight = 50 }]
-
-    A table [metrics] sets the metrics of experiments that already exist.
-
-    \b
-    [metrics]
-    price = ["amount:purchase", "conversion:refund/14d"]
-    """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise click.UsageError(f"{file}: must be UTF-8 text") from None
-    try:
-        new = parse_toml(text)
-    except InvalidExperiment as error:
-        raise InvalidExperiment(f"{file}: {error}") from None
-    loaded = with_store(database, lambda store: ExperimentService(store).add(new.experiments, new.metrics))
-    for experiment in loaded:
-        _ask_direction(experiment)
-    if as_json:
-        print_json([described(experiment) for experiment in loaded])
-        return
-    for experiment in loaded:
-        if experiment.key in new.metrics:
-            click.echo(f"{experiment.key} is judged by {', '.join(map(str, experiment.metrics)) or 'nothing'}")
-        else:
-            click.echo(f"added {experiment.key}, {experiment.status.said}")
 
 
 @experiments.command("list")
@@ -287,7 +244,7 @@ def metrics(
     changed = with_store(database, lambda store: ExperimentService(store).measure(key, metrics, baseline, planned))
     _print(changed, as_json)
     if metrics:
-        _ask_direction(changed)
+        ask_whether_less(changed)
 
 
 COMMANDS = (experiments,)
@@ -327,7 +284,8 @@ def described(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _ask_direction(experiment: Experiment) -> None:
+def ask_whether_less(experiment: Experiment) -> None:
+    """Ask at the terminal, if a metric's event sounds like harm."""
     if question := ask_direction(experiment.key, experiment.metrics):
         say(str(question))
 
