@@ -210,6 +210,7 @@ class Change(Struct, frozen=True):
     metrics: tuple[Metric, ...] | None = None
     baseline: str | None = None
     planned: int | None = None
+    description: str | None = None
 
 
 def check_key(key: str) -> str:

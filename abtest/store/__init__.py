@@ -13,7 +13,7 @@ from abtest.store.audit import (
     PhaseRecord,
     StatusRecord,
 )
-from abtest.store.catalogue import ExperimentStore
+from abtest.store.catalogue import Alteration, ExperimentStore
 from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import (
@@ -31,6 +31,7 @@ from abtest.store.protocols import Store
 from abtest.store.upkeep import Condition, ConditionStore, lacking
 
 __all__ = [
+    "Alteration",
     "AssignmentRecord",
     "AssignmentRow",
     "AudienceCounts",

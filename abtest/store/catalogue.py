@@ -4,9 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
+from msgspec import Struct
+
 from abtest.domain import DEFAULT_APP, App, Change, Experiment, Kind, Metric, NewExperiment
 
 NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
+
+
+class Alteration(Struct, frozen=True):
+    """What to do to several experiments: those to create, and then changes by key, one after another."""
+
+    added: tuple[NewExperiment, ...] = ()
+    changes: tuple[tuple[str, Change], ...] = ()
 
 
 class ExperimentStore(Protocol):
@@ -43,6 +52,13 @@ class ExperimentStore(Protocol):
 
         One that is finished or archived leaves its group. Raises UnknownExperiment, or what the rule raises; then
         nothing is changed.
+        """
+        ...
+
+    async def alter(self, rule: Callable[[list[Experiment]], Alteration], now: int, app: str = DEFAULT_APP) -> None:
+        """Do what the rule decides about all experiments as they are now, in one transaction: all of it or nothing.
+
+        Raises Conflict when a key is taken, UnknownExperiment, or what the rule raises.
         """
         ...
 

@@ -16,6 +16,7 @@ from abtest.domain.values import Type
 from abtest.errors import Conflict, UnknownExperiment
 from abtest.results.judging import judged
 from abtest.store.audit import AssignmentRecord
+from abtest.store.catalogue import Alteration
 from abtest.store.figures import DayFigures, Folded, Measured
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import answers, experiment, opened, tokens
@@ -148,6 +149,21 @@ async def test_a_key_is_taken_once_and_nothing_is_half_added(store: SQLiteStore)
 async def test_a_change_of_an_unknown_experiment_is_refused(store: SQLiteStore) -> None:
     with pytest.raises(UnknownExperiment, match="nothing"):
         await store.change("nothing", lambda _: Change(), 1)
+
+
+async def test_experiments_are_altered_all_together_or_not_at_all(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1")], 1)
+    new = experiment("price", "1", "1")
+    changes = (("color", Change(description="which?")), ("price", Change(status=Status.FINISHED, winner="price-1")))
+    with pytest.raises(Conflict):
+        await store.alter(lambda _: Alteration((new, experiment("color", "1", "1")), changes), 2)
+    with pytest.raises(UnknownExperiment):
+        await store.alter(lambda _: Alteration((new,), (*changes, ("nothing", Change()))), 2)
+    assert [(each.key, each.description) for each in await store.experiments()] == [("color", "")]
+    await store.alter(lambda present: Alteration((new,) if len(present) == 1 else (), changes), 2)
+    assert [(each.key, each.description, each.status, each.winner) for each in await store.experiments()] == [
+        ("color", "which?", Status.RUNNING, None), ("price", "", Status.FINISHED, "price-1"),
+    ]  # fmt: skip
 
 
 async def test_the_summary_counts_each_device_once(store: SQLiteStore) -> None:

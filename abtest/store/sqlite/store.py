@@ -80,6 +80,7 @@ class SQLiteStore(Database):
     experiments = _reading(cataloguing.experiments)
     add = _writing(cataloguing.add)
     change = _writing(cataloguing.change)
+    alter = _writing(cataloguing.alter)
     join = _writing(cataloguing.join)
     leave = _writing(cataloguing.leave)
     apps = _reading(cataloguing.apps)

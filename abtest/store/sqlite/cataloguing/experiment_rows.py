@@ -27,7 +27,7 @@ from abtest.domain import (
     parse_metrics,
 )
 from abtest.errors import Conflict, UnknownExperiment
-from abtest.store.catalogue import NO_METRICS
+from abtest.store.catalogue import NO_METRICS, Alteration
 from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
 from abtest.store.sqlite.columns import dump_audience, dump_weights, load_audience, load_weights
 from abtest.store.sqlite.driver import Raw
@@ -95,6 +95,8 @@ SET_BASELINE = "UPDATE experiment SET baseline = ? WHERE id = ?"
 
 SET_PLANNED = "UPDATE experiment SET planned = ? WHERE id = ?"
 
+SET_DESCRIPTION = "UPDATE experiment SET description = ? WHERE id = ?"
+
 SET_STATUS = "UPDATE experiment SET status = ?, winner = ? WHERE id = ?"
 
 
@@ -137,7 +139,7 @@ def add(
             join(connection, wanted.group, wanted.key, wanted.group_share, now, app)
     connection.execute(RAISE_CONFIG_VERSION)
     for key, judged_by in metrics.items():
-        change(connection, key, lambda _, judged_by=judged_by: Change(metrics=judged_by), now, app)  # type: ignore[misc]  # mypy knows no default of a lambda
+        _make(connection, experiment(connection, key, app), Change(metrics=judged_by), now)
     made = (experiment(connection, wanted.key, app, kind) for wanted in experiments)
     return [*made, *(experiment(connection, key, app) for key in metrics)]
 
@@ -171,14 +173,27 @@ def change(
     One that is finished or archived leaves its group.
     """
     before = experiment(connection, key, app, kind)
-    decided = rule(before)
+    _make(connection, before, rule(before), now)
+    return experiment(connection, key, app, kind)
+
+
+def alter(connection: Raw, rule: Callable[[list[Experiment]], Alteration], now: int, app: str = DEFAULT_APP) -> None:
+    """Add and change what the rule decides about all experiments as they are now."""
+    decided = rule(experiments(connection, app))
+    if decided.added:
+        add(connection, decided.added, now, app=app)
+    for key, change in decided.changes:
+        _make(connection, experiment(connection, key, app), change, now)
+
+
+def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> None:
     if decided.status is not None:
         last = last_device(connection)
         winner = decided.winner or before.winner
         connection.execute(SET_STATUS, (decided.status, winner, before.id))
         connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last, last_event(connection)))
         if before.group is not None and decided.status in {Status.FINISHED, Status.ARCHIVED}:
-            leave(connection, before.group, key, now, app)
+            leave(connection, before.group, before.key, now, before.app)
     if decided.weights is not None or decided.coverage is not None or decided.stop_at is not None:
         begun = Phase(
             before.phase.number + 1,
@@ -199,8 +214,9 @@ def change(
             connection.execute(SET_BASELINE_CHANGED, (now, before.id))
     if decided.planned is not None:
         connection.execute(SET_PLANNED, (decided.planned, before.id))
+    if decided.description is not None:
+        connection.execute(SET_DESCRIPTION, (decided.description, before.id))
     connection.execute(RAISE_CONFIG_VERSION)
-    return experiment(connection, key, app, kind)
 
 
 def join(connection: Raw, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP) -> Experiment:
