@@ -1,7 +1,7 @@
 """The life of an experiment: which change is allowed when."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from decimal import Decimal
 
 from msgspec import Struct, structs
@@ -21,7 +21,8 @@ from abtest.domain import (
     parse_metrics,
 )
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
-from abtest.language import counted, names
+from abtest.language import names
+from abtest.management.lifecycle import BEFORE, WEIGHED, planned_too_late
 from abtest.store import ExperimentStore
 
 DEMO = (
@@ -79,7 +80,7 @@ class ExperimentService:
 
     async def pause(self, key: str) -> Experiment:
         """Take no more devices for now."""
-        return await self._move(key, "paused", {Status.RUNNING}, Status.PAUSED)
+        return await self._move(key, "paused", BEFORE[Status.PAUSED], Status.PAUSED)
 
     async def resume(self, key: str) -> Experiment:
         """Take devices again."""
@@ -89,7 +90,7 @@ class ExperimentService:
         """Take no more devices, for good; with a winner, new devices get that value."""
 
         def rule(experiment: Experiment) -> Change:
-            _require(experiment, "finished", {Status.RUNNING, Status.PAUSED})
+            _require(experiment, "finished", BEFORE[Status.FINISHED])
             if winner is not None and winner not in experiment.values:
                 raise InvalidExperiment(f"winner: {winner!r} is not a value of {key}")
             return Change(status=Status.FINISHED, winner=winner)
@@ -98,7 +99,7 @@ class ExperimentService:
 
     async def archive(self, key: str) -> Experiment:
         """Stop delivering the key, to any device."""
-        return await self._move(key, "archived", set(Status) - {Status.ARCHIVED}, Status.ARCHIVED)
+        return await self._move(key, "archived", BEFORE[Status.ARCHIVED], Status.ARCHIVED)
 
     async def reweight(
         self, key: str, variants: Sequence[Variant] = (), coverage: Decimal | None = None
@@ -112,7 +113,7 @@ class ExperimentService:
             raise InvalidExperiment("variants: a value is given twice")
 
         def rule(experiment: Experiment) -> Change:
-            _require(experiment, "given new weights", {Status.DRAFT, Status.RUNNING, Status.PAUSED})
+            _require(experiment, "given new weights", WEIGHED)
             return Change(weights=in_order(experiment.values, weights) if weights else None, coverage=coverage)
 
         return await self._change(key, rule)
@@ -130,17 +131,13 @@ class ExperimentService:
         def rule(experiment: Experiment) -> Change:
             check_baseline(baseline, experiment.values)
             check_planned(planned, len(experiment.values))
-            if planned is not None and experiment.enrolled:
-                devices = counted(experiment.enrolled, "device")
-                raise Conflict(
-                    f"{key} has {devices} already; a number can be planned only before the first one",
-                    code="impossible_transition",
-                )
+            if planned is not None and (too_late := planned_too_late(experiment)):
+                raise Conflict(f"{key} has {too_late}", code="impossible_transition")
             return Change(metrics=wanted, baseline=baseline, planned=planned)
 
         return await self._change(key, rule)
 
-    async def _move(self, key: str, verb: str, allowed: set[Status], to: Status) -> Experiment:
+    async def _move(self, key: str, verb: str, allowed: Set[Status], to: Status) -> Experiment:
         def rule(experiment: Experiment) -> Change:
             _require(experiment, verb, allowed)
             return Change(status=to)
@@ -172,7 +169,7 @@ def ask_direction(key: str, metrics: Sequence[Metric]) -> Question | None:
     return Question(events, f"abtest experiments metrics {key} {options}")
 
 
-def _require(experiment: Experiment, verb: str, allowed: set[Status]) -> None:
+def _require(experiment: Experiment, verb: str, allowed: Set[Status]) -> None:
     if experiment.status not in allowed:
         raise Conflict(
             f"{experiment.key} is {experiment.status.said} and can't be {verb}", code="impossible_transition"

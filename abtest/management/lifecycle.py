@@ -1,0 +1,22 @@
+"""Which change of an experiment is allowed when."""
+
+from abtest.domain import Experiment, Status
+from abtest.language import counted
+
+BEFORE = {
+    Status.DRAFT: frozenset[Status](),
+    Status.RUNNING: frozenset({Status.DRAFT, Status.PAUSED}),
+    Status.PAUSED: frozenset({Status.RUNNING}),
+    Status.FINISHED: frozenset({Status.RUNNING, Status.PAUSED}),
+    Status.ARCHIVED: frozenset(Status) - {Status.ARCHIVED},
+}
+"""The statuses from which each one can be reached."""
+WEIGHED = frozenset({Status.DRAFT, Status.RUNNING, Status.PAUSED})
+"""Those in which an experiment can get new weights or another coverage."""
+
+
+def planned_too_late(experiment: Experiment) -> str:
+    """Why no number of devices can be planned any more; empty while it can."""
+    if not experiment.enrolled:
+        return ""
+    return f"{counted(experiment.enrolled, 'device')} already; a number can be planned only before the first one"
