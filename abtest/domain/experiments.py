@@ -88,8 +88,11 @@ class NewExperiment(Struct, frozen=True):
     end_at: int | None = None
     stop_at: int | None = None
 
-    def checked(self) -> "NewExperiment":
-        """Returns itself. Raises InvalidExperiment, which says what can't be accepted and where."""
+    def checked(self, exists: bool = False) -> "NewExperiment":
+        """Returns itself. Raises InvalidExperiment, which says what can't be accepted and where.
+
+        `exists`: it describes an experiment whose baseline may have lost its weight since it was created.
+        """
         check_key(self.key)
         check_variants(self.variants)
         check_values(self.type, [variant.value for variant in self.variants])
@@ -101,7 +104,7 @@ class NewExperiment(Struct, frozen=True):
         weights = {variant.value: variant.weight for variant in self.variants}
         check_baseline(self.baseline, list(weights))
         baseline = self.variants[0].value if self.baseline is None else self.baseline
-        if not weights[baseline]:
+        if not (exists or weights[baseline]):
             raise InvalidExperiment(
                 f"baseline: {baseline!r} has weight 0, so no device could be compared with it; "
                 "give it a weight, or name another value as the baseline"

@@ -1,5 +1,6 @@
-"""The TOML file that describes experiments."""
+"""The TOML file that describes experiments: reading and writing it."""
 
+import json
 import re
 import tomllib
 from collections import Counter
@@ -11,10 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from abtest.domain import (
+    FULL_COVERAGE,
     KEY,
     TYPE_RULE,
+    Experiment,
     Metric,
     NewExperiment,
+    Status,
     Type,
     Variant,
     finding,
@@ -23,9 +27,11 @@ from abtest.domain import (
     parse_weight,
 )
 from abtest.errors import InvalidExperiment
+from abtest.language import coverage_said
 
 EXPERIMENT = re.compile(r"experiments\[(\d+)\]\.?(.*)", re.DOTALL)
 PART = re.compile(r"(variants|metrics|audience)\[(\d+)\](?:\.(.*))?", re.DOTALL)
+STATUS_RULE = "draft, running, paused, finished or archived"
 
 
 class _Variant(Struct, forbid_unknown_fields=True):
@@ -44,11 +50,21 @@ class _Experiment(Struct, forbid_unknown_fields=True):
     type: Type = Type.STRING
     audience: list[str] = []
     coverage: str = "100%"
+    status: Status | None = None
+    winner: str | None = None
 
 
 class _File(Struct, forbid_unknown_fields=True):
     experiments: list[_Experiment] = []
     metrics: dict[str, list[str]] = {}
+
+
+class Declared(Struct, frozen=True):
+    """An experiment as it shall be. `status`: None leaves it as it is, and a new experiment runs."""
+
+    new: NewExperiment
+    status: Status | None = None
+    winner: str | None = None
 
 
 class Described(Struct, frozen=True):
@@ -59,7 +75,79 @@ class Described(Struct, frozen=True):
 
 
 def parse_toml(text: str) -> Described:
-    """What a TOML file describes. Raises InvalidExperiment, which says what is wrong and where."""
+    """What a TOML file adds. Raises InvalidExperiment, which says what is wrong and where."""
+    wanted = _read(text)
+    if not wanted.experiments and not wanted.metrics:
+        raise InvalidExperiment("experiments: the file has none; each begins with [[experiments]]")
+    for number, each in enumerate(wanted.experiments, start=1):
+        if each.status not in {None, Status.DRAFT, Status.RUNNING}:
+            raise InvalidExperiment(
+                f"{_named(each.key, number)}: status: only drafts and running experiments can be loaded; "
+                "`abtest experiments apply` takes every status"
+            )
+    added = tuple(each.new for each in _declared(wanted.experiments, exist=False))
+    return Described(added, {key: _metrics(key, texts) for key, texts in wanted.metrics.items()})
+
+
+def parse_declared(text: str) -> tuple[Declared, ...]:
+    """What a TOML file declares to be the state. Raises InvalidExperiment, which says what is wrong and where."""
+    wanted = _read(text)
+    if wanted.metrics:
+        raise InvalidExperiment("metrics: write the metrics of each experiment below its [[experiments]]")
+    return _declared(wanted.experiments, exist=True)
+
+
+def as_declared(experiment: Experiment) -> Declared:
+    """What makes such an experiment in another database. That it runs need not be said."""
+    phase = experiment.phase
+    new = NewExperiment(
+        key=experiment.key,
+        variants=tuple(map(Variant, experiment.values, phase.weights)),
+        description=experiment.description,
+        metrics=tuple(map(str, experiment.metrics)),
+        draft=experiment.status is Status.DRAFT,
+        baseline=experiment.baseline if experiment.baseline_place else None,
+        planned=experiment.planned,
+        type=experiment.type,
+        audience=tuple(map(str, experiment.audience)),
+        coverage=phase.coverage,
+    )
+    status = None if experiment.status is Status.RUNNING else experiment.status
+    return Declared(new, status, experiment.winner)
+
+
+def write_toml(declared: Sequence[Declared]) -> str:
+    """The TOML file that declares this; fields that have their default are left out."""
+    return "\n".join(map(_table, declared))
+
+
+def _table(declared: Declared) -> str:
+    new = declared.new
+    fields = {
+        "key": new.key,
+        "status": declared.status,
+        "winner": declared.winner,
+        "description": new.description,
+        "type": None if new.type is Type.STRING else new.type,
+        "metrics": new.metrics,
+        "baseline": new.baseline,
+        "planned": new.planned,
+        "audience": new.audience,
+        "coverage": None if new.coverage == FULL_COVERAGE else coverage_said(new.coverage),
+    }
+    variants = [
+        f"  {{ value = {_literal(variant.value)}, weight = {variant.weight:f} }}," for variant in new.variants
+    ]
+    lines = [f"{name} = {_literal(value)}" for name, value in fields.items() if value]
+    return "\n".join(["[[experiments]]", *lines, "variants = [", *variants, "]", ""])
+
+
+def _literal(value: object) -> str:
+    """A text, a whole number or a list of texts: TOML writes them as JSON does, except DEL, which no field has."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _read(text: str) -> _File:
     try:
         # Parse decimals from their text: a float would already have lost digits.
         table: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)
@@ -67,37 +155,50 @@ def parse_toml(text: str) -> Described:
     except tomllib.TOMLDecodeError as error:
         raise InvalidExperiment(str(error)) from None
     except msgspec.ValidationError as error:
-        place, what = finding(error, {"type": TYPE_RULE})
+        place, what = finding(error, {"type": TYPE_RULE, "status": STATUS_RULE})
         raise InvalidExperiment(f"{_placed(table, place)}: {what}") from None
-    if not wanted.experiments and not wanted.metrics:
-        raise InvalidExperiment("experiments: the file has none; each begins with [[experiments]]")
     keys = Counter(experiment.key for experiment in wanted.experiments)
     repeated = [key for key, count in keys.items() if count > 1]
     if repeated:
         raise InvalidExperiment(f"key: {repeated[0]!r} is given to {keys[repeated[0]]} experiments")
-    added = tuple(_added(experiment, number) for number, experiment in enumerate(wanted.experiments, start=1))
-    return Described(added, {key: _metrics(key, texts) for key, texts in wanted.metrics.items()})
+    return wanted
 
 
-def _added(experiment: _Experiment, number: int) -> NewExperiment:
-    try:
-        return NewExperiment(
-            key=experiment.key,
-            description=experiment.description,
-            variants=tuple(
-                Variant(variant.value, parse_weight(f"{variant.weight:f}", f"weight of variant {place}"))
-                for place, variant in enumerate(experiment.variants, start=1)
-            ),
-            metrics=tuple(experiment.metrics),
-            draft=experiment.draft,
-            baseline=experiment.baseline,
-            planned=experiment.planned,
-            type=experiment.type,
-            audience=tuple(experiment.audience),
-            coverage=parse_coverage(experiment.coverage),
-        ).checked()
-    except InvalidExperiment as error:
-        raise InvalidExperiment(f"{_named(experiment.key, number)}: {error}") from None
+def _declared(experiments: Sequence[_Experiment], exist: bool) -> tuple[Declared, ...]:
+    found = []
+    for number, experiment in enumerate(experiments, start=1):
+        try:
+            found.append(_one(experiment, exist))
+        except InvalidExperiment as error:
+            raise InvalidExperiment(f"{_named(experiment.key, number)}: {error}") from None
+    return tuple(found)
+
+
+def _one(experiment: _Experiment, exists: bool) -> Declared:
+    if experiment.draft and experiment.status not in {None, Status.DRAFT}:
+        raise InvalidExperiment(f"status: it can't be {experiment.status} with draft = true")
+    status = Status.DRAFT if experiment.draft else experiment.status
+    new = NewExperiment(
+        key=experiment.key,
+        description=experiment.description,
+        variants=tuple(
+            Variant(variant.value, parse_weight(f"{variant.weight:f}", f"weight of variant {place}"))
+            for place, variant in enumerate(experiment.variants, start=1)
+        ),
+        metrics=tuple(experiment.metrics),
+        draft=status is Status.DRAFT,
+        baseline=experiment.baseline,
+        planned=experiment.planned,
+        type=experiment.type,
+        audience=tuple(experiment.audience),
+        coverage=parse_coverage(experiment.coverage),
+    ).checked(exists)
+    if experiment.winner is not None:
+        if status not in {Status.FINISHED, Status.ARCHIVED}:
+            raise InvalidExperiment('winner: only with status = "finished" or "archived"')
+        if experiment.winner not in {variant.value for variant in new.variants}:
+            raise InvalidExperiment(f"winner: {experiment.winner!r} is not a value of this experiment")
+    return Declared(new, status, experiment.winner)
 
 
 def _placed(table: Mapping[str, Any], place: str) -> str:

@@ -1,11 +1,15 @@
+import json
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from abtest.domain.values import Type
+from abtest.domain.experiments import NewExperiment, Status, Variant
+from abtest.domain.values import TURNED, Type
 from abtest.errors import InvalidExperiment, UnknownExperiment
-from abtest.management.declared import parse_toml
+from abtest.management.declared import Declared, parse_declared, parse_toml, write_toml
 from abtest.management.experiments import ExperimentService
 from tests.scenes import experiment, opened
 
@@ -97,3 +101,79 @@ async def test_a_file_sets_the_metrics_of_existing_experiments_or_changes_nothin
         ]
     with pytest.raises(InvalidExperiment, match="metrics of color: metric 1"):
         parse_toml('[metrics]\ncolor = ["purchase"]\n')
+
+
+def texts(longest: int) -> st.SearchStrategy[str]:
+    """What a value may be; the characters that TOML treats in its own way are many."""
+    special = st.sampled_from("\"'\\#=[]{},\u2028\u00ad\N{NO-BREAK SPACE}👩‍🚀")
+    anything = st.characters(exclude_categories=("Cc", "Cs"))
+    return st.text(special | anything, min_size=1, max_size=longest).filter(lambda text: not TURNED.search(text))
+
+
+VALUES = {
+    Type.STRING: texts(20),
+    Type.NUMBER: st.integers(-(10**9), 10**9).map(str),
+    Type.BOOLEAN: st.sampled_from(["true", "false"]),
+    Type.JSON: st.dictionaries(texts(4), texts(4), max_size=2).map(lambda found: json.dumps(found, sort_keys=True)),
+}
+WEIGHTS = st.decimals("0.0001", 9999999, allow_nan=False, places=4) | st.integers(1, 9999999).map(Decimal)
+CONDITIONS = ("app_version>=3.10", 'platform="a",\\n', "country!=é")
+METRICS = ("conversion:purchase", "amount:purchase/14d", "conversion:refund less")
+
+
+@st.composite
+def declarations(draw: st.DrawFn) -> Declared:
+    type = draw(st.sampled_from(Type))
+    values = draw(st.lists(VALUES[type], min_size=2, max_size=5, unique=True))
+    status = draw(st.none() | st.sampled_from(Status))
+    new = NewExperiment(
+        key=draw(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,63}", fullmatch=True)),
+        variants=tuple(Variant(value, draw(WEIGHTS)) for value in values),
+        description=draw(texts(50) | st.just("")),
+        metrics=tuple(draw(st.lists(st.sampled_from(METRICS), unique=True))),
+        draft=status is Status.DRAFT,
+        baseline=draw(st.none() | st.sampled_from(values)),
+        planned=draw(st.none() | st.integers(len(values), 10**12)),
+        type=type,
+        audience=tuple(draw(st.lists(st.sampled_from(CONDITIONS), unique=True))),
+        coverage=Decimal(draw(st.integers(1, 10**6))) / 10**6,
+    ).checked()
+    ended = status in {Status.FINISHED, Status.ARCHIVED}
+    return Declared(new, status, draw(st.none() | st.sampled_from(values)) if ended else None)
+
+
+@given(st.lists(declarations(), max_size=3, unique_by=lambda each: each.new.key))
+def test_what_is_written_is_read_again(declared: list[Declared]) -> None:
+    assert parse_declared(write_toml(declared)) == tuple(declared)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('status = "stopped"', "price: status: must be draft, running, paused, finished or archived"),
+        ('status = "paused"', "price: status: it can't be paused with draft = true"),
+        ('winner = "1"', 'price: winner: only with status = "finished" or "archived"'),
+    ],
+)
+def test_a_status_that_can_not_be_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InvalidExperiment, match=words):
+        parse_declared(TOML + text)
+
+
+def test_a_winner_is_one_of_the_values_in_the_file() -> None:
+    with pytest.raises(InvalidExperiment, match="price: winner: '3' is not a value of this experiment"):
+        parse_declared(TOML.replace("draft = true", 'status = "finished"') + 'winner = "3"')
+
+
+def test_only_what_a_command_can_add_is_loaded() -> None:
+    assert [each.draft for each in parse_toml(TOML.replace("draft = true", 'status = "draft"')).experiments] == [
+        False, True,
+    ]  # fmt: skip
+    with pytest.raises(InvalidExperiment, match="price: status: only drafts and running experiments can be loaded"):
+        parse_toml(TOML.replace("draft = true", 'status = "finished"'))
+
+
+def test_a_table_of_metrics_declares_nothing() -> None:
+    with pytest.raises(InvalidExperiment, match="metrics: write the metrics of each experiment below its"):
+        parse_declared("[metrics]\nprice = []")
+    assert parse_declared("") == ()
