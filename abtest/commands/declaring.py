@@ -1,17 +1,32 @@
-"""experiments load: what a TOML file describes."""
+"""experiments load, apply and dump: experiments in a TOML file."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import click
 
 from abtest.commands.experiments import ask_whether_less, described
-from abtest.commands.options import as_json, print_json, with_store
+from abtest.commands.options import as_json, option, print_json, say, with_store
+from abtest.domain import Status
 from abtest.errors import InvalidExperiment
-from abtest.management import ExperimentService, parse_toml
+from abtest.management import (
+    ExperimentService,
+    Proposal,
+    as_declared,
+    parse_declared,
+    parse_toml,
+    write_toml,
+)
+
+T = TypeVar("T")
+
+file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@file_argument
 @as_json
 @click.pass_obj
 def load(database: str, file: Path, as_json: bool) -> None:
@@ -30,14 +45,7 @@ def load(database: str, file: Path, as_json: bool) -> None:
     [metrics]
     price = ["amount:purchase", "conversion:refund/14d"]
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise click.UsageError(f"{file}: must be UTF-8 text") from None
-    try:
-        new = parse_toml(text)
-    except InvalidExperiment as error:
-        raise InvalidExperiment(f"{file}: {error}") from None
+    new = _parsed(file, parse_toml)
     loaded = with_store(database, lambda store: ExperimentService(store).add(new.experiments, new.metrics))
     for experiment in loaded:
         ask_whether_less(experiment)
@@ -51,4 +59,74 @@ def load(database: str, file: Path, as_json: bool) -> None:
             click.echo(f"added {experiment.key}, {experiment.status.said}")
 
 
-COMMANDS = (load,)
+@click.command()
+@file_argument
+@option("--yes", is_flag=True, help="Apply the changes without asking.")
+@option("--dry-run", is_flag=True, help="Only show what would change.")
+@as_json
+@click.pass_obj
+def apply(database: str, file: Path, yes: bool, dry_run: bool, as_json: bool) -> None:
+    """Make experiments as a TOML file declares them: show what changes, ask, and do all of it or nothing.
+
+    The file is like that of `abtest experiments load`, and may declare a status and a winner. A field that it leaves
+    out has its default; only the status then stays as it is. Experiments that it does not name are left alone.
+
+    \b
+    abtest experiments dump --output experiments.toml
+    abtest experiments apply experiments.toml --dry-run
+    """
+    if not (yes or dry_run or (sys.stdin and sys.stdin.isatty())):
+        raise click.UsageError("there is no terminal to ask in; give --yes to apply, or --dry-run to only look")
+    declared = _parsed(file, parse_declared)
+    shown = with_store(database, lambda store: ExperimentService(store).propose(declared))
+    _show(shown, say if as_json else click.echo)
+    doing = bool(shown.steps) and not shown.refused and not dry_run
+    if doing:
+        if not yes and not click.confirm("Apply these changes?", err=True):
+            say("nothing was done")
+            raise click.exceptions.Exit(1)
+        judged = {step.key for step in shown.steps if step.field in {None, "metrics"}}
+        for experiment in with_store(database, lambda store: ExperimentService(store).apply(declared, shown)):
+            if experiment.key in judged:
+                ask_whether_less(experiment)
+    if as_json:
+        print_json({"applied": doing, "steps": shown.steps, "not_in_file": shown.left})
+    shown.require_allowed()
+
+
+@click.command()
+@option("--all", "all_", is_flag=True, help="Archived experiments too.")
+@option("--output", type=click.File("wb", atomic=True), default="-", metavar="FILE", help="Write to this file.")
+@click.pass_obj
+def dump(database: str, all_: bool, output: BinaryIO) -> None:
+    """Write the experiments as a TOML file for `abtest experiments apply`.
+
+    It has what another database needs to have the same experiments, but never what decides who gets which value.
+    """
+    found = with_store(database, lambda store: ExperimentService(store).all())
+    wanted = [as_declared(each) for each in found if all_ or each.status is not Status.ARCHIVED]
+    output.write(write_toml(wanted).encode())
+
+
+COMMANDS = (load, apply, dump)
+
+
+def _parsed(file: Path, parse: Callable[[str], T]) -> T:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file}: must be UTF-8 text") from None
+    try:
+        return parse(text)
+    except InvalidExperiment as error:
+        raise InvalidExperiment(f"{file}: {error}") from None
+
+
+def _show(proposal: Proposal, tell: Callable[[str], None]) -> None:
+    for step in proposal.steps:
+        if not step.refused:
+            tell(step.sentence)
+    for key in proposal.left:
+        tell(f"{key}: not in the file, so it stays as it is")
+    if not proposal.steps:
+        tell("nothing to change")

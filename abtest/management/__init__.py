@@ -1,6 +1,7 @@
 """The life of experiments, groups and holdouts: which change is allowed when."""
 
-from abtest.management.declared import parse_toml
+from abtest.management.applying import Proposal
+from abtest.management.declared import as_declared, parse_declared, parse_toml, write_toml
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
 
@@ -9,7 +10,11 @@ __all__ = [
     "ExperimentService",
     "GroupService",
     "HoldoutService",
+    "Proposal",
     "Question",
+    "as_declared",
     "ask_direction",
+    "parse_declared",
     "parse_toml",
+    "write_toml",
 ]

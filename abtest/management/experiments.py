@@ -22,8 +22,10 @@ from abtest.domain import (
 )
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.language import names
+from abtest.management.applying import Proposal, propose
+from abtest.management.declared import Declared
 from abtest.management.lifecycle import BEFORE, WEIGHED, planned_too_late
-from abtest.store import ExperimentStore
+from abtest.store import Alteration, ExperimentStore
 
 DEMO = (
     NewExperiment(
@@ -136,6 +138,29 @@ class ExperimentService:
             return Change(metrics=wanted, baseline=baseline, planned=planned)
 
         return await self._change(key, rule)
+
+    async def propose(self, declared: Sequence[Declared]) -> Proposal:
+        """What would change if the experiments became as they are declared."""
+        return propose(declared, await self._store.experiments())
+
+    async def apply(self, declared: Sequence[Declared], shown: Proposal) -> list[Experiment]:
+        """Do what was shown, all of it or nothing; returns every experiment as it is then.
+
+        Raises Conflict if a part of it is refused, or if something else would be done than what was shown.
+        """
+
+        def rule(present: Sequence[Experiment]) -> Alteration:
+            found = propose(declared, present)
+            if found.steps != shown.steps:
+                raise Conflict(
+                    "nothing was done: somebody changed the experiments after this was shown; look at it again",
+                    code="changed_meanwhile",
+                )
+            found.require_allowed()
+            return Alteration(found.added, found.changes)
+
+        await self._store.alter(rule, clock.now())
+        return await self._store.experiments()
 
     async def _move(self, key: str, verb: str, allowed: Set[Status], to: Status) -> Experiment:
         def rule(experiment: Experiment) -> Change:

@@ -1,0 +1,257 @@
+"""What has to change so that experiments become as they are declared; and what never can."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from abtest import allocation
+from abtest.domain import Audience, Change, Experiment, NewExperiment, Status, in_order, parse_audience, parse_metrics
+from abtest.errors import Conflict, InvalidExperiment
+from abtest.language import audience_said, counted, coverage_said
+from abtest.management.declared import Declared
+from abtest.management.lifecycle import BEFORE, WEIGHED, planned_too_late
+
+KEPT = "a device keeps the value it got"
+NEW_WEIGHTS = "new weights begin phase {phase}:"
+NEW_COVERAGE = "new coverage begins phase {phase}:"
+
+
+class Step(Struct, frozen=True):
+    """One thing that would be done or is refused, in a sentence.
+
+    `field`: what differs, and how it is `stored` and `declared`; None for an experiment that would be added.
+    """
+
+    key: str
+    sentence: str
+    field: str | None = None
+    stored: str | None = None
+    declared: str | None = None
+    refused: bool = False
+
+
+class Proposal(Struct, frozen=True):
+    """What would be done. `left`: the keys that the file does not name; archived ones are not worth a word."""
+
+    steps: tuple[Step, ...]
+    left: tuple[str, ...]
+    added: tuple[NewExperiment, ...]
+    changes: tuple[tuple[str, Change], ...]
+
+    @property
+    def refused(self) -> tuple[Step, ...]:
+        """The steps that can't be made."""
+        return tuple(step for step in self.steps if step.refused)
+
+    def require_allowed(self) -> None:
+        """Raises Conflict when a step is refused."""
+        if self.refused:
+            why = "\n  ".join(step.sentence for step in self.refused)
+            raise Conflict(f"nothing can be applied:\n  {why}", code="impossible_transition")
+
+
+def _never(why: str) -> Callable[[Declared, Experiment], str]:
+    return lambda declared, experiment: why
+
+
+class Field(Struct, frozen=True):
+    """What a file and an experiment both say, under the name that it has in a Change.
+
+    `declared`: what the file says, or what is stored if that means the same. `said`: that in words. `refusal`: why it
+    can't be changed; empty if it can. `lead`: the words before what it will be.
+    """
+
+    name: str
+    declared: Callable[[Declared, Experiment], Any]
+    stored: Callable[[Experiment], Any]
+    said: Callable[[Experiment, Any], str]
+    refusal: Callable[[Declared, Experiment], str] = _never("")
+    lead: str = "{field} will be"
+
+    def step(self, declared: Declared, experiment: Experiment) -> Step | None:
+        """What comes of it; None if nothing has to change."""
+        wanted, stored = self.declared(declared, experiment), self.stored(experiment)
+        if wanted == stored:
+            return None
+        to, was = self.said(experiment, wanted), self.said(experiment, stored)
+        if why := self.refusal(declared, experiment):
+            sentence = f"{self.name} can't be changed from {was} to {to}: {why}"
+        else:
+            lead = self.lead.format(field=self.name, phase=experiment.phase.number + 1)
+            sentence = f"{lead} {to} (was {was})"
+        return Step(experiment.key, f"{experiment.key}: {sentence}", self.name, was, to, bool(why))
+
+
+def propose(declared: Sequence[Declared], present: Sequence[Experiment]) -> Proposal:
+    """What has to change. Raises InvalidExperiment when an experiment can't be added."""
+    stored = {experiment.key: experiment for experiment in present}
+    steps: list[Step] = []
+    added: list[NewExperiment] = []
+    changes: list[tuple[str, Change]] = []
+    for each in declared:
+        key = each.new.key
+        if key in stored:
+            found, change = _compared(each, stored[key])
+            steps += found
+            changes += [(key, change)] if change else []
+        else:
+            steps.append(Step(key, f"{key}: will be added, {_status_said(each)}"))
+            added.append(_addable(each.new))
+            changes += [(key, change) for change in _way(each)]
+    named = {each.new.key for each in declared}
+    left = tuple(each.key for each in present if each.key not in named and each.status is not Status.ARCHIVED)
+    return Proposal(tuple(steps), left, tuple(added), tuple(changes))
+
+
+def _compared(declared: Declared, experiment: Experiment) -> tuple[list[Step], Change | None]:
+    steps: list[Step] = []
+    wanted: dict[str, Any] = {}
+    for field in FIELDS:
+        if step := field.step(declared, experiment):
+            steps.append(step)
+            if not step.refused:
+                wanted[field.name] = field.declared(declared, experiment)
+    return steps, Change(**wanted) if wanted else None
+
+
+def _addable(new: NewExperiment) -> NewExperiment:
+    try:
+        return new.checked()
+    except InvalidExperiment as error:
+        raise InvalidExperiment(f"{new.key}: {error}") from None
+
+
+def _status_said(declared: Declared) -> str:
+    status = (declared.status or Status.RUNNING).said
+    return status if declared.winner is None else f"{status}, with the winner {declared.winner}"
+
+
+def _way(declared: Declared) -> list[Change]:
+    """The changes that bring a new experiment, which is a draft or runs, to its status."""
+    finish = Change(status=Status.FINISHED, winner=declared.winner)
+    match declared.status:
+        case Status.PAUSED:
+            return [Change(status=Status.PAUSED)]
+        case Status.FINISHED:
+            return [finish]
+        case Status.ARCHIVED:
+            return [*([finish] if declared.winner else []), Change(status=Status.ARCHIVED)]
+    return []
+
+
+def _values(declared: Declared, experiment: Experiment) -> Sequence[str]:
+    values = tuple(variant.value for variant in declared.new.variants)
+    return experiment.values if set(values) == set(experiment.values) else values
+
+
+def _audience(declared: Declared, experiment: Experiment) -> Audience:
+    audience = parse_audience(declared.new.audience)
+    return experiment.audience if set(audience) == set(experiment.audience) else audience
+
+
+def _status(declared: Declared, experiment: Experiment) -> Status:
+    """A file that does not say it leaves it alone, but never means an experiment whose key is used up."""
+    if declared.status is None and experiment.status is Status.ARCHIVED:
+        return Status.RUNNING
+    return declared.status or experiment.status
+
+
+def _why_not_status(declared: Declared, experiment: Experiment) -> str:
+    status = _status(declared, experiment)
+    if experiment.status in BEFORE[status]:
+        return ""
+    if experiment.status is Status.ARCHIVED:
+        return "a key is never used again; declare it archived, or take it out of the file"
+    if not BEFORE[status]:
+        return "an experiment is a draft only until it is started"
+    return f"only from {' or '.join(each for each in Status if each in BEFORE[status])}"
+
+
+def _winner(declared: Declared, experiment: Experiment) -> str | None:
+    return declared.winner if declared.status in {Status.FINISHED, Status.ARCHIVED} else experiment.winner
+
+
+def _why_not_winner(declared: Declared, experiment: Experiment) -> str:
+    if declared.status is Status.FINISHED and experiment.status in BEFORE[Status.FINISHED]:
+        return ""
+    return "a winner is named when the experiment is finished, and stays"
+
+
+def _weights(declared: Declared, experiment: Experiment) -> tuple[Decimal, ...]:
+    """The same proportions are the same weights: another phase with them would only split the figures."""
+    given = {variant.value: variant.weight for variant in declared.new.variants}
+    if given.keys() != set(experiment.values):
+        return experiment.phase.weights
+    weights = in_order(experiment.values, given)
+    same = allocation.lowest_terms(weights) == experiment.phase.integers
+    return experiment.phase.weights if same else weights
+
+
+def _weights_said(experiment: Experiment, weights: tuple[Decimal, ...]) -> str:
+    plain = [f"{weight:f}" for weight in weights]
+    if weights == experiment.phase.weights:
+        return ", ".join(plain)
+    return ", ".join(map(" ".join, zip(experiment.values, plain, strict=True)))
+
+
+def _why_not_weighed(declared: Declared, experiment: Experiment) -> str:
+    return "" if experiment.status in WEIGHED else f"it is {experiment.status.said}"
+
+
+def _baseline(declared: Declared, experiment: Experiment) -> str:
+    """Of an experiment that can have it: other values are refused already."""
+    baseline = declared.new.baseline or declared.new.variants[0].value
+    return baseline if baseline in experiment.values else _stored_baseline(experiment)
+
+
+def _stored_baseline(experiment: Experiment) -> str:
+    return experiment.values[experiment.baseline_place]
+
+
+def _why_not_planned(declared: Declared, experiment: Experiment) -> str:
+    if declared.new.planned is None:
+        return "a plan can be another one before the first device, but not be taken away"
+    too_late = planned_too_late(experiment)
+    return too_late and f"it has {too_late}"
+
+
+def _coverage(declared: Declared, experiment: Experiment) -> Decimal:
+    return declared.new.coverage
+
+
+def _coverage_said(experiment: Experiment, coverage: Decimal) -> str:
+    return coverage_said(coverage)
+
+
+def _audience_said(experiment: Experiment, audience: Audience) -> str:
+    return audience_said(audience) or "every device"
+
+
+def _planned_said(experiment: Experiment, planned: int | None) -> str:
+    return "none" if planned is None else counted(planned, "device")
+
+
+def _text(experiment: Experiment, text: str | None) -> str:
+    return text or "none"
+
+
+def _list(experiment: Experiment, values: Sequence[object]) -> str:
+    return ", ".join(map(str, values)) or "none"
+
+
+FIELDS = (
+    Field("type", lambda file, _: file.new.type, lambda it: it.type, _text, _never(KEPT)),
+    Field("values", _values, lambda it: it.values, _list, _never(KEPT)),
+    Field("audience", _audience, lambda it: it.audience, _audience_said, _never("who was left out stays out")),
+    Field("status", _status, lambda it: it.status, _text, _why_not_status),
+    Field("winner", _winner, lambda it: it.winner, _text, _why_not_winner),
+    Field("description", lambda file, _: file.new.description, lambda it: it.description, _text),
+    Field("metrics", lambda file, _: parse_metrics(file.new.metrics), lambda it: it.metrics, _list),
+    Field("baseline", _baseline, _stored_baseline, _text),
+    Field("planned", lambda file, _: file.new.planned, lambda it: it.planned, _planned_said, _why_not_planned),
+    Field("weights", _weights, lambda it: it.phase.weights, _weights_said, _why_not_weighed, NEW_WEIGHTS),
+    Field("coverage", _coverage, lambda it: it.phase.coverage, _coverage_said, _why_not_weighed, NEW_COVERAGE),
+)
+"""In the order in which they are told."""
