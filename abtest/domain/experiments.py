@@ -203,13 +203,17 @@ class Experiment(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """What a lifecycle rule decided; None leaves a field as it is."""
+    """What a lifecycle rule decided; None leaves a field as it is.
+
+    `group`: the group it is in from now on, with the share that the group gives it; an empty key for no group.
+    """
 
     status: Status | None = None
     winner: str | None = None
     weights: tuple[Decimal, ...] | None = None
     coverage: Decimal | None = None
     stop_at: int | None = None
+    group: tuple[str, Decimal] | None = None
     metrics: tuple[Metric, ...] | None = None
     baseline: str | None = None
     planned: int | None = None

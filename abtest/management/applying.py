@@ -97,7 +97,8 @@ def propose(declared: Sequence[Declared], present: Sequence[Experiment]) -> Prop
             steps += found
             changes += [(key, change)] if change else []
         else:
-            steps.append(Step(key, f"{key}: will be added, {_status_said(each)}"))
+            where = f", in the group {each.new.group}" if each.new.group else ""
+            steps.append(Step(key, f"{key}: will be added, {_status_said(each)}{where}"))
             added.append(_addable(each.new))
             changes += [(key, change) for change in _way(each)]
     named = {each.new.key for each in declared}
@@ -221,6 +222,22 @@ def _coverage(declared: Declared, experiment: Experiment) -> Decimal:
     return declared.new.coverage
 
 
+def _group(declared: Declared, experiment: Experiment) -> tuple[str, Decimal]:
+    """One that has ended is in no group, whatever the file says."""
+    if _status(declared, experiment) in {Status.FINISHED, Status.ARCHIVED}:
+        return _stored_group(experiment)
+    return declared.new.group or "", declared.new.group_share or Decimal(0)
+
+
+def _stored_group(experiment: Experiment) -> tuple[str, Decimal]:
+    return experiment.group or "", experiment.group_share or Decimal(0)
+
+
+def _group_said(experiment: Experiment, group: tuple[str, Decimal]) -> str:
+    key, share = group
+    return f"{key}, which gives it {coverage_said(share)}" if key else "none"
+
+
 def _coverage_said(experiment: Experiment, coverage: Decimal) -> str:
     return coverage_said(coverage)
 
@@ -252,6 +269,7 @@ FIELDS = (
     Field("baseline", _baseline, _stored_baseline, _text),
     Field("planned", lambda file, _: file.new.planned, lambda it: it.planned, _planned_said, _why_not_planned),
     Field("weights", _weights, lambda it: it.phase.weights, _weights_said, _why_not_weighed, NEW_WEIGHTS),
+    Field("group", _group, _stored_group, _group_said),
     Field("coverage", _coverage, lambda it: it.phase.coverage, _coverage_said, _why_not_weighed, NEW_COVERAGE),
 )
 """In the order in which they are told."""

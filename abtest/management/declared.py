@@ -50,6 +50,8 @@ class _Experiment(Struct, forbid_unknown_fields=True):
     type: Type = Type.STRING
     audience: list[str] = []
     coverage: str = "100%"
+    group: str | None = None
+    group_share: str | None = None
     status: Status | None = None
     winner: str | None = None
 
@@ -111,6 +113,8 @@ def as_declared(experiment: Experiment) -> Declared:
         type=experiment.type,
         audience=tuple(map(str, experiment.audience)),
         coverage=phase.coverage,
+        group=experiment.group,
+        group_share=experiment.group_share,
     )
     status = None if experiment.status is Status.RUNNING else experiment.status
     return Declared(new, status, experiment.winner)
@@ -134,6 +138,8 @@ def _table(declared: Declared) -> str:
         "planned": new.planned,
         "audience": new.audience,
         "coverage": None if new.coverage == FULL_COVERAGE else coverage_said(new.coverage),
+        "group": new.group,
+        "group_share": None if new.group_share is None else coverage_said(new.group_share),
     }
     variants = [
         f"  {{ value = {_literal(variant.value)}, weight = {variant.weight:f} }}," for variant in new.variants
@@ -192,6 +198,8 @@ def _one(experiment: _Experiment, exists: bool) -> Declared:
         type=experiment.type,
         audience=tuple(experiment.audience),
         coverage=parse_coverage(experiment.coverage),
+        group=experiment.group,
+        group_share=None if experiment.group_share is None else parse_coverage(experiment.group_share, "group_share"),
     ).checked(exists)
     if experiment.winner is not None:
         if status not in {Status.FINISHED, Status.ARCHIVED}:

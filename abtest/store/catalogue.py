@@ -12,7 +12,10 @@ NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
 
 
 class Alteration(Struct, frozen=True):
-    """What to do to several experiments: those to create, and then changes by key, one after another."""
+    """What to do to several experiments: those to create, and changes by key, one after another.
+
+    A group that is named and that there is not is created too.
+    """
 
     added: tuple[NewExperiment, ...] = ()
     changes: tuple[tuple[str, Change], ...] = ()

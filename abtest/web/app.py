@@ -17,6 +17,7 @@ from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
 from abtest.web.ofrep import FLAGS
 from abtest.web.origins import EVENTS, Origins
+from abtest.web.pages import groups
 from abtest.web.pages import handlers as pages
 from abtest.web.ways import PATH
 
@@ -69,8 +70,8 @@ def routes(services: Services) -> list[Route]:
         ("/metrics", ops.Metrics, {"monitoring": services.monitoring, "store": services.store} | reports),
         ("/", pages.Dashboard, figures),
         ("/experiments/([^/]+)", pages.Experiment, figures),
-        ("/groups/([^/]+)", pages.Group, figures),
-        ("/holdouts/([^/]+)", pages.Holdout, figures | {"results": services.holdout_results}),
+        ("/groups/([^/]+)", groups.Group, figures),
+        ("/holdouts/([^/]+)", groups.Holdout, figures | {"results": services.holdout_results}),
         ("/simulate", pages.Simulate, simulation),
         ("/simulate/run", pages.SimulateRun, simulation),
         ("/plan", pages.Plan, {}),

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from abtest.domain import members
 from abtest.domain.audience import parse_audience
 from abtest.domain.experiments import Change, Experiment, Phase, Status
 from abtest.domain.metrics import parse_metrics
@@ -12,6 +13,7 @@ from abtest.errors import Conflict, InvalidExperiment
 from abtest.management.applying import Proposal, propose
 from abtest.management.declared import as_declared, parse_declared, write_toml
 from abtest.management.experiments import ExperimentService
+from abtest.management.groups import GroupService
 from abtest.trust import VerificationService
 from tests.scenes import answers, experiment, opened, tokens
 
@@ -315,3 +317,32 @@ async def test_what_is_refused_keeps_everything_else_from_being_done(tmp_path: P
         with pytest.raises(Conflict, match="type can't be changed"):
             await applied(service, as_new("size", "") + as_new("color", 'type = "json"').replace('"color-', '"1'))
         assert [(each.key, each.type) for each in await service.all()] == [("color", Type.STRING)]
+
+
+def in_group(key: str, share: str, more: str = "") -> str:
+    return as_new(key, f'group = "screen"\ngroup_share = "{share}"\n{more}')
+
+
+async def test_a_file_puts_experiments_into_groups_and_swaps_their_shares(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service, groups = ExperimentService(store), GroupService(store)
+        await applied(service, in_group("one", "60%") + in_group("two", "40%"))
+        assert members(await groups.one("screen")) == {"one": Decimal("0.6"), "two": Decimal("0.4")}
+        await applied(service, in_group("one", "40%") + in_group("two", "60%"))
+        assert members(await groups.one("screen")) == {"one": Decimal("0.4"), "two": Decimal("0.6")}
+        await applied(service, in_group("one", "40%", 'status = "finished"') + in_group("three", "40%"))
+        assert members(await groups.one("screen")) == {"two": Decimal("0.6"), "three": Decimal("0.4")}
+        dumped = write_toml([as_declared(each) for each in await service.all()])
+        assert (await service.propose(parse_declared(dumped))).steps == ()
+        await applied(service, as_new("two", ""))
+        assert members(await groups.one("screen")) == {"three": Decimal("0.4")}
+        assert (await VerificationService(store).verify()).findings == ()
+
+
+async def test_a_file_whose_groups_have_no_room_changes_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        with pytest.raises(InvalidExperiment, match="group share: screen has 40% left, less than 50%"):
+            await applied(service, in_group("one", "60%") + in_group("two", "50%"))
+        assert await service.all() == []
+        assert await GroupService(store).all() == []

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import aclosing, suppress
-from decimal import Decimal
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -13,8 +12,8 @@ import msgspec
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
-from abtest import clock, domain
-from abtest.domain import LONGEST_TOKEN, Kind, Status, check_token
+from abtest import clock
+from abtest.domain import LONGEST_TOKEN, Status, check_token
 from abtest.enrolment import Explanation, ExplanationService
 from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
 from abtest.language import number
@@ -102,49 +101,6 @@ class Experiment(ReportPage):
         drawn = chart(hours, now=(report.as_of or 0) // clock.HOUR)
         held = bool((await self._holdouts.report()).experiments)
         self.report_page("experiment.html", report, page="", it=experiment, chart=drawn, results=results, held=held)
-
-    head = get
-
-
-class Member(msgspec.Struct, frozen=True):
-    """An experiment of a group, its share, and how many devices it was given since the shares are so."""
-
-    key: str
-    experiment: domain.Experiment
-    share: Decimal
-    devices: int
-
-
-class Group(ReportPage):
-    """The experiments of a group, and who has what."""
-
-    async def get(self, key: str) -> None:
-        report, experiments = await self._groups.report(), await self._reports.report()
-        group = find(report, key, Kind.GROUP)
-        given = dict(zip(group.experiment.values, group.phases[-1].counts, strict=True))
-        shares = domain.members(group.experiment)
-        self.report_page(
-            "group.html",
-            report,
-            page="",
-            it=group,
-            members=[
-                Member(key, find(experiments, key).experiment, share, given[key]) for key, share in shares.items()
-            ],
-            free=1 - group.experiment.phase.coverage,
-            others=group.phases[-1].uncovered,
-        )
-
-    head = get
-
-
-class Holdout(ReportPage):
-    """What all experiments together bring. `results`: those of holdouts."""
-
-    async def get(self, key: str) -> None:
-        report = await self._holdouts.report()
-        holdout, results = find(report, key, Kind.HOLDOUT), await self._results.one(key)
-        self.report_page("holdout.html", report, page="", it=holdout, results=results)
 
     head = get
 

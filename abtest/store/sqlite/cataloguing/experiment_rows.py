@@ -23,6 +23,7 @@ from abtest.domain import (
     joined,
     left,
     members,
+    new_group,
     parse_audience,
     parse_metrics,
 )
@@ -178,12 +179,36 @@ def change(
 
 
 def alter(connection: Raw, rule: Callable[[list[Experiment]], Alteration], now: int, app: str = DEFAULT_APP) -> None:
-    """Add and change what the rule decides about all experiments as they are now."""
-    decided = rule(experiments(connection, app))
+    """Add and change what the rule decides about all experiments as they are now.
+
+    Groups that there are not are added. Who leaves a group does so before others join it.
+    """
+    present = experiments(connection, app)
+    decided = rule(present)
+    new = {each.key for each in decided.added}
+    _add_groups(connection, decided, now, app)
+    changed = {key for key, change in decided.changes if change.group is not None}
+    for each in present:
+        if each.key in changed and each.group is not None:
+            leave(connection, each.group, each.key, now, app)
+    for key, change in decided.changes:
+        if key not in new:
+            _make(connection, experiment(connection, key, app), change, now)
     if decided.added:
         add(connection, decided.added, now, app=app)
     for key, change in decided.changes:
-        _make(connection, experiment(connection, key, app), change, now)
+        if key in new:
+            _make(connection, experiment(connection, key, app), change, now)
+
+
+def _add_groups(connection: Raw, decided: Alteration, now: int, app: str) -> None:
+    there = {each.key for each in experiments(connection, app, Kind.GROUP)}
+    wanted = [each.group for each in decided.added] + [
+        change.group and change.group[0] for _, change in decided.changes
+    ]
+    missing = [new_group(key) for key in dict.fromkeys(wanted) if key and key not in there]
+    if missing:
+        add(connection, missing, now, app=app, kind=Kind.GROUP)
 
 
 def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> None:
@@ -194,6 +219,8 @@ def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> Non
         connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last, last_event(connection)))
         if before.group is not None and decided.status in {Status.FINISHED, Status.ARCHIVED}:
             leave(connection, before.group, before.key, now, before.app)
+    if decided.group is not None and decided.group[0]:
+        join(connection, decided.group[0], before.key, decided.group[1], now, before.app)
     if decided.weights is not None or decided.coverage is not None or decided.stop_at is not None:
         begun = Phase(
             before.phase.number + 1,

@@ -1,0 +1,72 @@
+"""The pages of groups and holdouts, over real HTTP."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from abtest.bootstrap import wired
+from abtest.domain.events import Event
+from abtest.management import GroupService, HoldoutService
+from abtest.results import worker
+from abtest.settings import Settings
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.web.app import make_app
+from abtest.web.hot import HotServer
+from tests.conftest import Client
+from tests.scenes import answers, experiment, tokens
+
+
+@pytest.fixture
+def app(store: SQLiteStore, tmp_path: Path) -> HotServer:
+    return make_app(wired(store, Settings(database=f"sqlite:///{tmp_path}/abtest.db")))
+
+
+async def words(client: Client, path: str) -> str:
+    """The text that people read, with single spaces."""
+    answer = await client.fetch(path, headers={"Accept": "text/html"})
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.body.decode()))
+
+
+async def test_a_group_says_who_has_what(client: Client, store: SQLiteStore) -> None:
+    groups = GroupService(store)
+    await groups.add("screen", "one at a time")
+    assert "No experiment is in it." in await words(client, "/groups/screen")
+    for key, share in (("one", "0.3"), ("two", "0.5")):
+        await store.add([experiment(key, "1", "1")], 1)
+        await groups.join("screen", key, Decimal(share))
+    await answers(store, tokens("a", 100))
+    await worker.tick(store)
+    told = await words(client, "/groups/screen")
+    assert "one running 30% 30 two running 50% 50 none of them 20% 20" in told
+    assert "✓ Exact shares (since the last change, largest deviation 0 devices" in told
+    assert "Group screen gives it 30% of new devices" in await words(client, "/experiments/one")
+    assert "Groups: screen" in await words(client, "/")
+
+
+async def test_a_holdout_says_what_all_experiments_bring(client: Client, store: SQLiteStore) -> None:
+    holdouts = HoldoutService(store)
+    await holdouts.add("year", Decimal("0.1"))
+    await store.add([experiment("one", "1", "1")], 1)
+    assert "No metric yet, so there is no verdict. Set one: abtest holdouts metrics year" in await words(
+        client, "/holdouts/year"
+    )
+    await holdouts.measure("year", ("conversion:buy",))
+    await answers(store, tokens("a", 100))
+    await store.track([(token, [Event("1", "buy")]) for token in tokens("a", 100)], 1)
+    await worker.tick(store)
+    told = await words(client, "/holdouts/year")
+    assert "holdout, running" in told
+    assert "Held 10.0% of new devices" in told
+    assert "held 10 100.00% baseline free 90 100.00%" in told
+    assert "reported exposure" not in told
+    await holdouts.end("year")
+    assert "holdout, ended" in await words(client, "/holdouts/year")
+    assert "Holdouts: year" in await words(client, "/")
+    assert "or held by a holdout" in await words(client, "/experiments/one")
+
+
+async def test_an_unknown_group_or_holdout_is_not_found(client: Client) -> None:
+    for path in ("/groups/nothing", "/holdouts/nothing"):
+        assert (await client.fetch(path)).code == 404
