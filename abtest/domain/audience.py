@@ -50,6 +50,16 @@ class Condition(Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.attribute}{self.operator}{','.join(self.values)}"
 
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Values with which it can be tried: those that it names and, unless one of them is wanted, others too."""
+        if self.operator is Operator.IS:
+            return self.values
+        bound = version(self.values[0])
+        if bound is None:
+            return (*self.values, "other")
+        return (str(max(bound.major - 1, 0)), *self.values, f"{bound.base_version}.0.1")
+
     def is_comparable(self, text: str) -> bool:
         """Whether an attribute can be compared with a value: where that is a version, it must be one too."""
         return version(text) is not None or any(version(value) is None for value in self.values)

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from abtest.domain import FULL_COVERAGE, Experiment, Phase, Status
+from abtest.domain import Experiment, Status
 from abtest.errors import Conflict, InvalidSetting
 from abtest.language import number
-from abtest.results.drawing import BUSY, Drawn, Draws
+from abtest.results.drawing import BUSY, Counts, Deciding, Drawn, Draws, Said
 from abtest.results.reports import ExperimentReport, PhaseReport
-from abtest.store import ExperimentStore
+from abtest.store import AudienceCounts, ExperimentStore
 
 MOST_DEVICES = 1_000_000
 MEASURABLE_SECONDS = 0.01
@@ -27,12 +27,13 @@ DRAW = "from abtest.results.drawing import main; main()"
 
 
 class Simulated(Struct, frozen=True):
-    """A step of a simulation, or its end when `done` equals `devices`."""
+    """A step of a simulation, or its end when `done` equals `devices`. `said`: the mix, at the end alone."""
 
     devices: int
     done: int
     seconds: float
     experiments: tuple[ExperimentReport, ...]
+    said: tuple[Said, ...]
 
     @property
     def per_second(self) -> int | None:
@@ -57,10 +58,11 @@ class SimulationService:
         if not 1 <= devices <= MOST_DEVICES:
             raise InvalidSetting(f"must be a whole number from 1 to {number(MOST_DEVICES)}", field="devices")
         experiments = [each for each in await self._store.experiments() if each.status == Status.RUNNING]
-        draws = Draws(devices, tuple(each.phase.integers for each in experiments), str(self._lock))
+        deciding = tuple(Deciding(each.audience, each.phase.drawn) for each in experiments)
+        draws = Draws(devices, deciding, str(self._lock))
         async with aclosing(_steps(draws)) as steps:
             async for step in steps:
-                yield Simulated(devices, step.done, step.seconds, _reports(experiments, step))
+                yield Simulated(devices, step.done, step.seconds, _reports(experiments, step), step.said)
 
 
 async def _steps(draws: Draws) -> AsyncGenerator[Drawn, None]:
@@ -89,11 +91,12 @@ async def _steps(draws: Draws) -> AsyncGenerator[Drawn, None]:
 
 def _reports(experiments: Sequence[Experiment], step: Drawn) -> tuple[ExperimentReport, ...]:
     return tuple(
-        ExperimentReport(experiment, (PhaseReport(_covering_all(experiment.phase, step.done), counts),))
-        for experiment, counts in zip(experiments, step.counts, strict=True)
+        _report(experiment, step.done, counts) for experiment, counts in zip(experiments, step.counts, strict=True)
     )
 
 
-def _covering_all(phase: Phase, devices: int) -> Phase:
-    """A simulated phase: every fake device takes part, whatever the audience and the coverage are."""
-    return msgspec.structs.replace(phase, enrolled=devices, coverage=FULL_COVERAGE)
+def _report(experiment: Experiment, devices: int, counts: Counts) -> ExperimentReport:
+    variants = len(experiment.values)
+    phase = PhaseReport(experiment.phase, counts.drawn[:variants], sum(counts.drawn[variants:]))
+    audience = AudienceCounts(devices, counts.outside, counts.failed) if experiment.audience else None
+    return ExperimentReport(experiment, (phase,), audience=audience)

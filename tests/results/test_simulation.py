@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import aclosing, closing
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -20,10 +21,12 @@ from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 
 from abtest.bootstrap import wired
+from abtest.domain import failed, parse_audience
 from abtest.domain.experiments import Variant
 from abtest.errors import Conflict, InvalidSetting
 from abtest.management.experiments import DEMO, ExperimentService
 from abtest.results import worker
+from abtest.results.mix import devices
 from abtest.results.simulation import MOST_DEVICES, Simulated, SimulationService
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
@@ -32,7 +35,7 @@ from abtest.web.hot import HotServer
 from abtest.web.pages.planning import SIMULATION_LABELS
 from abtest.web.pages.rendering import render
 from tests.conftest import Client
-from tests.scenes import answers, tokens, until
+from tests.scenes import answers, experiment, tokens, until
 
 
 @pytest.fixture
@@ -103,6 +106,54 @@ async def test_the_present_weights_of_running_experiments_count(
     simulated = await last(simulation, 10)
     assert [report.experiment.key for report in simulated.experiments] == ["price"]
     assert simulated.experiments[0].phases[0].counts == (0, 0, 5, 5)
+
+
+async def test_audience_and_coverage_decide_and_the_shares_of_those_who_take_part_are_exact(
+    simulation: SimulationService, store: SQLiteStore
+) -> None:
+    audience = ["country=ZZ,DE", "app_version>=3.10"]
+    await store.add([experiment("checkout", "1", "1", audience=audience, coverage="0.2")], 1)
+    (report,) = [each for each in (await last(simulation, 600)).experiments if each.experiment.key == "checkout"]
+    met = list(islice(devices([parse_audience(audience)]), 600))
+    outside = [failed(parse_audience(audience), each) for each in met]
+    assert report.audience is not None
+    assert report.audience.failed == tuple(sum(place in each for each in outside) for place in (0, 1))
+    inside = 600 - report.audience.outside
+    assert inside == outside.count(())
+    assert 10 < inside < 590
+    assert abs(report.devices - inside / 5) < 2
+    assert report.devices + report.uncovered == inside
+    assert report.exact
+    assert str(report.strictest) == "country=ZZ,DE"
+
+
+async def test_the_devices_of_a_simulation_are_the_same_each_time(simulation: SimulationService) -> None:
+    first, again = await last(simulation, 600), await last(simulation, 600)
+    assert first.said == again.said
+    assert sum(each.devices for each in first.said if each.attribute == "country") == 600
+    assert all(each.devices for each in first.said if each.value is None)
+
+
+async def test_the_page_says_how_many_of_made_up_devices_took_part(client: Client, store: SQLiteStore) -> None:
+    audience = ["platform=ios", "country=ZZ"]
+    await store.add([experiment("checkout", "1", "1", audience=audience, coverage="0.2")], 1)
+    page = await client.fetch("/simulate?devices=600")
+    shown = re.sub(r"(<[^>]*>|\s)+", " ", page.body.decode())
+    assert "What these devices say about themselves is made up" in shown
+    assert re.search(r"country ZZ [0-9.]+% , US [0-9.]+% ,.*, missing [0-9.]+% language", shown)
+    told = re.search(
+        r"In the audience (\d+) platform is ios, country is ZZ; “country is ZZ” kept most out: (\d+) "
+        r"Covered (\d+) 20% of those in the audience",
+        shown,
+    )
+    assert told
+    inside, kept_out, covered = map(int, told.groups())
+    assert 0 < covered < inside < 600 - kept_out
+
+
+async def test_an_audience_without_fake_devices_is_said(client: Client, store: SQLiteStore) -> None:
+    await store.add([experiment("checkout", "1", "1", audience=["platform=android"])], 1)
+    assert b"No fake device took part." in (await client.fetch("/simulate?devices=1")).body
 
 
 async def test_the_process_that_draws_says_nothing(
