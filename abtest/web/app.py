@@ -76,7 +76,7 @@ def routes(services: Services) -> list[Route]:
         ("/simulate/run", pages.SimulateRun, simulation),
         ("/plan", pages.Plan, {}),
         ("/why", pages.Why, {"explanations": services.explanations}),
-        ("/demo", pages.Demo, {}),
+        ("/demo", pages.Demo, reports),
         ("/docs", pages.Docs, {}),
         ("/robots.txt", pages.Robots, {}),
         ("/openapi.yaml", api.Specification, {}),

@@ -150,7 +150,7 @@ async def test_scripts_ask_under_it_in_a_real_browser(browser: Any, proxy: Proxy
     for path, arrived in (
         ("/demo", "#values tr"),
         ("/docs", ".opblock"),
-        ("/simulate", "#result table"),
+        ("/simulate", "#result .distribution"),
     ):
         await page.goto(f"{proxy.address}{BASE}{path}")
         if path == "/simulate":

@@ -273,13 +273,17 @@ class Why(PageHandler):
 
 
 class Demo(PageHandler):
-    """An app to play with, where it is on."""
+    """An app to play with, where it is on, and the audiences that decide about its new devices."""
 
-    def get(self) -> None:
+    def initialize(self, reports: ReportService) -> None:
+        self._reports = reports
+
+    async def get(self) -> None:
         if not self.demo:
             raise HTTPError(HTTPStatus.NOT_FOUND)
+        running = [each.experiment for each in (await self._reports.report()).matching(status=Status.RUNNING)]
         self.set_header("X-Robots-Tag", "noindex")
-        self.page("demo.html", page="demo")
+        self.page("demo.html", page="demo", audiences=[each for each in running if each.audience])
 
     head = get
 

@@ -159,10 +159,12 @@ async def test_the_demo_shows_what_the_device_got_and_asks_again_as_an_app_does(
     await expect(button).to_have_css("background-color", wanted)
     await button.click()
     await expect(page.locator("#log")).to_contain_text(f'"name":"purchase","amount":"{price}"')
-    token = await page.locator("#token").text_content()
+    token = await page.get_by_label("Device-Token").input_value()
+    await page.get_by_label("Country").fill("")
     await page.reload()
     await expect(page.locator("#log li").last).to_contain_text("304 Not Modified")
-    await expect(page.locator("#token")).to_have_text(token or "")
+    await expect(page.get_by_label("Device-Token")).to_have_value(token)
+    await expect(page.get_by_label("Country")).to_have_value("")
     await expect(values.first).to_contain_text(color or "")
 
 
@@ -171,24 +173,70 @@ async def test_the_demo_shows_its_request_in_the_languages_of_apps(browser: Brow
     code = page.locator("#code details")
     await expect(code.locator("summary")).to_have_text(["curl", "TypeScript", "Kotlin", "Swift"])
     await expect(page.locator("#values tr")).to_have_text([BUTTON, PRICE])
-    token, address = await page.locator("#token").text_content(), page.url.replace("/demo", "/api/v1/experiments")
+    await page.get_by_label("Country").fill("TOKEN 'ADDRESS'")
+    token = await page.get_by_label("Device-Token").input_value()
+    query = "?platform=ios&app_version=3.10.0&country=TOKEN+%27ADDRESS%27"
+    address = page.url.replace("/demo", "/api/v1/experiments") + query
     curl, *others = await code.locator("pre").all_text_contents()
     assert shlex.split(curl) == ["curl", "-H", f"Device-Token: {token}", address]
     assert [(text.count(f'"{token}"'), text.count(f'"{address}"')) for text in others] == 3 * [(1, 1)]
+
+
+async def test_the_demo_sends_what_its_device_says_about_itself(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/demo")
+    first = page.locator("#log li").filter(has_text="asks for its values").first
+    await expect(first).to_contain_text("GET /api/v1/experiments?platform=ios&app_version=3.10.0&country=DE\nDevice")
+    await page.get_by_label("Platform").select_option("not sent")
+    await page.get_by_label("App version").fill("3.9 beta")
+    await page.get_by_label("Country").fill("")
+    await page.get_by_role("button", name="New device").click()
+    await expect(first).to_contain_text("GET /api/v1/experiments?app_version=3.9+beta\nDevice")
+    token = await page.get_by_label("Device-Token").input_value()
+    await page.get_by_role("button", name="Copy").click()
+    await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    await page.get_by_role("link", name="Why").last.click()
+    await page.get_by_label("Device token").press("Control+V")
+    await expect(page.get_by_label("Device token")).to_have_value(token)
+    await page.get_by_role("button", name="Explain").click()
+    await expect(page.locator(".facts")).to_have_text(re.compile(r"^\s*app_version\s*3.9 beta\s*$"))
+
+
+async def test_the_demo_shows_an_audience_in_action(browser: Browser, product: Product) -> None:
+    page = await product.open(browser, "/demo")
+    program, *command = shlex.split(await page.locator("#audiences pre").text_content() or "")
+    assert program == "abtest"
+    await product.command(*command)
+    greeting = page.locator("#values tr").filter(has_text="greeting")
+    for platform, value in (("android", "not enrolled"), ("ios", "(Hello|Hi)")):
+        await page.get_by_label("Platform").select_option(platform)
+        await page.get_by_role("button", name="New device").click()
+        told = f"^greetingaudience: platform is ios{value}not used by this app$"
+        await expect(greeting).to_have_text(re.compile(told))
+    await expect(page.locator("#audiences")).to_be_hidden()
 
 
 async def test_the_demo_falls_back_and_runs_nothing_that_a_value_says(browser: Browser, product: Product) -> None:
     for key in ("button_color", "price"):
         await product.command("experiments", "archive", key)
     hostile = "<img src=x onerror=alert(1)>"
-    await product.command("experiments", "add", "greeting", "--variant", f"{hostile}=1", "--variant", f"{hostile}!=0")
+    await product.command(
+        "experiments",
+        "add",
+        "greeting",
+        "--variant",
+        f"{hostile}=1",
+        "--variant",
+        f"{hostile}!=0",
+        "--audience",
+        f"country!=a{hostile}",
+    )
     page = await product.open(browser, "/demo")
     await page.get_by_role("button", name="New device").click()
     rows = page.locator("#values tr")
     await expect(rows).to_have_text(
         [
             "button_colornot enrolledshows its default, #5A6270",
-            f"greeting{hostile}not used by this app",
+            f"greetingaudience: country is not a{hostile}{hostile}not used by this app",
             "pricenot enrolledshows its default, 9.99",
         ]
     )

@@ -11,6 +11,7 @@ const MOST_EVENTS = 500;
 const MOST_ENTRIES = 50;
 const PATIENCE = 10;
 const element = (id) => document.getElementById(id);
+const FIELDS = element("device").querySelectorAll("[name]");
 const SNIPPETS = Array.from(document.querySelectorAll("#code pre"), (code) => [code, code.textContent]);
 let state = load();
 let exposed = new Set();
@@ -24,13 +25,23 @@ let turn = Promise.resolve();
 function load() {
   try {
     const kept = JSON.parse(localStorage.getItem(KEPT));
-    if (/^[\x21-\x7e]{1,128}$/.test(kept.token) && Array.isArray(kept.pending)) return kept;
+    if (/^[\x21-\x7e]{1,128}$/.test(kept.token) && Array.isArray(kept.pending) && kept.said) return kept;
   } catch {} // nothing is kept, or the browser does not let it be read
   return device();
 }
 
 function device() {
-  return { token: identifier(), etag: null, values: {}, pending: [] };
+  return { token: identifier(), etag: null, values: {}, pending: [], said: said() };
+}
+
+// What the device says about itself.
+function said() {
+  return Object.fromEntries(Array.from(FIELDS, (field) => [field.name, field.value]));
+}
+
+function asked() {
+  const query = new URLSearchParams(Object.entries(state.said).filter(([, value]) => value)).toString();
+  return query ? `${EXPERIMENTS}?${query}` : EXPERIMENTS;
 }
 
 function keep() {
@@ -59,7 +70,7 @@ function inTurn(work) {
 async function ask() {
   const headers = { "Device-Token": state.token };
   if (state.etag) headers["If-None-Match"] = state.etag;
-  const answer = await request("GET", EXPERIMENTS, headers, undefined, "asks for its values");
+  const answer = await request("GET", asked(), headers, undefined, "asks for its values");
   known = answer !== null && (answer.status === 200 || answer.status === 304);
   if (answer?.status === 200) {
     state.values = JSON.parse(answer.text);
@@ -155,19 +166,25 @@ function draw() {
   button.style.setProperty("background-color", `rgb(${red}, ${green}, ${blue})`);
   button.style.setProperty("color", luminance(red, green, blue) > 0.179 ? "#000000" : "#ffffff");
   button.textContent = `Buy for ${shown("price").value}`;
-  element("token").textContent = state.token;
-  const keys = [...new Set([...Object.keys(OWN), ...Object.keys(state.values)])].sort();
-  element("values").replaceChildren(...keys.map(row));
-  const address = new URL(EXPERIMENTS, location.href).href;
-  for (const [code, text] of SNIPPETS) {
-    code.textContent = text.replace("ADDRESS", () => address).replace("TOKEN", () => state.token);
-  }
+  element("token").value = state.token;
+  element("copy").textContent = "Copy";
+  const terms = document.querySelectorAll("#audiences dt");
+  const audiences = new Map(Array.from(terms, (key) => [key.textContent, key.nextElementSibling.textContent]));
+  const keys = [...new Set([...Object.keys(OWN), ...Object.keys(state.values), ...audiences.keys()])].sort();
+  element("values").replaceChildren(...keys.map((key) => row(key, audiences.get(key))));
+  const words = { ADDRESS: new URL(asked(), location.href).href, TOKEN: state.token };
+  for (const [code, text] of SNIPPETS) code.textContent = text.replace(/ADDRESS|TOKEN/g, (word) => words[word]);
 }
 
-function row(key) {
+function row(key, audience) {
   const [line, name, value, use] = ["tr", "th", "td", "td"].map((kind) => document.createElement(kind));
   name.scope = "row";
   name.textContent = key;
+  if (audience) {
+    const only = document.createElement("small");
+    only.textContent = `audience: ${audience}`;
+    name.append(only);
+  }
   value.textContent = Object.hasOwn(state.values, key) ? state.values[key] : "not enrolled";
   use.textContent = !Object.hasOwn(OWN, key)
     ? "not used by this app"
@@ -210,8 +227,18 @@ async function whileBusy(work) {
   if (focused !== document.body) focused.focus();
 }
 
+// An experiment may have been added since the page was opened.
+async function readAudiences() {
+  try {
+    const answer = await fetch(location.href, { signal: AbortSignal.timeout(PATIENCE * 1000) });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (answer.ok) element("audiences").replaceWith(page.getElementById("audiences"));
+  } catch {} // those that are known stay
+}
+
 async function fresh() {
   if (state.pending.length) await send();
+  await readAudiences();
   state = device();
   exposed = new Set();
   known = false;
@@ -228,7 +255,21 @@ element("buy").addEventListener("click", () => {
   report([{ name: "purchase", amount }]);
 });
 element("again").addEventListener("click", () => whileBusy(ask));
-element("fresh").addEventListener("click", () => whileBusy(fresh));
+element("device").addEventListener("submit", (event) => {
+  event.preventDefault();
+  whileBusy(fresh);
+});
+element("device").addEventListener("input", () => {
+  state.said = said();
+  keep();
+  draw();
+});
+// Not navigator.clipboard, which only pages from https and from localhost have.
+element("copy").addEventListener("click", () => {
+  element("token").select();
+  if (document.execCommand("copy")) element("copy").textContent = "Copied";
+});
+for (const field of FIELDS) field.value = state.said[field.name];
 element("demo").hidden = false;
 element("code").hidden = false;
 draw();
