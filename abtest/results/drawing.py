@@ -7,7 +7,8 @@ import os
 import secrets
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from itertools import islice
 
 import msgspec
@@ -20,28 +21,44 @@ from abtest.results import mix
 CHUNK = 10_000
 """So many devices are made up; what more devices say is the same again."""
 REPORT_SECONDS = 0.1
+HELD_PLACE = 0
+"""Of the outcomes of a holdout."""
 BUSY = 75
 """Exit code of a process that finds another one at work (sysexits.h: try again)."""
 
 
 class Deciding(Struct, frozen=True):
-    """All that decides what an experiment gives a device. `weights`: what its positions are drawn from."""
+    """All that decides what an experiment gives a device.
+
+    `weights`: what its positions are drawn from; if `leaves_out`, the last one is for devices outside. `stop_at`: how
+    many devices it may have. `group`: the number of its group, and the place of what stands for it there.
+    """
 
     audience: Audience
     weights: allocation.Weights
+    leaves_out: bool = False
+    stop_at: int | None = None
+    group: tuple[int, int] | None = None
 
 
 class Draws(Struct, frozen=True):
-    """How many devices, and the experiments that they meet. `lock` is held while it runs."""
+    """How many devices, and what they meet: holdouts and groups by their weights. `lock` is held while it runs."""
 
     devices: int
+    holdouts: tuple[allocation.Weights, ...]
+    groups: tuple[allocation.Weights, ...]
     experiments: tuple[Deciding, ...]
     lock: str
 
 
 class Counts(Struct, frozen=True):
-    """Of one experiment: how many devices are outside its audience, fail each condition, and drew each weight."""
+    """Of one experiment: how many devices came to it, how many are outside its audience, fail each condition, and
+    drew each weight.
 
+    A device that is held, or that its group gave to another one, does not come to it.
+    """
+
+    came: int
     outside: int
     failed: tuple[int, ...]
     drawn: tuple[int, ...]
@@ -56,10 +73,14 @@ class Said(Struct, frozen=True):
 
 
 class Drawn(Struct, frozen=True):
-    """Devices done, after how many seconds, and the counts of each experiment. `said`: at the end alone."""
+    """Devices done, after how many seconds, how many are held, and the counts of each experiment.
+
+    `said`: at the end alone.
+    """
 
     done: int
     seconds: float
+    held: int
     counts: tuple[Counts, ...]
     said: tuple[Said, ...] = ()
 
@@ -73,36 +94,60 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(BUSY)
-    experiments = [_Experiment(each) for each in draws.experiments]
+    server = _Server(draws)
     made_up = mix.devices(each.audience for each in draws.experiments)
     devices = list(islice(made_up, min(CHUNK, draws.devices)))
     met: Counter[Attributes] = Counter()
     began = reported = time.monotonic()
     done = 0
     while done < draws.devices:
-        profiles = Counter(devices[: draws.devices - done])
-        for experiment in experiments:
-            experiment.meet(profiles)
-        met.update(profiles)
-        done += profiles.total()
+        come = devices[: draws.devices - done]
+        server.meet(come)
+        met.update(come)
+        done += len(come)
         if done == draws.devices or time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
             said = _said(met) if done == draws.devices else ()
-            step = Drawn(done, reported - began, tuple(each.counts for each in experiments), said)
+            counts = tuple(each.counts for each in server.experiments)
+            step = Drawn(done, reported - began, server.held, counts, said)
             sys.stdout.buffer.write(msgspec.json.encode(step) + b"\n")
             sys.stdout.buffer.flush()
+
+
+class _Positions:
+    """Draws one position after another, up to the last device that is taken."""
+
+    def __init__(self, weights: allocation.Weights, stop_at: int | None = None, outside: int | None = None) -> None:
+        self._weights, self._stop_at, self._outside = weights, stop_at, outside
+        self._seed = secrets.token_bytes(allocation.SEED_BYTES)
+        self._before_block = allocation.no_counts(weights)
+        self.drawn: Counter[int] = Counter()
+
+    def draw(self, number: int) -> list[int]:
+        """The outcomes of so many devices; fewer at the end."""
+        places, before_block = self._ahead(number)
+        if self._stop_at is not None:
+            had = self.drawn.total() - (0 if self._outside is None else self.drawn[self._outside])
+            most = allocation.positions_until(places, self._stop_at - had, self._outside)
+            places, before_block = self._ahead(most)
+        self._before_block = before_block
+        self.drawn.update(places)
+        return places
+
+    def _ahead(self, number: int) -> tuple[list[int], allocation.Counts]:
+        return allocation.draw(self._seed, 1, self._weights, self.drawn.total(), number, self._before_block)
 
 
 class _Experiment:
     """Decides about devices as enrolment does: the audience first, then a position for those in it."""
 
     def __init__(self, deciding: Deciding) -> None:
+        self.group = deciding.group
         self._audience, self._weights = deciding.audience, deciding.weights
-        self._seed = secrets.token_bytes(allocation.SEED_BYTES)
-        self._before_block = allocation.no_counts(deciding.weights)
-        self._position = self._outside = 0
+        outside = len(deciding.weights) - 1 if deciding.leaves_out else None
+        self._positions = _Positions(deciding.weights, deciding.stop_at, outside)
+        self._came = self._outside = 0
         self._failed: Counter[int] = Counter()
-        self._drawn: Counter[int] = Counter()
 
     def meet(self, profiles: Counter[Attributes]) -> None:
         """Devices with these attributes come."""
@@ -111,21 +156,46 @@ class _Experiment:
             places = failed(self._audience, attributes)
             self._failed.update(dict.fromkeys(places, number))
             inside += 0 if places else number
-        drawn, self._before_block = allocation.draw(
-            self._seed, 1, self._weights, self._position, inside, self._before_block
-        )
-        self._drawn.update(drawn)
-        self._position += inside
+        self._positions.draw(inside)
+        self._came += profiles.total()
         self._outside += profiles.total() - inside
 
     @property
     def counts(self) -> Counts:
         """Of all devices so far."""
         return Counts(
+            self._came,
             self._outside,
             tuple(self._failed[place] for place in range(len(self._audience))),
-            tuple(self._drawn[place] for place in range(len(self._weights))),
+            tuple(self._positions.drawn[place] for place in range(len(self._weights))),
         )
+
+
+class _Server:
+    """What devices meet: holdouts, then groups, then experiments."""
+
+    def __init__(self, draws: Draws) -> None:
+        self._holdouts = [_Positions(weights) for weights in draws.holdouts]
+        self._groups = [_Positions(weights) for weights in draws.groups]
+        self.experiments = [_Experiment(each) for each in draws.experiments]
+
+    def meet(self, devices: Sequence[Attributes]) -> None:
+        """Devices with these attributes come."""
+        for holdout in self._holdouts:
+            outcomes = holdout.draw(len(devices))
+            devices = [device for device, outcome in zip(devices, outcomes, strict=True) if outcome != HELD_PLACE]
+        given: dict[tuple[int, int], list[Attributes]] = defaultdict(list)
+        for number, group in enumerate(self._groups):
+            for device, outcome in zip(devices, group.draw(len(devices)), strict=True):
+                given[number, outcome].append(device)
+        free = Counter(devices)
+        for experiment in self.experiments:
+            experiment.meet(free if experiment.group is None else Counter(given[experiment.group]))
+
+    @property
+    def held(self) -> int:
+        """How many devices are in no experiment."""
+        return sum(holdout.drawn[HELD_PLACE] for holdout in self._holdouts)
 
 
 def _said(met: Counter[Attributes]) -> tuple[Said, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from abtest.domain import Experiment, Status
+from abtest.domain import FULL_COVERAGE, Experiment, Kind, Status
 from abtest.errors import Conflict, InvalidSetting
 from abtest.language import number
 from abtest.results.drawing import BUSY, Counts, Deciding, Drawn, Draws, Said
@@ -27,11 +27,15 @@ DRAW = "from abtest.results.drawing import main; main()"
 
 
 class Simulated(Struct, frozen=True):
-    """A step of a simulation, or its end when `done` equals `devices`. `said`: the mix, at the end alone."""
+    """A step of a simulation, or its end when `done` equals `devices`.
+
+    `held`: devices that a holdout holds. `said`: the mix, at the end alone.
+    """
 
     devices: int
     done: int
     seconds: float
+    held: int
     experiments: tuple[ExperimentReport, ...]
     said: tuple[Said, ...]
 
@@ -57,12 +61,32 @@ class SimulationService:
         """
         if not 1 <= devices <= MOST_DEVICES:
             raise InvalidSetting(f"must be a whole number from 1 to {number(MOST_DEVICES)}", field="devices")
-        experiments = [each for each in await self._store.experiments() if each.status == Status.RUNNING]
-        deciding = tuple(Deciding(each.audience, each.phase.drawn) for each in experiments)
-        draws = Draws(devices, deciding, str(self._lock))
+        experiments, holdouts, groups = [
+            [each for each in await self._store.experiments(kind=kind) if each.status == Status.RUNNING]
+            for kind in (Kind.EXPERIMENT, Kind.HOLDOUT, Kind.GROUP)
+        ]
+        draws = Draws(
+            devices,
+            tuple(each.phase.drawn for each in holdouts),
+            tuple(each.phase.drawn for each in groups),
+            tuple(_deciding(each, groups) for each in experiments),
+            str(self._lock),
+        )
         async with aclosing(_steps(draws)) as steps:
             async for step in steps:
-                yield Simulated(devices, step.done, step.seconds, _reports(experiments, step), step.said)
+                yield Simulated(devices, step.done, step.seconds, step.held, _reports(experiments, step), step.said)
+
+
+def _deciding(experiment: Experiment, groups: Sequence[Experiment]) -> Deciding:
+    phase = experiment.phase
+    group = next((place for place, each in enumerate(groups) if each.key == experiment.group), None)
+    return Deciding(
+        experiment.audience,
+        phase.drawn,
+        leaves_out=phase.coverage < FULL_COVERAGE,
+        stop_at=phase.stop_at,
+        group=None if group is None else (group, groups[group].values.index(experiment.key)),
+    )
 
 
 async def _steps(draws: Draws) -> AsyncGenerator[Drawn, None]:
@@ -90,13 +114,11 @@ async def _steps(draws: Draws) -> AsyncGenerator[Drawn, None]:
 
 
 def _reports(experiments: Sequence[Experiment], step: Drawn) -> tuple[ExperimentReport, ...]:
-    return tuple(
-        _report(experiment, step.done, counts) for experiment, counts in zip(experiments, step.counts, strict=True)
-    )
+    return tuple(_report(experiment, counts) for experiment, counts in zip(experiments, step.counts, strict=True))
 
 
-def _report(experiment: Experiment, devices: int, counts: Counts) -> ExperimentReport:
+def _report(experiment: Experiment, counts: Counts) -> ExperimentReport:
     variants = len(experiment.values)
     phase = PhaseReport(experiment.phase, counts.drawn[:variants], sum(counts.drawn[variants:]))
-    audience = AudienceCounts(devices, counts.outside, counts.failed) if experiment.audience else None
+    audience = AudienceCounts(counts.came, counts.outside, counts.failed) if experiment.audience else None
     return ExperimentReport(experiment, (phase,), audience=audience)

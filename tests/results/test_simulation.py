@@ -21,7 +21,7 @@ from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 
 from abtest.bootstrap import wired
-from abtest.domain import failed, parse_audience
+from abtest.domain import Kind, failed, new_group, new_holdout, parse_audience
 from abtest.domain.experiments import Variant
 from abtest.errors import Conflict, InvalidSetting
 from abtest.management.experiments import DEMO, ExperimentService
@@ -125,6 +125,23 @@ async def test_audience_and_coverage_decide_and_the_shares_of_those_who_take_par
     assert report.devices + report.uncovered == inside
     assert report.exact
     assert str(report.strictest) == "country=ZZ,DE"
+
+
+async def test_a_holdout_a_group_and_an_end_decide_as_they_do_about_real_devices(
+    simulation: SimulationService, store: SQLiteStore, client: Client
+) -> None:
+    await store.add([new_holdout("year", Decimal("0.1"))], 1, kind=Kind.HOLDOUT)
+    await store.add([new_group("screen")], 1, kind=Kind.GROUP)
+    await store.add([experiment("one", "1", "1"), experiment("two", "1", "1", stop_at=50)], 1)
+    for key, share in (("one", "0.3"), ("two", "0.2")):
+        await store.join("screen", key, Decimal(share), 1)
+    simulated = await last(simulation, 600)
+    found = {report.experiment.key: report.devices for report in simulated.experiments}
+    assert (simulated.held, found) == (60, {"button_color": 540, "price": 540, "one": 162, "two": 50})
+    assert all(report.exact for report in simulated.experiments)
+    page = (await client.fetch("/simulate?devices=600")).body.decode()
+    assert "60 devices were held, so they are in no experiment." in page
+    assert "gives it 30% of new devices" in page
 
 
 async def test_the_devices_of_a_simulation_are_the_same_each_time(simulation: SimulationService) -> None:
