@@ -55,6 +55,6 @@ def _text(value: object) -> str:
     """The value as a text; empty if it can't be read."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and len(value) <= LONGEST_ATTRIBUTE and not CONTROL.search(value):
-        return value
+    if isinstance(value, str) and len(value) <= LONGEST_ATTRIBUTE:
+        return value if value.isprintable() or not CONTROL.search(value) else ""
     return ""
