@@ -149,10 +149,10 @@ FLAGS = (
 )
 UNCHANGED = b"If-None-Match: *\r\n"
 WAYS = {  # the request, the end of the answer, and the most calls
-    "plain": (PLAIN + b"\r\n", b'"}', 13),
-    "plain, unchanged": (PLAIN + UNCHANGED + b"\r\n", b"\r\n\r\n", 16),
-    "flags": (FLAGS + b"\r\n" + CONTEXT, b"]}", 16),
-    "flags, unchanged": (FLAGS + UNCHANGED + b"\r\n" + CONTEXT, b"\r\n\r\n", 18),
+    "plain": (PLAIN + b"\r\n", b'"}', 17),
+    "plain, unchanged": (PLAIN + UNCHANGED + b"\r\n", b"\r\n\r\n", 20),
+    "flags": (FLAGS + b"\r\n" + CONTEXT, b"]}", 20),
+    "flags, unchanged": (FLAGS + UNCHANGED + b"\r\n" + CONTEXT, b"\r\n\r\n", 22),
 }
 each_way = pytest.mark.parametrize(("request_", "end", "most"), WAYS.values(), ids=WAYS)
 

@@ -29,7 +29,7 @@ from abtest.web.connections import Connections
 from abtest.web.monitoring import Monitoring
 from abtest.web.origins import Origins, methods
 from abtest.web.problems import described
-from abtest.web.reading import matches, names_host, origin_form
+from abtest.web.reading import header, matches, names_host, origin_form
 from abtest.web.ways import PATH, PLAIN, Response, Way, unchanged
 
 MOST_READY = 10_000
@@ -39,7 +39,8 @@ LONGEST_LENGTH = 18
 """Most digits of a Content-Length: `int` is slow for very many."""
 MOST_READ_ON = 4 * 1024 * 1024
 READ_ON_SECONDS = 2.0
-KEEP = "keep-alive"
+KEEP = {"", "keep-alive"}
+NO_HEADERS = HTTPHeaders()
 
 log = logging.getLogger("abtest.web")
 
@@ -80,7 +81,7 @@ class HotServer(HTTPServerConnectionDelegate):
     def source(self, connection: Connection, headers: HTTPHeaders) -> str | None:
         """The source that a request's new device counts against; None for this machine."""
         address = getattr(connection.context, "remote_ip", "")
-        return self._proxies.source(address, headers.get("X-Forwarded-For", ""))
+        return self._proxies.source(address, header(headers, "X-Forwarded-For"))
 
     def ready(self, way: Way, answer: Answer, tag: str | None, known: bool, origin: str | None) -> bytes:
         """The bytes of a response with an answer; of a 304 if the client says that the answer is `known`.
@@ -128,7 +129,7 @@ class _Message(HTTPMessageDelegate):
         self._body: list[bytes] = []
         self._body_size = 0
         self._too_large = False
-        self._headers = HTTPHeaders()
+        self._headers = NO_HEADERS
         self._began = 0.0
 
     def headers_received(
@@ -147,21 +148,21 @@ class _Message(HTTPMessageDelegate):
         self._plain = (
             start_line.method != "HEAD"
             and start_line.version == "HTTP/1.1"
-            and headers.get("Connection", KEEP).lower() == KEEP
+            and header(headers, "Connection").lower() in KEEP
         )
         path, _, self._query = start_line.path.partition("?")
         if path.startswith(APPS):
             self._app_key, path = in_app(path)
             self._app = self._server.enrolment.app(self._app_key)
         if methods(path):
-            self._origin = self._server.origins.allowed(headers.get("Origin"))
+            self._origin = self._server.origins.allowed(header(headers, "Origin"))
             if start_line.method == "OPTIONS" and self._server.origins.any:
                 self._preflight = self._server.origins.preflight(path)
                 return None
         way: Way | None = PLAIN if path == PATH else ofrep.asked(path)
         self._way = way or PLAIN
         self._began = perf_counter()
-        length = headers.get("Content-Length", "")
+        length = header(headers, "Content-Length")
         if length.isdecimal() and (len(length) > LONGEST_LENGTH or int(length) > self._server.body_limit):
             self._refuse_body()
         elif way is None or start_line.method not in way.methods:
@@ -239,9 +240,9 @@ class _Message(HTTPMessageDelegate):
             self._fail(error)
 
     def _reply(self, way: Way, answer: Answer) -> None:
-        asked = self._headers.get("If-None-Match")
-        tag = way.etag(answer, self._token) if asked is not None or not way.shared else None
-        known = asked is not None and tag is not None and matches(asked, tag)
+        asked = header(self._headers, "If-None-Match")
+        tag = way.etag(answer, self._token) if asked or not way.shared else None
+        known = bool(asked and tag and matches(asked, tag))
         if self._plain and not self._server.connections.draining:
             self._send(self._server.ready(way, answer, tag, known, self._origin))
         else:

@@ -13,6 +13,14 @@ HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]
 WHOLE_URL = re.compile("https?://[^/?#]*", re.IGNORECASE)
 
 
+def header(headers: HTTPHeaders, name: str) -> str:
+    """The value of a header, joined if it is given several times; empty if it is missing.
+
+    `headers.get` takes several times as long to find that one is missing.
+    """
+    return ",".join(headers.get_list(name))
+
+
 def device_token(headers: HTTPHeaders) -> str:
     """The value of Device-Token. Raises InvalidToken unless there is exactly one."""
     given = headers.get_list("Device-Token")
