@@ -3,7 +3,6 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import repeat
 
 from abtest import allocation
 from abtest.store.sqlite.driver import Raw
@@ -13,9 +12,10 @@ from abtest.store.sqlite.enrolling.profiles import Profile
 # Not max(id): a number must never be given out twice, even if somebody deleted its row.
 LAST_DEVICE = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'device'), 0)"
 
-ADD_DEVICE = "INSERT INTO device (id, first_seen, profile_id) VALUES (?, ?, ?)"
+# One statement for all devices: around every statement and row, other threads of Python may take their turn.
+ADD_DEVICES = "INSERT INTO device (id, first_seen, profile_id) SELECT ? + key, ?, value FROM json_each(?)"
 
-ADD_TOKEN = "INSERT INTO device_token (token, device_id) VALUES (?, ?)"
+ADD_TOKENS = "INSERT INTO device_token (token, device_id) SELECT value, ? + key FROM json_each(?)"
 
 ADD_ASSIGNMENT = """
 INSERT INTO assignment (device_id, experiment_id, phase_id, variant_id, position) VALUES (?, ?, ?, ?, ?)
@@ -34,12 +34,10 @@ def last_device(connection: Raw) -> int:
 
 def add_devices(connection: Raw, tokens: Sequence[str], now: int, profiles: Sequence[Profile]) -> range:
     """Number these devices, in this order."""
-    last = last_device(connection)
-    devices = range(last + 1, last + 1 + len(tokens))
-    numbers = [profile.number for profile in profiles]
-    connection.executemany(ADD_DEVICE, zip(devices, repeat(now), numbers, strict=False))
-    connection.executemany(ADD_TOKEN, zip(tokens, devices, strict=True))
-    return devices
+    first = last_device(connection) + 1
+    connection.execute(ADD_DEVICES, (first, now, json.dumps([profile.number for profile in profiles])))
+    connection.execute(ADD_TOKENS, (first, json.dumps(tokens)))
+    return range(first, first + len(tokens))
 
 
 def draw_all(
