@@ -149,10 +149,10 @@ FLAGS = (
 )
 UNCHANGED = b"If-None-Match: *\r\n"
 WAYS = {  # the request, the end of the answer, and the most calls
-    "plain": (PLAIN + b"\r\n", b'"}', 17),
-    "plain, unchanged": (PLAIN + UNCHANGED + b"\r\n", b"\r\n\r\n", 20),
-    "flags": (FLAGS + b"\r\n" + CONTEXT, b"]}", 20),
-    "flags, unchanged": (FLAGS + UNCHANGED + b"\r\n" + CONTEXT, b"\r\n\r\n", 22),
+    "plain": (PLAIN + b"\r\n", b'"}', 18),
+    "plain, unchanged": (PLAIN + UNCHANGED + b"\r\n", b"\r\n\r\n", 21),
+    "flags": (FLAGS + b"\r\n" + CONTEXT, b"]}", 21),
+    "flags, unchanged": (FLAGS + UNCHANGED + b"\r\n" + CONTEXT, b"\r\n\r\n", 23),
 }
 each_way = pytest.mark.parametrize(("request_", "end", "most"), WAYS.values(), ids=WAYS)
 
@@ -201,6 +201,18 @@ async def test_a_known_device_costs_no_task_no_trip_and_no_statement(
                 await ask()
         loop.set_task_factory(None)
     assert (tasks, made, ran) == ([], [], [])
+
+
+@each_way
+async def test_a_known_device_costs_no_change_in_what_is_listened_to(
+    client: Client, app: HotServer, monkeypatch: pytest.MonkeyPatch, request_: bytes, end: bytes, most: int
+) -> None:
+    changes: list[int] = []
+    async with known_device(client, app, request_, end) as ask:
+        monkeypatch.setattr(type(IOLoop.current()), "update_handler", lambda loop, fd, events: changes.append(events))
+        for _ in range(5):
+            await ask()
+    assert changes == []
 
 
 @each_way

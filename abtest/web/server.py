@@ -37,6 +37,7 @@ FEWEST_ACCEPTED, ACCEPTED_PART = 2, 8
 """One round of the loop accepts two connections, or one for every eight open ones. With fewer, many connections that
 arrive together wait for a round of requests from all before them; with more, the first of several processes takes all
 of them."""
+LISTENING = IOLoop.READ | IOLoop.ERROR
 ACCEPT_PAUSE_SECONDS = 1.0
 SPARE_FILES = 100
 DRAIN_SECONDS = 7.0
@@ -58,6 +59,20 @@ class Stream(IOStream):
     def __init__(self, connection: socket.socket, server: "Server") -> None:
         super().__init__(connection, server.max_buffer_size, server.read_chunk_size)
         self._app = server.app
+
+    def _handle_events(self, fd: Any, events: int) -> None:
+        """Tornado stops listening when something came that nobody reads yet, and listens again right afterwards.
+
+        That is what nearly every body does, and a request that comes just after an answer. Here it stops when more
+        comes, so that what it holds stays bounded. Both are system calls.
+        """
+        if events == IOLoop.READ and self._state == LISTENING and not self._read_buffer_size:
+            try:
+                self._handle_read()
+            except UnsatisfiableReadError as error:
+                self.close(exc_info=error)
+        else:
+            super()._handle_events(fd, events)
 
     def part(self, document: Problem, headers: dict[str, str] | None = None, head: bytes = b"") -> "Future[None]":
         """Answer with this problem; the connection is closed afterwards. `head`: what is known of the request."""

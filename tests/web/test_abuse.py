@@ -19,6 +19,7 @@ from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
+from abtest.web.server import LISTENING
 from tests.conftest import Client
 from tests.scenes import until
 
@@ -150,6 +151,25 @@ async def test_a_held_database_and_a_full_queue_are_told_apart(
     assert await problem(client, "second") == (503, "queue_full", True)
     assert await waiting == (503, "busy", True)
     os.close(lock)
+
+
+@pytest.mark.parametrize("limits", [{}])
+async def test_a_client_that_sends_on_before_its_answer_fills_no_memory(
+    client: Client, app: HotServer, tmp_path: Path
+) -> None:
+    lock = os.open(tmp_path / "abtest.db.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    _, writer = await asyncio.open_connection("127.0.0.1", int(client.address.rpartition(":")[2]))
+    writer.write(f"{DEVICE}\r\nHost: a\r\nDevice-Token: {MARK}\r\n\r\n".encode())
+    try:
+        await until(lambda: app.enrolment.waiting)
+        ((connection, _),) = app.connections.answering.items()
+        writer.write(b"a" * 1_000_000)
+        await until(lambda: connection.stream._state != LISTENING)
+        assert not connection.stream.closed()
+        writer.close()
+    finally:
+        os.close(lock)
 
 
 @pytest.mark.parametrize("limits", [{}])
