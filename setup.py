@@ -3,7 +3,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 RUN_TIME = [
-    "tornado>=6.6",
+    "tornado>=6.6,<7",  # web/server.py uses its private names
     "aiosqlite==0.22.1",  # store/sqlite/driver.py uses its private calls
     "pysqlite3>=0.6.1",
     "jinja2>=3.1.6",
