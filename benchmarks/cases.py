@@ -25,6 +25,7 @@ from benchmarks.servers import (
     checked,
     counting,
     create,
+    create_with_audiences,
     folder,
     limit,
     obvious,
@@ -43,6 +44,7 @@ LOADS = {
 SOAK_SECONDS = 600
 EVENTS, EVENTS_GOAL = 20, 10
 MILLION = 1_000_000
+MANY = 50
 
 RATE_GOALS = {("known", 32): 1.9, ("new", 32): 1.35, ("new", 64): 1.45, ("mixed", 32): 1.65}
 P99_GOALS = {("known", 32): 0.6, ("new", 32): 0.9, ("mixed", 32): 0.7}
@@ -96,6 +98,35 @@ def _both_kinds(
             compared = rounds(plan, yardstick, server, case, 32)
             yield rate(name, compared, goal)
             yield p99(name, compared, p99_goal)
+
+
+def who_takes_part(plan: Plan, say: Say) -> Iterator[Result]:
+    """Two experiments with three conditions each, in a group, after a holdout; then 50 experiments with audiences."""
+    with folder() as path, ExitStack() as running:
+        databases = path / "together.db", path / "many.db"
+        for database, number, together in zip(databases, (2, MANY), (True, False), strict=True):
+            create_with_audiences(database, number, together)
+        yardstick = running.enter_context(bare())
+        two, many = (running.enter_context(product(database)) for database in databases)
+        running.enter_context(checked(two))
+        running.enter_context(checked(many))
+        warm(two, 32)
+        for kind, case, goal, p99_goal in (
+            ("known", "known_with_attributes", 2.3, None),
+            ("new", "new_with_attributes", 1.3, 0.9),
+        ):
+            name = f"{kind} devices with audiences, a group and a holdout, 32 connections"
+            say(name)
+            compared = rounds(plan, yardstick, two, case, 32)
+            yield rate(name, compared, goal)
+            yield p99(name, compared, p99_goal)
+        name = f"new devices, {MANY} experiments with audiences, compared with those two"
+        say(name)
+        yield rate(name, rounds(plan, two, many, "new_with_attributes", 32), 0.5)
+    if plan.full:
+        with folder() as path:
+            create_with_audiences(path / "abtest.db", 2, together=True)
+            yield from _grown(path / "abtest.db", (MILLION,), say, "with audiences, a group and a holdout", 150)
 
 
 def limits(plan: Plan, say: Say) -> Iterator[Result]:
@@ -173,13 +204,17 @@ def experiments(plan: Plan, say: Say) -> Iterator[Result]:
 
 def sizes(plan: Plan, say: Say) -> Iterator[Result]:
     """Worker, pages and start-up by number of devices, and the size of the database."""
-    yield from _grown(plan.sizes, say)
+    with folder() as path:
+        create(path / "abtest.db")
+        yield from _grown(path / "abtest.db", plan.sizes, say)
 
 
 def ten_million(plan: Plan, say: Say) -> Iterator[Result]:
     """The same with 10 million devices."""
     if plan.full:
-        yield from _grown((plan.sizes[0], 10 * MILLION), say)
+        with folder() as path:
+            create(path / "abtest.db")
+            yield from _grown(path / "abtest.db", (plan.sizes[0], 10 * MILLION), say)
 
 
 def memory(plan: Plan, say: Say) -> Iterator[Result]:
@@ -254,6 +289,7 @@ CASES = (
     one_process,
     attributes,
     openfeature,
+    who_takes_part,
     limits,
     two_processes,
     against_obvious,
@@ -272,40 +308,38 @@ def _check_events(stored: int, requests: int) -> None:
     assert EVENTS * requests <= stored <= EVENTS * (requests + 32), f"{stored} events of {requests} requests"
 
 
-def _grown(sizes: Sequence[int], say: Say) -> Iterator[Result]:
-    with folder() as path:
-        database = path / "abtest.db"
-        create(database)
-        first_tick = None
-        for size in sizes:
-            name = f"{size:,} devices"
-            say(name)
-            filled = _fill(database, size)
-            bytes_then, ticks = filled["bytes"], filled["database_ms"]
-            tick, enrolment = median(ticks), median(filled["enrolments_ms"])
-            part = 100 * tick / enrolment
-            note = f"{tick:.1f} ms ({min(ticks):.1f} to {max(ticks):.1f}) of {enrolment:.0f} ms"
-            title = f"database time of a tick for 10,000 new devices, as a part of their enrolment time, {name}"
-            yield Result(title, part, "%", "<= 1", part <= 1, note, tick)
-            if first_tick is None:
-                first_tick = tick
-            else:
-                grown = tick / first_tick
-                goal, met = ("<= 1.2", grown <= 1.2) if size >= 10 * MILLION else (None, None)
-                title = f"database time of a tick, compared with {sizes[0]:,} devices, {name}"
-                yield Result(title, grown, "x", goal, met, note, tick)
-            yield Result(f"whole tick for 10,000 new devices, {name}", median(filled["ticks_ms"]), "ms")
-            if size >= MILLION:
-                each = bytes_then / size
-                yield Result(
-                    f"database per million devices with five attributes, {name}", each, "MB", "<= 106", each <= 106
-                )
-            began = time.monotonic()
-            with product(database) as server:
-                yield Result(f"start-up, {name}", time.monotonic() - began, "s")
-                with checked(server):
-                    for page in ("/", "/api/v1/stats"):
-                        yield Result(f"{page}, {name}", _page(server, page), "ms")
+def _grown(
+    database: Path, sizes: Sequence[int], say: Say, how: str = "with five attributes", most_bytes: int = 106
+) -> Iterator[Result]:
+    """`most_bytes`: megabytes per million devices."""
+    first_tick = None
+    for size in sizes:
+        name = f"{size:,} devices {how}"
+        say(name)
+        filled = _fill(database, size)
+        bytes_then, ticks = filled["bytes"], filled["database_ms"]
+        tick, enrolment = median(ticks), median(filled["enrolments_ms"])
+        part = 100 * tick / enrolment
+        note = f"{tick:.1f} ms ({min(ticks):.1f} to {max(ticks):.1f}) of {enrolment:.0f} ms"
+        title = f"database time of a tick for 10,000 new devices, as a part of their enrolment time, {name}"
+        yield Result(title, part, "%", "<= 1", part <= 1, note, tick)
+        if first_tick is None:
+            first_tick = tick
+        else:
+            grown = tick / first_tick
+            goal, met = ("<= 1.2", grown <= 1.2) if size >= 10 * MILLION else (None, None)
+            title = f"database time of a tick, compared with {sizes[0]:,} devices, {name}"
+            yield Result(title, grown, "x", goal, met, note, tick)
+        yield Result(f"whole tick for 10,000 new devices, {name}", median(filled["ticks_ms"]), "ms")
+        if size >= MILLION:
+            each = bytes_then / size
+            yield Result(f"database per million devices, {name}", each, "MB", f"<= {most_bytes}", each <= most_bytes)
+        began = time.monotonic()
+        with product(database) as server:
+            yield Result(f"start-up, {name}", time.monotonic() - began, "s")
+            with checked(server):
+                for page in ("/", "/api/v1/stats"):
+                    yield Result(f"{page}, {name}", _page(server, page), "ms")
 
 
 def _fill(database: Path, size: int) -> dict[str, Any]:

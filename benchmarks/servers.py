@@ -18,6 +18,8 @@ from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
 VARIANTS = (("#FF0000=33.3", "#00FF00=33.3", "#0000FF=33.3"), ("10=75", "20=10", "50=5", "5=10"))
+AUDIENCE = ("platform=ios,android", "country!=US", "app_version>=3.2")
+"""Which nine of ten devices of attributes.lua fulfil, or more."""
 
 KNOWN = 10_000
 """The devices of known.lua."""
@@ -94,6 +96,21 @@ def create(database: Path, experiments: int = 2, metrics: Sequence[str] = ()) ->
     for number in range(experiments):
         options = [word for variant in VARIANTS[number % 2] for word in ("--variant", variant)]
         options += [word for metric in metrics for word in ("--metric", metric)]
+        abtest(database, "experiments", "add", f"experiment-{number}", *options)
+
+
+def create_with_audiences(database: Path, experiments: int, together: bool) -> None:
+    """A database with this many experiments, each with an audience of three conditions.
+
+    `together`: they share a group, and a holdout of 5% comes before it.
+    """
+    if together:
+        abtest(database, "holdouts", "add", "year", "--share", "5%")
+        abtest(database, "groups", "add", "screen")
+    for number in range(experiments):
+        options = [word for variant in VARIANTS[number % 2] for word in ("--variant", variant)]
+        options += [word for condition in AUDIENCE for word in ("--audience", condition)]
+        options += ["--group", "screen", "--group-share", f"{100 // experiments}%"] if together else []
         abtest(database, "experiments", "add", f"experiment-{number}", *options)
 
 
