@@ -13,12 +13,15 @@ Algorithm version 1, pinned by golden vectors in the tests:
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import islice
+from itertools import chain, count, islice
+from operator import add
 
-from abtest.allocation.weights import TIJDEMAN_BLOCK, Counts, Weights, block_length, no_counts
+from abtest.allocation.weights import LARGEST_WHOLE_BLOCK, TIJDEMAN_BLOCK, Counts, Weights, block_length, no_counts
 
 VERSION = 1
 SEED_BYTES = 32
+LIMITS = tuple(256 - 256 % (last + 1) for last in range(LARGEST_WHOLE_BLOCK))
+"""Below which a random byte is taken for a place from 0 to `last`: every place is then equally likely."""
 
 
 def draw(
@@ -32,17 +35,15 @@ def draw(
     """
     length = block_length(weights)
     block, offset = divmod(first, length)
+    end = offset + number
     variants: list[int] = []
-    while number > 0:
+    while end > len(variants):
         contents = _contents(weights, block, counts)
-        take = min(length - offset, number)
-        variants += shuffled_block(seed, phase, contents, block)[offset : offset + take]
-        number -= take
-        if offset + take < length:
-            break
-        counts = tuple(before + more for before, more in zip(counts, contents, strict=True))
-        block, offset = block + 1, 0
-    return variants, counts
+        variants += shuffled_block(seed, phase, contents, block)
+        if end >= len(variants):
+            counts = tuple(map(add, counts, contents))
+            block += 1
+    return variants[offset:end], counts
 
 
 def counts_until(seed: bytes, phase: int, weights: Weights, position: int, counts: Counts) -> Counts:
@@ -113,9 +114,8 @@ def shuffled_block(seed: bytes, phase: int, contents: Counts, block: int) -> lis
     order = [variant for variant, count in enumerate(contents) for _ in range(count)]
     random_bytes = _random_bytes(seed, phase, block)
     for last in range(len(order) - 1, 0, -1):
-        limit = 256 - 256 % (last + 1)
         byte = next(random_bytes)
-        while byte >= limit:
+        while byte >= LIMITS[last]:
             byte = next(random_bytes)
         other = byte % (last + 1)
         order[last], order[other] = order[other], order[last]
@@ -123,8 +123,9 @@ def shuffled_block(seed: bytes, phase: int, contents: Counts, block: int) -> lis
 
 
 def _random_bytes(seed: bytes, phase: int, block: int) -> Iterator[int]:
-    counter = 0
     place = VERSION.to_bytes(1, "big") + phase.to_bytes(8, "big") + block.to_bytes(8, "big")
-    while True:
-        yield from blake2b(place + counter.to_bytes(8, "big"), key=seed).digest()
-        counter += 1
+
+    def digest(counter: int) -> bytes:
+        return blake2b(place + counter.to_bytes(8, "big"), key=seed).digest()
+
+    return chain.from_iterable(map(digest, count()))

@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import compress, count, repeat
 
 from abtest import allocation
 from abtest.store.sqlite.driver import Raw
@@ -22,6 +23,9 @@ INSERT INTO assignment (device_id, experiment_id, phase_id, variant_id, position
 """
 
 NEXT_POSITION = "SELECT next_position, block_counts FROM phase WHERE id = ?"
+
+Row = tuple[int, int, int, int, int | None]
+"""An assignment: device, experiment, phase, variant, position."""
 
 ADVANCE = "UPDATE phase SET next_position = ?, block_counts = ? WHERE id = ?"
 
@@ -48,56 +52,66 @@ def draw_all(
     First the holdouts, then the groups, then the experiments, each in the order of creation. A device that is held
     takes no other position.
     """
+    rows: list[Row] = []
     if drawn.takes_all:
-        columns = [_draw(connection, each, devices) for each in drawn.experiments]
-        return list(zip(*columns, strict=True)) if columns else [()] * len(devices)
-    free = _not_held(connection, drawn, devices)
-    chosen = defaultdict(list)
+        columns = [_draw(connection, each, devices, rows) for each in drawn.experiments]
+        variants: list[tuple[int, ...]] = list(zip(*columns, strict=True)) if columns else [()] * len(devices)
+    else:
+        variants = _draw_some(connection, catalogue, drawn, devices, profiles, rows)
+    rows.sort()  # in the order in which they lie in the file, where each is added after the last one
+    connection.executemany(ADD_ASSIGNMENT, rows)
+    return variants
+
+
+def _draw_some(
+    connection: Raw,
+    catalogue: Catalogue,
+    drawn: Drawn,
+    devices: Sequence[int],
+    profiles: Sequence[Profile],
+    rows: list[Row],
+) -> list[tuple[int, ...]]:
+    free = _not_held(connection, drawn, devices, rows)
+    chosen = defaultdict(set)
     for group in drawn.groups:
-        for device, variant in zip(free, _draw(connection, group, free), strict=True):
-            chosen[variant].append(device)
-    fits = {device: drawn.fits(profile.attributes) for device, profile in zip(devices, profiles, strict=True)}
+        for device, variant in zip(free, _draw(connection, group, free, rows), strict=True):
+            chosen[variant].add(device)
+    fits = [drawn.fits(profiles[device - devices[0]].attributes) for device in free]
     variants: dict[int, list[int]] = {device: [] for device in devices}
-    for place, taking in enumerate(drawn.experiments):
-        there = free if taking.chosen is None else chosen[taking.chosen]
-        inside = [device for device in there if fits[device][place]]
-        for device, variant in zip(inside, _draw(connection, taking, inside), strict=False):
+    for taking, fit in zip(drawn.experiments, zip(*fits, strict=True), strict=False):
+        inside = list(compress(free, fit))
+        if taking.chosen is not None:
+            inside = [device for device in inside if device in chosen[taking.chosen]]
+        for device, variant in zip(inside, _draw(connection, taking, inside, rows), strict=False):
             if variant in catalogue.delivered:
                 variants[device].append(variant)
     return list(map(tuple, variants.values()))
 
 
-def _not_held(connection: Raw, drawn: Drawn, devices: Sequence[int]) -> Sequence[int]:
+def _not_held(connection: Raw, drawn: Drawn, devices: Sequence[int], rows: list[Row]) -> Sequence[int]:
     for holdout in drawn.holdouts:
         held = holdout.variant_ids[0]
-        outcomes = _draw(connection, holdout, devices)
+        outcomes = _draw(connection, holdout, devices, rows)
         devices = [device for device, variant in zip(devices, outcomes, strict=True) if variant != held]
     return devices
 
 
-def _draw(connection: Raw, taking: Taking, devices: Sequence[int]) -> list[int]:
-    """Assign the devices, which ascend, in one experiment, group or holdout; the variant of each.
+def _draw(connection: Raw, taking: Taking, devices: Sequence[int], rows: list[Row]) -> list[int]:
+    """Draw the devices, which ascend, in one experiment, group or holdout; the variant of each. Adds to the rows.
 
     There are fewer variants where an experiment takes no more devices.
     """
     if not devices:
         return []
-    positions: Sequence[int | None]
+    positions: Iterable[int | None]
     if taking.winner is not None:
-        variants, positions = [taking.winner] * len(devices), [None] * len(devices)
+        variants, positions = [taking.winner] * len(devices), repeat(None)
     else:
         first, counts = connection.execute(NEXT_POSITION, (taking.phase_id,)).fetchone()
         places, counts = _places(taking, first, tuple(json.loads(counts)), len(devices))
         connection.execute(ADVANCE, (first + len(places), json.dumps(counts), taking.phase_id))
-        variants = [taking.variant_ids[place] for place in places]
-        positions = range(first, first + len(places))
-    connection.executemany(
-        ADD_ASSIGNMENT,
-        [
-            (device, taking.experiment_id, taking.phase_id, variant, position)
-            for device, variant, position in zip(devices, variants, positions, strict=False)
-        ],
-    )
+        variants, positions = [taking.variant_ids[place] for place in places], count(first)
+    rows += zip(devices, repeat(taking.experiment_id), repeat(taking.phase_id), variants, positions, strict=False)
     return variants
 
 
