@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
+from zlib import crc32
 
 from msgspec import Struct
 
@@ -31,9 +32,10 @@ class Connection:
         self._writer = writer
 
     async def ask(self, token: str, method: str = "GET") -> Reply:
-        """What this device gets. Raises an error of GONE when the server goes away meanwhile."""
+        """What this device gets; some have a platform. Raises an error of GONE when the server goes away."""
+        query = ("", "?platform=ios", "?platform=android")[crc32(token.encode()) % 3]
         self._writer.write(
-            f"{method} /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: {token}\r\n\r\n".encode()
+            f"{method} /api/v1/experiments{query} HTTP/1.1\r\nHost: a\r\nDevice-Token: {token}\r\n\r\n".encode()
         )
         return await self.read(body=method != "HEAD")
 

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
 from abtest.commands.options import parse_variants
-from abtest.domain import NewExperiment
-from abtest.management import ExperimentService
+from abtest.domain import NewExperiment, Variant
+from abtest.management import ExperimentService, GroupService, HoldoutService
 from abtest.supervisor import LISTENING, SUPERVISED
 from tests.faults.shims import Shim
 from tests.scenes import opened
@@ -25,6 +26,11 @@ SECONDS = 30
 
 COLOR = ("color", "red=1", "green=1", "blue=1")
 PRICE = ("price", "10=75", "20=10", "50=5", "5=10")
+HALVES = (Variant("on", Decimal(1)), Variant("off", Decimal(1)))
+BANNER = NewExperiment("banner", HALVES, audience=("platform=ios",), group="screen", group_share=Decimal("0.4"))
+BADGE = NewExperiment(
+    "badge", HALVES, coverage=Decimal("0.5"), stop_at=50, group="screen", group_share=Decimal("0.3")
+)
 
 
 class Process:
@@ -207,7 +213,10 @@ def run(
 
 
 def create(database: Path, *experiments: tuple[str, ...]) -> None:
-    """Create a database with these experiments, or with color and price."""
+    """Create a database with these experiments, or with color and price and all that decides who takes part.
+
+    That is a holdout, and a group of two more experiments: one for a platform, one that covers half and ends.
+    """
     metrics = ("conversion:purchase", "amount:purchase")
     new = [
         NewExperiment(key, parse_variants(variants), metrics=metrics)
@@ -217,6 +226,10 @@ def create(database: Path, *experiments: tuple[str, ...]) -> None:
     async def add() -> None:
         async with opened(database) as store:
             await ExperimentService(store).add(new)
+            if not experiments:
+                await HoldoutService(store).add("year", Decimal("0.1"))
+                await GroupService(store).add("screen")
+                await ExperimentService(store).add([BANNER, BADGE])
 
     asyncio.run(add())  # in this process: starting another takes longer than all of it
 

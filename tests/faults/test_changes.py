@@ -2,10 +2,14 @@
 
 import asyncio
 import random
+from collections.abc import Coroutine
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from abtest.domain.experiments import NewExperiment, Variant, parse_weight
-from abtest.errors import Conflict
+from abtest.errors import Conflict, InvalidExperiment
+from abtest.management import GroupService
 from abtest.management.experiments import ExperimentService
 from abtest.store.sqlite.store import SQLiteStore
 from tests.faults.clients import Ledger, ask_all, load, named
@@ -57,7 +61,7 @@ async def _under_load(database: Path, port: int, ledger: Ledger, number: int, se
     store = SQLiteStore(database, patience=10)
     await store.open()
     try:
-        done = await _change(ExperimentService(store), ledger, number, seed)
+        done = await _change(ExperimentService(store), GroupService(store), ledger, number, seed)
     finally:
         await store.close()
         finished.set()
@@ -65,8 +69,8 @@ async def _under_load(database: Path, port: int, ledger: Ledger, number: int, se
     return done
 
 
-async def _change(service: ExperimentService, ledger: Ledger, number: int, seed: int) -> int:
-    """Random changes of random experiments, each after some more devices have come."""
+async def _change(service: ExperimentService, groups: GroupService, ledger: Ledger, number: int, seed: int) -> int:
+    """Random changes of random experiments and of a group, each after some more devices have come."""
     chance = random.Random(seed)
     done = 0
     while done < number:
@@ -81,7 +85,10 @@ async def _change(service: ExperimentService, ledger: Ledger, number: int, seed:
             done += 1
             continue
         weights = [Variant(value, parse_weight(str(chance.randint(1, 90)))) for value in known[key].values]
-        rules = [service.start(key), service.pause(key), service.resume(key), service.reweight(key, weights)]
+        rules: list[Coroutine[Any, Any, object]] = [
+            *(service.start(key), service.pause(key), service.resume(key), service.reweight(key, weights)),
+            *(groups.join("screen", key, Decimal("0.1")), groups.leave("screen", key)),
+        ]
         if chance.random() < 0.1:
             rules.append(service.finish(key, chance.choice([None, "b"])))
         chosen = chance.choice(rules)
@@ -90,7 +97,7 @@ async def _change(service: ExperimentService, ledger: Ledger, number: int, seed:
                 rule.close()
         try:
             await chosen
-        except Conflict:
+        except (Conflict, InvalidExperiment):
             continue
         done += 1
     return done
