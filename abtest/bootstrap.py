@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -21,7 +22,9 @@ from abtest.settings import Settings
 from abtest.store import AuditStore, Store, lacking
 from abtest.store.sqlite import SQLiteStore, migrations, recovery
 from abtest.trust import VerificationService
-from abtest.web import HotServer, Monitoring, Services, listen, make_app, port_of, stop_serving
+
+if TYPE_CHECKING:
+    from abtest.web import HotServer, Services
 
 REFRESH_SECONDS = 0.5
 PATIENCE_SECONDS = 10.0
@@ -110,6 +113,9 @@ async def serve(
 
     Raises StorageError when the file can no longer be trusted: a new process then recovers it.
     """
+    # It takes as long to load as all the rest: only who serves loads it.
+    from abtest.web import listen, make_app, port_of, stop_serving  # noqa: PLC0415
+
     async with opened(settings.database, create=False, free_disk=settings.free_disk, patience=None) as store:
         await store.boot()
         services = wired(store, settings)
@@ -133,8 +139,10 @@ async def watch_disk(settings: Settings, stop: asyncio.Event, say: Callable[[str
                 say(message or "the disk has room again: new devices and events are accepted")
 
 
-def wired(store: SQLiteStore, settings: Settings) -> Services:
+def wired(store: SQLiteStore, settings: Settings) -> "Services":
     """The services of a server process."""
+    from abtest.web import Monitoring, Services  # noqa: PLC0415  # as in `serve`
+
     limits = Limits(
         queue=settings.queue,
         cache=settings.cache,
@@ -171,7 +179,7 @@ async def _audit(store: AuditStore) -> tuple[int, Sequence[str]]:
     return verified.devices, verified.findings
 
 
-async def _watch(app: HotServer, store: SQLiteStore, stop: asyncio.Event) -> None:
+async def _watch(app: "HotServer", store: SQLiteStore, stop: asyncio.Event) -> None:
     """Notice when experiments change, and raise a failure of the database."""
     while not await clock.stopped(stop, REFRESH_SECONDS):
         if store.failure is not None:

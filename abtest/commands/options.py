@@ -117,6 +117,11 @@ async def in_store(database: str, work: Callable[[Store], Awaitable[T]], create:
         return await work(store)
 
 
+async def require(database: str) -> None:
+    """Say what is wrong with the database once, before anything starts, or that it is created."""
+    await in_store(database, lambda store: store.config_version())
+
+
 def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
     """Variants from VALUE=WEIGHT. Raises click's UsageError, or InvalidExperiment."""
     return tuple(_variant(text, place) for place, text in enumerate(texts, start=1))

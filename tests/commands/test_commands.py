@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -276,3 +278,12 @@ def test_errors_are_told_apart_from_accidents(run: Run) -> None:
 
 def test_one_is_not_counted_in_the_plural() -> None:
     assert [counted(number, "device") for number in (0, 1, 1_200)] == ["0 devices", "1 device", "1,200 devices"]
+
+
+@pytest.mark.parametrize(
+    ("module", "loaded"), [("abtest.commands", "set()"), ("abtest.commands.serving", "{'tornado'}")]
+)
+def test_only_what_serves_loads_the_web(module: str, loaded: str) -> None:
+    code = f"import sys, {module}; print(sys.modules.keys() & {{'tornado'}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{loaded}\n"

@@ -371,7 +371,7 @@ async def test_a_value_that_looks_like_a_formula_is_marked_in_the_table(tmp_path
 
 def test_no_server_loads_scipy() -> None:
     async def loaded() -> str:
-        code = "import sys, abtest.commands, abtest.bootstrap; print('scipy' in sys.modules)"
+        code = "import sys, abtest.commands.serving; print('scipy' in sys.modules)"
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=-1)
         output, _ = await process.communicate()
         return output.decode().strip()
