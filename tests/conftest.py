@@ -42,8 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def io_loop() -> Iterator[IOLoop]:
-    """A new loop for each test, never the "current" one."""
+def io_loop(request: pytest.FixtureRequest) -> Iterator[IOLoop]:
+    """A new loop for each test, never the "current" one; the browser's for the tests that use it."""
+    if "browser" in request.fixturenames:
+        yield request.getfixturevalue("browser_loop")
+        return
     asyncio_loop = asyncio.new_event_loop()
     loop = IOLoop(asyncio_loop=asyncio_loop, make_current=False)
     yield loop
