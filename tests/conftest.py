@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import os
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says how busy the machine is.
     hypothesis_settings.register_profile("untimed", deadline=None)
     hypothesis_settings.load_profile("untimed")
+    # A setting of the machine would make each of several hundred processes compile the product anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # A shell ignores it for what it starts in the background, and so would every process that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
