@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
+from functools import cache, partial
 from math import log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr
 
 from abtest.inference.answers import Lift
 from abtest.inference.comparison import decide, exact_loss, plan_lifts, sequence_lifts
@@ -92,15 +93,22 @@ class _Rule:
         self.told: list[bool] = []
         self.covered = True
 
-    def look(self, strata: Sequence[Stratum], found: Sequence[Pair], cap: int | None, last: bool) -> None:
+    def look(
+        self,
+        strata: Sequence[Stratum],
+        found: Sequence[Pair],
+        truth: Sequence[float],
+        losses: Callable[[int], float | None],
+        last: bool,
+    ) -> None:
+        """`truth`: the true lifts, and `losses`: the exact test's, which are the same for every rule."""
         question = self.question
-        truth = self._case.truth(None if cap is None else cap / question.scale)
         safe = sequence_lifts(question, found)
         planned = plan_lifts(question, _tested(question, strata)) if last and question.planned else {}
         for place in question.others:
             true = truth[place - 1]
             self.covered &= place not in safe or _holds(safe[place], true)
-            loss = None if place in self.claims else exact_loss(question, strata, place)
+            loss = None if place in self.claims else losses(place)
             decision = decide(question, safe.get(place), planned.get(place), loss)
             if place in self.claims or decision is None:
                 continue
@@ -131,8 +139,10 @@ def _follow(case: Case, looks: Looks) -> list[float]:
     for number, strata in enumerate(looks, start=1):
         cap = find_cap(strata)
         found = enough(pairs(unplanned.question, capped(strata, cap)))
+        truth = case.truth(None if cap is None else cap / unplanned.question.scale)
+        losses = cache(partial(exact_loss, unplanned.question, strata))
         for rule in (planned, unplanned):
-            rule.look(strata, found, cap, number == len(looks))
+            rule.look(strata, found, truth, losses, number == len(looks))
     p, signs = _pooled(looks)
     truth = case.truth(None)
     significant = {place: signs[place - 1] for place in range(1, len(values)) if p[-1, place - 1] < 0.05}
@@ -180,7 +190,7 @@ def _pooled(looks: Looks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         error = (squares / n - mean**2) / (n - 1)
         statistic = (mean[:, 1:] - mean[:, :1]) / np.sqrt(error[:, 1:] + error[:, :1])
     statistic = np.nan_to_num(statistic, posinf=0.0, neginf=0.0)
-    return np.asarray(2 * stats.norm.sf(np.abs(statistic))), np.sign(mean[-1, 1:] - mean[-1, 0])
+    return np.asarray(2 * ndtr(-np.abs(statistic))), np.sign(mean[-1, 1:] - mean[-1, 0])
 
 
 def conversions(rates: Sequence[float], devices: Sequence[int], looks: int = LOOKS) -> Case:
@@ -299,7 +309,7 @@ def _mean(price: float, sigma: float, cap: float | None) -> float:
     if cap is None or not sigma:
         return whole if cap is None else min(whole, cap)
     z = log(cap / median) / sigma
-    return whole * float(stats.norm.cdf(z - sigma)) + cap * float(stats.norm.sf(z))
+    return whole * float(ndtr(z - sigma)) + cap * float(ndtr(-z))
 
 
 def _rates(n: Sequence[int], converters: Sequence[int]) -> Stratum:
