@@ -4,7 +4,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -94,10 +94,9 @@ def migrates_in_parts() -> None:
     """A migration is not one transaction."""
     add_a_migration()
 
-    def apply(connection: Any, number: int, sql: str) -> None:
-        connection.executescript(
-            f"{sql}\nPRAGMA application_id = {migrations.APPLICATION_ID};\nPRAGMA user_version = {number};"
-        )
+    def apply(connection: Any, together: Sequence[tuple[int, str]]) -> None:
+        for number, sql in together:
+            connection.executescript(f"{sql}\nPRAGMA user_version = {number};")
 
     migrations._apply = apply
 

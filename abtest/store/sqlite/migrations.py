@@ -1,5 +1,7 @@
-"""Numbered SQL files bring a database to this program's schema. Each is one transaction that records its number."""
+"""Numbered SQL files bring a database to this program's schema. Each is one transaction that records its number; a
+new database is one."""
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -56,20 +58,19 @@ def prepare(connection: Raw, path: Path, migrate: bool, create: bool = True) -> 
             f"{path} has schema {found}, but this program needs {newest()}: run 'abtest db migrate'",
             code="older_schema",
         )
-    for number, sql in files():
-        if number > found:
-            _apply(connection, number, sql)
+    missing = [(number, sql) for number, sql in files() if number > found]
+    # A new database is made at once: each transaction waits for the disk.
+    for together in [[each] for each in missing] if tables else [missing]:
+        _apply(connection, together)
 
 
-def _apply(connection: Raw, number: int, sql: str) -> None:
+def _apply(connection: Raw, together: Sequence[tuple[int, str]]) -> None:
     # So a table that others refer to can be rebuilt: https://www.sqlite.org/lang_altertable.html#otheralter.
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA legacy_alter_table = ON")
     try:
-        connection.executescript(
-            f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\n"
-            f"PRAGMA user_version = {number};\nCOMMIT;"
-        )
+        steps = "\n".join(f"{sql}\nPRAGMA user_version = {number};" for number, sql in together)
+        connection.executescript(f"BEGIN IMMEDIATE;\n{steps}\nPRAGMA application_id = {APPLICATION_ID};\nCOMMIT;")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -73,6 +73,14 @@ def schema(connection: Any) -> list[tuple[str, str]]:
     return [(name, " ".join(sql.replace('"', "").split())) for name, sql in rows]
 
 
+def test_a_new_database_is_made_in_one_transaction(tmp_path: Path) -> None:
+    connection, said = open_raw(tmp_path / "abtest.db"), list[str]()
+    connection.set_trace_callback(lambda text: said.append(text.strip()))
+    migrations.prepare(connection, tmp_path / "abtest.db", migrate=True)
+    connection.close()
+    assert [text for text in said if text.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE;", "COMMIT;"]
+
+
 async def test_a_migrated_database_has_the_schema_of_a_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
