@@ -21,6 +21,7 @@ from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.hot import HotServer
 from abtest.web.server import Server, listen, open_port, port_of, stop_serving
+from tests.scenes import new
 
 Run = Callable[..., Result]
 
@@ -67,7 +68,7 @@ def io_loop(request: pytest.FixtureRequest) -> Iterator[IOLoop]:
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
     """An empty database."""
-    store = SQLiteStore(tmp_path / "abtest.db")
+    store = SQLiteStore(new(tmp_path / "abtest.db"))
     io_loop.run_sync(store.open)
     yield store
     io_loop.run_sync(store.close)

@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
 from abtest.domain.experiments import NewExperiment, Variant
 from abtest.enrolment import Answer
 from abtest.store.enrolment import Enrolment
+from abtest.store.sqlite import migrations
+from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.store import SQLiteStore
 
 
@@ -58,10 +62,27 @@ def values_by_key(answer: Answer) -> dict[str, str]:
     return {each.key: each.value for each in answer.delivered}
 
 
+@cache
+def _empty(files: Callable[[], object]) -> bytes:
+    """A database without anything in it, as these migrations make it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "abtest.db"
+        connection = open_raw(path)
+        migrations.prepare(connection, path, migrate=True)
+        connection.close()
+        return path.read_bytes()
+
+
+def new(path: Path) -> Path:
+    """The path, where there is a new database now: a copy, since the disk is waited for often while one is made."""
+    path.write_bytes(_empty(migrations.files))
+    return path
+
+
 @asynccontextmanager
 async def opened(path: Path, patience: float | None = None) -> AsyncIterator[SQLiteStore]:
-    """The store of a file, open within a block."""
-    store = SQLiteStore(path, patience=patience)
+    """The store of a file, which may be a new one, open within a block."""
+    store = SQLiteStore(path if path.resolve().exists() else new(path), patience=patience)
     await store.open()
     try:
         yield store

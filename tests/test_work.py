@@ -27,14 +27,14 @@ from abtest.web import hot
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import experiment, opened, tokens
+from tests.scenes import experiment, new, opened, tokens
 
 OURS = str(Path(abtest.__file__).parent)
 
 
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    opened = SQLiteStore(tmp_path / "abtest.db")
+    opened = SQLiteStore(new(tmp_path / "abtest.db"))
     io_loop.run_sync(opened.open)
     io_loop.run_sync(lambda: opened.add([experiment("color", "1", "1"), experiment("price", "97", "3")], 1))
     yield opened

@@ -13,14 +13,14 @@ from abtest.enrolment.answers import EnrolmentService, Limits, render
 from abtest.errors import StorageError, Unavailable
 from abtest.store.enrolment import Delivered
 from abtest.store.sqlite.store import SQLiteStore
-from tests.scenes import experiment, values_by_key
+from tests.scenes import experiment, new, values_by_key
 
 COLOR = NewExperiment(key="color", variants=tuple(Variant(value, Decimal(1)) for value in ("red", "green", "blue")))
 
 
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    opened = SQLiteStore(tmp_path / "abtest.db")
+    opened = SQLiteStore(new(tmp_path / "abtest.db"))
     io_loop.run_sync(opened.open)
     io_loop.run_sync(lambda: opened.add([COLOR], 1))
     yield opened

@@ -22,14 +22,14 @@ from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import experiment
+from tests.scenes import experiment, new
 
 JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    opened = SQLiteStore(tmp_path / "abtest.db")
+    opened = SQLiteStore(new(tmp_path / "abtest.db"))
     io_loop.run_sync(opened.open)
     io_loop.run_sync(lambda: opened.add([experiment("color", "1", "1")], 1))
     io_loop.run_sync(lambda: opened.enrol(["phone", "tablet"], 1))

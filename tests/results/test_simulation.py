@@ -35,13 +35,13 @@ from abtest.web.hot import HotServer
 from abtest.web.pages.planning import SIMULATION_LABELS
 from abtest.web.pages.rendering import render
 from tests.conftest import Client
-from tests.scenes import answers, experiment, tokens, until
+from tests.scenes import answers, experiment, new, tokens, until
 
 
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
     """The demo experiments, with 100 devices in them."""
-    store = SQLiteStore(tmp_path / "abtest.db")
+    store = SQLiteStore(new(tmp_path / "abtest.db"))
 
     async def fill() -> None:
         await store.open()

@@ -19,14 +19,14 @@ from abtest.store.audit import AssignmentRecord
 from abtest.store.catalogue import Alteration
 from abtest.store.figures import DayFigures, Folded, Measured
 from abtest.store.sqlite.store import SQLiteStore
-from tests.scenes import answers, experiment, opened, tokens
+from tests.scenes import answers, experiment, new, opened, tokens
 
 stores = [SQLiteStore]
 
 
 @pytest.fixture(params=stores, ids=lambda store: store.__name__)
 def store(request: pytest.FixtureRequest, tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    opened = request.param(tmp_path / "abtest.db")
+    opened = request.param(new(tmp_path / "abtest.db"))
     io_loop.run_sync(opened.open)
     yield opened
     io_loop.run_sync(opened.close)

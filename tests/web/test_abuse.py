@@ -21,7 +21,7 @@ from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from abtest.web.server import LISTENING
 from tests.conftest import Client
-from tests.scenes import until
+from tests.scenes import new, until
 
 DEVICE = "GET /api/v1/experiments HTTP/1.1"
 PROXY = {"trusted_proxies": "127.0.0.1", "new_per_source": 0.01, "new_per_source_burst": 1}
@@ -73,7 +73,7 @@ def settings(tmp_path: Path, limits: dict[str, Any]) -> Settings:
 
 @pytest.fixture
 def app(tmp_path: Path, io_loop: IOLoop, settings: Settings) -> Iterator[HotServer]:
-    store = SQLiteStore(tmp_path / "abtest.db", settings.free_disk)
+    store = SQLiteStore(new(tmp_path / "abtest.db"), settings.free_disk)
     io_loop.run_sync(store.open)
     color = NewExperiment(key="color", variants=(Variant("red", Decimal(1)), Variant("blue", Decimal(1))))
     io_loop.run_sync(lambda: store.add([color], 1))

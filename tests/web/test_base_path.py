@@ -24,6 +24,7 @@ from abtest.web.base_path import TAKEN, check_base_path, stripped
 from abtest.web.hot import HotServer
 from tests.conftest import Client, Run
 from tests.processes import wait_until_answering
+from tests.scenes import new
 
 BASE = "/abtest"
 STRIPS, KEEPS = "/", ""
@@ -64,7 +65,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(tmp_path / "abtest.db")
+    store = SQLiteStore(new(tmp_path / "abtest.db"))
     io_loop.run_sync(store.open)
     io_loop.run_sync(lambda: store.add(DEMO, 1))
     yield store

@@ -25,7 +25,7 @@ from abtest.web.pages.handlers import STATIC
 from abtest.web.reading import matches
 from abtest.web.server import listen, open_port, stop_serving
 from tests.conftest import Client
-from tests.scenes import figure, until
+from tests.scenes import figure, new, until
 
 PATH = "/api/v1/experiments"
 JSON = {"Content-Type": "application/json"}
@@ -39,7 +39,7 @@ def limits() -> dict[str, Any]:
 
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop, limits: dict[str, Any]) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(tmp_path / "abtest.db", limits.get("free_disk", 0))
+    store = SQLiteStore(new(tmp_path / "abtest.db"), limits.get("free_disk", 0))
     io_loop.run_sync(store.open)
     color = NewExperiment(key="color", variants=(Variant("red", Decimal(1)), Variant("blue", Decimal(1))))
     io_loop.run_sync(lambda: store.add([color], 1))

@@ -18,7 +18,7 @@ from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import experiment
+from tests.scenes import experiment, new
 
 FLAGS = "/ofrep/v1/evaluate/flags"
 JSON = {"Content-Type": "application/json; charset=utf-8"}
@@ -33,7 +33,7 @@ def settings() -> Settings:
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
     """An experiment of each type, whose first variant everybody gets, and one that takes no devices."""
-    store = SQLiteStore(tmp_path / "abtest.db")
+    store = SQLiteStore(new(tmp_path / "abtest.db"))
     io_loop.run_sync(store.open)
     others = {Type.STRING: "red", Type.NUMBER: "9.5", Type.BOOLEAN: "false", Type.JSON: "[]"}
     experiments = [

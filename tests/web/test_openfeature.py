@@ -26,7 +26,7 @@ from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import experiment
+from tests.scenes import experiment, new
 
 SCRIPTS = Path(__file__).parent / "openfeature"
 ANSWERED = {
@@ -53,7 +53,7 @@ VALUES: dict[Type, tuple[str, str]] = {
 
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(tmp_path / "abtest.db")
+    store = SQLiteStore(new(tmp_path / "abtest.db"))
     io_loop.run_sync(store.open)
     experiments = [
         NewExperiment(key=f"a_{type}", type=type, variants=(Variant(first, Decimal(1)), Variant(other, Decimal(0))))

@@ -22,6 +22,7 @@ from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from abtest.web.origins import Origins
 from tests.conftest import Client, Run
+from tests.scenes import new
 from tests.test_work import hops
 
 PLAIN, EVENTS, FLAGS = "/api/v1/experiments", "/api/v1/events", "/ofrep/v1/evaluate/flags"
@@ -61,7 +62,7 @@ def cors_origins() -> str:
 
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(tmp_path / "abtest.db")
+    store = SQLiteStore(new(tmp_path / "abtest.db"))
     io_loop.run_sync(store.open)
     color = NewExperiment(key="color", variants=(Variant("red", Decimal(1)), Variant("blue", Decimal(0))))
     io_loop.run_sync(lambda: store.add([color], 1))

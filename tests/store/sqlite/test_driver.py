@@ -13,6 +13,7 @@ import pytest
 from abtest.errors import StorageError, Unavailable
 from abtest.store.sqlite import migrations
 from abtest.store.sqlite.driver import PRAGMAS, fixed_driver, has_wal_reset_bug, open_raw
+from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import answers, opened
 
 
@@ -80,8 +81,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=f"there is no folder {tmp_path}/nowhere"):
-        async with opened(tmp_path / "nowhere" / "abtest.db"):
-            pass
+        await SQLiteStore(tmp_path / "nowhere" / "abtest.db").open()
 
 
 @pytest.fixture
@@ -99,8 +99,7 @@ def foreign_folder() -> Iterator[Path]:
 async def test_a_folder_that_is_not_writable_is_named_with_the_user(foreign_folder: Path) -> None:
     words = f"{foreign_folder} is not writable for uid {os.geteuid()}, the user running this program"
     with pytest.raises(StorageError, match=words):
-        async with opened(foreign_folder / "abtest.db"):
-            pass
+        await SQLiteStore(foreign_folder / "abtest.db").open()
 
 
 @pytest.mark.parametrize(("version", "words"), [(99, "newer abtest"), (0, "abtest db migrate")])
