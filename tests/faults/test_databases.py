@@ -211,14 +211,14 @@ def read(port: int, path: str) -> str:
 
 
 def test_a_log_stops_growing_when_a_long_reader_ends(tmp_path: Path) -> None:
-    figures = long_reader(tmp_path, 8_000)
+    figures = long_reader(tmp_path, 5_000)
     assert figures["log_bytes_while_read"] > LOG_LIMIT
 
 
 def without_checkpoints(folder: Path) -> dict[str, int]:
     """The control: a log that is never written back must go on growing."""
     with pytest.raises(AssertionError, match="grows on"):
-        long_reader(folder, 8_000, defect="never-checkpoints")
+        long_reader(folder, 5_000, defect="never-checkpoints")
     return {"control_noticed": 1}
 
 
