@@ -4,6 +4,7 @@ import asyncio
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Product:
         self.complaints: list[str] = []
         self._database = database
         self._up = up
-        self._url = f"http://127.0.0.1:{up.port()}"
+        self._url = f"http://127.0.0.1:{up.port_number}"
 
     async def open(self, browser: Browser, path: str = "/", **options: object) -> Page:
         """A page whose errors, and whose requests to other hosts, are complaints."""
@@ -59,13 +60,34 @@ class Product:
         await asyncio.to_thread(self._up.stop)
 
 
+@contextmanager
+def running(database: Path) -> Iterator[Abtest]:
+    with Abtest(database, "up", "--port", "0", "--processes", "1", "--interval", "0.2") as up:
+        wait_until_answering(up.port())
+        yield up
+
+
 @pytest.fixture
 def product(tmp_path: Path) -> Iterator[Product]:
-    database = tmp_path / "abtest.db"
-    with Abtest(database, "up", "--port", "0", "--processes", "1", "--interval", "0.2") as up:
-        product = Product(database, up)
-        wait_until_answering(int(product._url.rpartition(":")[2]))
+    """One for this test alone."""
+    with running(tmp_path / "abtest.db") as up:
+        product = Product(tmp_path / "abtest.db", up)
         yield product
+    assert product.complaints == []
+
+
+@pytest.fixture(scope="module")
+def started_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Abtest]]:
+    database = tmp_path_factory.mktemp("shared") / "abtest.db"
+    with running(database) as up:
+        yield database, up
+
+
+@pytest.fixture
+def shared(started_once: tuple[Path, Abtest]) -> Iterator[Product]:
+    """The same for all tests that change nothing but devices of their own, and read no figures."""
+    product = Product(*started_once)
+    yield product
     assert product.complaints == []
 
 
@@ -148,9 +170,9 @@ async def test_twenty_devices_played_on_the_demo_page_are_in_the_results(browser
 
 
 async def test_the_demo_shows_what_the_device_got_and_asks_again_as_an_app_does(
-    browser: Browser, product: Product
+    browser: Browser, shared: Product
 ) -> None:
-    page = await product.open(browser, "/demo")
+    page = await shared.open(browser, "/demo")
     values = page.locator("#values tr")
     await expect(values).to_have_text([BUTTON, PRICE])
     color, price = [await values.nth(place).locator("td").first.text_content() for place in range(2)]
@@ -168,8 +190,8 @@ async def test_the_demo_shows_what_the_device_got_and_asks_again_as_an_app_does(
     await expect(values.first).to_contain_text(color or "")
 
 
-async def test_the_demo_shows_its_request_in_the_languages_of_apps(browser: Browser, product: Product) -> None:
-    page = await product.open(browser, "/demo")
+async def test_the_demo_shows_its_request_in_the_languages_of_apps(browser: Browser, shared: Product) -> None:
+    page = await shared.open(browser, "/demo")
     code = page.locator("#code details")
     await expect(code.locator("summary")).to_have_text(["curl", "TypeScript", "Kotlin", "Swift"])
     await expect(page.locator("#values tr")).to_have_text([BUTTON, PRICE])
@@ -246,8 +268,8 @@ async def test_the_demo_falls_back_and_runs_nothing_that_a_value_says(browser: B
     assert await page.locator("#demo img").count() == 0
 
 
-async def test_the_demo_keeps_what_it_could_not_send(browser: Browser, product: Product) -> None:
-    page = await product.open(browser, "/demo")
+async def test_the_demo_keeps_what_it_could_not_send(browser: Browser, shared: Product) -> None:
+    page = await shared.open(browser, "/demo")
     await expect(page.locator("#log li")).to_have_count(2)
     await page.route("**/api/v1/events", lambda route: route.fulfill(status=503, headers={"Retry-After": "1"}))
     await page.get_by_role("button", name="Buy for").click()
@@ -257,26 +279,26 @@ async def test_the_demo_keeps_what_it_could_not_send(browser: Browser, product: 
     await expect(page.locator("#message")).to_be_hidden()
     first, again = [await page.locator("#log li pre:first-of-type").nth(place).text_content() for place in (1, 0)]
     assert first == again
-    product.complaints.clear()  # the browser logs the 503
+    shared.complaints.clear()  # the browser logs the 503
 
 
-async def test_the_simulator_says_how_often_an_effect_would_be_found(browser: Browser, product: Product) -> None:
-    page = await product.open(browser, "/simulate")
+async def test_the_simulator_says_how_often_an_effect_would_be_found(browser: Browser, shared: Product) -> None:
+    page = await shared.open(browser, "/simulate")
     await page.get_by_label("Current rate").fill("5")
     await page.get_by_label("Effect to find").fill("2000")
     await page.get_by_role("button", name="Simulate").click()
     await expect(page.get_by_role("alert")).to_have_text(
         re.compile("^Effect to find: .2,?000% makes 105% of a rate of 5%")
     )
-    product.complaints.clear()  # the browser logs the 422
+    shared.complaints.clear()  # the browser logs the 422
     await page.get_by_label("Effect to find").fill("20")
     await page.get_by_role("button", name="Simulate").click()
     await expect(page.locator(".outlook").first).to_contain_text("would be found in 7.2% of such tests")
     await expect(page.get_by_role("alert")).to_be_hidden()
 
 
-async def test_a_simulation_can_be_cancelled(browser: Browser, product: Product) -> None:
-    page = await product.open(browser, "/simulate")
+async def test_a_simulation_can_be_cancelled(browser: Browser, shared: Product) -> None:
+    page = await shared.open(browser, "/simulate")
     await page.get_by_label("Devices").first.fill("1000000")
     await page.get_by_role("button", name="Simulate").click()
     await page.get_by_role("button", name="Cancel").click()
@@ -285,8 +307,8 @@ async def test_a_simulation_can_be_cancelled(browser: Browser, product: Product)
     await expect(page.locator("#result")).to_be_empty()
 
 
-async def test_the_reference_lists_the_operations(browser: Browser, product: Product) -> None:
-    page = await product.open(browser, "/docs", color_scheme="dark")
+async def test_the_reference_lists_the_operations(browser: Browser, shared: Product) -> None:
+    page = await shared.open(browser, "/docs", color_scheme="dark")
     operation = page.locator(".opblock").filter(has_text="/api/v1/experiments").first
     await operation.locator(".opblock-summary").click()
     await expect(operation).to_contain_text("Device-Token")
@@ -295,9 +317,9 @@ async def test_the_reference_lists_the_operations(browser: Browser, product: Pro
 
 
 async def test_the_reference_lists_each_path_once_but_for_the_head_that_differs(
-    browser: Browser, product: Product
+    browser: Browser, shared: Product
 ) -> None:
-    page = await product.open(browser, "/docs")
+    page = await shared.open(browser, "/docs")
     await expect(page.locator(".opblock-get").first).to_be_visible()
     assert await page.locator(".opblock-get").count() == specification().count("\n    get:\n")
     await expect(page.locator(".opblock-head")).to_have_count(1)
@@ -373,8 +395,8 @@ async def test_long_values_are_cut_with_the_whole_in_a_title_and_in_a_fold(
     assert await cut.evaluate_all("all => all.filter(each => each.offsetHeight > 160).length") == 0
 
 
-async def test_no_word_of_a_table_is_broken(browser: Browser, product: Product) -> None:
-    page = await product.open(browser)
+async def test_no_word_of_a_table_is_broken(browser: Browser, shared: Product) -> None:
+    page = await shared.open(browser)
     for path in ("/experiments/price", "/docs"):
         await page.goto(path)
         await expect(page.locator(".opblock" if path == "/docs" else "main").first).to_be_visible()
