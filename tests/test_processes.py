@@ -171,11 +171,12 @@ def test_a_signal_to_make_run_reaches_what_it_started(tmp_path: Path) -> None:
 def test_a_stopping_server_answers_what_it_accepted(tmp_path: Path, number: signal.Signals) -> None:
     database = tmp_path / "abtest.db"
     run(database, *ADD_COLOR)
-    with serving(database) as server, ThreadPoolExecutor(5) as pool:
+    patient = ("serve", "--port", "0", "--processes", "1", "--deadline", "60")
+    with Abtest(database, *patient) as server, ThreadPoolExecutor(5) as pool:
         port = server.port()
         with held(database):
             asked = [pool.submit(ask, port, f"device-{n}") for n in range(5)]
-            while figure(metrics(port), "abtest_connections") < 5:
+            while figure(metrics(port), "abtest_waiting_devices") < 5:
                 time.sleep(0.02)
             server.process.send_signal(number)
             time.sleep(0.1)

@@ -25,16 +25,18 @@ class Deciding:
 
 
 async def test_a_request_expires_by_its_own_time_whenever_its_batch_began() -> None:
-    deciding = Deciding()
+    deciding, clock, ended = Deciding(), asyncio.get_running_loop().time, dict[str, float]()
     batches = Batches(deciding, 10, 100, 0.2)
     first = batches.add("first", 1)
     await asyncio.sleep(0.12)
-    second = batches.add("second", 2)
-    await asyncio.wait({first})
+    second, asked = batches.add("second", 2), clock()
+    first.add_done_callback(lambda _: ended.update(first=clock()))
+    second.add_done_callback(lambda _: ended.update(second=clock()))
+    await asyncio.wait({first, second})
     assert isinstance(first.exception(), Unavailable)
-    assert not second.done()
-    await asyncio.wait({second})
     assert isinstance(second.exception(), Unavailable)
+    assert list(ended) == ["first", "second"]
+    assert ended["second"] - asked > 0.19
     third = batches.add("third", 3)
     deciding.may.set()
     assert await third == 6
