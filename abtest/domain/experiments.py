@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from unicodedata import category
 
 from msgspec import Struct
 
@@ -14,7 +13,7 @@ from abtest import allocation
 from abtest.domain.apps import DEFAULT_APP
 from abtest.domain.audience import Audience, parse_audience
 from abtest.domain.metrics import Metric, parse_metrics
-from abtest.domain.values import TURNED, Type, check_values
+from abtest.domain.values import Type, check_values, text_fault
 from abtest.errors import InvalidExperiment
 
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -286,12 +285,9 @@ def check_variants(variants: Sequence[Variant]) -> None:
 
 
 def _check_text(text: str, what: str) -> None:
-    """Control characters could forge lines in a terminal, and some others turn the direction of what stands after
-    them; surrogates come from bytes that are not UTF-8, and can't be stored. Raises InvalidExperiment."""
-    if any(category(character) in {"Cc", "Cs"} for character in text):
-        raise InvalidExperiment(f"{what} must be UTF-8 without control characters")
-    if TURNED.search(text):
-        raise InvalidExperiment(f"{what} must not contain characters that turn the direction of text")
+    """Raises InvalidExperiment."""
+    if fault := text_fault(text):
+        raise InvalidExperiment(f"{what} {fault}")
 
 
 def in_order(values: Sequence[str], weights: Mapping[str, Decimal]) -> tuple[Decimal, ...]:

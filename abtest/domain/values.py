@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
+from unicodedata import category
 
 import msgspec
 
@@ -17,6 +18,17 @@ TURNED = re.compile("[\\u202a-\\u202e\\u2066-\\u2069]")
 """A terminal and a page would show what stands after these in another order, also what is not of the value."""
 MOST_DIGITS = 30
 """Of a number that is proposed instead of one that can't be read."""
+
+
+def text_fault(text: str) -> str:
+    """Why a text can't be accepted; empty if it can.
+
+    Control characters could forge lines in a terminal, and some others turn the direction of what stands after them;
+    surrogates come from bytes that are not UTF-8, and can't be stored.
+    """
+    if any(category(character) in {"Cc", "Cs"} for character in text):
+        return "must be UTF-8 without control characters"
+    return "must not contain characters that turn the direction of text" if TURNED.search(text) else ""
 
 
 class Type(StrEnum):
