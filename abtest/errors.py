@@ -41,6 +41,12 @@ class InvalidExperiment(AbtestError):
     code = "invalid_experiment"
 
 
+class InvalidTestDevice(AbtestError):
+    """What was chosen for a test device, or its note, can't be accepted; the message says why."""
+
+    code = "invalid_test_device"
+
+
 class InvalidJson(AbtestError):
     """A request's body is not JSON, or has a key twice."""
 
@@ -87,6 +93,15 @@ class UnknownDevice(AbtestError):
     """This token never asked for its experiments."""
 
     code = "unknown_device"
+
+
+class UnknownTestDevice(AbtestError):
+    """No test device has this token."""
+
+    code = "unknown_test_device"
+
+    def __init__(self) -> None:
+        super().__init__("no test device has this token")
 
 
 class Conflict(AbtestError):

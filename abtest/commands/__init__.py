@@ -16,10 +16,11 @@ from abtest.commands import (
     results,
     running,
     seeding,
+    test_devices,
     trust,
 )
 from abtest.commands.options import option
-from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidToken
+from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidTestDevice, InvalidToken
 from abtest.settings import DATABASE
 
 __all__ = ["abtest", "main"]
@@ -44,7 +45,19 @@ def abtest(context: click.Context, database: str) -> None:
     context.obj = database
 
 
-for group in (running, planning, experiments, groups, seeding, figures, results, trust, recovering, databases):
+for group in (
+    running,
+    planning,
+    experiments,
+    groups,
+    test_devices,
+    seeding,
+    figures,
+    results,
+    trust,
+    recovering,
+    databases,
+):
     for command in group.COMMANDS:
         abtest.add_command(command)
 for command in declaring.COMMANDS:
@@ -58,7 +71,7 @@ def main() -> None:
         abtest(prog_name="abtest")
     except AbtestError as error:
         click.echo(f"abtest: {error}", err=True)
-        asked_wrongly = isinstance(error, InvalidExperiment | InvalidSetting | InvalidToken)
+        asked_wrongly = isinstance(error, InvalidExperiment | InvalidSetting | InvalidTestDevice | InvalidToken)
         sys.exit(USAGE if asked_wrongly else FAILED)
     finally:
         _drop_unsaid()

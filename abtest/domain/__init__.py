@@ -1,6 +1,6 @@
 """The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
-from abtest.domain.apps import DEFAULT_APP, DEFAULT_APP_ID, App, app_of, scoped
+from abtest.domain.apps import DEFAULT_APP, DEFAULT_APP_ID, App, app_of, scoped, unscoped
 from abtest.domain.attributes import KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes, read_attributes
 from abtest.domain.audience import (
     Audience,
@@ -10,7 +10,14 @@ from abtest.domain.audience import (
     parse_audience,
     parse_condition,
 )
-from abtest.domain.devices import LONGEST_TOKEN, TOKEN_RULE, check_token
+from abtest.domain.devices import (
+    LONGEST_TOKEN,
+    MOST_TEST_DEVICES,
+    TOKEN_RULE,
+    TestDevice,
+    check_note,
+    check_token,
+)
 from abtest.domain.documents import finding, read_json
 from abtest.domain.events import EVENT, EVENT_RULE, Event
 from abtest.domain.experiments import (
@@ -53,6 +60,7 @@ __all__ = [
     "LONGEST_VALUE",
     "MOST_PLANNED",
     "MOST_PROFILES",
+    "MOST_TEST_DEVICES",
     "MOST_VARIANTS",
     "NO_ATTRIBUTES",
     "TOKEN_RULE",
@@ -76,12 +84,14 @@ __all__ = [
     "Status",
     "Sums",
     "Tally",
+    "TestDevice",
     "Type",
     "Variant",
     "add_buckets",
     "app_of",
     "check_baseline",
     "check_key",
+    "check_note",
     "check_planned",
     "check_token",
     "failed",
@@ -103,4 +113,5 @@ __all__ = [
     "same",
     "scoped",
     "typed",
+    "unscoped",
 ]

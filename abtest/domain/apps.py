@@ -25,6 +25,11 @@ def scoped(app: int, token: str) -> str:
     return token if app == DEFAULT_APP_ID else f"{app}{SEPARATOR}{token}"
 
 
+def unscoped(scoped_token: str) -> str:
+    """The token as its app sends it."""
+    return scoped_token.rpartition(SEPARATOR)[2]
+
+
 def app_of(scoped_token: str) -> int:
     """The number of the app that a scoped token belongs to."""
     app, separator, _ = scoped_token.partition(SEPARATOR)

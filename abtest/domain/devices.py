@@ -1,12 +1,34 @@
-"""A device is known by the token that its app made up."""
+"""A device is known by the token that its app made up. A person may choose what a token gets: a test device."""
 
 import re
+from collections.abc import Mapping
 
-from abtest.errors import InvalidToken
+from msgspec import Struct
+
+from abtest.domain.values import text_fault
+from abtest.errors import InvalidTestDevice, InvalidToken
 
 TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
 LONGEST_TOKEN = 128
 TOKEN_RULE = "Device-Token must be 1 to 128 visible ASCII characters (0x21-0x7E)"
+LONGEST_NOTE = 200
+MOST_TEST_DEVICES = 1_000
+"""In an app: every process has all of them in memory."""
+
+
+class TestDevice(Struct, frozen=True):
+    """A token whose values a person chose; it is never counted.
+
+    `values`: by key. `made_at` in milliseconds. `is_device`: it asked at a time when it was no test device, so it has
+    values of its own too.
+    """
+
+    token: str
+    values: Mapping[str, str]
+    note: str
+    made_by: str
+    made_at: int
+    is_device: bool
 
 
 def check_token(token: str) -> str:
@@ -14,3 +36,12 @@ def check_token(token: str) -> str:
     if not TOKEN.fullmatch(token):
         raise InvalidToken(TOKEN_RULE)
     return token
+
+
+def check_note(note: str) -> str:
+    """The note of a test device. Raises InvalidTestDevice."""
+    if len(note) > LONGEST_NOTE:
+        raise InvalidTestDevice(f"note: must have at most {LONGEST_NOTE} characters")
+    if fault := text_fault(note):
+        raise InvalidTestDevice(f"note: {fault}")
+    return note

@@ -1,9 +1,10 @@
-"""The life of experiments, groups and holdouts: which change is allowed when."""
+"""The life of experiments, groups and holdouts: which change is allowed when. And test devices."""
 
 from abtest.management.applying import Proposal
 from abtest.management.declared import as_declared, parse_declared, parse_toml, write_toml
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
+from abtest.management.test_devices import TestDeviceService
 
 __all__ = [
     "DEMO",
@@ -12,6 +13,7 @@ __all__ = [
     "HoldoutService",
     "Proposal",
     "Question",
+    "TestDeviceService",
     "as_declared",
     "ask_direction",
     "parse_declared",

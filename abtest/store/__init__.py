@@ -13,7 +13,7 @@ from abtest.store.audit import (
     PhaseRecord,
     StatusRecord,
 )
-from abtest.store.catalogue import Alteration, ExperimentStore
+from abtest.store.catalogue import Alteration, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import (
@@ -60,5 +60,6 @@ __all__ = [
     "Store",
     "Summary",
     "SummaryStore",
+    "TestDeviceStore",
     "lacking",
 ]

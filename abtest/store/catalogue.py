@@ -1,4 +1,4 @@
-"""Storing experiments."""
+"""Storing what people make: experiments, apps and test devices."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain import DEFAULT_APP, App, Change, Experiment, Kind, Metric, NewExperiment
+from abtest.domain import DEFAULT_APP, App, Change, Experiment, Kind, Metric, NewExperiment, TestDevice
 
 NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
 
@@ -86,4 +86,32 @@ class AppStore(Protocol):
 
     async def add_app(self, key: str, now: int) -> App:
         """Create an app. Raises Conflict."""
+        ...
+
+
+class TestDeviceStore(Protocol):
+    """Keeps test devices. Every method raises UnknownApp."""
+
+    async def test_devices(self, app: str = DEFAULT_APP) -> list[TestDevice]:
+        """Every test device of an app, in the order in which they were made or last changed."""
+        ...
+
+    async def add_test_device(
+        self,
+        token: str,
+        values: Mapping[str, str],
+        note: str,
+        made_by: str,
+        now: int,
+        app: str = DEFAULT_APP,
+    ) -> tuple[TestDevice, bool]:
+        """Make a token a test device that gets these values, by key; and whether it replaces one with this token.
+
+        Raises UnknownExperiment, InvalidTestDevice when an experiment has no such value, or Conflict when the app has
+        too many.
+        """
+        ...
+
+    async def remove_test_device(self, token: str, app: str = DEFAULT_APP) -> bool:
+        """Let a token be what it was before; whether it is a device. Raises UnknownTestDevice."""
         ...

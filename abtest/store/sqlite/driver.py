@@ -2,7 +2,8 @@
 
 import logging
 import sqlite3 as standard_library
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -81,6 +82,16 @@ def open_raw(path: Path) -> Raw:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def leaving_nothing(connection: Raw) -> Iterator[None]:
+    """Overwrite what is deleted: else its bytes stay in the file's free space."""
+    connection.execute("PRAGMA secure_delete = ON")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA secure_delete = OFF")
 
 
 class Connection(aiosqlite.Connection):

@@ -6,15 +6,14 @@ more. The events are deleted in this transaction and in others after it, so many
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from abtest.domain import Showing, Tally, app_of, scoped
 from abtest.store.sqlite import measuring
 from abtest.store.sqlite.cataloguing import RAISE_CONFIG_VERSION
-from abtest.store.sqlite.driver import PRAGMAS, Raw
+from abtest.store.sqlite.driver import PRAGMAS, Raw, leaving_nothing
 
 EVENTS_AT_ONCE = 1_000
 
@@ -94,7 +93,7 @@ def forget(connection: Raw, token: str, device: int, known: Counted) -> bool:
     for each in (known, _counted(connection, device, known)):
         measuring.add(connection, each.tally, -1)
         measuring.add_exposures(connection, each.exposures, -1)
-    with _leaving_nothing(connection):
+    with leaving_nothing(connection):
         for statement in (FORGET_TOTALS, FORGET_EXPOSED):
             connection.execute(statement, (device,))
         connection.execute(FORGET_TEST_DEVICE, (token,))
@@ -114,7 +113,7 @@ def erasing(connection: Raw) -> int | None:
 
 def erase(connection: Raw, device: int) -> None:
     """Delete the next events of a forgotten device."""
-    with _leaving_nothing(connection):
+    with leaving_nothing(connection):
         deleted = connection.execute(ERASE_EVENTS, (device, EVENTS_AT_ONCE)).rowcount
     if deleted < EVENTS_AT_ONCE:
         connection.execute(END_ERASING, (device,))
@@ -136,13 +135,3 @@ def _counted(connection: Raw, device: int, known: Counted) -> Counted:
         found = measuring.folded_exposures(connection, device - 1, device, known.exposure_watermark)
         exposures = [each for each in found if (each.experiment, each.own) not in before]
     return Counted(watermarks, exposure_watermark, tally, exposures)
-
-
-@contextmanager
-def _leaving_nothing(connection: Raw) -> Iterator[None]:
-    """Overwrite what is deleted: else its bytes stay in the file's free space."""
-    connection.execute("PRAGMA secure_delete = ON")
-    try:
-        yield
-    finally:
-        connection.execute("PRAGMA secure_delete = OFF")

@@ -85,6 +85,9 @@ class SQLiteStore(Database):
     leave = _writing(cataloguing.leave)
     apps = _reading(cataloguing.apps)
     add_app = _writing(cataloguing.add_app)
+    test_devices = _reading(cataloguing.test_devices)
+    add_test_device = _writing(cataloguing.add_test_device)
+    remove_test_device = _writing(cataloguing.remove_test_device)
 
     config_version = _reading(enrolling.config_version)
 

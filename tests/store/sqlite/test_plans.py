@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
 from abtest.store.sqlite import auditing, erasing, events, measuring, summarising
-from abtest.store.sqlite.cataloguing import app_rows, experiment_rows
+from abtest.store.sqlite.cataloguing import app_rows, experiment_rows, test_device_rows
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.enrolling import catalogue, drawing, profiles, requests
 from tests.scenes import opened
@@ -34,6 +34,12 @@ QUERIES = {
     "variants of an experiment": (catalogue.VARIANTS, (1,), ["variant USING INDEX"]),
     "earlier phases": (catalogue.EARLIER, (1, 2), ["phase USING INDEX"]),
     "test devices": (catalogue.TEST_DEVICES, (), ["test_value USING PRIMARY KEY"]),
+    "a test device": (
+        test_device_rows.TEST_DEVICE,
+        ("a",),
+        ["test_device USING INDEX", "device_token USING PRIMARY"],
+    ),
+    "its values": (test_device_rows.VALUES, (1,), ["test_value USING PRIMARY KEY"]),
     "profile": (profiles.PROFILE, (1, "{}"), ["profile USING COVERING INDEX"]),
     "profiles of an app": (profiles.PROFILES, (1,), ["app USING INTEGER PRIMARY KEY"]),
     "count a profile": (profiles.COUNT_PROFILE, (1,), ["app USING INTEGER PRIMARY KEY"]),

@@ -2,11 +2,17 @@
 
 from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, add_app, app_id, apps
 from abtest.store.sqlite.cataloguing.experiment_rows import add, alter, change, experiment, experiments, join, leave
+from abtest.store.sqlite.cataloguing.test_device_rows import (
+    add_test_device,
+    remove_test_device,
+    test_devices,
+)
 
 __all__ = [
     "RAISE_CONFIG_VERSION",
     "add",
     "add_app",
+    "add_test_device",
     "alter",
     "app_id",
     "apps",
@@ -15,4 +21,6 @@ __all__ = [
     "experiments",
     "join",
     "leave",
+    "remove_test_device",
+    "test_devices",
 ]

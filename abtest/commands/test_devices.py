@@ -1,0 +1,133 @@
+"""test-devices: a person chooses what a token gets."""
+
+import getpass
+import os
+from typing import Any
+
+import click
+
+from abtest import clock
+from abtest.commands.options import as_json, option, print_json, print_table, say, with_store
+from abtest.domain import TestDevice
+from abtest.management import TestDeviceService
+
+
+@click.group("test-devices")
+def test_devices() -> None:
+    """Choose by hand what a token gets, to see every variant on a phone. It is never counted."""
+
+
+@test_devices.command()
+@click.argument("token")
+@option(
+    "--value",
+    "values",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A value that the token gets, split at the first '='. Repeat it for each experiment.",
+)
+@option("--note", default="", help="Whose phone it is, or what for.")
+@as_json
+@click.pass_obj
+def add(database: str, token: str, values: tuple[str, ...], note: str, as_json: bool) -> None:
+    """Let a token get exactly these values and no others, whatever the status of their experiments.
+
+    Without any --value it gets nothing. For a token that is a test device already, this replaces its values and its
+    note.
+
+    \b
+    abtest test-devices add my-phone --value button_color='#00FF00' --value price=20 --note "Anna's phone"
+    """
+    chosen = _chosen(values)
+    made, changed = with_store(database, lambda store: TestDeviceService(store).add(token, chosen, note, _user()))
+    if as_json:
+        print_json(_described(made) | {"changed": changed})
+        return
+    gets = ", ".join(f"{key}={value}" for key, value in made.values.items())
+    click.echo(f"{'changed' if changed else 'added'} the test device {token}: it gets {gets or 'nothing'}")
+    if made.is_device:
+        say("it is a device: it keeps its place in the counts, and what it tells from now on is not counted")
+
+
+@test_devices.command()
+@click.argument("token")
+@as_json
+@click.pass_obj
+def remove(database: str, token: str, as_json: bool) -> None:
+    """Let a token be what it was before: a device with its own values, or unknown.
+
+    \b
+    abtest test-devices remove my-phone
+    """
+    is_device = with_store(database, lambda store: TestDeviceService(store).remove(token))
+    if as_json:
+        print_json({"token": token, "is_device": is_device})
+        return
+    click.echo(f"removed the test device {token}")
+    if is_device:
+        say("it is a device; it gets its own values again")
+    else:
+        say("it is no device; its next request makes it a new one")
+
+
+@test_devices.command("list")
+@as_json
+@click.pass_obj
+def list_(database: str, as_json: bool) -> None:
+    """List every test device with its values."""
+    found = with_store(database, lambda store: TestDeviceService(store).all())
+    if as_json:
+        print_json([_described(each) for each in found])
+        return
+    if not found:
+        click.echo("no test devices yet; add one with: abtest test-devices add TOKEN --value KEY=VALUE ...")
+        return
+    rows = [
+        [
+            each.token,
+            ", ".join(f"{key}={value}" for key, value in each.values.items()) or "-",
+            each.note or "-",
+            each.made_by,
+            clock.iso(each.made_at),
+            "yes" if each.is_device else "no",
+        ]
+        for each in found
+    ]
+    print_table(["TOKEN", "VALUES", "NOTE", "MADE BY", "MADE", "DEVICE"], rows)
+
+
+COMMANDS = (test_devices,)
+
+
+def _chosen(texts: tuple[str, ...]) -> dict[str, str]:
+    """Values by key. Raises UsageError."""
+    chosen: dict[str, str] = {}
+    for place, text in enumerate(texts, start=1):
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise click.UsageError(f"value {place}: must look like KEY=VALUE, such as 'button_color=#00FF00'")
+        if key in chosen:
+            raise click.UsageError(f"value {place}: {key} has one already")
+        chosen[key] = value
+    return chosen
+
+
+def _user() -> str:
+    """Who runs this; a container may have no names for its users, and a variable may contain anything."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = ""
+    return name if name and name.isprintable() else f"user {os.getuid()}"
+
+
+def _described(test_device: TestDevice) -> dict[str, Any]:
+    """A test device as JSON."""
+    return {
+        "token": test_device.token,
+        "values": dict(test_device.values),
+        "note": test_device.note,
+        "made_by": test_device.made_by,
+        "made_at": clock.iso(test_device.made_at),
+        "is_device": test_device.is_device,
+    }

@@ -1,0 +1,115 @@
+"""Test devices in SQLite: functions on a raw connection, each run inside one transaction."""
+
+from collections.abc import Mapping
+
+from abtest.domain import DEFAULT_APP, KEY, MOST_TEST_DEVICES, TestDevice, scoped, unscoped
+from abtest.errors import Conflict, InvalidTestDevice, UnknownExperiment, UnknownTestDevice
+from abtest.language import counted
+from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
+from abtest.store.sqlite.driver import Raw, leaving_nothing
+
+TEST_DEVICES = """
+SELECT id, token, note, made_by, made_at, EXISTS (SELECT 1 FROM device_token WHERE token = test_device.token)
+FROM test_device WHERE app_id = ? ORDER BY id
+"""
+
+TEST_DEVICE = """
+SELECT id, token, note, made_by, made_at, EXISTS (SELECT 1 FROM device_token WHERE token = test_device.token)
+FROM test_device WHERE token = ?
+"""
+
+VALUES = """
+SELECT experiment.key, variant.value
+FROM test_value
+CROSS JOIN experiment ON experiment.id = test_value.experiment_id
+CROSS JOIN variant ON variant.id = test_value.variant_id
+WHERE test_device_id = ? ORDER BY experiment.key
+"""
+
+VARIANTS = """
+SELECT variant.value, experiment.id, variant.id
+FROM experiment CROSS JOIN variant ON variant.experiment_id = experiment.id
+WHERE app_id = ? AND kind = 'experiment' AND key = ? AND place >= 0 ORDER BY place
+"""
+
+COUNT = "SELECT count(*) FROM test_device WHERE app_id = ?"
+
+ADD = "INSERT INTO test_device (app_id, token, note, made_by, made_at) VALUES (?, ?, ?, ?, ?)"
+
+ADD_VALUE = "INSERT INTO test_value (test_device_id, experiment_id, variant_id) VALUES (?, ?, ?)"
+
+REMOVE = "DELETE FROM test_device WHERE token = ?"
+
+
+def test_devices(connection: Raw, app: str = DEFAULT_APP) -> list[TestDevice]:
+    """Those of an app, in the order in which they were made. Raises UnknownApp."""
+    rows = connection.execute(TEST_DEVICES, (app_id(connection, app),)).fetchall()
+    return [_test_device(connection, *row) for row in rows]
+
+
+def test_device(connection: Raw, scoped_token: str) -> TestDevice | None:
+    """The test device with this token, if there is one."""
+    row = connection.execute(TEST_DEVICE, (scoped_token,)).fetchone()
+    return None if row is None else _test_device(connection, *row)
+
+
+def add_test_device(
+    connection: Raw,
+    token: str,
+    values: Mapping[str, str],
+    note: str,
+    made_by: str,
+    now: int,
+    app: str = DEFAULT_APP,
+) -> tuple[TestDevice, bool]:
+    """Make a token a test device that gets these values, by key; and whether it replaces one with this token.
+
+    Raises UnknownApp, UnknownExperiment, InvalidTestDevice when an experiment has no such value, or Conflict when the
+    app has too many.
+    """
+    id = app_id(connection, app)
+    chosen = [_variant(connection, id, key, value) for key, value in values.items()]
+    there = scoped(id, token)
+    changed = _remove(connection, there)
+    if connection.execute(COUNT, (id,)).fetchone() >= (MOST_TEST_DEVICES,):
+        message = f"there are {counted(MOST_TEST_DEVICES, 'test device')} already; remove one first"
+        raise Conflict(message, code="too_many_test_devices")
+    number = connection.execute(ADD, (id, there, note, made_by, now)).lastrowid
+    connection.executemany(ADD_VALUE, [(number, *each) for each in chosen])
+    connection.execute(RAISE_CONFIG_VERSION)
+    return _test_device(connection, *connection.execute(TEST_DEVICE, (there,)).fetchone()), changed
+
+
+def remove_test_device(connection: Raw, token: str, app: str = DEFAULT_APP) -> bool:
+    """Let this token be what it was before; whether it is a device. Raises UnknownApp or UnknownTestDevice."""
+    there = scoped(app_id(connection, app), token)
+    found = test_device(connection, there)
+    if found is None:
+        raise UnknownTestDevice
+    _remove(connection, there)
+    connection.execute(RAISE_CONFIG_VERSION)
+    return found.is_device
+
+
+def _remove(connection: Raw, scoped_token: str) -> bool:
+    """Whether there was one. Its token leaves no trace: `forget` would not find it later."""
+    with leaving_nothing(connection):
+        return bool(connection.execute(REMOVE, (scoped_token,)).rowcount)
+
+
+def _test_device(
+    connection: Raw, id: int, scoped_token: str, note: str, made_by: str, made_at: int, is_device: int
+) -> TestDevice:
+    values = dict(connection.execute(VALUES, (id,)).fetchall())
+    return TestDevice(unscoped(scoped_token), values, note, made_by, made_at, bool(is_device))
+
+
+def _variant(connection: Raw, app: int, key: str, value: str) -> tuple[int, int]:
+    """The ids of an experiment and of one of its variants."""
+    rows = connection.execute(VARIANTS, (app, key)).fetchall() if KEY.fullmatch(key) else []
+    if not rows:
+        raise UnknownExperiment(key)
+    for text, experiment, variant in rows:
+        if text == value:
+            return int(experiment), int(variant)
+    raise InvalidTestDevice(f"{key} has no value {value!r}; it has {', '.join(text for text, *_ in rows)}")

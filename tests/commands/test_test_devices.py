@@ -1,0 +1,83 @@
+"""`abtest test-devices`, as typed."""
+
+import getpass
+import json
+import os
+import pwd
+import re
+
+import pytest
+
+from tests.conftest import Run
+
+COLOR = ("experiments", "add", "color", "--variant", "red=1", "--variant", "a=b=1")
+ADD = ("test-devices", "add", "my-phone")
+
+
+@pytest.fixture(autouse=True)
+def user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "anna")
+
+
+def test_a_test_device_is_added_changed_listed_and_removed(run: Run) -> None:
+    run(*COLOR)
+    assert "no test devices yet" in run("test-devices", "list").stdout
+    added = run(*ADD, "--value", "color=a=b", "--note", "Anna's phone")
+    assert (added.exit_code, added.stdout) == (0, "added the test device my-phone: it gets color=a=b\n")
+    listed = run("test-devices", "list").stdout
+    assert re.search(r"my-phone +color=a=b +Anna's phone +anna +20\S+Z +no\n", listed)
+    changed = run(*ADD)
+    assert (changed.exit_code, changed.stdout) == (0, "changed the test device my-phone: it gets nothing\n")
+    assert re.search(r"my-phone +- +- +anna", run("test-devices", "list").stdout)
+    removed = run("test-devices", "remove", "my-phone")
+    assert (removed.stdout, removed.stderr) == (
+        "removed the test device my-phone\n",
+        "it is no device; its next request makes it a new one\n",
+    )
+    again = run("test-devices", "remove", "my-phone")
+    assert (again.exit_code, str(again.exception)) == (1, "no test device has this token")
+
+
+def test_programs_read_json(run: Run) -> None:
+    run(*COLOR)
+    added = json.loads(run(*ADD, "--value", "color=red", "--note", "x", "--json").stdout)
+    assert added.pop("changed") is False
+    assert json.loads(run("test-devices", "list", "--json").stdout) == [added]
+    assert re.fullmatch(r"20.*Z", added.pop("made_at"))
+    assert added == {
+        "token": "my-phone", "values": {"color": "red"}, "note": "x", "made_by": "anna", "is_device": False,
+    }  # fmt: skip
+    assert json.loads(run(*ADD, "--json").stdout)["changed"] is True
+    removed = run("test-devices", "remove", "my-phone", "--json")
+    assert json.loads(removed.stdout) == {"token": "my-phone", "is_device": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--value", "color"), "value 1: must look like KEY=VALUE"),
+        (("--value", "color=red", "--value", "color=red"), "value 2: color has one already"),
+    ],
+)
+def test_a_value_has_a_key_and_a_key_one_value(run: Run, arguments: tuple[str, ...], words: str) -> None:
+    run(*COLOR)
+    refused = run(*ADD, *arguments)
+    assert (refused.exit_code, words in refused.stderr) == (2, True)
+
+
+def nobody() -> str:
+    raise OSError("no username set in the environment")
+
+
+def test_who_made_it_is_a_number_where_there_are_no_names(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    assert json.loads(run(*ADD, "--json").stdout)["made_by"] == f"user {os.getuid()}"
+    monkeypatch.setattr(getpass, "getuser", nobody)  # as later versions of Python raise it
+    assert json.loads(run(*ADD, "--json").stdout)["made_by"] == f"user {os.getuid()}"
+
+
+def test_who_made_it_cannot_write_into_the_terminal_of_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "anna\x1b[2J\u202e")
+    assert json.loads(run(*ADD, "--json").stdout)["made_by"] == f"user {os.getuid()}"
