@@ -178,6 +178,34 @@ async def test_the_same_token_in_two_apps_is_two_test_devices(store: SQLiteStore
     assert len(await service.all("staging")) == 1
 
 
+@pytest.mark.parametrize("ended", ["forgotten", "removed", "changed"])
+async def test_a_forgotten_token_is_nowhere(store: SQLiteStore, ended: str) -> None:
+    token = "a-token-that-must-leave-no-trace"
+    await choose(store, token, note="note-of-that-token")
+    if ended == "forgotten":
+        assert await store.forget([token, "nobody"]) == 1
+        assert await store.forget([token]) == 0
+    elif ended == "removed":
+        await TestDeviceService(store).remove(token)
+    else:
+        await choose(store, "other")
+        await choose(store, token, {})
+        assert await store.forget([token]) == 1
+    assert await store.empty_log()
+    content = store.path.read_bytes()
+    assert b"leave-no-trace" not in content
+    assert b"note-of-that-token" not in content
+
+
+async def test_a_device_that_is_one_is_forgotten_as_both(store: SQLiteStore) -> None:
+    await answers(store, tokens("a", 4))
+    await choose(store, "a-1")
+    assert await store.forget(["a-1"]) == 1
+    assert await TestDeviceService(store).all() == []
+    assert (await store.enrol(["a-1"], 2)).new == {"a-1"}
+    assert not (await VerificationService(store).verify()).broken
+
+
 async def test_a_backup_keeps_them(store: SQLiteStore, tmp_path: Path) -> None:
     await choose(store, "phone", note="Anna's")
     listed = await TestDeviceService(store).all()

@@ -105,6 +105,15 @@ def forget(connection: Raw, token: str, device: int, known: Counted) -> bool:
     return True
 
 
+def forget_test_device(connection: Raw, token: str) -> bool:
+    """Delete a test device that is no device; False if there is none with this token."""
+    with leaving_nothing(connection):
+        forgotten = connection.execute(FORGET_TEST_DEVICE, (token,)).rowcount
+    if forgotten:
+        connection.execute(RAISE_CONFIG_VERSION)
+    return bool(forgotten)
+
+
 def erasing(connection: Raw) -> int | None:
     """A forgotten device whose events are not all deleted yet, if there is one."""
     (device,) = connection.execute(ERASING).fetchone()

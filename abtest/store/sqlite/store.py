@@ -150,6 +150,8 @@ class SQLiteStore(Database):
         for token in tokens:
             if found := await self.read(erasing.counted, token):
                 forgotten += await self.write(erasing.forget, token, *found)
+            else:
+                forgotten += await self.write(erasing.forget_test_device, token)
         await self.finish_forgetting()
         return forgotten
 
