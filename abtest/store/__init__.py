@@ -12,6 +12,7 @@ from abtest.store.audit import (
     Ledger,
     PhaseRecord,
     StatusRecord,
+    TestValueRecord,
 )
 from abtest.store.catalogue import Alteration, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
@@ -61,5 +62,6 @@ __all__ = [
     "Summary",
     "SummaryStore",
     "TestDeviceStore",
+    "TestValueRecord",
     "lacking",
 ]

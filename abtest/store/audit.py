@@ -60,6 +60,15 @@ class ExperimentRecord(Struct, frozen=True):
     statuses: tuple[StatusRecord, ...]
 
 
+class TestValueRecord(Struct, frozen=True):
+    """A variant that was chosen for a test device. `test_device`: its id. `app`: the number of its token's app."""
+
+    test_device: int
+    app: int
+    experiment_id: int
+    variant_id: int
+
+
 class Ledger(Struct, frozen=True):
     """What the assignments must agree with, from one snapshot.
 
@@ -80,6 +89,7 @@ class Ledger(Struct, frozen=True):
     profiles: Mapping[int, Attributes | None]
     apps: Mapping[int, int]
     experiments: tuple[ExperimentRecord, ...]
+    test_values: tuple[TestValueRecord, ...]
     watermark: int | None
     counted: Mapping[tuple[int, int], int]
     hourly: Mapping[tuple[int, int], int]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from abtest import allocation
-from abtest.domain import DEFAULT_APP_ID, MOST_PROFILES, Status
+from abtest.domain import DEFAULT_APP_ID, MOST_PROFILES, Kind, Status
 from abtest.store import ExperimentRecord, Ledger
 from abtest.trust.redrawing import fits
 
@@ -29,6 +29,19 @@ def structure(ledger: Ledger) -> Iterator[str]:
             yield f"{experiment.key}: {finding}"
         if experiment.created_after_device > ledger.last_device:
             yield f"{experiment.key}: created after device {experiment.created_after_device}, which never existed"
+    yield from _test_values(ledger)
+
+
+def _test_values(ledger: Ledger) -> Iterator[str]:
+    experiments = {each.id: each for each in ledger.experiments if each.kind == Kind.EXPERIMENT}
+    for each in ledger.test_values:
+        experiment = experiments.get(each.experiment_id)
+        if experiment is None:
+            yield f"test device {each.test_device}: has a value of an unknown experiment"
+        elif experiment.app != each.app:
+            yield f"test device {each.test_device} in {experiment.key}: the experiment belongs to another app"
+        elif each.variant_id not in experiment.variants:
+            yield f"test device {each.test_device} in {experiment.key}: its variant belongs to another experiment"
 
 
 def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:

@@ -117,6 +117,12 @@ DAMAGES = {
     "INSERT INTO summary_day (phase_id, variant_id, day, devices) VALUES (4, 9, 0, 16)": "variant 9, day 1970-01-01",
     "UPDATE summary_outside SET devices = 7 WHERE place = -1": "offer running, outside its audience: 7 devices, but",
     "DELETE FROM summary_outside WHERE place = 1": "offer running, outside its condition 2: 0 devices, but",
+    "UPDATE test_value SET variant_id = 3": "test device 1 in color: its variant belongs to another experiment",
+    "UPDATE test_value SET experiment_id = 4, variant_id = 9": "test device 1 in ramp: its variant belongs",
+    "UPDATE test_value SET experiment_id = 99": "test device 1: has a value of an unknown experiment",
+    "UPDATE experiment SET kind = 'group' WHERE id = 1": "test device 1: has a value of an unknown experiment",
+    "UPDATE test_device SET token = '2 phone'": "test device 1 in color: the experiment belongs to another app",
+    "UPDATE test_device SET token = 'x phone'": "test device 1 in color: the experiment belongs to another app",
 }
 
 
@@ -129,6 +135,7 @@ async def make(store: SQLiteStore) -> None:
     for place, token in enumerate(tokens("a", 20)):
         sent = [Event("1", "purchase", amount=place)] if place % 2 else [Event("1", "exposure", "color")]
         await store.track([(token, sent)], 1)
+    await store.add_test_device("phone", {"color": "color-1"}, "", "anna", 1)
     await worker.tick(store)
 
 

@@ -21,6 +21,7 @@ from abtest.store.audit import (
     MetricRecord,
     PhaseRecord,
     StatusRecord,
+    TestValueRecord,
 )
 from abtest.store.sqlite import measuring
 from abtest.store.sqlite.columns import load_audience, load_weights
@@ -96,6 +97,12 @@ FROM experiment ORDER BY id
 
 VARIANTS = "SELECT id, value, place FROM variant WHERE experiment_id = ? ORDER BY place"
 
+# As enrolment reads the app from the token; CAST takes the number that it begins with.
+TEST_VALUES = """
+SELECT test_device_id, iif(instr(token, ' '), CAST(token AS INTEGER), 1), experiment_id, variant_id
+FROM test_device CROSS JOIN test_value ON test_device_id = test_device.id
+"""
+
 PHASES = """
 SELECT id, number, weights, coverage, stop_at, created_after_device, next_position, block_counts
 FROM phase WHERE experiment_id = ? ORDER BY number
@@ -137,6 +144,7 @@ def ledger(connection: Raw) -> Ledger:
         profiles={id: _attributes(text) for id, _, text in profiles},
         apps={id: app for id, app, _ in profiles},
         experiments=experiment_records(connection),
+        test_values=tuple(TestValueRecord(*row) for row in connection.execute(TEST_VALUES)),
         watermark=watermark,
         counted={(phase, variant): count for phase, variant, count in connection.execute(COUNTED)},
         hourly={(experiment, hour): count for experiment, hour, count in connection.execute(HOURLY)},
