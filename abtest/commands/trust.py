@@ -7,9 +7,9 @@ import click
 from abtest import bootstrap
 from abtest.commands.options import as_json, print_json, print_table, with_store
 from abtest.domain import check_token
-from abtest.enrolment import ExplanationService
+from abtest.enrolment import ChosenByHand, ExplanationService
 from abtest.errors import UnknownDevice
-from abtest.language import counted, number
+from abtest.language import counted, number, test_device_said
 from abtest.store import Store
 from abtest.trust import VerificationService, Verified
 
@@ -68,6 +68,12 @@ def why(database: str, token: str, as_json: bool) -> None:
     if as_json:
         print_json(explanation)
         return
+    if explanation.test_device is not None:
+        _print_chosen(explanation.test_device)
+    if explanation.number is None:
+        return
+    if explanation.test_device is not None:
+        click.echo("\nit is a device too, and gets these values of its own again once it is removed:")
     click.echo(
         f"device {number(explanation.number)} in the order of first requests, first seen {explanation.first_seen}"
     )
@@ -85,6 +91,15 @@ def why(database: str, token: str, as_json: bool) -> None:
 
 
 COMMANDS = (verify, why)
+
+
+def _print_chosen(chosen: ChosenByHand) -> None:
+    click.echo(test_device_said(chosen.note, chosen.made_by, chosen.made_at))
+    if chosen.values:
+        click.echo()
+        print_table(["EXPERIMENT", "VALUE"], list(chosen.values.items()))
+    else:
+        click.echo("no value was chosen, so it gets none")
 
 
 def _print(verified: Verified) -> None:

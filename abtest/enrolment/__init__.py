@@ -2,13 +2,14 @@
 
 from abtest.enrolment.answers import Answer, EnrolmentService, Limits
 from abtest.enrolment.batching import Batches
-from abtest.enrolment.explanation import Explanation, ExplanationService, Reason
+from abtest.enrolment.explanation import ChosenByHand, Explanation, ExplanationService, Reason
 from abtest.enrolment.limiting import Proxies, Rate
 from abtest.enrolment.taking import Taking, in_force, profile_app, taking
 
 __all__ = [
     "Answer",
     "Batches",
+    "ChosenByHand",
     "EnrolmentService",
     "Explanation",
     "ExplanationService",

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain import HELD, Kind, Status, failed
+from abtest.domain import HELD, Kind, Status, TestDevice, failed
 from abtest.enrolment.taking import Taking, in_force, taking
+from abtest.errors import UnknownDevice
 from abtest.language import left_out
 from abtest.store import AssignmentRecord, AuditStore, DeviceRecord, ExperimentRecord
 
@@ -29,14 +30,26 @@ class Reason(Struct, frozen=True):
     position: int | None = None
 
 
-class Explanation(Struct, frozen=True):
-    """What a device has, and why. `number`: its place in the order of all first requests.
+class ChosenByHand(Struct, frozen=True):
+    """What a test device gets, by key, and who chose it."""
 
-    `attributes`: what is kept of those in its first request. `holdouts` and `groups` were drawn before experiments.
+    values: Mapping[str, str]
+    note: str
+    made_by: str
+    made_at: str
+
+
+class Explanation(Struct, frozen=True):
+    """What a device has, and why. `test_device`: what it gets instead, if it is one.
+
+    `number`: its place in the order of all first requests; None of a test device that is no device, which has nothing
+    else. `attributes`: what is kept of those in its first request. `holdouts` and `groups` were drawn before
+    experiments.
     """
 
-    number: int
-    first_seen: str
+    test_device: ChosenByHand | None
+    number: int | None
+    first_seen: str | None
     attributes: dict[str, str]
     holdouts: tuple[Reason, ...]
     groups: tuple[Reason, ...]
@@ -51,10 +64,17 @@ class ExplanationService:
 
     async def why(self, token: str) -> Explanation:
         """Everything about one device. Raises UnknownDevice."""
-        device = await self._store.device(token)
+        chosen = _chosen(await self._store.test_device(token))
+        try:
+            device = await self._store.device(token)
+        except UnknownDevice:
+            if chosen is None:
+                raise
+            return Explanation(chosen, None, None, {}, (), (), ())
         records = [each for each in await self._store.experiment_records() if each.app == device.app]
         history = _History(device, records)
         return Explanation(
+            test_device=chosen,
             number=device.id,
             first_seen=clock.iso(device.first_seen),
             attributes=dict(device.attributes.pairs),
@@ -131,6 +151,12 @@ class _History:
         """What a device got of a holdout or a group."""
         assignment = self._assigned.get(experiment)
         return None if assignment is None else _names(self._records[experiment]).get(assignment.variant_id)
+
+
+def _chosen(found: TestDevice | None) -> ChosenByHand | None:
+    if found is None:
+        return None
+    return ChosenByHand(found.values, found.note, found.made_by, clock.iso(found.made_at))
 
 
 def _names(experiment: ExperimentRecord) -> Mapping[int, str]:

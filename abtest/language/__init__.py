@@ -1,7 +1,14 @@
 """How numbers, times and verdicts are said to people: the one place that another language needs."""
 
 from abtest.language import times
-from abtest.language.audiences import audience_said, condition_said, coverage_said, group_said, left_out
+from abtest.language.audiences import (
+    audience_said,
+    condition_said,
+    coverage_said,
+    group_said,
+    left_out,
+    test_device_said,
+)
 from abtest.language.counts import counted, names
 from abtest.language.metrics import exposure_told, metric_name
 from abtest.language.numbers import (
@@ -56,5 +63,6 @@ __all__ = [
     "signed",
     "signed_percent",
     "tenths",
+    "test_device_said",
     "times",
 ]

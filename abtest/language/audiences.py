@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from abtest.domain import Audience, Condition, Experiment, Operator
+from abtest.language.times import exact_day
 
 WORDS = {
     Operator.IS: "is",
@@ -60,3 +61,9 @@ def _one_of(values: Sequence[str]) -> str:
     """ios, android or web."""
     *most, last = values
     return f"{', '.join(most)} or {last}" if most else last
+
+
+def test_device_said(note: str, made_by: str, made_at: str) -> str:
+    """a test device (colour check, made by anna on 12 Nov 2026): gets what was chosen by hand; never counted."""
+    made = f"made by {made_by} on {exact_day(made_at)}"
+    return f"a test device ({f'{note}, ' if note else ''}{made}): gets what was chosen by hand; never counted"

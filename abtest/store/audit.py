@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.allocation import Weights
-from abtest.domain import Attributes, Audience, Cell, Metric, Occurrence, Showing, Sums
+from abtest.domain import Attributes, Audience, Cell, Metric, Occurrence, Showing, Sums, TestDevice
 
 
 class PhaseRecord(Struct, frozen=True):
@@ -203,4 +203,8 @@ class AuditStore(Protocol):
 
     async def device(self, token: str) -> DeviceRecord:
         """The device with this token. Raises UnknownDevice."""
+        ...
+
+    async def test_device(self, token: str) -> TestDevice | None:
+        """The test device with this token, if there is one."""
         ...

@@ -52,6 +52,25 @@ def test_programs_read_json(run: Run) -> None:
     assert json.loads(removed.stdout) == {"token": "my-phone", "is_device": False}
 
 
+def test_why_says_first_that_it_is_one(run: Run) -> None:
+    run(*COLOR)
+    run(*ADD, "--value", "color=red", "--note", "Anna's phone")
+    told = run("why", "my-phone").stdout
+    assert re.fullmatch(
+        r"a test device \(Anna's phone, made by anna on \d+ \w+ 20\d\d\): gets what was chosen by hand; "
+        r"never counted\n\nEXPERIMENT  VALUE\ncolor       red\n",
+        told,
+    )
+    explained = json.loads(run("why", "my-phone", "--json").stdout)
+    assert explained["test_device"].pop("made_at").startswith("20")
+    assert explained == {
+        "test_device": {"values": {"color": "red"}, "note": "Anna's phone", "made_by": "anna"},
+        "number": None, "first_seen": None, "attributes": {}, "holdouts": [], "groups": [], "experiments": [],
+    }  # fmt: skip
+    run(*ADD)
+    assert run("why", "my-phone").stdout.endswith("never counted\nno value was chosen, so it gets none\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -86,6 +86,7 @@ class SQLiteStore(Database):
     apps = _reading(cataloguing.apps)
     add_app = _writing(cataloguing.add_app)
     test_devices = _reading(cataloguing.test_devices)
+    test_device = _reading(cataloguing.test_device)
     add_test_device = _writing(cataloguing.add_test_device)
     remove_test_device = _writing(cataloguing.remove_test_device)
 

@@ -35,6 +35,7 @@ from abtest.language import (
     places,
     signed_percent,
     tenths,
+    test_device_said,
 )
 from abtest.management import ask_direction
 from abtest.results import often
@@ -98,6 +99,7 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     audience_said,
     condition_said,
     coverage_said,
+    test_device_said,
     number,
     counted,
     percent,

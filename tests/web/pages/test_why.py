@@ -77,6 +77,22 @@ async def test_only_the_form_of_this_server_may_ask(client: Client, store: SQLit
     assert "samesite=strict" in cookie
 
 
+async def test_a_test_device_is_called_one_first(client: Client, store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1"), experiment("price", "1", "1", draft=True)], clock.now())
+    note = "<b>Anna's</b>"
+    await store.add_test_device("phone", {"price": "price-1"}, note, "anna", clock.now())
+    shown = words((await explained(client, "phone")).body.decode())
+    assert "A test device (&lt;b&gt;Anna&#39;s&lt;/b&gt;, made by anna on " in shown
+    assert "): gets what was chosen by hand; never counted Experiment Value price price-1" in shown
+    assert "first requests" not in shown
+    await store.remove_test_device("phone")
+    await answers(store, ["phone"])
+    await store.add_test_device("phone", {}, "", "anna", clock.now())
+    shown = words((await explained(client, "phone")).body.decode())
+    assert "No value was chosen, so it gets none. It is also device 1 in the order of first requests" in shown
+    assert "It gets these values again once it is no test device. Experiment Value Why color color-" in shown
+
+
 async def test_no_copy_of_an_explanation_is_kept(client: Client, store: SQLiteStore) -> None:
     await answers(store, ["person"])
     answer = await explained(client, "person")

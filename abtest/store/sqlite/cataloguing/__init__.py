@@ -5,6 +5,7 @@ from abtest.store.sqlite.cataloguing.experiment_rows import add, alter, change, 
 from abtest.store.sqlite.cataloguing.test_device_rows import (
     add_test_device,
     remove_test_device,
+    test_device,
     test_devices,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "join",
     "leave",
     "remove_test_device",
+    "test_device",
     "test_devices",
 ]
