@@ -8,6 +8,7 @@ from abtest.language.audiences import (
     group_said,
     left_out,
     test_device_said,
+    tested_said,
 )
 from abtest.language.counts import counted, names
 from abtest.language.metrics import exposure_told, metric_name
@@ -64,5 +65,6 @@ __all__ = [
     "signed_percent",
     "tenths",
     "test_device_said",
+    "tested_said",
     "times",
 ]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from abtest.domain import Audience, Condition, Experiment, Operator
+from abtest.language.counts import counted
+from abtest.language.numbers import number
 from abtest.language.times import exact_day
 
 WORDS = {
@@ -67,3 +69,18 @@ def test_device_said(note: str, made_by: str, made_at: str) -> str:
     """a test device (colour check, made by anna on 12 Nov 2026): gets what was chosen by hand; never counted."""
     made = f"made by {made_by} on {exact_day(made_at)}"
     return f"a test device ({f'{note}, ' if note else ''}{made}): gets what was chosen by hand; never counted"
+
+
+def tested_said(test_devices: int, devices: int) -> str:
+    """How many test devices have a value of an experiment, how many of them are devices, and what that changes."""
+    have = "has a value of it; it is" if test_devices == 1 else "have a value of it; they are"
+    said = f"{counted(test_devices, 'test device')} {have} not counted."
+    if not devices:
+        return said
+    if devices == 1:
+        of_them = "It" if test_devices == 1 else "1 of them"
+        return f"{said} {of_them} is a device: it keeps its place in the counts, and what it tells is not counted."
+    return (
+        f"{said} {number(devices)} of them are devices: they keep their places in the counts, "
+        "and what they tell is not counted."
+    )

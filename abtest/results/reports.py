@@ -8,7 +8,7 @@ from msgspec import Struct
 from abtest import allocation, clock
 from abtest.domain import DEFAULT_APP, FULL_COVERAGE, Condition, Experiment, Kind, Phase, Status
 from abtest.errors import UnknownExperiment
-from abtest.store import AudienceCounts, Summary, SummaryStore
+from abtest.store import AudienceCounts, Summary, SummaryStore, Tested
 
 ALWAYS_SHOWN = (Status.RUNNING, Status.PAUSED, Status.FINISHED)
 SHOWN = (*ALWAYS_SHOWN, Status.DRAFT, Status.ARCHIVED)
@@ -235,6 +235,10 @@ class ReportService:
     async def per_hour(self, experiment: Experiment) -> list[tuple[int, int]]:
         """Hours since 1970-01-01 UTC, and how many devices were enrolled in each."""
         return await self._store.enrolled_per_hour(experiment.id)
+
+    async def tested(self, experiment: Experiment) -> Tested:
+        """How many test devices have a value of it."""
+        return await self._store.tested(experiment.id)
 
 
 def find(report: Report, key: str, kind: Kind = Kind.EXPERIMENT) -> ExperimentReport:

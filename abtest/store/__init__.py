@@ -27,6 +27,7 @@ from abtest.store.figures import (
     ResultStore,
     Summary,
     SummaryStore,
+    Tested,
 )
 from abtest.store.protocols import Store
 from abtest.store.upkeep import Condition, ConditionStore, lacking
@@ -63,5 +64,6 @@ __all__ = [
     "SummaryStore",
     "TestDeviceStore",
     "TestValueRecord",
+    "Tested",
     "lacking",
 ]

@@ -42,6 +42,13 @@ class Summary(Struct, frozen=True):
     restored_to: int | None = None
 
 
+class Tested(Struct, frozen=True):
+    """How many test devices have a value of an experiment, and how many of them are devices too."""
+
+    test_devices: int
+    devices: int
+
+
 class SummaryStore(Protocol):
     """Reads the summary."""
 
@@ -54,6 +61,10 @@ class SummaryStore(Protocol):
 
     async def enrolled_per_hour(self, experiment_id: int) -> list[tuple[int, int]]:
         """(hours since 1970-01-01 UTC, devices enrolled in that hour), ascending; empty hours are left out."""
+        ...
+
+    async def tested(self, experiment_id: int) -> Tested:
+        """How many test devices have a value of an experiment at this moment."""
         ...
 
 

@@ -178,6 +178,18 @@ async def test_the_same_token_in_two_apps_is_two_test_devices(store: SQLiteStore
     assert len(await service.all("staging")) == 1
 
 
+async def test_how_many_have_a_value_of_an_experiment(store: SQLiteStore) -> None:
+    await answers(store, ["a"])
+    for token in ("a", "b"):
+        await choose(store, token)
+    await choose(store, "c", {"color": "color-0"})
+    ids = {each.key: each.id for each in await store.experiments()}
+    found = {key: await store.tested(id) for key, id in ids.items()}
+    assert {key: (each.test_devices, each.devices) for key, each in found.items()} == {
+        "color": (3, 1), "price": (2, 1), "offer": (0, 0),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("ended", ["forgotten", "removed", "changed"])
 async def test_a_forgotten_token_is_nowhere(store: SQLiteStore, ended: str) -> None:
     token = "a-token-that-must-leave-no-trace"

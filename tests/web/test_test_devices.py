@@ -18,7 +18,7 @@ from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import experiment, figure
+from tests.scenes import answers, experiment, figure
 
 PATH = "/api/v1/experiments"
 FLAGS = "/ofrep/v1/evaluate/flags"
@@ -117,3 +117,21 @@ async def test_its_events_are_answered_and_not_stored(client: Client, store: SQL
         )
         assert (sent.code, msgspec.json.decode(sent.body)) == (202, {"accepted": 2, "duplicates": 0})
     assert (await store.event_ledger()).last_event == 0
+
+
+async def test_the_page_of_an_experiment_says_how_many_there_are(client: Client, store: SQLiteStore) -> None:
+    async def page(key: str) -> str:
+        return " ".join((await client.fetch(f"/experiments/{key}")).body.decode().split())
+
+    assert "1 test device has a value of it; it is not counted.</p>" in await page("price")
+    assert "test device" not in await page("banner")
+    await answers(store, ["a", "b"])
+    for token, said in (
+        (
+            "a",
+            "2 test devices have a value of it; they are not counted. 1 of them is a device: it keeps its place in",
+        ),
+        ("b", "3 test devices have a value of it; they are not counted. 2 of them are devices: they keep their pla"),
+    ):
+        await TestDeviceService(store).add(token, {"price": "10"}, "", "anna")
+        assert said in await page("price")

@@ -89,6 +89,7 @@ class SQLiteStore(Database):
     test_device = _reading(cataloguing.test_device)
     add_test_device = _writing(cataloguing.add_test_device)
     remove_test_device = _writing(cataloguing.remove_test_device)
+    tested = _reading(cataloguing.tested)
 
     config_version = _reading(enrolling.config_version)
 

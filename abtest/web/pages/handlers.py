@@ -97,10 +97,11 @@ class Experiment(ReportPage):
         report = await self._reports.report()
         experiment = find(report, key)
         hours = await self._reports.per_hour(experiment.experiment)
-        results = await self._results.one(key)
+        results, tested = await self._results.one(key), await self._reports.tested(experiment.experiment)
         drawn = chart(hours, now=(report.as_of or 0) // clock.HOUR)
         held = bool((await self._holdouts.report()).experiments)
-        self.report_page("experiment.html", report, page="", it=experiment, chart=drawn, results=results, held=held)
+        shown = {"it": experiment, "chart": drawn, "results": results, "held": held, "tested": tested}
+        self.report_page("experiment.html", report, page="", **shown)
 
     head = get
 

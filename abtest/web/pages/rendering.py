@@ -36,6 +36,7 @@ from abtest.language import (
     signed_percent,
     tenths,
     test_device_said,
+    tested_said,
 )
 from abtest.management import ask_direction
 from abtest.results import often
@@ -100,6 +101,7 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     condition_said,
     coverage_said,
     test_device_said,
+    tested_said,
     number,
     counted,
     percent,

@@ -40,6 +40,7 @@ QUERIES = {
         ["test_device USING INDEX", "device_token USING PRIMARY"],
     ),
     "its values": (test_device_rows.VALUES, (1,), ["test_value USING PRIMARY KEY"]),
+    "how many have a value": (test_device_rows.TESTED, (1,), ["device_token USING PRIMARY KEY"]),
     "profile": (profiles.PROFILE, (1, "{}"), ["profile USING COVERING INDEX"]),
     "profiles of an app": (profiles.PROFILES, (1,), ["app USING INTEGER PRIMARY KEY"]),
     "count a profile": (profiles.COUNT_PROFILE, (1,), ["app USING INTEGER PRIMARY KEY"]),

@@ -7,6 +7,7 @@ from abtest.store.sqlite.cataloguing.test_device_rows import (
     remove_test_device,
     test_device,
     test_devices,
+    tested,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "remove_test_device",
     "test_device",
     "test_devices",
+    "tested",
 ]

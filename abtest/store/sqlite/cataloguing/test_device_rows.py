@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from abtest.domain import DEFAULT_APP, KEY, MOST_TEST_DEVICES, TestDevice, scoped, unscoped
 from abtest.errors import Conflict, InvalidTestDevice, UnknownExperiment, UnknownTestDevice
 from abtest.language import counted
+from abtest.store.figures import Tested
 from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
 from abtest.store.sqlite.driver import Raw, leaving_nothing
 
@@ -33,6 +34,14 @@ WHERE app_id = ? AND kind = 'experiment' AND key = ? AND place >= 0 ORDER BY pla
 """
 
 COUNT = "SELECT count(*) FROM test_device WHERE app_id = ?"
+
+TESTED = """
+SELECT count(*), count(device_id)
+FROM test_value
+CROSS JOIN test_device ON test_device.id = test_device_id
+LEFT JOIN device_token ON device_token.token = test_device.token
+WHERE experiment_id = ?
+"""
 
 ADD = "INSERT INTO test_device (app_id, token, note, made_by, made_at) VALUES (?, ?, ?, ?, ?)"
 
@@ -89,6 +98,11 @@ def remove_test_device(connection: Raw, token: str, app: str = DEFAULT_APP) -> b
     _remove(connection, there)
     connection.execute(RAISE_CONFIG_VERSION)
     return found.is_device
+
+
+def tested(connection: Raw, experiment_id: int) -> Tested:
+    """How many test devices have a value of an experiment."""
+    return Tested(*connection.execute(TESTED, (experiment_id,)).fetchone())
 
 
 def _remove(connection: Raw, scoped_token: str) -> bool:
