@@ -21,7 +21,7 @@ DAMAGES = {
     "UPDATE assignment SET variant_id = 2 WHERE experiment_id = 1 AND variant_id = 1": "has no value of group",
     "DELETE FROM assignment WHERE experiment_id = 1 AND device_id = 9": "device 9: has no value of holdout",
     "UPDATE assignment SET variant_id = 9 WHERE experiment_id = 2 AND variant_id = 6": "was enrolled, but the group",
-    "DELETE FROM assignment WHERE experiment_id = 2 AND device_id = 9": "device 9: has no value of group, which was",
+    "DELETE FROM assignment WHERE experiment_id = 2 AND position = 7": "has no value of group, which was taking",
     'UPDATE phase SET weights = \'["0.5", "0.2"]\' WHERE id = 6': "of phase 3 gives",
     "UPDATE phase SET coverage = '0' WHERE id = 6": "of phase 3 gives no value",
     'UPDATE phase SET weights = \'["0.5", "0.3", "0.1"]\' WHERE id = 6': "group: the weights of",
