@@ -200,6 +200,11 @@ class Experiment(Struct, frozen=True):
         """The phase that enrols."""
         return self.phases[-1]
 
+    @property
+    def full(self) -> bool:
+        """Whether it has all devices that it may have."""
+        return self.phase.stop_at is not None and self.enrolled >= self.phase.stop_at
+
 
 class Change(Struct, frozen=True):
     """What a lifecycle rule decided; None leaves a field as it is.

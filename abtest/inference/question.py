@@ -32,7 +32,8 @@ class Question(Struct, frozen=True):
     `less`: whether less is better. `planned`: devices in all variants that the experiment was planned for, if it was,
     and `due`: when the test at that number is made. `dropped`: variants to which no device comes any more, for which
     nothing waits. `shares`: each variant's part of the devices in the first phase; equal ones when it is empty.
-    `running`: whether devices still come; `over`: whether they never will again.
+    `running`: whether devices still come; `over`: whether they never will again. `full`: how many devices
+    it has, if it takes no more than these and is not over.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Question(Struct, frozen=True):
     shares: tuple[float, ...] = ()
     running: bool = True
     over: bool = False
+    full: int | None = None
 
     @property
     def scale(self) -> int:
@@ -63,7 +65,14 @@ class Question(Struct, frozen=True):
     @property
     def has_test(self) -> bool:
         """Whether there is a test at a planned number, or will be: one that was not due at the end is never made."""
-        return self.planned is not None and (self.due.made is not None or not self.over)
+        if self.planned is None:
+            return False
+        return self.due.made is not None or not (self.over or self.full_before_plan)
+
+    @property
+    def full_before_plan(self) -> bool:
+        """Whether it takes no more devices, and has fewer than planned."""
+        return self.full is not None and self.planned is not None and self.full < self.planned
 
     @property
     def others(self) -> list[int]:

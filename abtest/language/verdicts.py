@@ -122,16 +122,16 @@ def _missing(verdict: NotEnough) -> str:
             missing = f"too few devices to compare {values} with {baseline}"
         case "event":
             within = f"{_event(question)}{' of its first request' if question.window_days else ''}"
-            missing = f"no device has sent the event {within}{' yet' if question.running else ''}"
+            missing = f"no device has sent the event {within}{' yet' if question.running or question.full else ''}"
         case "phase":
             missing = f"no phase has devices of both {baseline} and {values}"
         case "variance":
             missing = f"all devices in {baseline} and {values} did the same"
-        case "days" if question.running:
+        case "days" if question.running or question.full:
             missing = counted(verdict.days, "more day")
         case "days":
             missing = "events on fewer than seven days"
-    return missing
+    return missing + (_never_tested(question) if question.full_before_plan else "")
 
 
 def _no_difference(verdict: NoDifference) -> str:
@@ -156,13 +156,21 @@ def _waiting(question: Question) -> str:
     if question.planned is None or due.made:
         return ""
     if not question.has_test:
-        return f"; it ended before the test at {number(question.planned)} devices, which is not made any more"
+        return _never_tested(question)
     if due.reached is None:
         return ""
     test, until = f"; the test at {number(question.planned)} devices", f"{due.until} (UTC) is over"
     if due.waits_for == "devices":
         return f"{test} waits until each variant has the devices and events that it needs"
     return f"{test} {'waits for late events, at least until' if due.waits_for else 'is made when'} {until}"
+
+
+def _never_tested(question: Question) -> str:
+    """That the planned number of devices will never be there."""
+    test = f"the test at {number(question.planned or 0)} devices"
+    if question.over:
+        return f"; it ended before {test}, which is not made any more"
+    return f"; it takes no more than its {counted(question.full or 0, 'device')}, so {test} is not made"
 
 
 def _unknown(verdict: NoDifference | Difference) -> str:

@@ -311,3 +311,17 @@ def test_an_amount_that_may_be_zero_is_told_without_a_ratio() -> None:
     more = (Moments(1_000, 0, 30, -100_000, 10**10), Moments(1_000, 0, 30, 9_000_000, 10**11))
     found = verdicts.said(judge(Question("amount", VALUES[:2], event="sale", days=30.0), [more]).verdict).sentence
     assert found.startswith("#00FF00 beats #FF0000: amount of sale per device up by 0.91 per device (0.8")
+
+
+def test_a_full_experiment_awaits_no_devices_but_days_and_events() -> None:
+    known: dict[str, Any] = {"planned": 10**6, "running": False, "full": 12_000}
+    never = "; it takes no more than its 12,000 devices, so the test at 1,000,000 devices is not made"
+    assert said((6_000, 300), (6_000, 310), **known).startswith("No difference shown so far: ")
+    assert said((6_000, 300), (6_000, 310), **known).endswith(never)
+    assert said((6_000, 300), (6_000, 310), **known | {"planned": 12_000}).endswith("better than #FF0000")
+    few = "Not enough data: too few devices to compare #00FF00 with #FF0000"
+    assert said((6_000, 5), (6_000, 8), **known) == few + never
+    assert said((6_000, 300), (6_000, 310), **known | {"planned": None, "days": 3.0}) == (
+        "Not enough data: 4 more days"
+    )
+    assert said((6_000, 0), (6_000, 0), **known | {"planned": None}).endswith("the event purchase yet")

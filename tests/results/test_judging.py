@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from abtest import clock
 from abtest.commands import abtest
@@ -99,6 +100,24 @@ async def test_no_difference_and_too_few_days_show_none(tmp_path: Path) -> None:
     assert all(each.safe is not None and each.decided_by is None for each in early.metrics[0].comparisons)
     assert late.verdict is not None
     assert late.verdict.code == "no_difference"
+
+
+async def test_a_full_experiment_waits_for_no_device(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        planned = structs.replace(experiment("color", "1", "1", metrics=BOTH, stop_at=4_000), planned=12_000)
+        await store.add([planned], 1)
+        await live(store, "a", 3_998, {"color-0": 10, "color-1": 10})
+        before = await results(store)
+        await store.enrol(tokens("b", 10), TODAY)
+        full = await results(store)
+        await store.change("color", lambda _: Change(stop_at=5_000), 2)
+        again = await results(store)
+    more = [each.verdict and each.verdict.more_devices for each in (before, full, again)]
+    assert more == [8_000, None, 8_000]
+    assert full.verdict is not None
+    assert full.verdict.sentence.endswith(
+        "; it takes no more than its 4,000 devices, so the test at 12,000 devices is not made"
+    )
 
 
 async def test_a_variant_that_loses_its_exposures_is_not_trusted(tmp_path: Path) -> None:
