@@ -11,7 +11,7 @@ from abtest.domain import Audience, Change, Experiment, NewExperiment, Status, i
 from abtest.errors import Conflict, InvalidExperiment
 from abtest.language import audience_said, counted, coverage_said
 from abtest.management.declared import Declared
-from abtest.management.lifecycle import BEFORE, WEIGHED, planned_too_late
+from abtest.management.lifecycle import BEFORE, WEIGHED, may_finish, planned_too_late
 
 KEPT = "a device keeps the value it got"
 NEW_WEIGHTS = "new weights begin phase {phase}:"
@@ -114,6 +114,8 @@ def _compared(declared: Declared, experiment: Experiment) -> tuple[list[Step], C
             steps.append(step)
             if not step.refused:
                 wanted[field.name] = field.declared(declared, experiment)
+    if "winner" in wanted:
+        wanted["status"] = Status.FINISHED
     return steps, Change(**wanted) if wanted else None
 
 
@@ -175,7 +177,7 @@ def _winner(declared: Declared, experiment: Experiment) -> str | None:
 
 
 def _why_not_winner(declared: Declared, experiment: Experiment) -> str:
-    if declared.status is Status.FINISHED and experiment.status in BEFORE[Status.FINISHED]:
+    if declared.status is Status.FINISHED and may_finish(experiment, declared.winner):
         return ""
     return "a winner is named when the experiment is finished, and stays"
 

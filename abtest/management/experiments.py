@@ -24,7 +24,7 @@ from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.language import names
 from abtest.management.applying import Proposal, propose
 from abtest.management.declared import Declared
-from abtest.management.lifecycle import BEFORE, WEIGHED, planned_too_late
+from abtest.management.lifecycle import BEFORE, WEIGHED, may_finish, planned_too_late
 from abtest.store import Alteration, ExperimentStore
 
 DEMO = (
@@ -89,10 +89,14 @@ class ExperimentService:
         return await self._move(key, "resumed", {Status.PAUSED}, Status.RUNNING)
 
     async def finish(self, key: str, winner: str | None = None) -> Experiment:
-        """Take no more devices, for good; with a winner, new devices get that value."""
+        """Take no more devices, for good; with a winner, new devices get that value.
+
+        One that is finished without a winner can still be given one.
+        """
 
         def rule(experiment: Experiment) -> Change:
-            _require(experiment, "finished", BEFORE[Status.FINISHED])
+            if not may_finish(experiment, winner):
+                _require(experiment, "finished", BEFORE[Status.FINISHED])
             if winner is not None and winner not in experiment.values:
                 raise InvalidExperiment(f"winner: {winner!r} is not a value of {key}")
             return Change(status=Status.FINISHED, winner=winner)

@@ -15,6 +15,12 @@ WEIGHED = frozenset({Status.DRAFT, Status.RUNNING, Status.PAUSED})
 """Those in which an experiment can get new weights or another coverage."""
 
 
+def may_finish(experiment: Experiment, winner: str | None) -> bool:
+    """Whether it can be finished. One that is, without a winner, can still be given one."""
+    lacks_winner = experiment.status is Status.FINISHED and experiment.winner is None
+    return experiment.status in BEFORE[Status.FINISHED] or (lacks_winner and winner is not None)
+
+
 def planned_too_late(experiment: Experiment) -> str:
     """Why no number of devices can be planned any more; empty while it can."""
     if not experiment.enrolled:

@@ -9,7 +9,7 @@ from abtest.domain.metrics import parse_metrics
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.results import worker
-from tests.scenes import experiment, opened
+from tests.scenes import answers, experiment, opened
 
 ACTIONS = ("start", "pause", "resume", "finish", "archive")
 ALLOWED = {
@@ -95,6 +95,21 @@ async def test_a_winner_is_one_of_the_values(tmp_path: Path) -> None:
         assert (await service.finish("color", "color-1")).winner == "color-1"
         with pytest.raises(UnknownExperiment):
             await service.pause("nothing")
+
+
+async def test_a_winner_can_be_named_once_after_the_end(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await service.add([experiment("color", "1", "1")])
+        await service.finish("color")
+        with pytest.raises(Conflict, match="color is finished"):
+            await service.finish("color")
+        with pytest.raises(InvalidExperiment, match="'pink' is not a value"):
+            await service.finish("color", "pink")
+        assert (await service.finish("color", "color-1")).winner == "color-1"
+        assert await answers(store, ["new"]) == [{"color": "color-1"}]
+        with pytest.raises(Conflict, match="color is finished"):
+            await service.finish("color", "color-0")
 
 
 async def test_a_plan_has_a_device_for_each_variant(tmp_path: Path) -> None:
