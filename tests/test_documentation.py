@@ -12,8 +12,9 @@ import pytest
 
 from abtest.bootstrap import wired
 from abtest.commands import abtest
-from abtest.commands.experiments import described, experiments
+from abtest.commands.experiments import experiments
 from abtest.domain.experiments import Experiment, Phase, Status
+from abtest.management import described
 from abtest.settings import LIMITS, SETTINGS, Setting, Settings
 from abtest.store.sqlite import migrations
 from abtest.store.sqlite.store import SQLiteStore

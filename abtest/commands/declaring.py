@@ -7,7 +7,7 @@ from typing import BinaryIO, TypeVar
 
 import click
 
-from abtest.commands.experiments import ask_whether_less, described
+from abtest.commands.experiments import ask_whether_less
 from abtest.commands.options import as_json, option, print_json, say, with_store
 from abtest.domain import Status
 from abtest.errors import InvalidExperiment
@@ -15,6 +15,7 @@ from abtest.management import (
     ExperimentService,
     Proposal,
     as_declared,
+    described,
     parse_declared,
     parse_toml,
     write_toml,

@@ -1,7 +1,6 @@
 """experiments: create, start, pause, finish and archive them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import click
 
@@ -21,7 +20,7 @@ from abtest.commands.options import (
 )
 from abtest.domain import FULL_COVERAGE, Experiment, NewExperiment, Type, parse_coverage
 from abtest.language import audience_said, counted, coverage_said, group_said, number
-from abtest.management import ExperimentService, ask_direction
+from abtest.management import ExperimentService, ask_direction, described
 
 key_argument = click.argument("key")
 metrics_option = option(
@@ -248,40 +247,6 @@ def metrics(
 
 
 COMMANDS = (experiments,)
-
-
-def described(experiment: Experiment) -> dict[str, Any]:
-    """An experiment as JSON."""
-    return {
-        "key": experiment.key,
-        "status": experiment.status,
-        "description": experiment.description,
-        "created_at": clock.iso(experiment.created_at),
-        "created_after_device": experiment.created_after_device,
-        "metrics": [str(metric) for metric in experiment.metrics],
-        "baseline": experiment.values[experiment.baseline_place],
-        "planned": experiment.planned,
-        "winner": experiment.winner,
-        "type": experiment.type,
-        "audience": [str(condition) for condition in experiment.audience],
-        "coverage": coverage_said(experiment.phase.coverage),
-        "group": experiment.group,
-        "group_share": None if experiment.group_share is None else coverage_said(experiment.group_share),
-        "variants": [
-            {"value": value, "weight": plain(weight)}
-            for value, weight in zip(experiment.values, experiment.phase.weights, strict=True)
-        ],
-        "phases": [
-            {
-                "number": phase.number,
-                "created_at": clock.iso(phase.created_at),
-                "enrolled": phase.enrolled,
-                "weights": [plain(weight) for weight in phase.weights],
-                "coverage": coverage_said(phase.coverage),
-            }
-            for phase in experiment.phases
-        ],
-    }
 
 
 def ask_whether_less(experiment: Experiment) -> None:

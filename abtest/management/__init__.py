@@ -2,6 +2,7 @@
 
 from abtest.management.applying import Proposal
 from abtest.management.declared import as_declared, parse_declared, parse_toml, write_toml
+from abtest.management.describing import described
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
 from abtest.management.test_devices import TestDeviceService
@@ -16,6 +17,7 @@ __all__ = [
     "TestDeviceService",
     "as_declared",
     "ask_direction",
+    "described",
     "parse_declared",
     "parse_toml",
     "write_toml",

@@ -1,0 +1,41 @@
+"""An experiment as people and programs get it."""
+
+from typing import Any
+
+from abtest import clock
+from abtest.domain import Experiment
+from abtest.language import coverage_said
+
+
+def described(experiment: Experiment) -> dict[str, Any]:
+    """An experiment as JSON."""
+    return {
+        "key": experiment.key,
+        "status": experiment.status,
+        "description": experiment.description,
+        "created_at": clock.iso(experiment.created_at),
+        "created_after_device": experiment.created_after_device,
+        "metrics": [str(metric) for metric in experiment.metrics],
+        "baseline": experiment.values[experiment.baseline_place],
+        "planned": experiment.planned,
+        "winner": experiment.winner,
+        "type": experiment.type,
+        "audience": [str(condition) for condition in experiment.audience],
+        "coverage": coverage_said(experiment.phase.coverage),
+        "group": experiment.group,
+        "group_share": None if experiment.group_share is None else coverage_said(experiment.group_share),
+        "variants": [
+            {"value": value, "weight": f"{weight:f}"}
+            for value, weight in zip(experiment.values, experiment.phase.weights, strict=True)
+        ],
+        "phases": [
+            {
+                "number": phase.number,
+                "created_at": clock.iso(phase.created_at),
+                "enrolled": phase.enrolled,
+                "weights": [f"{weight:f}" for weight in phase.weights],
+                "coverage": coverage_said(phase.coverage),
+            }
+            for phase in experiment.phases
+        ],
+    }
