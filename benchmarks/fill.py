@@ -12,7 +12,6 @@ from zlib import crc32
 
 from abtest.domain.attributes import KNOWN_ATTRIBUTES, read_attributes
 from abtest.results import worker
-from abtest.store.figures import FoldingStore
 from abtest.store.sqlite.store import SQLiteStore
 
 FILLING = 250_000
@@ -75,7 +74,7 @@ async def fill(path: Path, size: int) -> dict[str, object]:
             await _enrol(store, first, first + NEW, ENROLLING)
             enrolments.append(1000 * (time.perf_counter() - began))
             timed, began = Timed(counting), time.perf_counter()
-            await worker.tick(cast(FoldingStore, timed))
+            await worker.tick(cast(worker.WorkerStore, timed))
             ticks.append(1000 * (time.perf_counter() - began))
             database.append(1000 * timed.seconds)
     finally:

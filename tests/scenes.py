@@ -25,6 +25,8 @@ def experiment(
     metrics: Sequence[str] = (),
     audience: Sequence[str] = (),
     coverage: str = "1",
+    start_at: int | None = None,
+    end_at: int | None = None,
     stop_at: int | None = None,
 ) -> NewExperiment:
     """An experiment whose values are key-0, key-1 and so on."""
@@ -36,6 +38,8 @@ def experiment(
         metrics=tuple(metrics),
         audience=tuple(audience),
         coverage=Decimal(coverage),
+        start_at=start_at,
+        end_at=end_at,
         stop_at=stop_at,
     )
 

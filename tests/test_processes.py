@@ -18,6 +18,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from abtest import clock
+from abtest.store.sqlite.driver import open_raw
 from tests.processes import SECONDS, Abtest, Device, run, runs, wait_until_answering
 from tests.scenes import figure
 
@@ -328,3 +330,47 @@ def test_the_server_and_seed_say_when_the_disk_is_too_full(tmp_path: Path) -> No
         seeded = run(database, "seed", "1", "--url", url)
     assert seeded.stderr.endswith("answered 503 storage_full: the disk is nearly full\n")
     assert sum("are refused" in line for line in server.said) == 1
+
+
+def test_a_worker_that_is_killed_between_the_start_and_the_end_keeps_both(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    run(database, *ADD_COLOR, "--start-at", "2020-01-01T00:00:00Z")
+    with Abtest(database, "worker", "--interval", "0.1") as first:
+        first.wait_for("^started color as planned$")
+        first.stop(signal.SIGKILL)
+    with serving(database) as server:
+        port = server.port()
+        assert ask(port, "early") != {}
+        with closing(open_raw(database)) as connection:  # a person planned an end, and time went by
+            connection.execute("UPDATE experiment SET end_at = ?", (clock.now() - 60 * 60_000,))
+        assert ask(port, "after-the-end-without-a-worker") != {}
+        with Abtest(database, "worker", "--interval", "0.1") as second:
+            second.wait_for("^finished color 1 hour late: no worker was running$")
+        assert ask(port, "late") == {}
+    shown = json.loads(run(database, "experiments", "show", "color", "--json").stdout)
+    assert (shown["status"], shown["phases"][0]["enrolled"]) == ("finished", 2)
+    assert shown["schedule"] == ["ended 1 hour late: no worker was running"]
+    assert run(database, "verify").returncode == 0
+
+
+def test_many_clients_of_many_processes_fill_an_experiment_exactly(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    run(database, *ADD_COLOR, "--stop-at", "100", "--coverage", "50%")
+
+    def enrol(port: int, client: int) -> list[str]:
+        with closing(Device(port)) as device:
+            values = (device.ask(f"device-{client}-{n}").get("color") for n in range(50))
+            return [value for value in values if value is not None]
+
+    with serving(database, processes=4) as server, ThreadPoolExecutor(8) as pool:
+        port = server.port()
+        asked = [pool.submit(enrol, port, client) for client in range(8)]
+        given = Counter(value for future in asked for value in future.result(SECONDS))
+        assert ask(port, "later") == {}
+        run(database, "experiments", "weights", "color", "--stop-at", "101")
+        assert sum(ask(port, f"more-{n}") != {} for n in range(10)) == 1
+    assert given.total() == 100
+    assert max(given.values()) - min(given.values()) <= 1
+    shown = json.loads(run(database, "experiments", "show", "color", "--json").stdout)
+    assert shown["schedule"] == ["has its 101 devices and takes no more"]
+    assert run(database, "verify").returncode == 0

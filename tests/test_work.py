@@ -13,10 +13,11 @@ import pytest
 from tornado.ioloop import IOLoop
 
 import abtest
-from abtest import domain
+from abtest import clock, domain
 from abtest.bootstrap import wired
-from abtest.domain import Attributes, Audience, read_attributes
+from abtest.domain import Attributes, Audience, Change, read_attributes
 from abtest.enrolment.answers import EnrolmentService, Limits
+from abtest.management import keep_schedule
 from abtest.results import worker
 from abtest.results.reports import ReportService
 from abtest.settings import Settings
@@ -239,6 +240,13 @@ async def test_a_cached_answer_is_given_without_waiting(store: SQLiteStore) -> N
     service = EnrolmentService(store, Limits())
     answer = await service.answer("device")
     assert service.cached("device") is answer
+
+
+async def test_a_tick_without_anything_due_asks_once_what_is(store: SQLiteStore) -> None:
+    await store.change("color", lambda _: Change(schedule=(None, clock.now() + clock.DAY)), 1)
+    with statements(store) as ran:
+        await keep_schedule(store, print)
+    assert len(ran) == 3  # begin, look, commit
 
 
 async def test_a_tick_and_a_page_read_no_more_when_the_database_is_larger(tmp_path: Path) -> None:

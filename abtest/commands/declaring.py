@@ -7,7 +7,7 @@ from typing import BinaryIO, TypeVar
 
 import click
 
-from abtest.commands.experiments import ask_whether_less
+from abtest.commands.experiments import ask_whether_less, state
 from abtest.commands.options import as_json, option, print_json, say, with_store
 from abtest.domain import Status
 from abtest.errors import InvalidExperiment
@@ -57,7 +57,7 @@ def load(database: str, file: Path, as_json: bool) -> None:
         if experiment.key in new.metrics:
             click.echo(f"{experiment.key} is judged by {', '.join(map(str, experiment.metrics)) or 'nothing'}")
         else:
-            click.echo(f"added {experiment.key}, {experiment.status.said}")
+            click.echo(f"added {experiment.key}, {state(experiment)}")
 
 
 @click.command()

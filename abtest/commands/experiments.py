@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import click
+from msgspec import UNSET, UnsetType
 
 from abtest import clock
 from abtest.commands.options import (
@@ -15,11 +16,22 @@ from abtest.commands.options import (
     print_json,
     print_table,
     say,
+    stop_at,
+    times,
     variants,
     with_store,
 )
-from abtest.domain import FULL_COVERAGE, Experiment, NewExperiment, Type, parse_coverage
-from abtest.language import audience_said, counted, coverage_said, group_said, number
+from abtest.domain import FULL_COVERAGE, Experiment, NewExperiment, Status, Type, parse_coverage, parse_time
+from abtest.language import (
+    audience_said,
+    counted,
+    coverage_said,
+    full_said,
+    group_said,
+    next_said,
+    number,
+    schedule_said,
+)
 from abtest.management import ExperimentService, ask_direction, described
 
 key_argument = click.argument("key")
@@ -70,6 +82,8 @@ def experiments() -> None:
 @coverage
 @option("--group", metavar="KEY", help="The group that it joins: a device is in at most one experiment of a group.")
 @option("--group-share", metavar="PERCENT", help="The part of all new devices that the group gives it, such as 30%.")
+@times()
+@stop_at
 @option("--draft", is_flag=True, help="Enrol no devices until it is started.")
 @as_json
 @click.pass_obj
@@ -86,6 +100,9 @@ def add(
     coverage: str | None,
     group: str | None,
     group_share: str | None,
+    start_at: str | None,
+    end_at: str | None,
+    stop_at: int | None,
     draft: bool,
     as_json: bool,
 ) -> None:
@@ -109,15 +126,16 @@ def add(
         coverage=FULL_COVERAGE if coverage is None else parse_coverage(coverage),
         group=group,
         group_share=None if group_share is None else parse_coverage(group_share, "group-share"),
+        start_at=None if start_at is None else parse_time(start_at, "start_at"),
+        end_at=None if end_at is None else parse_time(end_at, "end_at"),
+        stop_at=stop_at,
     )
     (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
     ask_whether_less(added)
     if as_json:
         print_json(described(added))
     else:
-        click.echo(
-            f"added {key}, {'a draft: start it with: abtest experiments start ' + key if draft else 'running'}"
-        )
+        click.echo(f"added {key}, {state(added)}")
 
 
 @experiments.command("list")
@@ -133,7 +151,13 @@ def list_(database: str, as_json: bool) -> None:
         click.echo("no experiments yet; add one with: abtest experiments add KEY --variant VALUE=WEIGHT ...")
         return
     rows = [
-        [each.key, each.status.value, clock.iso(each.created_at), each.type.value, ", ".join(each.values)]
+        [
+            each.key,
+            ", ".join(filter(None, (each.status.value, full_said(each) or next_said(each)))),
+            clock.iso(each.created_at),
+            each.type.value,
+            ", ".join(each.values),
+        ]
         for each in found
     ]
     print_table(["KEY", "STATUS", "CREATED", "TYPE", "VALUES"], rows)
@@ -181,7 +205,7 @@ def resume(database: str, key: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def finish(database: str, key: str, winner: str | None, as_json: bool) -> None:
-    """Stop enrolling for good; enrolled devices keep their values.
+    """Stop enrolling for good; enrolled devices keep their values. A winner can also be named afterwards, once.
 
     \b
     abtest experiments finish button_color --winner '#00FF00'
@@ -202,21 +226,44 @@ def archive(database: str, key: str, as_json: bool) -> None:
 @key_argument
 @variants(required=False)
 @coverage
+@stop_at
 @as_json
 @click.pass_obj
-def weights(database: str, key: str, variants: tuple[str, ...], coverage: str | None, as_json: bool) -> None:
-    """Draw new devices with new weights or another coverage, in a new phase. Enrolled devices keep their values.
+def weights(
+    database: str, key: str, variants: tuple[str, ...], coverage: str | None, stop_at: int | None, as_json: bool
+) -> None:
+    """Draw new devices with new weights, another coverage or another end, in a new phase. Enrolled devices keep their
+    values.
 
     With weights, name every value. What you leave out stays as it is.
 
     \b
     abtest experiments weights price --variant 10=50 --variant 20=20 --variant 50=20 --variant 5=10
     abtest experiments weights price --coverage 50%
+    abtest experiments weights price --stop-at 12000
     """
-    if not variants and coverage is None:
-        raise click.UsageError("give a --variant for each value, or a --coverage, or both")
+    if not variants and coverage is None and stop_at is None:
+        raise click.UsageError("give a --variant for each value, a --coverage or a --stop-at")
     wanted, part = parse_variants(variants), None if coverage is None else parse_coverage(coverage)
-    _change(database, as_json, lambda service: service.reweight(key, wanted, part))
+    _change(database, as_json, lambda service: service.reweight(key, wanted, part, stop_at))
+
+
+@experiments.command()
+@key_argument
+@times(", or none")
+@as_json
+@click.pass_obj
+def schedule(database: str, key: str, start_at: str | None, end_at: str | None, as_json: bool) -> None:
+    """Change when an experiment starts and ends by itself. What you leave out stays as it is.
+
+    \b
+    abtest experiments schedule price --start-at 2026-12-03T09:00:00Z --end-at 2026-12-17T09:00:00Z
+    abtest experiments schedule price --end-at none
+    """
+    if start_at is None and end_at is None:
+        raise click.UsageError("give a --start-at, an --end-at, or both")
+    start, end = _changed_time(start_at, "start_at"), _changed_time(end_at, "end_at")
+    _change(database, as_json, lambda service: service.schedule(key, start, end))
 
 
 @experiments.command()
@@ -249,6 +296,20 @@ def metrics(
 COMMANDS = (experiments,)
 
 
+def state(experiment: Experiment) -> str:
+    """What an experiment that was added is, and what comes next."""
+    told = schedule_said(experiment, clock.now())
+    if experiment.status is Status.DRAFT and experiment.start_at is None:
+        told.append(f"start it with: abtest experiments start {experiment.key}")
+    return f"{experiment.status.said}: {'; '.join(told)}" if told else experiment.status.said
+
+
+def _changed_time(text: str | None, field: str) -> int | UnsetType | None:
+    if text is None:
+        return UNSET
+    return None if text == "none" else parse_time(text, field)
+
+
 def ask_whether_less(experiment: Experiment) -> None:
     """Ask at the terminal, if a metric's event sounds like harm."""
     if question := ask_direction(experiment.key, experiment.metrics):
@@ -277,6 +338,7 @@ def _print(experiment: Experiment, as_json: bool) -> None:
         ("type ", experiment.type.value),
         ("audience ", audience_said(experiment.audience)),
         ("in the group ", group_said(experiment)),
+        *(("", planned) for planned in schedule_said(experiment, clock.now())),
     ):
         if text:
             click.echo(f"  {label}{text}")
@@ -287,6 +349,9 @@ def _print(experiment: Experiment, as_json: bool) -> None:
     ]
     if any(phase.coverage < FULL_COVERAGE for phase in experiment.phases):
         rows.append(["(coverage)", *(coverage_said(phase.coverage) for phase in experiment.phases)])
+    if any(phase.stop_at is not None for phase in experiment.phases):
+        stops = ("-" if phase.stop_at is None else number(phase.stop_at) for phase in experiment.phases)
+        rows.append(["(stops at)", *stops])
     rows.append(["(devices enrolled)", *(number(phase.enrolled) for phase in experiment.phases)])
     click.echo()
     print_table(["VALUE", *numbers], rows, frozenset(range(1, len(numbers) + 1)))

@@ -90,6 +90,20 @@ coverage = option(
 )
 
 
+stop_at = option(
+    "--stop-at",
+    type=Whole(1),
+    help="The number of devices, in all variants, at which it takes no more; exactly so many get a value.",
+)
+
+
+def times(noun: str = "") -> Callable[[Command], Command]:
+    """The options of a start and an end; `noun` says what else can be given."""
+    start = option("--start-at", metavar="TIME", help=f"When the worker starts it: 2026-12-03T09:00:00Z{noun}.")
+    end = option("--end-at", metavar="TIME", help=f"When the worker finishes it{noun}.")
+    return lambda command: start(end(command))
+
+
 @contextmanager
 def naming_options() -> Iterator[None]:
     """An error about a field names the option that it was given with."""

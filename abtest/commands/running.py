@@ -78,7 +78,7 @@ def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
     abtest worker --once
     """
     if once:
-        folded = with_store(database, stats_worker.tick)
+        folded = with_store(database, lambda store: stats_worker.tick(store, say))
         if as_json:
             print_json({"folded": folded})
             return

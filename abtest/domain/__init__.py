@@ -36,6 +36,7 @@ from abtest.domain.experiments import (
     check_baseline,
     check_key,
     check_planned,
+    check_stop_at,
     in_order,
     is_open,
     parse_coverage,
@@ -43,6 +44,7 @@ from abtest.domain.experiments import (
 )
 from abtest.domain.groups import FREE, HELD, joined, left, members, new_group, new_holdout
 from abtest.domain.metrics import Metric, parse_metrics
+from abtest.domain.schedules import Moment, check_order, parse_time
 from abtest.domain.tally import Cell, Held, Occurrence, Showing, Sums, Tally, add_buckets
 from abtest.domain.values import TYPE_RULE, Type, same, typed
 
@@ -76,6 +78,7 @@ __all__ = [
     "Held",
     "Kind",
     "Metric",
+    "Moment",
     "NewExperiment",
     "Occurrence",
     "Operator",
@@ -92,7 +95,9 @@ __all__ = [
     "check_baseline",
     "check_key",
     "check_note",
+    "check_order",
     "check_planned",
+    "check_stop_at",
     "check_token",
     "failed",
     "finding",
@@ -107,6 +112,7 @@ __all__ = [
     "parse_condition",
     "parse_coverage",
     "parse_metrics",
+    "parse_time",
     "parse_weight",
     "read_attributes",
     "read_json",

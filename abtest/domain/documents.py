@@ -17,12 +17,14 @@ KINDS = {
     "array": "a list",
     "object": "an object",
     "datetime": "a time",
+    "date": "a date",
     "null": "null",
 }
 MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 KIND = re.compile(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`")
 LENGTH = re.compile(r"Expected `array` of length <= (\d+)")
+TIME_RULE = "must be a time with its time zone, such as 2026-11-23T10:00:00Z"
 TWICE, NOT_FINITE, TOO_LONG = "a key is given twice", "NaN and Infinity are not JSON", "a number is too long"
 
 
@@ -86,7 +88,7 @@ def _words(found: str, rule: str) -> str:
     if match := LENGTH.fullmatch(found):
         return f"must be a list of at most {match[1]}"
     if "datetime" in found:
-        return "must be a time with its time zone, such as 2026-11-23T10:00:00Z"
+        return TIME_RULE
     if "decimal" in found:
         return "must be a decimal number"
     return f"must be {rule}" if "regex" in found or "enum" in found else found

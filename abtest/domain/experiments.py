@@ -13,6 +13,7 @@ from abtest import allocation
 from abtest.domain.apps import DEFAULT_APP
 from abtest.domain.audience import Audience, parse_audience
 from abtest.domain.metrics import Metric, parse_metrics
+from abtest.domain.schedules import check_order
 from abtest.domain.values import Type, check_values, text_fault
 from abtest.errors import InvalidExperiment
 
@@ -109,6 +110,8 @@ class NewExperiment(Struct, frozen=True):
                 "give it a weight, or name another value as the baseline"
             )
         check_planned(self.planned, len(weights))
+        check_order(self.start_at, self.end_at)
+        check_stop_at(self.stop_at)
         return self
 
 
@@ -154,7 +157,8 @@ class Experiment(Struct, frozen=True):
     `primary_changed_at`, `baseline_changed_at`: when another metric became the primary one, or another value the
     baseline, after devices had been enrolled. `planned`: the number of devices in all variants, if one was planned.
     `group`: the key of the group it is in, and `group_share` the part of all devices that the group gives it.
-    `start_at`, `end_at`: when it is started and finished.
+    `start_at`, `end_at`: when it is to be started and finished, if that is planned; `started_at`, `ended_at`: when it
+    was for the first time.
     """
 
     id: int
@@ -179,6 +183,8 @@ class Experiment(Struct, frozen=True):
     group_share: Decimal | None = None
     start_at: int | None = None
     end_at: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
 
     @property
     def baseline_place(self) -> int:
@@ -201,6 +207,12 @@ class Experiment(Struct, frozen=True):
         return self.phases[-1]
 
     @property
+    def coming(self) -> tuple[int | None, int | None]:
+        """When it is still to be started and finished."""
+        start = self.start_at if self.status is Status.DRAFT else None
+        return start, self.end_at if self.status in {Status.DRAFT, Status.RUNNING, Status.PAUSED} else None
+
+    @property
     def full(self) -> bool:
         """Whether it has all devices that it may have."""
         return self.phase.stop_at is not None and self.enrolled >= self.phase.stop_at
@@ -210,6 +222,7 @@ class Change(Struct, frozen=True):
     """What a lifecycle rule decided; None leaves a field as it is.
 
     `group`: the group it is in from now on, with the share that the group gives it; an empty key for no group.
+    `schedule`: when it starts and when it ends, each None for never.
     """
 
     status: Status | None = None
@@ -222,6 +235,7 @@ class Change(Struct, frozen=True):
     baseline: str | None = None
     planned: int | None = None
     description: str | None = None
+    schedule: tuple[int | None, int | None] | None = None
 
 
 def check_key(key: str) -> str:
@@ -272,6 +286,12 @@ def check_planned(planned: int | None, variants: int) -> None:
             f"planned: must be from {variants} devices, one for each variant, to 10^12; "
             "`abtest plan` tells how many a test needs"
         )
+
+
+def check_stop_at(stop_at: int | None) -> None:
+    """Raises InvalidExperiment when no experiment can stop at this number of devices."""
+    if stop_at is not None and not 1 <= stop_at <= MOST_PLANNED:
+        raise InvalidExperiment("stop_at: must be from 1 device to 10^12")
 
 
 def check_variants(variants: Sequence[Variant]) -> None:

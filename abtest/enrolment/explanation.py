@@ -8,7 +8,7 @@ from abtest import clock
 from abtest.domain import HELD, Kind, Status, TestDevice, failed
 from abtest.enrolment.taking import Taking, in_force, taking
 from abtest.errors import UnknownDevice
-from abtest.language import left_out
+from abtest.language import counted, left_out
 from abtest.store import AssignmentRecord, AuditStore, DeviceRecord, ExperimentRecord
 
 WORDS: dict[str, str] = {
@@ -144,7 +144,7 @@ class _History:
         for place in failed(audience, self._device.attributes):
             return f"outside: {left_out(audience[place], said.get(audience[place].attribute))}"
         if taking.phase.stop_at is not None:
-            return f"the experiment had its {taking.phase.stop_at} devices when the device was first seen"
+            return f"the experiment had its {counted(taking.phase.stop_at, 'device')} when the device was first seen"
         return "it should have a value: run abtest verify"
 
     def _outcome(self, experiment: int) -> str | None:

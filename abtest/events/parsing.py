@@ -1,7 +1,6 @@
 """Parses events strictly. A refusal says what is wrong and where."""
 
 import re
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from abtest import clock
-from abtest.domain import EVENT, EVENT_RULE, KEY, LONGEST_VALUE, Event, finding, read_json
+from abtest.domain import EVENT, EVENT_RULE, KEY, LONGEST_VALUE, Event, Moment, finding, read_json
 from abtest.errors import InvalidEvent, InvalidJson
 from abtest.inference import AMOUNT_UNITS
 
@@ -37,7 +36,7 @@ class _Event(Struct, forbid_unknown_fields=True):
     id: Id
     name: Name
     amount: _Amount | None = None
-    at: Annotated[datetime, Meta(tz=True)] | None = None
+    at: Moment | None = None
     experiment: str | None = None
     value: str | None = None
 

@@ -29,6 +29,7 @@ from abtest.language.numbers import (
     signed_percent,
     tenths,
 )
+from abtest.language.schedules import full_said, late_end, late_start, next_said, schedule_said, times_said
 from abtest.language.times import age, ago, duration, exact_day, exact_time
 from abtest.language.verdicts import Said, said
 
@@ -49,11 +50,15 @@ __all__ = [
     "exposure_told",
     "figure",
     "figure_percent",
+    "full_said",
     "group_said",
+    "late_end",
+    "late_start",
     "left_out",
     "mean",
     "metric_name",
     "names",
+    "next_said",
     "number",
     "p_is",
     "p_value",
@@ -61,10 +66,12 @@ __all__ = [
     "places",
     "rate",
     "said",
+    "schedule_said",
     "signed",
     "signed_percent",
     "tenths",
     "test_device_said",
     "tested_said",
     "times",
+    "times_said",
 ]

@@ -45,6 +45,11 @@ def day(moment: datetime, language: str = ENGLISH) -> str:
     return format_date(moment, "medium", locale=language)
 
 
+def short_day(moment: datetime, language: str = ENGLISH) -> str:
+    """12 Nov."""
+    return str(format_skeleton("MMMd", moment, locale=language))
+
+
 def exact_day(text: str, language: str = ENGLISH) -> str:
     """12 Nov 2026, for 2026-11-12."""
     return day(datetime.fromisoformat(text), language)
@@ -58,7 +63,7 @@ def exact_time(text: str, language: str = ENGLISH) -> str:
 
 def hour(moment: datetime, language: str = ENGLISH) -> str:
     """12 Nov, 13:00."""
-    return f"{format_skeleton('MMMd', moment, locale=language)}, {format_time(moment, 'short', locale=language)}"
+    return f"{short_day(moment, language)}, {format_time(moment, 'short', locale=language)}"
 
 
 def _unit(seconds: float) -> tuple[int, Unit]:

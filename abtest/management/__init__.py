@@ -5,6 +5,7 @@ from abtest.management.declared import as_declared, parse_declared, parse_toml, 
 from abtest.management.describing import described
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
+from abtest.management.scheduling import keep_schedule
 from abtest.management.test_devices import TestDeviceService
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "as_declared",
     "ask_direction",
     "described",
+    "keep_schedule",
     "parse_declared",
     "parse_toml",
     "write_toml",

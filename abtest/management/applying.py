@@ -6,15 +6,16 @@ from typing import Any
 
 from msgspec import Struct
 
-from abtest import allocation
+from abtest import allocation, clock
 from abtest.domain import Audience, Change, Experiment, NewExperiment, Status, in_order, parse_audience, parse_metrics
 from abtest.errors import Conflict, InvalidExperiment
-from abtest.language import audience_said, counted, coverage_said
+from abtest.language import audience_said, counted, coverage_said, times_said
 from abtest.management.declared import Declared
-from abtest.management.lifecycle import BEFORE, WEIGHED, may_finish, planned_too_late
+from abtest.management.lifecycle import BEFORE, WEIGHED, may_finish, planned_too_late, require_future, stop_too_low
 
 KEPT = "a device keeps the value it got"
 NEW_WEIGHTS = "new weights begin phase {phase}:"
+NEW_STOP = "another number to stop at begins phase {phase}:"
 NEW_COVERAGE = "new coverage begins phase {phase}:"
 
 
@@ -121,13 +122,15 @@ def _compared(declared: Declared, experiment: Experiment) -> tuple[list[Step], C
 
 def _addable(new: NewExperiment) -> NewExperiment:
     try:
+        require_future("end_at", new.end_at)
         return new.checked()
     except InvalidExperiment as error:
         raise InvalidExperiment(f"{new.key}: {error}") from None
 
 
 def _status_said(declared: Declared) -> str:
-    status = (declared.status or Status.RUNNING).said
+    unsaid = Status.RUNNING if declared.new.start_at is None else Status.DRAFT
+    status = (declared.status or unsaid).said
     return status if declared.winner is None else f"{status}, with the winner {declared.winner}"
 
 
@@ -220,6 +223,33 @@ def _why_not_planned(declared: Declared, experiment: Experiment) -> str:
     return too_late and f"it has {too_late}"
 
 
+def _schedule(declared: Declared, experiment: Experiment) -> tuple[int | None, int | None]:
+    """Times that were kept, or are over, stay as they are."""
+    status = _status(declared, experiment)
+    start = declared.new.start_at if status is Status.DRAFT else experiment.start_at
+    return start, declared.new.end_at if status in WEIGHED else experiment.end_at
+
+
+def _stored_schedule(experiment: Experiment) -> tuple[int | None, int | None]:
+    return experiment.start_at, experiment.end_at
+
+
+def _why_not_schedule(declared: Declared, experiment: Experiment) -> str:
+    for wanted, stored in zip(_schedule(declared, experiment), _stored_schedule(experiment), strict=True):
+        if wanted is not None and wanted != stored and wanted <= clock.now():
+            return f"{clock.iso(wanted)} has passed"
+    return ""
+
+
+def _why_not_stop(declared: Declared, experiment: Experiment) -> str:
+    if why := _why_not_weighed(declared, experiment):
+        return why
+    if declared.new.stop_at is None:
+        return "it can be another number, but not be taken away"
+    too_low = stop_too_low(experiment, declared.new.stop_at)
+    return too_low and f"it has {too_low}"
+
+
 def _coverage(declared: Declared, experiment: Experiment) -> Decimal:
     return declared.new.coverage
 
@@ -248,6 +278,11 @@ def _audience_said(experiment: Experiment, audience: Audience) -> str:
     return audience_said(audience) or "every device"
 
 
+def _schedule_said(experiment: Experiment, times: tuple[int | None, int | None]) -> str:
+    start, end = times
+    return times_said(start if experiment.status is Status.DRAFT else None, end)
+
+
 def _planned_said(experiment: Experiment, planned: int | None) -> str:
     return "none" if planned is None else counted(planned, "device")
 
@@ -273,5 +308,14 @@ FIELDS = (
     Field("weights", _weights, lambda it: it.phase.weights, _weights_said, _why_not_weighed, NEW_WEIGHTS),
     Field("group", _group, _stored_group, _group_said),
     Field("coverage", _coverage, lambda it: it.phase.coverage, _coverage_said, _why_not_weighed, NEW_COVERAGE),
+    Field("schedule", _schedule, _stored_schedule, _schedule_said, _why_not_schedule),
+    Field(
+        "stop_at",
+        lambda file, _: file.new.stop_at,
+        lambda it: it.phase.stop_at,
+        _planned_said,
+        _why_not_stop,
+        NEW_STOP,
+    ),
 )
 """In the order in which they are told."""

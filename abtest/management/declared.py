@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from abtest import clock
 from abtest.domain import (
     FULL_COVERAGE,
     KEY,
     TYPE_RULE,
     Experiment,
     Metric,
+    Moment,
     NewExperiment,
     Status,
     Type,
@@ -24,6 +26,7 @@ from abtest.domain import (
     finding,
     parse_coverage,
     parse_metrics,
+    parse_time,
     parse_weight,
 )
 from abtest.errors import InvalidExperiment
@@ -52,6 +55,9 @@ class _Experiment(Struct, forbid_unknown_fields=True):
     coverage: str = "100%"
     group: str | None = None
     group_share: str | None = None
+    start_at: Moment | None = None
+    end_at: Moment | None = None
+    stop_at: int | None = None
     status: Status | None = None
     winner: str | None = None
 
@@ -100,8 +106,8 @@ def parse_declared(text: str) -> tuple[Declared, ...]:
 
 
 def as_declared(experiment: Experiment) -> Declared:
-    """What makes such an experiment in another database. That it runs need not be said."""
-    phase = experiment.phase
+    """What makes such an experiment in another database. That it runs, or starts by itself, need not be said."""
+    phase, (start_at, end_at) = experiment.phase, experiment.coming
     new = NewExperiment(
         key=experiment.key,
         variants=tuple(map(Variant, experiment.values, phase.weights)),
@@ -115,8 +121,11 @@ def as_declared(experiment: Experiment) -> Declared:
         coverage=phase.coverage,
         group=experiment.group,
         group_share=experiment.group_share,
+        start_at=start_at,
+        end_at=end_at,
+        stop_at=phase.stop_at,
     )
-    status = None if experiment.status is Status.RUNNING else experiment.status
+    status = None if experiment.status is Status.RUNNING or start_at is not None else experiment.status
     return Declared(new, status, experiment.winner)
 
 
@@ -140,12 +149,19 @@ def _table(declared: Declared) -> str:
         "coverage": None if new.coverage == FULL_COVERAGE else coverage_said(new.coverage),
         "group": new.group,
         "group_share": None if new.group_share is None else coverage_said(new.group_share),
+        "start_at": None if new.start_at is None else _time(new.start_at),
+        "end_at": None if new.end_at is None else _time(new.end_at),
+        "stop_at": new.stop_at,
     }
     variants = [
         f"  {{ value = {_literal(variant.value)}, weight = {variant.weight:f} }}," for variant in new.variants
     ]
     lines = [f"{name} = {_literal(value)}" for name, value in fields.items() if value]
     return "\n".join(["[[experiments]]", *lines, "variants = [", *variants, "]", ""])
+
+
+def _time(milliseconds: int) -> str:
+    return clock.moment(milliseconds).isoformat().replace("+00:00", "Z")
 
 
 def _literal(value: object) -> str:
@@ -200,7 +216,12 @@ def _one(experiment: _Experiment, exists: bool) -> Declared:
         coverage=parse_coverage(experiment.coverage),
         group=experiment.group,
         group_share=None if experiment.group_share is None else parse_coverage(experiment.group_share, "group_share"),
+        start_at=None if experiment.start_at is None else parse_time(experiment.start_at, "start_at"),
+        end_at=None if experiment.end_at is None else parse_time(experiment.end_at, "end_at"),
+        stop_at=experiment.stop_at,
     ).checked(exists)
+    if new.start_at is not None and status not in {None, Status.DRAFT}:
+        raise InvalidExperiment(f"start_at: what is {status} does not start by itself; leave out the status")
     if experiment.winner is not None:
         if status not in {Status.FINISHED, Status.ARCHIVED}:
             raise InvalidExperiment('winner: only with status = "finished" or "archived"')

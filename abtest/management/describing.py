@@ -4,7 +4,7 @@ from typing import Any
 
 from abtest import clock
 from abtest.domain import Experiment
-from abtest.language import coverage_said
+from abtest.language import coverage_said, schedule_said
 
 
 def described(experiment: Experiment) -> dict[str, Any]:
@@ -24,6 +24,10 @@ def described(experiment: Experiment) -> dict[str, Any]:
         "coverage": coverage_said(experiment.phase.coverage),
         "group": experiment.group,
         "group_share": None if experiment.group_share is None else coverage_said(experiment.group_share),
+        "start_at": None if experiment.start_at is None else clock.iso(experiment.start_at),
+        "end_at": None if experiment.end_at is None else clock.iso(experiment.end_at),
+        "stop_at": experiment.phase.stop_at,
+        "schedule": schedule_said(experiment, clock.now()),
         "variants": [
             {"value": value, "weight": f"{weight:f}"}
             for value, weight in zip(experiment.values, experiment.phase.weights, strict=True)
@@ -35,6 +39,7 @@ def described(experiment: Experiment) -> dict[str, Any]:
                 "enrolled": phase.enrolled,
                 "weights": [f"{weight:f}" for weight in phase.weights],
                 "coverage": coverage_said(phase.coverage),
+                "stop_at": phase.stop_at,
             }
             for phase in experiment.phases
         ],

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence, Set
 from decimal import Decimal
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from abtest import clock
 from abtest.domain import (
@@ -16,7 +16,9 @@ from abtest.domain import (
     Type,
     Variant,
     check_baseline,
+    check_order,
     check_planned,
+    check_stop_at,
     in_order,
     parse_metrics,
 )
@@ -24,7 +26,7 @@ from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.language import names
 from abtest.management.applying import Proposal, propose
 from abtest.management.declared import Declared
-from abtest.management.lifecycle import BEFORE, WEIGHED, may_finish, planned_too_late
+from abtest.management.lifecycle import BEFORE, WEIGHED, may_finish, planned_too_late, require_future, stop_too_low
 from abtest.store import Alteration, ExperimentStore
 
 DEMO = (
@@ -74,7 +76,9 @@ class ExperimentService:
         self, new: Sequence[NewExperiment], metrics: Mapping[str, tuple[Metric, ...]] | None = None
     ) -> list[Experiment]:
         """Create these experiments, and set the metrics of existing ones, by key: all of it or nothing."""
-        return await self._store.add([experiment.checked() for experiment in new], clock.now(), metrics or {})
+        for experiment in new:
+            require_future(f"{experiment.key}: end_at", experiment.checked().end_at)
+        return await self._store.add(new, clock.now(), metrics or {})
 
     async def start(self, key: str) -> Experiment:
         """Let a draft take devices."""
@@ -108,19 +112,52 @@ class ExperimentService:
         return await self._move(key, "archived", BEFORE[Status.ARCHIVED], Status.ARCHIVED)
 
     async def reweight(
-        self, key: str, variants: Sequence[Variant] = (), coverage: Decimal | None = None
+        self,
+        key: str,
+        variants: Sequence[Variant] = (),
+        coverage: Decimal | None = None,
+        stop_at: int | None = None,
     ) -> Experiment:
-        """Begin a new phase: new devices are drawn with these weights, and this part of them is covered.
+        """Begin a new phase: new devices are drawn with these weights, and this part of them is covered, until there
+        are `stop_at` devices in all phases.
 
         What is not given stays as it is. Devices that came before keep their value, or stay outside.
         """
+        check_stop_at(stop_at)
         weights = {variant.value: variant.weight for variant in variants}
         if len(weights) < len(variants):
             raise InvalidExperiment("variants: a value is given twice")
 
         def rule(experiment: Experiment) -> Change:
             _require(experiment, "given new weights", WEIGHED)
-            return Change(weights=in_order(experiment.values, weights) if weights else None, coverage=coverage)
+            if stop_at is not None and (too_low := stop_too_low(experiment, stop_at)):
+                raise Conflict(f"{key} has {too_low}", code="impossible_transition")
+            return Change(
+                weights=in_order(experiment.values, weights) if weights else None, coverage=coverage, stop_at=stop_at
+            )
+
+        return await self._change(key, rule)
+
+    async def schedule(
+        self,
+        key: str,
+        start_at: int | UnsetType | None = UNSET,
+        end_at: int | UnsetType | None = UNSET,
+    ) -> Experiment:
+        """Change when the worker starts and finishes it; None for never. What is not given stays as it is."""
+
+        def rule(experiment: Experiment) -> Change:
+            start, end = experiment.start_at, experiment.end_at
+            if start_at is not UNSET:
+                _require(experiment, "given another start", {Status.DRAFT})
+                require_future("start_at", start_at)
+                start = start_at
+            if end_at is not UNSET:
+                _require(experiment, "given another end", WEIGHED)
+                require_future("end_at", end_at)
+                end = end_at
+            check_order(start, end)
+            return Change(schedule=(start, end))
 
         return await self._change(key, rule)
 
@@ -169,6 +206,13 @@ class ExperimentService:
     async def _move(self, key: str, verb: str, allowed: Set[Status], to: Status) -> Experiment:
         def rule(experiment: Experiment) -> Change:
             _require(experiment, verb, allowed)
+            end = experiment.end_at
+            if to is Status.RUNNING and end is not None and end <= clock.now():
+                raise Conflict(
+                    f"{key} was to end at {clock.iso(end)}, which has passed; before it can be {verb}, run: "
+                    f"abtest experiments schedule {key} --end-at none",
+                    code="impossible_transition",
+                )
             return Change(status=to)
 
         return await self._change(key, rule)

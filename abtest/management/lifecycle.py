@@ -1,6 +1,8 @@
 """Which change of an experiment is allowed when."""
 
+from abtest import clock
 from abtest.domain import Experiment, Status
+from abtest.errors import InvalidExperiment
 from abtest.language import counted
 
 BEFORE = {
@@ -12,13 +14,26 @@ BEFORE = {
 }
 """The statuses from which each one can be reached."""
 WEIGHED = frozenset({Status.DRAFT, Status.RUNNING, Status.PAUSED})
-"""Those in which an experiment can get new weights or another coverage."""
+"""Those in which an experiment can get new weights, another coverage or end."""
 
 
 def may_finish(experiment: Experiment, winner: str | None) -> bool:
     """Whether it can be finished. One that is, without a winner, can still be given one."""
     lacks_winner = experiment.status is Status.FINISHED and experiment.winner is None
     return experiment.status in BEFORE[Status.FINISHED] or (lacks_winner and winner is not None)
+
+
+def require_future(field: str, time: int | None) -> None:
+    """Raises InvalidExperiment when this time has passed."""
+    if time is not None and time <= clock.now():
+        raise InvalidExperiment(f"{field}: {clock.iso(time)} has passed")
+
+
+def stop_too_low(experiment: Experiment, stop_at: int) -> str:
+    """Why it can't stop at so many devices; empty if it can."""
+    if stop_at > experiment.enrolled:
+        return ""
+    return f"{counted(experiment.enrolled, 'device')} already; it can stop only at more"
 
 
 def planned_too_late(experiment: Experiment) -> str:

@@ -3,19 +3,28 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
 
 from msgspec import structs
 
 from abtest import clock
 from abtest.errors import Unavailable
+from abtest.management import keep_schedule
 from abtest.results.conclusions import Conclusions, encoded
-from abtest.store import FoldingStore, Measured
+from abtest.store import ExperimentStore, FoldingStore, Measured
 
 CHUNK = 10_000
 LEASE_SECONDS = 1.0
+SCHEDULE_SECONDS = 10.0
+"""The longest time between two looks for what is to be started or finished."""
 OF_ALL_EXPERIMENTS = ("duplicate_events", "unknown_device_events", "unknown_experiment_events", "shortened_devices")
 
 log = logging.getLogger("abtest.results")
+
+
+class WorkerStore(FoldingStore, ExperimentStore, Protocol):
+    """What a worker needs."""
 
 
 class Worker:
@@ -25,8 +34,10 @@ class Worker:
     could not be stored is made again in the next tick.
     """
 
-    def __init__(self, store: FoldingStore) -> None:
+    def __init__(self, store: WorkerStore, say: Callable[[str], None] = log.info) -> None:
+        """`say` is told what was started and finished."""
         self._store = store
+        self._say = say
         self._state: tuple[int, int] | None = None
         self._judged: dict[int, tuple[Measured, int, Conclusions]] = {}
         self._unjudged: set[int] = set()
@@ -34,8 +45,9 @@ class Worker:
     async def tick(self) -> int:
         """Fold everything new, and return the number of new devices. Enrolment waits for one chunk at most.
 
-        Also deletes what an ended `abtest forget` left.
+        Also starts and finishes experiments, and deletes what an ended `abtest forget` left.
         """
+        await keep_schedule(self._store, self._say)
         devices, left = 0, 1
         while left:
             folded = await self._store.fold(CHUNK, clock.now())
@@ -81,12 +93,12 @@ class Worker:
         return structs.replace(results, health=structs.replace(results.health, **refused))
 
 
-async def tick(store: FoldingStore) -> int:
+async def tick(store: WorkerStore, say: Callable[[str], None] = log.info) -> int:
     """Bring the figures up to date once; how many devices were new."""
-    return await Worker(store).tick()
+    return await Worker(store, say).tick()
 
 
-async def work(store: FoldingStore, interval: float, say: Callable[[str], None], stop: asyncio.Event) -> None:
+async def work(store: WorkerStore, interval: float, say: Callable[[str], None], stop: asyncio.Event) -> None:
     """Tick every `interval` seconds until `stop`. While another worker is at work, wait for its end.
 
     Raises StorageError when the file can't be trusted any more.
@@ -97,11 +109,18 @@ async def work(store: FoldingStore, interval: float, say: Callable[[str], None],
             if await clock.stopped(stop, LEASE_SECONDS):
                 return
         say("the other worker ended; taking over")
-    worker = Worker(store)
+    worker = Worker(store, say)
     while True:
         try:
             await worker.tick()
         except Unavailable as error:
             say(f"no new figures now: {error}")
-        if await clock.stopped(stop, interval):
+        rest = interval
+        while rest > SCHEDULE_SECONDS:
+            if await clock.stopped(stop, SCHEDULE_SECONDS):
+                return
+            rest -= SCHEDULE_SECONDS
+            with suppress(Unavailable):
+                await keep_schedule(store, say)
+        if await clock.stopped(stop, rest):
             return

@@ -14,7 +14,7 @@ from abtest.store.audit import (
     StatusRecord,
     TestValueRecord,
 )
-from abtest.store.catalogue import Alteration, ExperimentStore, TestDeviceStore
+from abtest.store.catalogue import Alteration, Due, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import (
@@ -44,6 +44,7 @@ __all__ = [
     "DayFigures",
     "Delivered",
     "DeviceRecord",
+    "Due",
     "Enrolment",
     "EnrolmentStore",
     "EventChunk",

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain import DEFAULT_APP, App, Change, Experiment, Kind, Metric, NewExperiment, TestDevice
+from abtest.domain import DEFAULT_APP, App, Change, Experiment, Kind, Metric, NewExperiment, Status, TestDevice
 
 NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
 
@@ -19,6 +19,15 @@ class Alteration(Struct, frozen=True):
 
     added: tuple[NewExperiment, ...] = ()
     changes: tuple[tuple[str, Change], ...] = ()
+
+
+class Due(Struct, frozen=True):
+    """An experiment that is to be started or finished: its app and key, its next status, and since when."""
+
+    app: str
+    key: str
+    status: Status
+    at: int
 
 
 class ExperimentStore(Protocol):
@@ -63,6 +72,10 @@ class ExperimentStore(Protocol):
 
         Raises Conflict when a key is taken, UnknownExperiment, or what the rule raises.
         """
+        ...
+
+    async def due(self, now: int) -> list[Due]:
+        """What is to be started or finished by now, in any app, in the order of its times."""
         ...
 
     async def join(self, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP) -> Experiment:

@@ -1,5 +1,6 @@
 """The command line, as typed."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -15,7 +16,7 @@ from abtest.language.counts import counted
 from abtest.store.sqlite import migrations
 from abtest.store.sqlite.driver import open_raw
 from tests.conftest import Run
-from tests.scenes import commands
+from tests.scenes import commands, opened
 
 COLOR = ("--variant", "red=33.3", "--variant", "green=33.3%", "--variant", "a=b=33.3")
 
@@ -69,6 +70,45 @@ def test_a_coverage_is_given_changed_and_shown(run: Run) -> None:
     shown = json.loads(run("experiments", "show", "ramp", "--json").stdout)
     assert (shown["coverage"], [phase["coverage"] for phase in shown["phases"]]) == ("12.5%", ["1%", "12.5%"])
     assert run("experiments", "weights", "ramp").exit_code == 2
+
+
+def test_a_start_an_end_and_a_stop_are_given_changed_and_shown(run: Run) -> None:
+    plan = ("--start-at", "2999-12-03T10:00:00+01:00", "--end-at", "2999-12-10T09:00:00Z", "--stop-at", "600")
+    added = run("experiments", "add", "color", *COLOR, *plan)
+    assert added.stdout == (
+        "added color, a draft: starts 3 Dec 2999, 09:00 UTC; ends 10 Dec 2999, 09:00 UTC; "
+        "stops at 600 devices, 0 so far\n"
+    )
+    assert "color  draft, starts 3 Dec  " in run("experiments", "list").stdout
+    run("experiments", "schedule", "color", "--start-at", "none")
+    run("experiments", "weights", "color", "--stop-at", "12000")
+    shown = json.loads(run("experiments", "start", "color", "--json").stdout)
+    assert (shown["start_at"], shown["end_at"], shown["stop_at"]) == (None, "2999-12-10T09:00:00Z", 12_000)
+    assert [phase["stop_at"] for phase in shown["phases"]] == [600, 12_000]
+    assert shown["schedule"] == ["ends 10 Dec 2999, 09:00 UTC", "stops at 12,000 devices, 0 so far"]
+    text = run("experiments", "show", "color").stdout
+    assert "  ends 10 Dec 2999, 09:00 UTC\n  stops at 12,000 devices, 0 so far\n" in text
+    assert re.search(r"^\(stops at\) +600 +12,000$", text, re.MULTILINE)
+    assert run("experiments", "schedule", "color").exit_code == 2
+
+
+def test_a_full_experiment_says_so_where_it_is_listed(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR, "--stop-at", "2")
+    asyncio.run(_enrolled("a", "b", "c"))
+    full = "has its 2 devices and takes no more"
+    assert f"color  running, {full}  " in run("experiments", "list").stdout
+    assert f"  {full}\n" in run("experiments", "show", "color").stdout
+    assert "the experiment had its 2 devices when the device was first seen" in run("why", "c").stdout
+
+
+async def _enrolled(*asked: str) -> None:
+    async with opened(Path("abtest.db")) as store:
+        await store.enrol(asked, 1)
+
+
+def test_the_worker_says_what_it_started(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR, "--start-at", "2020-01-01T00:00:00Z")
+    assert run("worker", "--once").stderr == "started color as planned\nfolded 0 new devices into the statistics\n"
 
 
 def test_a_repeated_option_stands_one_a_line_in_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +183,12 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
             2,
             "coverage: must be above 0% and at most 100%",
         ),
+        (
+            ("experiments", "add", "color", *COLOR, "--end-at", "2026-12-03T10:00:00"),
+            2,
+            "abtest: end_at: must be a time with its time zone, such as 2026-11-23T10:00:00Z",
+        ),
+        (("experiments", "add", "color", *COLOR, "--end-at", "2020-01-01T00:00:00Z"), 2, "color: end_at: 2020-01-01"),
         (("experiments", "pause", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("results", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("experiments", "load", "nothing.toml"), 1, "abtest: there is no experiment 'nothing'"),

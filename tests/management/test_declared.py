@@ -137,6 +137,9 @@ def declarations(draw: st.DrawFn) -> Declared:
         type=type,
         audience=tuple(draw(st.lists(st.sampled_from(CONDITIONS), unique=True))),
         coverage=Decimal(draw(st.integers(1, 10**6))) / 10**6,
+        start_at=draw(st.none() | st.integers(0, 10**14)) if status in {None, Status.DRAFT} else None,
+        end_at=draw(st.none() | st.integers(10**14 + 1, 2 * 10**14)),
+        stop_at=draw(st.none() | st.integers(1, 10**12)),
     ).checked()
     ended = status in {Status.FINISHED, Status.ARCHIVED}
     return Declared(new, status, draw(st.none() | st.sampled_from(values)) if ended else None)
@@ -152,6 +155,11 @@ def test_what_is_written_is_read_again(declared: list[Declared]) -> None:
     [
         ('status = "stopped"', "price: status: must be draft, running, paused, finished or archived"),
         ('status = "paused"', "price: status: it can't be paused with draft = true"),
+        (
+            'start_at = 2026-12-03T09:00:00Z\n[[experiments]]\nkey = "late"\nstatus = "running"\n'
+            'start_at = 2026-12-03T09:00:00Z\nvariants = [{ value = "1", weight = 1 }, { value = "2", weight = 1 }]',
+            "late: start_at: what is running does not start by itself; leave out the status",
+        ),
         ('winner = "1"', 'price: winner: only with status = "finished" or "archived"'),
     ],
 )

@@ -12,6 +12,7 @@ from abtest.domain import read_attributes
 from abtest.domain.events import Event
 from abtest.domain.experiments import Change, Status
 from abtest.enrolment.explanation import ExplanationService
+from abtest.management.experiments import ExperimentService
 from abtest.results import worker
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.store import SQLiteStore
@@ -115,6 +116,10 @@ DAMAGES = {
     "UPDATE assignment SET variant_id = 7 WHERE experiment_id = 4": "gives no value, but 'ramp-0' is stored",
     "UPDATE summary_variant SET devices = 9 WHERE variant_id = 9": "phase 1 of ramp, variant 9: 9 devices, but the",
     "INSERT INTO summary_day (phase_id, variant_id, day, devices) VALUES (4, 9, 0, 16)": "variant 9, day 1970-01-01",
+    "INSERT INTO assignment VALUES (9, 5, 5, 10, 6)": "device 9 in full: was enrolled, but the experiment had its 6",
+    "UPDATE phase SET stop_at = 9 WHERE id = 5": "device 7: has no value of full, which was taking devices then",
+    "UPDATE phase SET stop_at = 4 WHERE id = 5": "device 5 in full: was enrolled, but the experiment had",
+    "UPDATE phase SET stop_at = NULL WHERE id = 5": "device 7: has no value of full, which was taking devices then",
     "UPDATE summary_outside SET devices = 7 WHERE place = -1": "offer running, outside its audience: 7 devices, but",
     "DELETE FROM summary_outside WHERE place = 1": "offer running, outside its condition 2: 0 devices, but",
     "UPDATE test_value SET variant_id = 3": "test device 1 in color: its variant belongs to another experiment",
@@ -130,7 +135,7 @@ async def make(store: SQLiteStore) -> None:
     metrics = ("conversion:purchase", "amount:purchase")
     await store.add([experiment("color", "1", "1", metrics=metrics), experiment("price", "97", "3")], 1)
     await store.add([experiment("offer", "1", "1", audience=("platform=ios", "country!=US"))], 1)
-    await store.add([experiment("ramp", "1", "1", coverage="0.2")], 1)
+    await store.add([experiment("ramp", "1", "1", coverage="0.2"), experiment("full", "1", "1", stop_at=6)], 1)
     await store.enrol(tokens("a", 20), 1, {"a-7": read_attributes([("platform", "ios"), ("country", "DE")])})
     for place, token in enumerate(tokens("a", 20)):
         sent = [Event("1", "purchase", amount=place)] if place % 2 else [Event("1", "exposure", "color")]
@@ -224,7 +229,7 @@ async def test_a_whole_life_verifies(tmp_path: Path) -> None:
         await worker.tick(store)
         verified = await VerificationService(store).verify()
     assert verified.findings == ()
-    assert (verified.devices, verified.experiments) == (5 + 20 + 6 * 33, 4)
+    assert (verified.devices, verified.experiments) == (5 + 20 + 6 * 33, 5)
 
 
 async def test_why_explains_what_let_a_device_in_and_what_kept_it_out(tmp_path: Path) -> None:
@@ -273,6 +278,42 @@ async def test_why_names_the_condition_that_kept_a_device_out(tmp_path: Path) ->
         "later": "the experiment was paused when the device was first seen",
         "last": "outside: platform is missing",
     }
+
+
+async def test_why_says_that_an_experiment_had_its_devices(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", audience=("platform=ios",), stop_at=2)], 1)
+        ios = read_attributes([("platform", "ios")])
+        for phase in ("first", "later"):
+            asked = tokens(phase, 3)
+            await store.enrol([*asked, f"{phase}-web"], 1, dict.fromkeys(asked, ios))
+            await store.change("color", lambda _: Change(stop_at=4), 2)
+        service = ExplanationService(store)
+        asked = ["first-1", "first-2", "first-web", "later-1", "later-2"]
+        reasons = [(await service.why(token)).experiments[0].reason for token in asked]
+    assert reasons == [
+        "drawn at position 1 (counted from 0) of phase 1",
+        "the experiment had its 2 devices when the device was first seen",
+        "outside: platform is missing",
+        "drawn at position 1 (counted from 0) of phase 2",
+        "the experiment had its 4 devices when the device was first seen",
+    ]
+
+
+async def test_a_scheduled_life_verifies(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        await store.add([experiment("color", "1", "1", start_at=1, end_at=clock.now() - 1)], 1)
+        await answers(store, tokens("draft", 5))
+        await worker.tick(store)
+        await answers(store, tokens("ended", 5))
+        await ExperimentService(store).finish("color", "color-1")
+        await answers(store, tokens("won", 5))
+        await worker.tick(store)
+        assert (await VerificationService(store).verify()).findings == ()
+        (color,) = (await store.ledger()).experiments
+    assert [(each.status, each.after_device) for each in color.statuses] == [
+        ("draft", 0), ("running", 5), ("finished", 5), ("finished", 10),
+    ]  # fmt: skip
 
 
 async def test_what_a_forgotten_device_spent_leaves_every_histogram(tmp_path: Path) -> None:

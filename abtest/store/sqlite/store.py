@@ -81,6 +81,7 @@ class SQLiteStore(Database):
     add = _writing(cataloguing.add)
     change = _writing(cataloguing.change)
     alter = _writing(cataloguing.alter)
+    due = _reading(cataloguing.due)
     join = _writing(cataloguing.join)
     leave = _writing(cataloguing.leave)
     apps = _reading(cataloguing.apps)

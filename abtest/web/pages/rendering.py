@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 import abtest
 from abtest import clock
+from abtest.domain import Experiment
 from abtest.language import (
     age,
     ago,
@@ -28,11 +29,13 @@ from abtest.language import (
     figure_percent,
     mean,
     metric_name,
+    next_said,
     number,
     p_is,
     p_value,
     percent,
     places,
+    schedule_said,
     signed_percent,
     tenths,
     test_device_said,
@@ -67,6 +70,11 @@ def exact(milliseconds: int) -> Markup:
 def at(text: str) -> Markup:
     """The same for an RFC 3339 time."""
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(text, exact_time(text))
+
+
+def schedule(experiment: Experiment) -> str:
+    """Starts 3 Dec 2026, 09:00 UTC; stops at 600 devices, 412 so far: empty without a plan."""
+    return first_upper("; ".join(schedule_said(experiment, clock.now())))
 
 
 def first_upper(text: str) -> str:
@@ -118,6 +126,8 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     metric_name,
     exposure_told,
     first_upper,
+    next_said,
+    schedule,
     anchor,
     clock.iso,
     age,

@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
 from abtest.store.sqlite import auditing, erasing, events, measuring, summarising
-from abtest.store.sqlite.cataloguing import app_rows, experiment_rows, test_device_rows
+from abtest.store.sqlite.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.enrolling import catalogue, drawing, profiles, requests
 from tests.scenes import opened
@@ -76,6 +76,12 @@ QUERIES = {
     ),
     "enrolment over time": (summarising.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
     "one experiment": (experiment_rows.EXPERIMENT, (1, "experiment", "color"), ["experiment USING INDEX"]),
+    "due": (
+        schedule_rows.DUE,
+        (1,),
+        ["experiment USING INDEX experiment_start", "experiment USING INDEX experiment_end"],
+    ),
+    "first statuses": (experiment_rows.FIRST_STATUSES, (1,), ["status_change USING INDEX"]),
     "devices to audit": (auditing.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "assignments to audit": (auditing.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
     "one device": (

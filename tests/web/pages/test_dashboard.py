@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 from abtest import clock
-from abtest.domain import NewExperiment, Variant
+from abtest.domain import NewExperiment, Variant, parse_time
 from abtest.domain.experiments import Change, Status
 from abtest.results import worker
 from abtest.store.sqlite.store import SQLiteStore
@@ -84,6 +84,37 @@ async def test_where_no_device_took_part_the_page_says_so(client: Client, store:
     await store.change("color", lambda _: Change(status=Status.PAUSED), clock.now())
     await worker.tick(store)
     assert "No device took part." in words(await page(client))
+
+
+async def test_a_plan_is_said_on_the_dashboard_and_on_the_page(client: Client, store: SQLiteStore) -> None:
+    start, end = parse_time("2999-12-03T09:00:00Z", ""), parse_time("2999-12-10T09:00:00Z", "")
+    await store.add([NewExperiment("later", variants("a", "b"), start_at=start, end_at=end)], clock.now())
+    await store.add([NewExperiment("color", variants("a", "b"), end_at=end, stop_at=600)], clock.now())
+    await store.enrol(tokens("device", 412), clock.now())
+    await worker.tick(store)
+    both = words(await page(client))
+    assert "draft starts 3 Dec, created" in both
+    assert "A draft takes no devices. It starts by itself." in both
+    assert "running ends 10 Dec, created" in both
+    assert "Starts 3 Dec 2999, 09:00 UTC; ends 10 Dec 2999, 09:00 UTC." in words(
+        await page(client, "/experiments/later")
+    )
+    stops = "Ends 10 Dec 2999, 09:00 UTC; stops at 600 devices, 412 so far."
+    assert stops in words(await page(client, "/experiments/color"))
+    await store.enrol(tokens("more", 200), clock.now())
+    html = words(await page(client, "/experiments/color"))
+    assert "Ends 10 Dec 2999, 09:00 UTC; has its 600 devices and takes no more." in html
+    assert "running full, created" in words(await page(client))
+
+
+async def test_what_was_late_is_said(client: Client, store: SQLiteStore) -> None:
+    minute, now = 60_000, clock.now()
+    new = NewExperiment("color", variants("a", "b"), start_at=now - 42 * minute, end_at=now - 3 * minute)
+    await store.add([new], now - clock.DAY)
+    assert "Should have started 42 minutes ago: no worker is running; ends" in words(await page(client))
+    await worker.tick(store)
+    said = "Started 42 minutes late: no worker was running; ended 3 minutes late: no worker was running."
+    assert said in words(await page(client, "/experiments/color"))
 
 
 async def test_devices_that_got_the_winner_are_counted(client: Client, store: SQLiteStore) -> None:

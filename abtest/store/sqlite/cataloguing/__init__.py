@@ -1,7 +1,16 @@
 """What people made: apps, experiments, groups, holdouts and test devices."""
 
 from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, add_app, app_id, apps
-from abtest.store.sqlite.cataloguing.experiment_rows import add, alter, change, experiment, experiments, join, leave
+from abtest.store.sqlite.cataloguing.experiment_rows import (
+    add,
+    alter,
+    change,
+    experiment,
+    experiments,
+    join,
+    leave,
+)
+from abtest.store.sqlite.cataloguing.schedule_rows import due
 from abtest.store.sqlite.cataloguing.test_device_rows import (
     add_test_device,
     remove_test_device,
@@ -19,6 +28,7 @@ __all__ = [
     "app_id",
     "apps",
     "change",
+    "due",
     "experiment",
     "experiments",
     "join",

@@ -47,6 +47,11 @@ SELECT id, key, description, status, winner, baseline, planned, primary_changed_
 FROM experiment WHERE app_id = ? AND kind = ? AND key = ?
 """
 
+FIRST_STATUSES = """
+SELECT status, min(id), at FROM status_change
+WHERE experiment_id = ? AND status IN ('running', 'finished') GROUP BY status
+"""
+
 VALUES = "SELECT value FROM variant WHERE experiment_id = ? AND place >= 0 ORDER BY place"
 
 PHASES = """
@@ -97,6 +102,8 @@ SET_BASELINE = "UPDATE experiment SET baseline = ? WHERE id = ?"
 SET_PLANNED = "UPDATE experiment SET planned = ? WHERE id = ?"
 
 SET_DESCRIPTION = "UPDATE experiment SET description = ? WHERE id = ?"
+
+SET_SCHEDULE = "UPDATE experiment SET start_at = ?, end_at = ? WHERE id = ?"
 
 SET_STATUS = "UPDATE experiment SET status = ?, winner = ? WHERE id = ?"
 
@@ -243,6 +250,8 @@ def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> Non
         connection.execute(SET_PLANNED, (decided.planned, before.id))
     if decided.description is not None:
         connection.execute(SET_DESCRIPTION, (decided.description, before.id))
+    if decided.schedule is not None:
+        connection.execute(SET_SCHEDULE, (*decided.schedule, before.id))
     connection.execute(RAISE_CONFIG_VERSION)
 
 
@@ -331,6 +340,7 @@ def _experiment(
     seed: bytes,
 ) -> Experiment:
     group, share = groups.get(key, (None, None))
+    first = {status: at for status, _, at in connection.execute(FIRST_STATUSES, (id,))}
     return Experiment(
         id=id,
         key=key,
@@ -357,6 +367,8 @@ def _experiment(
         group_share=share,
         start_at=start_at,
         end_at=end_at,
+        started_at=first.get(Status.RUNNING),
+        ended_at=first.get(Status.FINISHED),
     )
 
 

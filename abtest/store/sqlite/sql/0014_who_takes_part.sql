@@ -70,6 +70,8 @@ DELETE FROM sqlite_sequence WHERE name = 'experiment_in_app';
 INSERT INTO sqlite_sequence SELECT 'experiment_in_app', seq FROM sqlite_sequence WHERE name = 'experiment';
 DROP TABLE experiment;
 ALTER TABLE experiment_in_app RENAME TO experiment;
+CREATE INDEX experiment_start ON experiment (start_at) WHERE status = 'draft';
+CREATE INDEX experiment_end ON experiment (end_at) WHERE status IN ('draft', 'running', 'paused');
 
 -- stop_at: enrolment ends when the experiment has so many devices, in this phase and those before it.
 ALTER TABLE phase ADD COLUMN stop_at INTEGER;

@@ -1,0 +1,20 @@
+"""What is to be started or finished, in SQLite."""
+
+from abtest.domain import Status
+from abtest.store.catalogue import Due
+from abtest.store.sqlite.driver import Raw
+
+DUE = """
+SELECT app.key, experiment.key, 'running', start_at FROM experiment JOIN app ON app.id = app_id
+WHERE status = 'draft' AND start_at <= ?1
+UNION ALL
+SELECT app.key, experiment.key, 'finished', end_at FROM experiment JOIN app ON app.id = app_id
+WHERE status IN ('draft', 'running', 'paused') AND end_at <= ?1 AND (status != 'draft' OR start_at <= ?1)
+ORDER BY 4
+"""
+
+
+def due(connection: Raw, now: int) -> list[Due]:
+    """What is to be started or finished by now, in the order of its times."""
+    rows = connection.execute(DUE, (now,))
+    return [Due(app, key, Status(status), at) for app, key, status, at in rows]
