@@ -15,7 +15,7 @@ from abtest.commands import (
     recovering,
     results,
     running,
-    seeding,
+    seed,
     test_devices,
     trust,
 )
@@ -51,7 +51,7 @@ for group in (
     experiments,
     groups,
     test_devices,
-    seeding,
+    seed,
     figures,
     results,
     trust,

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from abtest.commands.behaving import Behaviour, Effects, Sending
 from abtest.commands.options import print_table, say
+from abtest.commands.seed.behaving import Behaviour, Effects, Sending
 from abtest.errors import InvalidSetting, Unreachable
 from abtest.events import Accepted
 from abtest.language import counted, duration, number, percent

@@ -14,8 +14,8 @@ from threading import Thread
 import pytest
 
 from abtest import clock
-from abtest.commands import devices
-from abtest.commands.behaving import DEFAULT_EFFECTS, Behaviour, Effects, parse_effects, parse_rate
+from abtest.commands.seed import devices
+from abtest.commands.seed.behaving import DEFAULT_EFFECTS, Behaviour, Effects, parse_effects, parse_rate
 from abtest.errors import InvalidSetting
 from abtest.inference import rule
 from tests.processes import run

@@ -13,7 +13,8 @@ import click
 from click.core import ParameterSource
 
 from abtest import clock
-from abtest.commands.behaving import (
+from abtest.commands.options import Whole, as_json, naming_options, option, print_json, say
+from abtest.commands.seed.behaving import (
     DEFAULT_DAYS,
     DEFAULT_EFFECTS,
     DEFAULT_RATE,
@@ -24,8 +25,7 @@ from abtest.commands.behaving import (
     parse_rate,
     parse_sigma,
 )
-from abtest.commands.devices import Devices
-from abtest.commands.options import Whole, as_json, naming_options, option, print_json, say
+from abtest.commands.seed.devices import Devices
 from abtest.domain import LONGEST_TOKEN, check_token
 from abtest.errors import InvalidSetting, InvalidToken
 from abtest.language import number
