@@ -11,7 +11,7 @@ from pathlib import Path
 
 from abtest.store.sqlite.driver import open_raw
 from tests.clients.driving import Driver
-from tests.faults.servers import create, free_port, serve, verify
+from tests.faults.servers import COLOR, PRICE, create, free_port, serve, verify
 
 CLIENTS, PROCESSES, LIVES, EVENTS = 200, 4, 2, 60
 DEFAULT = "default"
@@ -109,7 +109,7 @@ class Storm:
 
 
 def test_two_hundred_clients_lose_nothing_and_double_nothing(language: list[str], tmp_path: Path) -> None:
-    create(tmp_path / "abtest.db")
+    create(tmp_path / "abtest.db", COLOR, PRICE)
     storm = Storm(language, tmp_path)
     storm.run()
     assert storm.lost() == []
@@ -123,7 +123,7 @@ def test_two_hundred_clients_lose_nothing_and_double_nothing(language: list[str]
 
 
 def test_a_client_that_forgets_what_it_kept_loses_events(drivers: Callable[[str], list[str]], tmp_path: Path) -> None:
-    create(tmp_path / "abtest.db")
+    create(tmp_path / "abtest.db", COLOR, PRICE)
     *start, program = drivers("python")
     storm = Storm([*start, str(Path(program).with_name("broken.py"))], tmp_path, send_every=60)
     storm.run()
