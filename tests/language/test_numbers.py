@@ -65,7 +65,7 @@ def test_places_are_at_most_two_or_always_one() -> None:
 
 
 def test_no_page_and_no_command_formats_numbers_by_itself() -> None:
-    files = [*templates().glob("*.html"), *COMMANDS.glob("*.py"), *PAGES.glob("*.py"), *PAGES.glob("static/*.js")]
+    files = [*templates().glob("*.html"), *COMMANDS.rglob("*.py"), *PAGES.glob("*.py"), *PAGES.glob("static/*.js")]
     found = {each.name: len(OWN_FORMAT.findall(each.read_text(encoding="utf-8"))) for each in files}
     assert {name: count for name, count in found.items() if count} == NOT_FOR_PEOPLE
 
