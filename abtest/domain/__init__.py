@@ -1,6 +1,6 @@
 """The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
-from abtest.domain.apps import DEFAULT_APP, DEFAULT_APP_ID, App, app_of, scoped, unscoped
+from abtest.domain.apps import APPS, DEFAULT_APP, DEFAULT_APP_ID, App, app_of, path_of, scoped, unscoped
 from abtest.domain.attributes import KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes, read_attributes
 from abtest.domain.audience import (
     Audience,
@@ -49,6 +49,7 @@ from abtest.domain.tally import Cell, Held, Occurrence, Showing, Sums, Tally, ad
 from abtest.domain.values import TYPE_RULE, Type, same, typed
 
 __all__ = [
+    "APPS",
     "DEFAULT_APP",
     "DEFAULT_APP_ID",
     "EVENT",
@@ -114,6 +115,7 @@ __all__ = [
     "parse_metrics",
     "parse_time",
     "parse_weight",
+    "path_of",
     "read_attributes",
     "read_json",
     "same",

@@ -5,6 +5,8 @@ from msgspec import Struct
 DEFAULT_APP = "default"
 """The app that is always there."""
 DEFAULT_APP_ID = 1
+APPS = "/apps/"
+"""Begins the paths of an app."""
 SEPARATOR = " "
 """No token contains it."""
 
@@ -34,3 +36,8 @@ def app_of(scoped_token: str) -> int:
     """The number of the app that a scoped token belongs to."""
     app, separator, _ = scoped_token.partition(SEPARATOR)
     return int(app) if separator else DEFAULT_APP_ID
+
+
+def path_of(app: str) -> str:
+    """What stands in front of the paths of the app with this key; nothing for the default one."""
+    return "" if app == DEFAULT_APP else f"{APPS}{app}"

@@ -83,6 +83,11 @@ class EnrolmentService:
         """Devices whose answer is in the cache."""
         return len(self._cache)
 
+    @property
+    def apps(self) -> Collection[str]:
+        """The keys of the apps that this process knows, in the order of creation."""
+        return self._apps.keys()
+
     def app(self, key: str) -> int | None:
         """The number of the app with this key, if this process knows it already."""
         return self._apps.get(key)
@@ -90,7 +95,7 @@ class EnrolmentService:
     async def find_app(self, key: str) -> int:
         """The same, looked up if need be. Raises UnknownApp."""
         if key not in self._apps:
-            self._apps = {app.key: app.id for app in await self._store.apps()}
+            await self._learn_apps()
         if key not in self._apps:
             raise UnknownApp(key)
         return self._apps[key]
@@ -145,8 +150,14 @@ class EnrolmentService:
         await self._finding.drain()
 
     async def refresh(self) -> None:
-        """Empty the cache if an experiment has changed."""
-        self._notice(await self._store.config_version())
+        """Empty the cache if an experiment or an app has changed."""
+        version = await self._store.config_version()
+        if version > self._config_version:
+            await self._learn_apps()
+        self._notice(version)
+
+    async def _learn_apps(self) -> None:
+        self._apps = {app.key: app.id for app in await self._store.apps()}
 
     async def _only_known(self, token: str, app: int, wait: int) -> Answer:
         answer = await self.find(token, app)
@@ -183,8 +194,9 @@ class EnrolmentService:
     def _remember(self, enrolment: Enrolment) -> dict[str, Answer]:
         """The answers of an enrolment. They are cached unless the cache is already newer."""
         self._notice(enrolment.config_version)
-        self._apps = enrolment.apps
         current = enrolment.config_version == self._config_version
+        if current:
+            self._apps = enrolment.apps
         rendered = self._rendered if current else {}
         if len(rendered) > self._limits.cache:  # with many experiments nearly every device has its own
             rendered.clear()

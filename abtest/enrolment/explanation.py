@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain import HELD, Kind, Status, TestDevice, failed
+from abtest.domain import DEFAULT_APP, HELD, Kind, Status, TestDevice, failed
 from abtest.enrolment.taking import Taking, in_force, taking
 from abtest.errors import UnknownDevice
 from abtest.language import counted, left_out
@@ -42,9 +42,9 @@ class ChosenByHand(Struct, frozen=True):
 class Explanation(Struct, frozen=True):
     """What a device has, and why. `test_device`: what it gets instead, if it is one.
 
-    `number`: its place in the order of all first requests; None of a test device that is no device, which has nothing
-    else. `attributes`: what is kept of those in its first request. `holdouts` and `groups` were drawn before
-    experiments.
+    `number`: its place in the order of the first requests of all apps; None of a test device that is no device, which
+    has nothing else. `attributes`: what is kept of those in its first request. `holdouts` and `groups` were drawn
+    before experiments.
     """
 
     test_device: ChosenByHand | None
@@ -57,16 +57,17 @@ class Explanation(Struct, frozen=True):
 
 
 class ExplanationService:
-    """Explains devices."""
+    """Explains the devices of an app."""
 
-    def __init__(self, store: AuditStore) -> None:
+    def __init__(self, store: AuditStore, app: str = DEFAULT_APP) -> None:
         self._store = store
+        self._app = app
 
     async def why(self, token: str) -> Explanation:
-        """Everything about one device. Raises UnknownDevice."""
-        chosen = _chosen(await self._store.test_device(token))
+        """Everything about one device. Raises UnknownApp or UnknownDevice."""
+        chosen = _chosen(await self._store.test_device(token, self._app))
         try:
-            device = await self._store.device(token)
+            device = await self._store.device(token, self._app)
         except UnknownDevice:
             if chosen is None:
                 raise

@@ -6,7 +6,7 @@ from itertools import count
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain import Event, check_token
+from abtest.domain import DEFAULT_APP_ID, Event, check_token, scoped
 from abtest.enrolment import Batches
 from abtest.errors import AbtestError, UnknownDevice
 from abtest.events.parsing import parse_events
@@ -16,7 +16,7 @@ REQUESTS_AT_ONCE = 64
 
 
 class Sent(Struct, frozen=True):
-    """The token and the events of one request."""
+    """The scoped token and the events of one request."""
 
     token: str
     events: tuple[Event, ...]
@@ -37,15 +37,15 @@ class TrackingService:
         self._numbers = count()
         self._batches = Batches[int, Sent, Accepted](self._track, REQUESTS_AT_ONCE, queue, deadline)
 
-    async def track(self, token: str, body: bytes) -> Accepted:
-        """Store the events of a request's body; returns after they are durable.
+    async def track(self, token: str, body: bytes, app: int = DEFAULT_APP_ID) -> Accepted:
+        """Store the events of a request's body for a device of an app; returns after they are durable.
 
         Raises InvalidToken, InvalidJson, InvalidEvent (which names the field), UnknownDevice, and Unavailable
         (`storage_full`, `queue_full`); then none of them is stored. After Unavailable (`busy`) or StorageError they
         may be stored or not; sending them again is harmless.
         """
         check_token(token)
-        return await self._batches.add(next(self._numbers), Sent(token, parse_events(body)))
+        return await self._batches.add(next(self._numbers), Sent(scoped(app, token), parse_events(body)))
 
     async def _track(self, batch: Mapping[int, Sent]) -> Mapping[int, Accepted | AbtestError]:
         sent = list(batch.values())

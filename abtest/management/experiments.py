@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from abtest import clock
 from abtest.domain import (
+    DEFAULT_APP,
     Change,
     Experiment,
     Metric,
@@ -52,22 +53,23 @@ DEMO = (
 
 
 class ExperimentService:
-    """Creates experiments and changes them.
+    """Creates the experiments of an app, and changes them.
 
-    Every method returns once the change is durable. Raises UnknownExperiment, InvalidExperiment, or Conflict when the
-    status does not allow the change.
+    Every method returns once the change is durable. Raises UnknownApp, UnknownExperiment, InvalidExperiment, or
+    Conflict when the status does not allow the change.
     """
 
-    def __init__(self, store: ExperimentStore) -> None:
+    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP) -> None:
         self._store = store
+        self._app = app
 
     async def all(self) -> list[Experiment]:
         """Every experiment, in the order of creation."""
-        return await self._store.experiments()
+        return await self._store.experiments(self._app)
 
     async def one(self, key: str) -> Experiment:
         """The experiment with this key."""
-        for experiment in await self._store.experiments():
+        for experiment in await self.all():
             if experiment.key == key:
                 return experiment
         raise UnknownExperiment(key)
@@ -78,7 +80,7 @@ class ExperimentService:
         """Create these experiments, and set the metrics of existing ones, by key: all of it or nothing."""
         for experiment in new:
             require_future(f"{experiment.key}: end_at", experiment.checked().end_at)
-        return await self._store.add(new, clock.now(), metrics or {})
+        return await self._store.add(new, clock.now(), metrics or {}, self._app)
 
     async def start(self, key: str) -> Experiment:
         """Let a draft take devices."""
@@ -182,7 +184,7 @@ class ExperimentService:
 
     async def propose(self, declared: Sequence[Declared]) -> Proposal:
         """What would change if the experiments became as they are declared."""
-        return propose(declared, await self._store.experiments())
+        return propose(declared, await self.all())
 
     async def apply(self, declared: Sequence[Declared], shown: Proposal) -> list[Experiment]:
         """Do what was shown, all of it or nothing; returns every experiment as it is then.
@@ -200,8 +202,8 @@ class ExperimentService:
             found.require_allowed()
             return Alteration(found.added, found.changes)
 
-        await self._store.alter(rule, clock.now())
-        return await self._store.experiments()
+        await self._store.alter(rule, clock.now(), self._app)
+        return await self.all()
 
     async def _move(self, key: str, verb: str, allowed: Set[Status], to: Status) -> Experiment:
         def rule(experiment: Experiment) -> Change:
@@ -218,7 +220,7 @@ class ExperimentService:
         return await self._change(key, rule)
 
     async def _change(self, key: str, rule: Callable[[Experiment], Change]) -> Experiment:
-        return await self._store.change(key, rule, clock.now())
+        return await self._store.change(key, rule, clock.now(), self._app)
 
 
 class Question(Struct, frozen=True):

@@ -77,7 +77,7 @@ class Health(Struct, frozen=True):
     `showed_other`: by value, how many of its devices reported at least once that they showed another value; only the
     values with such devices.
 
-    Of all experiments: `duplicate_events` came again, `unknown_device_events` are of unknown devices,
+    Of all experiments of the app: `duplicate_events` came again, `unknown_device_events` are of unknown devices,
     `unknown_experiment_events` are exposures that name an experiment that there was not, and `shortened_devices` are
     devices that are kept with fewer attributes than they had.
     """
@@ -128,7 +128,7 @@ ExperimentResults = ResultsWith[Said]
 
 
 class ResultService:
-    """Reads what the worker concluded; computes nothing."""
+    """Reads what the worker concluded about an app; computes nothing."""
 
     def __init__(self, store: ResultStore, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> None:
         self._store = store
@@ -136,7 +136,10 @@ class ResultService:
         self._kind = kind
 
     async def one(self, key: str) -> ExperimentResults:
-        """The results of an experiment. Raises UnknownExperiment; one that the worker has not seen yet is empty."""
+        """The results of an experiment; one that the worker has not seen yet is empty.
+
+        Raises UnknownApp or UnknownExperiment.
+        """
         summary = await self._store.summary(self._app, self._kind)
         document = await self._store.result(key, self._app, self._kind)
         if document is None:
@@ -144,7 +147,7 @@ class ResultService:
         return structs.replace(worded(decoded(document)), as_of=_as_of(summary), age_seconds=clock.age(summary.as_of))
 
     async def verdicts(self) -> Mapping[int, Said | None]:
-        """The verdict of every experiment that has a metric, by the experiment's id."""
+        """The verdict of every experiment of every app that has a metric, by the experiment's id."""
         return {id: _Concluded.verdict_of(document) for id, document in (await self._store.results()).items()}
 
 

@@ -4,19 +4,20 @@ from math import sqrt
 
 from msgspec.structs import replace
 
-from abtest.domain import Experiment
+from abtest.domain import DEFAULT_APP, Experiment, Kind
 from abtest.errors import InvalidSetting, UnknownExperiment
 from abtest.inference import AMOUNT_UNITS, Moments
 from abtest.results.planning import PlanRequest
 from abtest.store import Measured, MeasureStore
 
 
-async def measured(store: MeasureStore, key: str) -> Measured:
+async def measured(store: MeasureStore, key: str, app: str = DEFAULT_APP) -> Measured:
     """What the worker counted of an experiment. Raises UnknownExperiment."""
-    found = next((each for each in await store.measured() if each.experiment.key == key), None)
-    if found is None:
-        raise UnknownExperiment(key)
-    return found
+    for found in await store.measured():
+        experiment = found.experiment
+        if (experiment.app, experiment.kind, experiment.key) == (app, Kind.EXPERIMENT, key):
+            return found
+    raise UnknownExperiment(key)
 
 
 def completed(request: PlanRequest, found: Measured) -> PlanRequest:

@@ -172,12 +172,13 @@ class ExperimentReport(Struct, frozen=True):
 class Report(Struct, frozen=True):
     """Everything on the dashboard. `as_of` in milliseconds, `age_seconds` in seconds; None before the first tick.
 
-    `restored_at` and `restored_to` as in Summary.
+    `devices_of_all`, `restored_at` and `restored_to` as in Summary.
     """
 
     as_of: int | None
     age_seconds: float | None
     devices: int
+    devices_of_all: int
     experiments: tuple[ExperimentReport, ...]
     restored_at: int | None = None
     restored_to: int | None = None
@@ -213,7 +214,7 @@ class Report(Struct, frozen=True):
 
 
 class ReportService:
-    """Reads summaries; never a device."""
+    """Reads the summaries of an app; never a device."""
 
     def __init__(self, store: SummaryStore, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> None:
         self._store = store
@@ -221,12 +222,13 @@ class ReportService:
         self._kind = kind
 
     async def report(self) -> Report:
-        """All experiments, in the order of creation."""
+        """All experiments, in the order of creation. Raises UnknownApp."""
         summary = await self._store.summary(self._app, self._kind)
         return Report(
             as_of=summary.as_of,
             age_seconds=clock.age(summary.as_of),
             devices=summary.devices,
+            devices_of_all=summary.devices_of_all,
             experiments=tuple(_report(summary, experiment) for experiment in summary.experiments),
             restored_at=summary.restored_at,
             restored_to=summary.restored_to,

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from abtest.domain import FULL_COVERAGE, Experiment, Kind, Status
+from abtest.domain import DEFAULT_APP, FULL_COVERAGE, Experiment, Kind, Status
 from abtest.errors import Conflict, InvalidSetting
 from abtest.language import number
 from abtest.results.drawing import BUSY, Counts, Deciding, Drawn, Draws, Said
@@ -48,11 +48,12 @@ class Simulated(Struct, frozen=True):
 
 
 class SimulationService:
-    """Runs one simulation at a time, in whatever process it was asked for. Real data are only read, once."""
+    """Runs one simulation at a time, for whatever app, in whatever process. Real data are only read, once."""
 
-    def __init__(self, store: ExperimentStore, lock: Path) -> None:
+    def __init__(self, store: ExperimentStore, lock: Path, app: str = DEFAULT_APP) -> None:
         self._store = store
         self._lock = lock
+        self._app = app
 
     async def run(self, devices: int) -> AsyncGenerator[Simulated, None]:
         """The steps, up to the last one. Closing the iterator ends the process.
@@ -62,7 +63,7 @@ class SimulationService:
         if not 1 <= devices <= MOST_DEVICES:
             raise InvalidSetting(f"must be a whole number from 1 to {number(MOST_DEVICES)}", field="devices")
         experiments, holdouts, groups = [
-            [each for each in await self._store.experiments(kind=kind) if each.status == Status.RUNNING]
+            [each for each in await self._store.experiments(self._app, kind) if each.status == Status.RUNNING]
             for kind in (Kind.EXPERIMENT, Kind.HOLDOUT, Kind.GROUP)
         ]
         draws = Draws(

@@ -14,7 +14,7 @@ from abtest.store.audit import (
     StatusRecord,
     TestValueRecord,
 )
-from abtest.store.catalogue import Alteration, Due, ExperimentStore, TestDeviceStore
+from abtest.store.catalogue import Alteration, AppStore, Due, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import (
@@ -34,6 +34,7 @@ from abtest.store.upkeep import Condition, ConditionStore, lacking
 
 __all__ = [
     "Alteration",
+    "AppStore",
     "AssignmentRecord",
     "AssignmentRow",
     "AudienceCounts",

@@ -1,12 +1,12 @@
 """Reading every decision back, to check it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from abtest.allocation import Weights
-from abtest.domain import Attributes, Audience, Cell, Metric, Occurrence, Showing, Sums, TestDevice
+from abtest.domain import DEFAULT_APP, Attributes, Audience, Cell, Metric, Occurrence, Showing, Sums, TestDevice
 
 
 class PhaseRecord(Struct, frozen=True):
@@ -38,14 +38,16 @@ class StatusRecord(Struct, frozen=True):
 class ExperimentRecord(Struct, frozen=True):
     """Everything that decided the assignments in an experiment, a group or a holdout.
 
-    `app`: its number. `variants`: ids, in the order of the values and places. `outside`: the id that devices outside
-    the coverage have; None if it never left devices out. `audience`: None when the stored text can't be read.
+    `app`: its number. `name`: its key, and before it that of its app where there are several. `variants`: ids, in the
+    order of the values and places. `outside`: the id that devices outside the coverage have; None if it never left
+    devices out. `audience`: None when the stored text can't be read.
     """
 
     id: int
     app: int
     kind: str
     key: str
+    name: str
     status: str
     winner: str | None
     seed: bytes
@@ -74,20 +76,24 @@ class Ledger(Struct, frozen=True):
 
     `devices`: the number of device rows. `last_device`: the highest id that was ever given. `strangers`: the number
     of rows of devices, tokens and assignments whose device id was never given. `tokens`: how many tokens each device
-    has, in the order of ids, one byte each, at most 255. `without_profile`: the number of devices whose profile is
-    missing. `profiles`: the attributes that are kept, by id; None where they can't be read. `apps`: of all profiles,
-    the number of the app. The summary: `watermark` (None when its row is missing), `counted` by (phase id, variant
-    id), `hourly` by (experiment id, hour), `daily` by (phase id, variant id, day), `outside` by (id of the status,
-    place of the condition; -1 for all together, -2 for all devices), `winners` by experiment id, `of_apps` by app.
+    has, in the order of ids, one byte each, at most 255. `token_apps`: in the same order, the number of the app that
+    the device's token is of, 0 without one. `without_profile`: the number of devices whose profile is missing.
+    `profiles`: the attributes that are kept, by id; None where they can't be read. `apps`: of all profiles, the
+    number of the app. `app_keys`: of all apps, by number. The summary: `watermark` (None when its row is missing),
+    `counted` by (phase id, variant id), `hourly` by (experiment id, hour), `daily` by (phase id, variant id, day),
+    `outside` by (id of the status, place of the condition; -1 for all together, -2 for all devices), `winners` by
+    experiment id, `of_apps` by app.
     """
 
     devices: int
     last_device: int
     strangers: int
     tokens: bytes
+    token_apps: Sequence[int]
     without_profile: int
     profiles: Mapping[int, Attributes | None]
     apps: Mapping[int, int]
+    app_keys: Mapping[int, str]
     experiments: tuple[ExperimentRecord, ...]
     test_values: tuple[TestValueRecord, ...]
     watermark: int | None
@@ -125,9 +131,9 @@ class AssignmentRecord(Struct, frozen=True):
 
 
 class DeviceRecord(Struct, frozen=True):
-    """A device and all its assignments. `first_seen` in milliseconds. `attributes`: what is kept of them.
+    """A device of the app with this number, and all its assignments.
 
-    `app`: the number of its app.
+    `first_seen` in milliseconds. `attributes`: what is kept of them.
     """
 
     id: int
@@ -138,9 +144,9 @@ class DeviceRecord(Struct, frozen=True):
 
 
 class MetricRecord(Struct, frozen=True):
-    """A metric as it is stored, with the key of its experiment; `watermark`: the last event that was folded in."""
+    """A metric as it is stored, with the name of its experiment; `watermark`: the last event that was folded in."""
 
-    key: str
+    name: str
     metric: Metric
     watermark: int
 
@@ -201,10 +207,10 @@ class AuditStore(Protocol):
         """The experiments, groups and holdouts of the ledger, without reading any device."""
         ...
 
-    async def device(self, token: str) -> DeviceRecord:
-        """The device with this token. Raises UnknownDevice."""
+    async def device(self, token: str, app: str = DEFAULT_APP) -> DeviceRecord:
+        """The device of an app with this token. Raises UnknownApp or UnknownDevice."""
         ...
 
-    async def test_device(self, token: str) -> TestDevice | None:
-        """The test device with this token, if there is one."""
+    async def test_device(self, token: str, app: str = DEFAULT_APP) -> TestDevice | None:
+        """The test device of an app with this token, if there is one. Raises UnknownApp."""
         ...

@@ -21,11 +21,12 @@ class AudienceCounts(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """What the stats worker wrote last, with the experiments as they are now.
+    """What the stats worker wrote last about an app, with its experiments as they are now.
 
-    `as_of`: when it wrote, in milliseconds; None before its first tick. `devices`: how many devices are in the
-    figures. `restored_at`: when the database was restored from a backup; `restored_to`: up to when the backup knew
-    devices. `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
+    `as_of`: when it wrote, in milliseconds; None before its first tick. `devices`: how many devices of the app are in
+    the figures, and `devices_of_all` of all apps. `restored_at`: when the database was restored from a backup;
+    `restored_to`: up to when the backup knew devices.
+    `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
     `uncovered`: the same key -> devices outside the coverage; only phases with such devices.
     `winners`: experiment id -> devices in the figures that got its winner; only experiments with a winner.
     `audiences`: by experiment id; only experiments with an audience.
@@ -33,6 +34,7 @@ class Summary(Struct, frozen=True):
 
     as_of: int | None
     devices: int
+    devices_of_all: int
     experiments: tuple[Experiment, ...]
     counts: Mapping[tuple[int, int], tuple[int, ...]]
     uncovered: Mapping[tuple[int, int], int]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from abtest.store.audit import AuditStore
-from abtest.store.catalogue import ExperimentStore, TestDeviceStore
+from abtest.store.catalogue import AppStore, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import FoldingStore
@@ -14,6 +14,7 @@ from abtest.store.upkeep import ConditionStore, ErasureStore
 
 class Store(
     EnrolmentStore,
+    AppStore,
     ExperimentStore,
     TestDeviceStore,
     EventStore,

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from abtest.domain import DEFAULT_APP
 from abtest.errors import StorageError
 from abtest.language import number
 from abtest.settings import FREE_DISK
@@ -64,8 +65,10 @@ class ForgettingStore(Protocol):
 class ErasureStore(ForgettingStore, Protocol):
     """Erases tokens."""
 
-    async def forget(self, tokens: Sequence[str]) -> int:
-        """Replace these tokens with random ones that nobody knows, and erase the events; returns how many existed.
+    async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP) -> int:
+        """Replace these tokens of an app with random ones that nobody knows, and erase the events.
+
+        Returns how many of them existed. Raises UnknownApp.
 
         The device rows and their assignments stay, so counts and blocks stay as they are. A forgotten device that
         asks again is a new device. One transaction replaces a token and subtracts all that its events had added to

@@ -1,7 +1,7 @@
 """Compares what is stored with what must be stored: arithmetic on rows that were read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from msgspec import Struct
 
@@ -65,6 +65,7 @@ class Audit:
         self._of_apps += per_app(profiles, self._ledger)
         self._outside += outside(profiles, chunk.after + 1, self._ledger, self._audiences)
         of_apps = self._deciding.taking(chunk)
+        self._compare_apps(chunk, of_apps.keys())
         if not self._as_it_must_be(chunk, of_apps):
             self._explain(chunk, of_apps)
 
@@ -83,6 +84,14 @@ class Audit:
             broken=self._broken,
             findings=tuple(self._findings),
         )
+
+    def _compare_apps(self, chunk: Chunk, apps: Set[int]) -> None:
+        """A device's profile must be of the app that its token is of. `apps`: those of these profiles."""
+        if len({*apps, *self._ledger.token_apps[chunk.after : chunk.upto]}) == 1:
+            return
+        for id, _, profile in chunk.devices:
+            if self._ledger.token_apps[id - 1] not in {0, profile_app(profile, self._ledger.apps)}:
+                self._report(f"device {id}: its token is of another app than its attributes")
 
     def _as_it_must_be(self, chunk: Chunk, of_apps: Mapping[int, Sequence[Taking]]) -> bool:
         """Whether every row is what the ledger gives; if so, count them."""
@@ -146,7 +155,7 @@ class Audit:
             if holdout.record.id == each.record.id or holdout.record.kind != Kind.HOLDOUT:
                 break
             if holdout.record.id in rows and rows[holdout.record.id][3] == holdout.record.variants[0]:
-                return f"is held by {holdout.record.key}"
+                return f"is held by {holdout.record.name}"
         if each.group is not None and (each.group not in rows or rows[each.group][3] != each.chosen):
             return f"the group {self._key(each.group)} did not give it this experiment"
         audience = self._audiences[each.record.id]
@@ -202,7 +211,7 @@ class Audit:
             self._report(f"summary: {where}: {stored} devices, but the rows say {counted}")
 
         statuses = {
-            status.id: f"{each.key} {status.status}" for each in self._ledger.experiments for status in each.statuses
+            status.id: f"{each.name} {status.status}" for each in self._ledger.experiments for status in each.statuses
         }
         for (status_id, place), counted, stored in differences(self._outside, self._ledger.outside):
             which = {ALL: "outside its audience", ASKED: "all devices"}.get(
@@ -213,15 +222,16 @@ class Audit:
         for id, counted, stored in differences(self._winners, self._ledger.winners):
             self._report(f"summary: {self._key(id)}: {stored} got the winner, but the rows say {counted}")
         for app, counted, stored in differences(self._of_apps, self._ledger.of_apps):
-            self._report(f"summary: app {app}: {stored} devices, but the rows say {counted}")
+            key = self._ledger.app_keys.get(app, str(app))
+            self._report(f"summary: app {key}: {stored} devices, but the rows say {counted}")
 
     def _phase(self, phase_id: int) -> str:
         phase = self._phases.get(phase_id)
-        return f"phase {phase.record.number} of {phase.experiment.key}" if phase else "an unknown phase"
+        return f"phase {phase.record.number} of {phase.experiment.name}" if phase else "an unknown phase"
 
     def _key(self, experiment_id: int) -> str:
         experiment = self._experiments.get(experiment_id)
-        return experiment.key if experiment else "an unknown experiment"
+        return experiment.name if experiment else "an unknown experiment"
 
     def _report(self, finding: str) -> None:
         self._broken += 1

@@ -96,11 +96,11 @@ class Recount:
 
     def _metric(self, id: int) -> str:
         record = self._ledger.metrics.get(id)
-        return f"{record.metric} of {record.key}" if record else f"metric {id}"
+        return f"{record.metric} of {record.name}" if record else f"metric {id}"
 
 
 def _structure(ledger: EventLedger) -> Iterator[str]:
-    marks = {f"{record.metric} of {record.key}": record.watermark for record in ledger.metrics.values()}
+    marks = {f"{record.metric} of {record.name}": record.watermark for record in ledger.metrics.values()}
     for name, watermark in (marks | {"exposure": ledger.exposure_watermark}).items():
         if watermark > ledger.last_event:
             yield f"summary: {name}: counts events up to {watermark}, but there were {ledger.last_event}"

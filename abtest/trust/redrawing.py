@@ -90,7 +90,7 @@ class PhaseAudit:
 
     def end(self) -> Iterator[str]:
         """What is wrong with the counters after the last enrolment."""
-        where = f"phase {self.record.number} of {self.experiment.key}"
+        where = f"phase {self.record.number} of {self.experiment.name}"
         if self.record.next_position != self._next:
             yield f"{where}: the next position is {self.record.next_position}, but {self._next} were given"
         if self.record.counts != self._before_block:

@@ -20,15 +20,16 @@ def structure(ledger: Ledger) -> Iterator[str]:
         yield f"{ledger.without_profile} devices have attributes that are not kept"
     for app, profiles in sorted(Counter(ledger.apps.values()).items()):
         if profiles > MOST_PROFILES + (app != DEFAULT_APP_ID):  # the one without attributes
-            yield f"{profiles} combinations of attributes are kept for app {app}, more than {MOST_PROFILES}"
+            key = ledger.app_keys.get(app, str(app))
+            yield f"{profiles} combinations of attributes are kept for app {key}, more than {MOST_PROFILES}"
     for number, attributes in sorted(ledger.profiles.items()):
         if attributes is None or (not attributes and ledger.apps[number] == DEFAULT_APP_ID):
             yield f"profile {number}: its attributes are not what devices can have"
     for experiment in ledger.experiments:
         for finding in _experiment_structure(experiment):
-            yield f"{experiment.key}: {finding}"
+            yield f"{experiment.name}: {finding}"
         if experiment.created_after_device > ledger.last_device:
-            yield f"{experiment.key}: created after device {experiment.created_after_device}, which never existed"
+            yield f"{experiment.name}: created after device {experiment.created_after_device}, which never existed"
     yield from _test_values(ledger)
 
 
@@ -39,9 +40,9 @@ def _test_values(ledger: Ledger) -> Iterator[str]:
         if experiment is None:
             yield f"test device {each.test_device}: has a value of an unknown experiment"
         elif experiment.app != each.app:
-            yield f"test device {each.test_device} in {experiment.key}: the experiment belongs to another app"
+            yield f"test device {each.test_device} in {experiment.name}: the experiment belongs to another app"
         elif each.variant_id not in experiment.variants:
-            yield f"test device {each.test_device} in {experiment.key}: its variant belongs to another experiment"
+            yield f"test device {each.test_device} in {experiment.name}: its variant belongs to another experiment"
 
 
 def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:

@@ -46,7 +46,7 @@ async def choose(
     store: SQLiteStore, token: str, values: Mapping[str, str] = CHOSEN, note: str = "", app: str = DEFAULT_APP
 ) -> bool:
     """Make it a test device; whether it was one."""
-    made, changed = await TestDeviceService(store).add(token, values, note, "anna", app)
+    made, changed = await TestDeviceService(store, app).add(token, values, note, "anna")
     assert (made.token, dict(made.values), made.note, made.made_by) == (token, dict(values), note, "anna")
     return changed
 
@@ -171,11 +171,11 @@ async def test_the_same_token_in_two_apps_is_two_test_devices(store: SQLiteStore
         await choose(store, "phone", {"offer": "offer-0"}, app="staging")
     with pytest.raises(UnknownApp):
         await choose(store, "phone", app="nowhere")
-    service = TestDeviceService(store)
-    assert [each.token for each in await service.all("staging")] == ["phone"]
+    staged = TestDeviceService(store, "staging")
+    assert [each.token for each in await staged.all()] == ["phone"]
     assert not (await VerificationService(store).verify()).broken
-    await service.remove("phone")
-    assert len(await service.all("staging")) == 1
+    await TestDeviceService(store).remove("phone")
+    assert len(await staged.all()) == 1
 
 
 async def test_how_many_have_a_value_of_an_experiment(store: SQLiteStore) -> None:

@@ -1,24 +1,31 @@
 """What every store must do. Another store is put under it by adding it to `stores`."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings, strategies
 from tornado.ioloop import IOLoop
 
 from abtest import clock
+from abtest.domain import scoped
 from abtest.domain.events import Event
 from abtest.domain.experiments import Change, NewExperiment, Status, Variant
 from abtest.domain.metrics import parse_metrics
 from abtest.domain.values import Type
-from abtest.errors import Conflict, UnknownExperiment
+from abtest.errors import Conflict, UnknownApp, UnknownDevice, UnknownExperiment
+from abtest.results import worker
 from abtest.results.judging import judged
+from abtest.results.reports import ReportService
 from abtest.store.audit import AssignmentRecord
 from abtest.store.catalogue import Alteration
 from abtest.store.figures import DayFigures, Folded, Measured
 from abtest.store.sqlite.store import SQLiteStore
+from abtest.trust.verification import VerificationService
 from tests.scenes import answers, experiment, new, opened, tokens
 
 stores = [SQLiteStore]
@@ -362,3 +369,55 @@ async def test_results_are_kept(store: SQLiteStore) -> None:
     assert (await store.result("color"), await store.results()) == ("[]", {color.id: "[]"})
     with pytest.raises(UnknownExperiment):
         await store.result("nothing")
+
+
+async def test_a_token_is_of_an_app(store: SQLiteStore) -> None:
+    staging = await store.add_app("staging", 1)
+    await store.add([experiment("color", "1", "1")], 1, app="staging")
+    await store.enrol(["a", scoped(staging.id, "a"), scoped(staging.id, "b")], 1)
+    assert [(await store.device("a", app)).id for app in ("default", "staging")] == [1, 2]
+    assert await store.forget(["a", "b"], "staging") == 2
+    with pytest.raises(UnknownDevice):
+        await store.device("a", "staging")
+    assert (await store.device("a")).id == 1
+    (after,) = await answers(store, [scoped(staging.id, "a")])
+    assert after.keys() == {"color"}
+
+
+async def test_whatever_is_asked_of_an_unknown_app_is_refused(store: SQLiteStore) -> None:
+    for asked in (
+        store.experiments("nothing"),
+        store.add([experiment("color", "1", "1")], 1, app="nothing"),
+        store.change("color", lambda _: Change(), 1, "nothing"),
+        store.summary("nothing"),
+        store.result("color", "nothing"),
+        store.device("a", "nothing"),
+        store.forget(["a"], "nothing"),
+    ):
+        with pytest.raises(UnknownApp):
+            await asked
+
+
+@settings(max_examples=25)
+@given(batches=strategies.lists(strategies.lists(strategies.integers(1, 3), min_size=1, max_size=40), max_size=8))
+def test_shares_are_exact_in_each_app_however_their_devices_are_mixed(batches: list[list[int]]) -> None:
+    async def check(folder: str) -> None:
+        async with opened(Path(folder) / "abtest.db") as store:
+            apps = ["default", "staging", "other"]
+            for app in apps[1:]:
+                await store.add_app(app, 1)
+            for app in apps:
+                await store.add([experiment("color", "33.3", "33.3", "33.3")], 1, app=app)
+                await store.add([experiment("price", "75", "10", "5", "10")], 1, app=app)
+            for number, batch in enumerate(batches):
+                await store.enrol([scoped(app, f"{number}-{place}") for place, app in enumerate(batch)], 1)
+            await worker.tick(store)
+            for number, app in enumerate(apps, start=1):
+                report = await ReportService(store, app).report()
+                devices = sum(batch.count(number) for batch in batches)
+                assert [each.devices for each in report.experiments] == [devices, devices]
+                assert all(each.exact for each in report.experiments)
+            assert (await VerificationService(store).verify()).findings == ()
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(check(folder))

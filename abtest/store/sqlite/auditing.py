@@ -4,11 +4,23 @@ Whoever audits must not stumble over what is damaged: what can't be read is give
 """
 
 import json
+from array import array
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from abtest import allocation
-from abtest.domain import FULL_COVERAGE, NO_ATTRIBUTES, Attributes, Audience, Metric, Sums, read_attributes
+from abtest.domain import (
+    DEFAULT_APP,
+    FULL_COVERAGE,
+    NO_ATTRIBUTES,
+    Attributes,
+    Audience,
+    Metric,
+    Sums,
+    read_attributes,
+    scoped,
+)
 from abtest.errors import InvalidExperiment, UnknownDevice
 from abtest.store.audit import (
     AssignmentRecord,
@@ -23,7 +35,7 @@ from abtest.store.audit import (
     StatusRecord,
     TestValueRecord,
 )
-from abtest.store.sqlite import measuring
+from abtest.store.sqlite import cataloguing, measuring
 from abtest.store.sqlite.columns import load_audience, load_weights
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import last_device, load_attributes
@@ -36,7 +48,9 @@ SELECT (SELECT count(*) FROM device WHERE id < 1) + (SELECT count(*) FROM device
   + (SELECT count(*) FROM assignment WHERE device_id < 1) + (SELECT count(*) FROM assignment WHERE device_id > ?1)
 """
 
-TOKENS = "SELECT device_id FROM device_token"
+TOKENS = """
+SELECT device_id, CASE instr(token, ' ') WHEN 0 THEN 1 ELSE CAST(token AS INTEGER) END FROM device_token
+"""
 
 WITHOUT_PROFILE = """
 SELECT count(*) FROM device
@@ -59,10 +73,7 @@ OF_APPS = "SELECT app_id, devices FROM summary_app"
 
 DAILY = "SELECT phase_id, variant_id, day, devices FROM summary_day"
 
-METRICS = """
-SELECT metric.id, experiment.key, metric.kind, metric.event, metric.window_days, metric.watermark
-FROM metric LEFT JOIN experiment ON experiment.id = metric.experiment_id
-"""
+METRICS = "SELECT id, experiment_id, kind, event, window_days, watermark FROM metric"
 
 EXPOSURE_WATERMARK = "SELECT exposure_watermark FROM summary"
 
@@ -88,6 +99,14 @@ EXPOSED = """
 SELECT exposed.experiment_id, device_id, own
 FROM experiment CROSS JOIN exposed ON exposed.experiment_id = experiment.id
 WHERE device_id > ? AND device_id <= ?
+"""
+
+APPS = "SELECT id, key FROM app"
+
+NAMES = """
+SELECT experiment.id, CASE (SELECT count(*) FROM app) WHEN 1 THEN experiment.key
+  ELSE ifnull(app.key, app_id) || '/' || experiment.key END
+FROM experiment LEFT JOIN app ON app.id = app_id
 """
 
 EXPERIMENTS = """
@@ -118,7 +137,7 @@ FROM assignment WHERE device_id > ? AND device_id <= ? ORDER BY device_id, exper
 """
 
 DEVICE = """
-SELECT device.id, ifnull(profile.app_id, 1), device.first_seen, ifnull(profile.attributes, '{}')
+SELECT device.id, device.first_seen, ifnull(profile.attributes, '{}')
 FROM device_token JOIN device ON device.id = device_id LEFT JOIN profile ON profile.id = device.profile_id
 WHERE token = ?
 """
@@ -131,7 +150,7 @@ def ledger(connection: Raw) -> Ledger:
     (devices,) = connection.execute(DEVICE_ROWS).fetchone()
     last = last_device(connection)
     (strangers,) = connection.execute(STRANGERS, (last,)).fetchone()
-    tokens, strange_tokens = _tokens(connection, last)
+    tokens, token_apps, strange_tokens = _tokens(connection, last)
     (watermark,) = connection.execute(WATERMARK).fetchone() or (None,)
     (without_profile,) = connection.execute(WITHOUT_PROFILE).fetchone()
     profiles = connection.execute(PROFILES).fetchall()
@@ -140,9 +159,11 @@ def ledger(connection: Raw) -> Ledger:
         last_device=last,
         strangers=strangers + strange_tokens,
         tokens=tokens,
+        token_apps=token_apps,
         without_profile=without_profile,
         profiles={id: _attributes(text) for id, _, text in profiles},
         apps={id: app for id, app, _ in profiles},
+        app_keys=dict(connection.execute(APPS).fetchall()),
         experiments=experiment_records(connection),
         test_values=tuple(TestValueRecord(*row) for row in connection.execute(TEST_VALUES)),
         watermark=watermark,
@@ -157,7 +178,8 @@ def ledger(connection: Raw) -> Ledger:
 
 def experiment_records(connection: Raw) -> tuple[ExperimentRecord, ...]:
     """Every experiment with all that ever decided for a device; no device is looked at."""
-    return tuple(_experiment(connection, *row) for row in connection.execute(EXPERIMENTS).fetchall())
+    names = _names(connection)
+    return tuple(_experiment(connection, names, *row) for row in connection.execute(EXPERIMENTS).fetchall())
 
 
 def chunk(connection: Raw, after: int, upto: int) -> Chunk:
@@ -172,14 +194,14 @@ def chunk(connection: Raw, after: int, upto: int) -> Chunk:
 
 def event_ledger(connection: Raw) -> EventLedger:
     """What the events must agree with."""
-    last = last_device(connection)
+    last, names = last_device(connection), _names(connection)
     (exposure_watermark,) = connection.execute(EXPOSURE_WATERMARK).fetchone() or (0,)
     return EventLedger(
         last_event=last_event(connection),
         last_device=last,
         metrics={
-            id: MetricRecord(key or "an unknown experiment", Metric(kind, event, window), watermark)
-            for id, key, kind, event, window, watermark in connection.execute(METRICS)
+            id: MetricRecord(names.get(of, "an unknown experiment"), Metric(kind, event, window), watermark)
+            for id, of, kind, event, window, watermark in connection.execute(METRICS)
         },
         exposure_watermark=exposure_watermark,
         cells={tuple(row[:4]): _sums(*row[4:]) for row in connection.execute(CELLS)},
@@ -209,30 +231,38 @@ def event_chunk(connection: Raw, after: int, upto: int) -> EventChunk:
     )
 
 
-def device(connection: Raw, token: str) -> DeviceRecord:
-    """The device with this token. Raises UnknownDevice."""
-    found = connection.execute(DEVICE, (token,)).fetchone()
+def device(connection: Raw, token: str, app: str = DEFAULT_APP) -> DeviceRecord:
+    """The device of an app with this token. Raises UnknownApp or UnknownDevice."""
+    number = cataloguing.app_id(connection, app)
+    found = connection.execute(DEVICE, (scoped(number, token),)).fetchone()
     if found is None:
         raise UnknownDevice("no device has asked with this token")
-    id, app, first_seen, attributes = found
+    id, first_seen, attributes = found
     rows = connection.execute(ASSIGNMENTS, (id - 1, id))
     said = _attributes(attributes) or NO_ATTRIBUTES
-    return DeviceRecord(id, app, first_seen, said, tuple(AssignmentRecord(*row[1:]) for row in rows))
+    return DeviceRecord(id, number, first_seen, said, tuple(AssignmentRecord(*row[1:]) for row in rows))
 
 
-def _tokens(connection: Raw, last: int) -> tuple[bytes, int]:
-    """See Ledger.tokens; and how many tokens are of devices that never were."""
-    found, strange = bytearray(last), 0
-    for (device,) in connection.execute(TOKENS):
+def _tokens(connection: Raw, last: int) -> tuple[bytes, Sequence[int], int]:
+    """See Ledger.tokens and Ledger.token_apps; and how many tokens are of devices that never were."""
+    found, apps, strange = bytearray(last), array("q", bytes(8 * last)), 0
+    for device, app in connection.execute(TOKENS):
         if 0 < device <= last:
             found[device - 1] = min(found[device - 1] + 1, MANY)
+            apps[device - 1] = app
         else:
             strange += 1
-    return bytes(found), strange
+    return bytes(found), apps, strange
+
+
+def _names(connection: Raw) -> dict[int, str]:
+    """See ExperimentRecord.name."""
+    return dict(connection.execute(NAMES).fetchall())
 
 
 def _experiment(
     connection: Raw,
+    names: Mapping[int, str],
     id: int,
     app: int,
     kind: str,
@@ -257,6 +287,7 @@ def _experiment(
         app=app,
         kind=kind,
         key=key,
+        name=names[id],
         status=status,
         winner=winner,
         seed=seed,

@@ -6,7 +6,7 @@ from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from abtest.domain import Attributes, Event
+from abtest.domain import DEFAULT_APP, Attributes, Event, scoped
 from abtest.errors import Unavailable
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.sqlite import auditing, backup, cataloguing, enrolling, erasing, events, measuring, summarising
@@ -147,10 +147,10 @@ class SQLiteStore(Database):
                 raise
             await self.alone(self._sync)
 
-    async def forget(self, tokens: Sequence[str]) -> int:
+    async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP) -> int:
         """See ErasureStore.forget."""
-        forgotten = 0
-        for token in tokens:
+        id, forgotten = await self.read(cataloguing.app_id, app), 0
+        for token in (scoped(id, each) for each in tokens):
             if found := await self.read(erasing.counted, token):
                 forgotten += await self.write(erasing.forget, token, *found)
             else:

@@ -228,7 +228,7 @@ def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, 
 
 def summary(connection: Raw, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> Summary:
     """All figures of an app's experiments, groups or holdouts, with these as they stand. Raises UnknownApp."""
-    (_, as_of), id = connection.execute(SUMMARY).fetchone(), cataloguing.app_id(connection, app)
+    (watermark, as_of), id = connection.execute(SUMMARY).fetchone(), cataloguing.app_id(connection, app)
     (devices_of_app,) = connection.execute(DEVICES, (id,)).fetchone()
     experiments = cataloguing.experiments(connection, app, kind)
     counts: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
@@ -241,6 +241,7 @@ def summary(connection: Raw, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMEN
         restored_to=restored.get("restored_to"),
         as_of=as_of,
         devices=devices_of_app,
+        devices_of_all=watermark,
         experiments=tuple(experiments),
         counts={
             (experiment.id, phase.number): tuple(

@@ -26,7 +26,7 @@ QUERIES = {
         ["device_token USING PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),
     "config version": (catalogue.CONFIG_VERSION, (), ["meta USING PRIMARY KEY"]),
-    "apps": (catalogue.APPS, (), ["app USING COVERING INDEX"]),
+    "apps": (catalogue.APPS, (), ["SCAN app"]),
     "app": (app_rows.APP, ("default",), ["app USING COVERING INDEX"]),
     "keys": (catalogue.KEYS, (), ["experiment USING COVERING INDEX"]),
     "values": (catalogue.VALUES, (), ["variant USING INDEX"]),

@@ -56,9 +56,9 @@ def test_devices(connection: Raw, app: str = DEFAULT_APP) -> list[TestDevice]:
     return [_test_device(connection, *row) for row in rows]
 
 
-def test_device(connection: Raw, scoped_token: str) -> TestDevice | None:
-    """The test device with this token, if there is one."""
-    row = connection.execute(TEST_DEVICE, (scoped_token,)).fetchone()
+def test_device(connection: Raw, token: str, app: str = DEFAULT_APP) -> TestDevice | None:
+    """The test device of an app with this token, if there is one. Raises UnknownApp."""
+    row = connection.execute(TEST_DEVICE, (scoped(app_id(connection, app), token),)).fetchone()
     return None if row is None else _test_device(connection, *row)
 
 
@@ -92,7 +92,7 @@ def add_test_device(
 def remove_test_device(connection: Raw, token: str, app: str = DEFAULT_APP) -> bool:
     """Let this token be what it was before; whether it is a device. Raises UnknownApp or UnknownTestDevice."""
     there = scoped(app_id(connection, app), token)
-    found = test_device(connection, there)
+    found = test_device(connection, token, app)
     if found is None:
         raise UnknownTestDevice
     _remove(connection, there)

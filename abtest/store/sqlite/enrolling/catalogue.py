@@ -17,7 +17,7 @@ MOST_DECIDED = 20_000
 
 CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
 
-APPS = "SELECT key, id FROM app"
+APPS = "SELECT key, id FROM app ORDER BY id"
 
 KEYS = "SELECT app_id, key FROM experiment WHERE kind = 'experiment'"
 
