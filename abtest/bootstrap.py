@@ -5,6 +5,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,17 +151,18 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
         per_source=Rate(settings.new_per_source, settings.new_per_source_burst),
         in_all=Rate(settings.new_in_all, max(1, settings.new_in_all)),
     )
+    lock = Path(f"{database_path(settings.database).resolve()}.simulation.lock")
     monitoring = Monitoring()
     return Services(
         enrolment=EnrolmentService(store, limits, monitoring.decided),
-        reports=ReportService(store),
-        results=ResultService(store),
-        groups=ReportService(store, kind=Kind.GROUP),
-        holdouts=ReportService(store, kind=Kind.HOLDOUT),
-        holdout_results=ResultService(store, kind=Kind.HOLDOUT),
+        reports=partial(ReportService, store),
+        results=partial(ResultService, store),
+        groups=partial(ReportService, store, kind=Kind.GROUP),
+        holdouts=partial(ReportService, store, kind=Kind.HOLDOUT),
+        holdout_results=partial(ResultService, store, kind=Kind.HOLDOUT),
         tracking=TrackingService(store, settings.queue, settings.deadline),
-        simulation=SimulationService(store, Path(f"{database_path(settings.database).resolve()}.simulation.lock")),
-        explanations=ExplanationService(store),
+        simulation=partial(SimulationService, store, lock),
+        explanations=partial(ExplanationService, store),
         store=store,
         monitoring=monitoring,
         settings=settings,

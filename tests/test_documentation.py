@@ -19,6 +19,7 @@ from abtest.settings import LIMITS, SETTINGS, Setting, Settings
 from abtest.store.sqlite import migrations
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import routes
+from abtest.web.base_path import IN_APP
 from tests.scenes import commands
 
 ROOT = Path(__file__).parent.parent
@@ -163,7 +164,7 @@ def test_every_variable_that_is_mentioned_exists() -> None:
 def test_every_route_is_in_the_table_of_the_http_interface() -> None:
     services = wired(SQLiteStore(Path("abtest.db")), Settings())
     patterns = {
-        pattern.replace("([^/]+)", "{key}").removesuffix("(.+)").removesuffix("/?")
+        pattern.removeprefix(IN_APP).replace("([^/]+)", "{key}").removesuffix("(.+)").removesuffix("/?")
         for pattern, _, _ in routes(services)
     }
     assert set(re.findall(r"^\| `(/[^`]*)` \|", TEXT["docs/api.md"], re.MULTILINE)) == patterns

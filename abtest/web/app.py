@@ -12,7 +12,8 @@ from abtest.settings import Settings
 from abtest.store import ConditionStore
 from abtest.web import ops
 from abtest.web.api import handlers as api
-from abtest.web.base import NotFound
+from abtest.web.base import NotFound, OfApp
+from abtest.web.base_path import IN_APP
 from abtest.web.hot import HotServer
 from abtest.web.monitoring import Monitoring
 from abtest.web.ofrep import FLAGS
@@ -25,17 +26,17 @@ Route = tuple[str, type[Any], dict[str, Any]]
 
 
 class Services(Struct, frozen=True):
-    """What the handlers call."""
+    """What the handlers call. An app has its own reports, results, simulations and explanations."""
 
     enrolment: EnrolmentService
-    reports: ReportService
-    results: ResultService
-    groups: ReportService
-    holdouts: ReportService
-    holdout_results: ResultService
+    reports: OfApp[ReportService]
+    results: OfApp[ResultService]
+    groups: OfApp[ReportService]
+    holdouts: OfApp[ReportService]
+    holdout_results: OfApp[ResultService]
     tracking: TrackingService
-    simulation: SimulationService
-    explanations: ExplanationService
+    simulation: OfApp[SimulationService]
+    explanations: OfApp[ExplanationService]
     store: ConditionStore
     monitoring: Monitoring
     settings: Settings
@@ -58,26 +59,26 @@ def routes(services: Services) -> list[Route]:
         "free_disk": services.settings.free_disk,
     }
     return [
-        (PATH, api.Experiments, {}),
-        (f"{FLAGS}/?", api.Flags, {}),
-        (f"{FLAGS}/([^/]+)/?", api.Flags, {}),
-        (EVENTS, api.Events, {"tracking": services.tracking}),
-        ("/api/v1/stats", api.Stats, reports),
-        ("/api/v1/experiments/([^/]+)/results", api.Results, results),
-        ("/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, results),
+        (f"{IN_APP}{PATH}", api.Experiments, {}),
+        (f"{IN_APP}{FLAGS}/?", api.Flags, {}),
+        (f"{IN_APP}{FLAGS}/([^/]+)/?", api.Flags, {}),
+        (f"{IN_APP}{EVENTS}", api.Events, {"tracking": services.tracking}),
+        (f"{IN_APP}/api/v1/stats", api.Stats, reports),
+        (f"{IN_APP}/api/v1/experiments/([^/]+)/results", api.Results, results),
+        (f"{IN_APP}/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, results),
         ("/healthz", ops.Healthz, {}),
         ("/readyz", ops.Readyz, readiness),
         ("/metrics", ops.Metrics, {"monitoring": services.monitoring, "store": services.store} | reports),
-        ("/", pages.Dashboard, figures),
-        ("/experiments/([^/]+)", pages.Experiment, figures),
-        ("/groups/([^/]+)", groups.Group, figures),
-        ("/holdouts/([^/]+)", groups.Holdout, figures | {"results": services.holdout_results}),
-        ("/simulate", pages.Simulate, simulation),
-        ("/simulate/run", pages.SimulateRun, simulation),
-        ("/plan", pages.Plan, {}),
-        ("/why", pages.Why, {"explanations": services.explanations}),
-        ("/demo", pages.Demo, reports),
-        ("/docs", pages.Docs, {}),
+        (f"{IN_APP}/", pages.Dashboard, figures),
+        (f"{IN_APP}/experiments/([^/]+)", pages.Experiment, figures),
+        (f"{IN_APP}/groups/([^/]+)", groups.Group, figures),
+        (f"{IN_APP}/holdouts/([^/]+)", groups.Holdout, figures | {"results": services.holdout_results}),
+        (f"{IN_APP}/simulate", pages.Simulate, simulation),
+        (f"{IN_APP}/simulate/run", pages.SimulateRun, simulation),
+        (f"{IN_APP}/plan", pages.Plan, {}),
+        (f"{IN_APP}/why", pages.Why, {"explanations": services.explanations}),
+        (f"{IN_APP}/demo", pages.Demo, reports),
+        (f"{IN_APP}/docs", pages.Docs, {}),
         ("/robots.txt", pages.Robots, {}),
         ("/openapi.yaml", api.Specification, {}),
         ("/static/(.+)", pages.Static, {"path": str(pages.STATIC)}),
@@ -95,6 +96,7 @@ def make_app(services: Services) -> HotServer:
     application = Application(
         rules,
         default_handler_class=NotFound,
+        enrolment=services.enrolment,
         log_function=answered,
         base_path=services.settings.base_path,
         demo=services.settings.demo == "on",

@@ -1,12 +1,15 @@
 """What all handlers of the Application have in common."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from tornado.web import HTTPError, RequestHandler
 
+from abtest.domain import DEFAULT_APP, path_of
 from abtest.errors import AbtestError
+from abtest.web.base_path import in_app
 from abtest.web.origins import Origins, methods
 from abtest.web.pages import rendering
 from abtest.web.problems import CONTENT_TYPE, Problem, described, unreadable
@@ -16,11 +19,29 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
+S = TypeVar("S")
+OfApp = Callable[[str], S]
+"""Gives the service of an app."""
+
 log = logging.getLogger("abtest.web")
 
 
 class Handler(RequestHandler):
-    """Answers errors with problem documents, and sets security headers on every answer."""
+    """Answers errors with problem documents, and sets security headers on every answer.
+
+    `app_id`: the number of the app.
+    """
+
+    app_id: int
+
+    @property
+    def app(self) -> str:
+        """The key of the app that the path names, whether there is one or not."""
+        return in_app(self.request.path)[0]
+
+    async def prepare(self) -> None:
+        """Look for the app. Raises UnknownApp, also where the path is unknown or does not take the method."""
+        self.app_id = await self.settings["enrolment"].find_app(self.app)
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -78,8 +99,14 @@ class PageHandler(Handler):
 
     @property
     def shared(self) -> dict[str, Any]:
-        """What every page has: the base path of its links, and whether the demo page is on."""
-        return {"base": self.settings["base_path"], "demo": self.demo}
+        """What every page has.
+
+        `root`: the base path. `base`: what links begin with, so that they stay in the app. `app`, `apps`: the key of
+        this app, and of all. `demo`: whether the demo page is on.
+        """
+        root, apps = self.settings["base_path"], tuple(self.settings["enrolment"].apps)
+        app = self.app if self.app in apps else DEFAULT_APP
+        return {"root": root, "base": root + path_of(app), "app": app, "apps": apps, "demo": self.demo}
 
     @property
     def demo(self) -> bool:
@@ -100,7 +127,8 @@ class PageHandler(Handler):
 class NotFound(PageHandler):
     """Answers every path without a route: with a page for people, with a problem document for programs."""
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
+        await super().prepare()
         raise HTTPError(HTTPStatus.NOT_FOUND)
 
     def write_problem(self, document: Problem) -> None:

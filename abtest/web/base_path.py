@@ -2,11 +2,12 @@
 
 import re
 
-from abtest.domain import DEFAULT_APP
+from abtest.domain import APPS, DEFAULT_APP
 from abtest.errors import InvalidSetting
 
 BASE_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
-APPS = "/apps/"
+IN_APP = f"(?:{APPS}[^/]*)?"
+"""Begins the pattern of a path that every app has."""
 TAKEN = (
     *("api", "apps", "audit", "demo", "docs", "experiments", "groups", "healthz", "holdouts", "metrics", "ofrep"),
     *("openapi.yaml", "people", "plan", "readyz", "robots.txt", "sign-in", "simulate", "static", "why"),

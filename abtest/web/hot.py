@@ -19,12 +19,12 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
-from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, check_token, scoped
+from abtest.domain import APPS, DEFAULT_APP, DEFAULT_APP_ID, check_token, scoped
 from abtest.enrolment import Answer, EnrolmentService, Proxies
 from abtest.errors import TooLarge, UnknownDevice
 from abtest.settings import Settings
 from abtest.web import ofrep
-from abtest.web.base_path import APPS, in_app, stripped
+from abtest.web.base_path import in_app, stripped
 from abtest.web.connections import Connections
 from abtest.web.monitoring import Monitoring
 from abtest.web.origins import Origins, methods
@@ -64,7 +64,7 @@ class HotServer(HTTPServerConnectionDelegate):
         self._proxies = Proxies(settings.trusted_proxies)
         self.base_path = settings.base_path
         self.origins = origins
-        self._ready: dict[tuple[str, str, bool, str | None], bytes] = {}
+        self._ready: dict[tuple[str, int | None, str, bool, str | None], bytes] = {}
         self._second = 0
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
@@ -83,21 +83,24 @@ class HotServer(HTTPServerConnectionDelegate):
         address = getattr(connection.context, "remote_ip", "")
         return self._proxies.source(address, header(headers, "X-Forwarded-For"))
 
-    def ready(self, way: Way, answer: Answer, tag: str | None, known: bool, origin: str | None) -> bytes:
-        """The bytes of a response with an answer; of a 304 if the client says that the answer is `known`.
+    def ready(
+        self, way: Way, app: int | None, answer: Answer, tag: str | None, known: bool, origin: str | None
+    ) -> bytes:
+        """The bytes of a response with an answer of an app; of a 304 if the client says that the answer is `known`.
 
         `tag`: the ETag, unless the way's are shared. `origin`: the allowed one. The response contains the Date, so it
-        is rendered once a second.
+        is rendered once a second. Two apps may give a key the same text, but with another type.
         """
         now = int(time())
         if now != self._second or len(self._ready) >= MOST_READY:
             self._second = now
             self._ready.clear()
-        ready = self._ready.get((way.name, answer.etag, known, origin))
+        asked = (way.name, app, answer.etag, known, origin)
+        ready = self._ready.get(asked)
         if ready is None:
             response = way.response(answer, way.etag(answer, "") if way.shared else PLACE)
             ready = (unchanged(response) if known else response).rendered(self.origins.headers(origin))
-            self._ready[way.name, answer.etag, known, origin] = ready
+            self._ready[asked] = ready
         return ready if way.shared or tag is None else ready.replace(PLACE.encode(), tag.encode(), 1)
 
     async def drain(self) -> None:
@@ -122,7 +125,7 @@ class _Message(HTTPMessageDelegate):
         self._app: int | None = DEFAULT_APP_ID
         self._app_key = DEFAULT_APP
         self._preflight: Response | None = None
-        self._token = ""
+        self._device = ""
         self._method = self._version = self._query = ""
         self._origin: str | None = None
         self._plain = False
@@ -151,14 +154,14 @@ class _Message(HTTPMessageDelegate):
             and header(headers, "Connection").lower() in KEEP
         )
         path, _, self._query = start_line.path.partition("?")
-        if path.startswith(APPS):
-            self._app_key, path = in_app(path)
-            self._app = self._server.enrolment.app(self._app_key)
         if methods(path):
             self._origin = self._server.origins.allowed(header(headers, "Origin"))
             if start_line.method == "OPTIONS" and self._server.origins.any:
                 self._preflight = self._server.origins.preflight(path)
                 return None
+        if path.startswith(APPS):
+            self._app_key, path = in_app(path)
+            self._app = self._server.enrolment.app(self._app_key)
         way: Way | None = PLAIN if path == PATH else ofrep.asked(path)
         self._way = way or PLAIN
         self._began = perf_counter()
@@ -202,9 +205,9 @@ class _Message(HTTPMessageDelegate):
             return
         try:
             body = b"".join(self._body)
-            token = self._token = self._way.token(self._headers, body)
-            app = self._app
-            answer = self._server.enrolment.cached(token if app == DEFAULT_APP_ID else scoped(app, token))
+            token, app = self._way.token(self._headers, body), self._app
+            self._device = token if app == DEFAULT_APP_ID else scoped(app, token)
+            answer = self._server.enrolment.cached(self._device)
             if answer is not None:
                 self._reply(self._way, answer)
                 self._server.monitoring.cached(perf_counter() - self._began)
@@ -241,12 +244,12 @@ class _Message(HTTPMessageDelegate):
 
     def _reply(self, way: Way, answer: Answer) -> None:
         asked = header(self._headers, "If-None-Match")
-        tag = way.etag(answer, self._token) if asked or not way.shared else None
+        tag = way.etag(answer, self._device) if asked or not way.shared else None
         known = bool(asked and tag and matches(asked, tag))
         if self._plain and not self._server.connections.draining:
-            self._send(self._server.ready(way, answer, tag, known, self._origin))
+            self._send(self._server.ready(way, self._app, answer, tag, known, self._origin))
         else:
-            response = way.response(answer, way.etag(answer, self._token))
+            response = way.response(answer, way.etag(answer, self._device))
             self._write(unchanged(response) if known else response)
 
     def _send(self, response: bytes) -> None:

@@ -142,7 +142,7 @@ class _Database(Collector):
             ("abtest_database_bytes", "Size of the database file.", self._condition.database_bytes),
             ("abtest_log_bytes", "Size of its write-ahead log.", self._condition.log_bytes),
             ("abtest_free_disk_bytes", "Free space on the database's disk.", self._condition.free_bytes),
-            ("abtest_counted_devices", "Devices in the statistics.", self._report.devices),
+            ("abtest_counted_devices", "Devices of all apps in the statistics.", self._report.devices_of_all),
             ("abtest_statistics_age_seconds", "Time since the worker wrote them.", self._report.age_seconds),
         ):
             if value is not None:

@@ -143,10 +143,9 @@ BULK = Bulk()
 
 def asked(path: str) -> Bulk | Single | None:
     """The way of asking that a path is, with or without a slash at its end; None if it is no path of flags."""
-    rest = path.removeprefix(FLAGS)
-    if rest in {"", "/"}:
+    if path in {FLAGS, f"{FLAGS}/"}:
         return BULK
-    return Single(rest[1:].removesuffix("/")) if path.startswith(f"{FLAGS}/") else None
+    return Single(path[len(FLAGS) + 1 :].removesuffix("/")) if path.startswith(f"{FLAGS}/") else None
 
 
 def failure(problem: Problem, key: str | None = None) -> bytes:

@@ -1,10 +1,11 @@
 """Liveness, readiness and figures for Prometheus."""
 
+from abtest.domain import DEFAULT_APP
 from abtest.enrolment import EnrolmentService
 from abtest.errors import Unavailable
 from abtest.results import ReportService
 from abtest.store import ConditionStore, lacking
-from abtest.web.base import Handler
+from abtest.web.base import Handler, OfApp
 from abtest.web.monitoring import CONTENT_TYPE, Monitoring
 
 LARGE_LOG = 64 * 1024 * 1024
@@ -50,10 +51,10 @@ def _large(log_bytes: int) -> str:
 class Metrics(Handler):
     """Counts, times and sizes for Prometheus."""
 
-    def initialize(self, monitoring: Monitoring, store: ConditionStore, reports: ReportService) -> None:
+    def initialize(self, monitoring: Monitoring, store: ConditionStore, reports: OfApp[ReportService]) -> None:
         self._monitoring = monitoring
         self._store = store
-        self._reports = reports
+        self._reports = reports(DEFAULT_APP)
 
     async def get(self) -> None:
         self.set_header("Content-Type", CONTENT_TYPE)

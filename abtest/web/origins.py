@@ -9,6 +9,7 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from abtest.errors import InvalidSetting
+from abtest.web.base_path import in_app
 from abtest.web.ways import PATH, Response
 
 EVENTS = "/api/v1/events"
@@ -24,7 +25,8 @@ DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 @lru_cache
 def methods(path: str) -> str:
-    """The methods of a path that apps use; empty for every other path."""
+    """The methods of a path that apps use, with or without an app in front; empty for every other path."""
+    _, path = in_app(path)
     if path == PATH:
         return "GET, HEAD"
     return "POST" if path == EVENTS or path.startswith(OFREP) else ""

@@ -10,6 +10,7 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.InvalidToken: 400,
     errors.InvalidJson: 400,
     errors.InvalidSetting: 422,
+    errors.UnknownApp: 404,
     errors.UnknownDevice: 404,
     errors.UnknownExperiment: 404,
     errors.Conflict: 409,
@@ -23,6 +24,7 @@ STATUS: dict[type[errors.AbtestError], int] = {
 }
 WITHHELD: dict[type, str] = {
     errors.StorageError: "the database can't be used",
+    errors.UnknownApp: "there is no app with this key",
     errors.UnknownExperiment: "there is no experiment with this key",
 }
 """Used instead of messages that contain a path or a part of the request."""

@@ -66,7 +66,7 @@ class Way(Protocol):
         ...
 
     def etag(self, answer: Answer, token: str) -> str | None:
-        """The ETag of a device's answer, if it has one."""
+        """The ETag of a device's answer, if it has one. `token`: the scoped one."""
         ...
 
     def response(self, answer: Answer, etag: str | None) -> Response:

@@ -51,6 +51,8 @@ class Product:
             for key, type, value, other in TYPED:
                 variants = (Variant(value, Decimal(1)), Variant(other, Decimal(0)))
                 await store.add([NewExperiment(key, variants, type=type)], 1)
+            await store.add_app("staging", 1)
+            await store.add([experiment("staged", "1", "0")], 1, app="staging")
 
 
 @pytest.fixture(scope="session")
@@ -102,9 +104,9 @@ def driver(language: list[str]) -> Iterator[Callable[[], Driver]]:
 
 @pytest.fixture
 def phone(driver: Callable[[], Driver], net: Network, tmp_path: Path) -> Callable[..., Phone]:
-    """Starts the app: each call is a new process on the same folder."""
+    """Starts the app: each call is a new process on the same folder. `path`: of its app on the server."""
 
-    def start(**settings: float) -> Phone:
-        return Phone(driver(), net.url, tmp_path / "phone", **settings)
+    def start(path: str = "", **settings: float) -> Phone:
+        return Phone(driver(), net.url + path, tmp_path / "phone", **settings)
 
     return start

@@ -269,3 +269,13 @@ def test_what_is_damaged_is_left_out(phone: Start, net: Network, product: Produc
     third = phone()
     assert third.value() in VALUES
     assert third.state["token"] not in {"", token}
+
+
+def test_an_app_of_the_server_is_a_part_of_its_url(phone: Start, product: Product) -> None:
+    first = phone("/apps/staging/")
+    assert (first.value("staged"), first.value("color", "mine")) == ("staged-0", "mine")
+    first.shown("staged-0", key="staged")
+    assert first.flush()
+    assert [event[:4] for event in product.events(f"2 {first.state['token']}")] == [
+        ("exposure", None, "staged", "staged-0")
+    ]

@@ -20,7 +20,7 @@ from abtest.management import DEMO
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app, routes
-from abtest.web.base_path import TAKEN, check_base_path, stripped
+from abtest.web.base_path import IN_APP, TAKEN, check_base_path, stripped
 from abtest.web.hot import HotServer
 from tests.conftest import Client, Run
 from tests.processes import wait_until_answering
@@ -140,7 +140,9 @@ async def test_cookies_lie_under_it_and_forms_work(proxy: Proxy) -> None:
 
 
 async def test_the_specification_and_crawlers_are_told_of_it(proxy: Proxy) -> None:
-    assert b"servers:\n  - url: /abtest\n" in (await proxy.fetch(f"{BASE}/openapi.yaml")).body
+    told = (await proxy.fetch(f"{BASE}/openapi.yaml")).body
+    assert b"servers:\n  - url: /abtest\n" in told
+    assert b"  - url: /abtest/apps/{app}\n" in told
     assert b"Disallow: /abtest/demo\n" in (await proxy.fetch(f"{BASE}/robots.txt")).body
 
 
@@ -226,7 +228,7 @@ def test_a_base_path_that_begins_like_a_path_of_the_server_is_refused(base: str)
 
 def test_no_base_path_can_be_the_first_part_of_a_route() -> None:
     services = wired(SQLiteStore(Path("abtest.db")), Settings())
-    first = {pattern.split("/")[1] for pattern, _, _ in routes(services)} - {""}
+    first = {pattern.removeprefix(IN_APP).split("/")[1] for pattern, _, _ in routes(services)} - {""}
     assert {"ofrep", "robots.txt"} <= first <= set(TAKEN)
 
 

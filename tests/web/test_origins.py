@@ -45,13 +45,19 @@ ANSWERS: dict[str, tuple[str, dict[str, Any], int]] = {
     "flags by another method": (FLAGS, {}, 405),
     "events": (EVENTS, {"method": "POST", "body": '{"events":[]}', "headers": JSON | {"Device-Token": "a"}}, 202),
     "events of nobody": (EVENTS, {"method": "POST", "body": '{"events":[]}', "headers": JSON}, 400),
+    "values of an app": (f"/apps/default{PLAIN}", {"headers": {"Device-Token": "a"}}, 200),
+    "values of no app": (f"/apps/nothing{PLAIN}", {"headers": {"Device-Token": "a"}}, 404),
+    "flags of an app": (f"/apps/default{FLAGS}", ASKED, 200),
+    "flags of no app": (f"/apps/nothing{FLAGS}", {}, 404),
+    "events of no app": (f"/apps/nothing{EVENTS}", {"method": "POST", "body": "{}"}, 404),
     "too many events": (EVENTS, {"method": "POST", "body": "a" * 70_000, "headers": JSON}, 413),
 }
 each_answer = pytest.mark.parametrize(
     ("path", "options", "status"), ANSWERS.values(), ids=[name.replace(" ", "-") for name in ANSWERS]
 )
+METHODS = {PLAIN: "GET, HEAD", EVENTS: "POST", FLAGS: "POST", f"{FLAGS}/color": "POST"}
 each_path = pytest.mark.parametrize(
-    ("path", "methods"), [(PLAIN, "GET, HEAD"), (EVENTS, "POST"), (FLAGS, "POST"), (f"{FLAGS}/color", "POST")]
+    ("path", "methods"), [(app + path, METHODS[path]) for app in ("", "/apps/default") for path in METHODS]
 )
 
 
@@ -189,7 +195,7 @@ UNREADABLE = [b"%b HTTP/1.1\r\nHost: a\r\nbad\r\n\r\n", b"%b HTTP/1.1\r\nHost: a
 async def test_what_can_not_be_read_is_answered_to_every_origin_if_it_is_of_an_app(
     client: Client, rest: bytes
 ) -> None:
-    for target in (b"GET /api/v1/experiments?a=b", b"POST /ofrep/v1/evaluate/flags/a"):
+    for target in (b"GET /api/v1/experiments?a=b", b"POST /ofrep/v1/evaluate/flags/a", b"POST /apps/a/api/v1/events"):
         assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in await client.send(rest % target)
     for target in (b"GET /", b"GET /api/v1/stats", b"GET", b""):
         assert b"Access-Control" not in await client.send(rest % target)

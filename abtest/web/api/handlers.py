@@ -9,11 +9,12 @@ import msgspec
 from abtest.events import TrackingService
 from abtest.results import ReportService, ResultService, table
 from abtest.web import ofrep
-from abtest.web.base import Handler
+from abtest.web.base import Handler, OfApp
+from abtest.web.base_path import in_app
 from abtest.web.problems import Problem
 from abtest.web.reading import device_token, require_json
 
-SERVER = "servers:\n  - url: /"
+SERVER, APP_SERVER = "servers:\n  - url: /", "  - url: /apps/"
 
 
 class Experiments(Handler):
@@ -33,7 +34,8 @@ class Flags(Handler):
 
     def write_problem(self, document: Problem) -> None:
         # Of a request that Tornado refuses there may be nothing but its path.
-        way = ofrep.asked(self.request.path)
+        _, path = in_app(self.request.path)
+        way = ofrep.asked(path)
         self.set_header("Content-Type", "application/json")
         self.finish(ofrep.failure(document, way.key if way else None))
 
@@ -44,7 +46,9 @@ class Specification(Handler):
     def get(self) -> None:
         self.set_header("Content-Type", "application/yaml; charset=UTF-8")
         self.set_header("Cache-Control", "no-cache")
-        self.finish(specification().replace(SERVER, f"{SERVER}{self.settings['base_path'].removeprefix('/')}", 1))
+        base = self.settings["base_path"]
+        document = specification().replace(SERVER, f"{SERVER}{base.removeprefix('/')}", 1)
+        self.finish(document.replace(APP_SERVER, f"  - url: {base}/apps/", 1))
 
     head = get
 
@@ -77,7 +81,7 @@ class Events(JsonHandler):
     async def post(self) -> None:
         token = device_token(self.request.headers)
         require_json(self._content_type)
-        accepted = await self._tracking.track(token, self.request.body)
+        accepted = await self._tracking.track(token, self.request.body, self.app_id)
         self.set_status(HTTPStatus.ACCEPTED)
         self.json(accepted, caching="no-store")
 
@@ -85,8 +89,8 @@ class Events(JsonHandler):
 class Stats(JsonHandler):
     """The summary that the worker wrote."""
 
-    def initialize(self, reports: ReportService) -> None:
-        self._reports = reports
+    def initialize(self, reports: OfApp[ReportService]) -> None:
+        self._reports = reports(self.app)
 
     async def get(self) -> None:
         report = await self._reports.report()
@@ -98,8 +102,8 @@ class Stats(JsonHandler):
 class Results(JsonHandler):
     """The results of an experiment, as the worker computed them."""
 
-    def initialize(self, results: ResultService) -> None:
-        self._results = results
+    def initialize(self, results: OfApp[ResultService]) -> None:
+        self._results = results(self.app)
 
     async def get(self, key: str) -> None:
         self.json(await self._results.one(key))

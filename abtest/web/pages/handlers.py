@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
 from abtest import clock
-from abtest.domain import LONGEST_TOKEN, Status, check_token
+from abtest.domain import APPS, LONGEST_TOKEN, Status, check_token
 from abtest.enrolment import Explanation, ExplanationService
 from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
 from abtest.language import number
@@ -29,7 +29,7 @@ from abtest.results import (
     find,
     outlook,
 )
-from abtest.web.base import Handler, PageHandler
+from abtest.web.base import Handler, OfApp, PageHandler
 from abtest.web.pages import planning, rendering
 from abtest.web.pages.chart import chart
 from abtest.web.problems import Problem, described
@@ -47,16 +47,16 @@ class ReportPage(PageHandler):
 
     def initialize(
         self,
-        reports: ReportService,
-        results: ResultService,
-        groups: ReportService,
-        holdouts: ReportService,
+        reports: OfApp[ReportService],
+        results: OfApp[ResultService],
+        groups: OfApp[ReportService],
+        holdouts: OfApp[ReportService],
         stats_interval: float,
     ) -> None:
-        self._reports = reports
-        self._results = results
-        self._groups = groups
-        self._holdouts = holdouts
+        self._reports = reports(self.app)
+        self._results = results(self.app)
+        self._groups = groups(self.app)
+        self._holdouts = holdouts(self.app)
         self._old_seconds = max(15.0, 3 * stats_interval)
 
     def report_page(self, template: str, report: Report, **values: Any) -> None:
@@ -109,8 +109,8 @@ class Experiment(ReportPage):
 class Simulation(Handler):
     """Ends a simulation whose client has gone away."""
 
-    def initialize(self, simulation: SimulationService) -> None:
-        self._simulation = simulation
+    def initialize(self, simulation: OfApp[SimulationService]) -> None:
+        self._simulation = simulation(self.app)
         self._running: asyncio.Task[None] | None = None
 
     async def while_connected(self, work: Coroutine[Any, Any, None]) -> None:
@@ -243,8 +243,8 @@ class Why(PageHandler):
 
     caching = "no-store"
 
-    def initialize(self, explanations: ExplanationService) -> None:
-        self._explanations = explanations
+    def initialize(self, explanations: OfApp[ExplanationService]) -> None:
+        self._explanations = explanations(self.app)
 
     def get(self) -> None:
         self._show()
@@ -276,8 +276,8 @@ class Why(PageHandler):
 class Demo(PageHandler):
     """An app to play with, where it is on, and the audiences that decide about its new devices."""
 
-    def initialize(self, reports: ReportService) -> None:
-        self._reports = reports
+    def initialize(self, reports: OfApp[ReportService]) -> None:
+        self._reports = reports(self.app)
 
     async def get(self) -> None:
         if not self.demo:
@@ -295,8 +295,8 @@ class Robots(Handler):
     def get(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.set_header("Cache-Control", "no-cache")
-        base = self.settings["base_path"]
-        self.finish("User-agent: *\n" + "".join(f"Disallow: {base}{path}\n" for path in UNCRAWLED))
+        bases = (self.settings["base_path"] + app for app in ("", f"{APPS}*"))
+        self.finish("User-agent: *\n" + "".join(f"Disallow: {base}{path}\n" for base in bases for path in UNCRAWLED))
 
     head = get
 

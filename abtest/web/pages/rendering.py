@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 import abtest
 from abtest import clock
-from abtest.domain import Experiment
+from abtest.domain import Experiment, path_of
 from abtest.language import (
     age,
     ago,
@@ -41,7 +41,7 @@ from abtest.language import (
     test_device_said,
     tested_said,
 )
-from abtest.management import ask_direction
+from abtest.management import app_option, ask_direction
 from abtest.results import often
 from abtest.web.pages.colours import is_colour
 from abtest.web.pages.forest import forest, history
@@ -143,6 +143,8 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     forest,
     history,
     ask_direction,
+    app_option,
+    path_of,
 )
 
 

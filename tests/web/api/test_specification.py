@@ -15,6 +15,7 @@ from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.api import handlers as api
 from abtest.web.app import routes
+from abtest.web.base_path import IN_APP
 from abtest.web.pages.handlers import Static
 from abtest.web.problems import BY_STATUS, STATUS
 
@@ -33,7 +34,7 @@ def served() -> set[tuple[str, str]]:
     """Path pattern and method of every route. Static files are no interface: pages alone know their names."""
     services = wired(SQLiteStore(Path("abtest.db")), Settings())
     return {
-        (pattern.removesuffix("/?"), method.lower())
+        (pattern.removeprefix(IN_APP).removesuffix("/?"), method.lower())
         for pattern, handler, _ in routes(services)
         if handler is not Static
         for method in RequestHandler.SUPPORTED_METHODS

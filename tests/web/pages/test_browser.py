@@ -417,3 +417,37 @@ PLAN = "/plan?base=0.0001&effect=5&weights=9+1+1&per_day=1"
 METRIC = "conversion:purchase"
 WITHIN = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 OVERFLOWING = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.outerHTML)"
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+async def test_the_app_is_switched_from_the_keyboard(browser: Browser, product: Product, scripts: bool) -> None:
+    await product.command("apps", "add", "staging")
+    await product.command("apps", "add", "x" * 64)
+    page = await product.open(browser, "/plan", java_script_enabled=scripts, viewport={"width": 360, "height": 700})
+    switcher = page.locator(".apps summary")
+    await expect(switcher).to_have_text("App: default")
+    await switcher.focus()
+    for key in ("Enter", "Tab", "Tab", "Enter"):
+        await page.keyboard.press(key)
+    await page.wait_for_url("**/apps/staging/plan")
+    await expect(switcher).to_have_text("App: staging")
+    await page.get_by_role("link", name="Experiments").click()
+    await page.wait_for_url("**/apps/staging/")
+    await expect(page.get_by_text("No experiments yet")).to_be_visible()
+    await switcher.click()
+    box = await page.locator(".apps ul").bounding_box()
+    assert box is not None
+    assert 0 <= box["x"] <= box["x"] + box["width"] <= 360
+
+
+async def test_the_demo_of_an_app_is_a_device_of_the_app(browser: Browser, product: Product) -> None:
+    await product.command("apps", "add", "staging")
+    await product.command("experiments", "add", "price", "--variant", "7=1", "--variant", "8=0", "--app", "staging")
+    page = await product.open(browser, "/demo")
+    await expect(page.get_by_role("row", name="button_color")).to_contain_text("#")
+    token = await page.locator("#token").input_value()
+    await page.goto("/apps/staging/demo")
+    await expect(page.get_by_role("row", name="price")).to_contain_text("7")
+    await expect(page.get_by_role("row", name="button_color")).to_contain_text("not enrolled")
+    await expect(page.locator("#log")).to_contain_text("/apps/staging/api/v1/experiments")
+    await expect(page.locator("#token")).not_to_have_value(token)

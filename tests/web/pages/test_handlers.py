@@ -524,3 +524,9 @@ async def test_the_page_says_what_part_is_covered(client: Client, store: SQLiteS
     stats = msgspec.json.decode((await client.fetch("/api/v1/stats")).body)["experiments"][0]
     assert (stats["devices"], [each["share"] for each in stats["variants"]]) == (14, ["1/2", "1/2"])
     assert [(each["expected"], each["devices"]) for each in stats["variants"]] == [(7, 7), (7, 7)]
+
+
+async def test_there_is_nothing_to_switch_while_there_is_one_app(client: Client, app: HotServer) -> None:
+    await app.enrolment.refresh()
+    assert 'class="apps"' not in await page(client)
+    assert "<title>abtest</title>" in await page(client)

@@ -19,7 +19,7 @@ const WithoutHead = () => ({
 });
 window.ui = SwaggerUIBundle({
   plugins: [WithoutHead],
-  url: `${document.documentElement.dataset.base}/openapi.yaml`,
+  url: `${document.documentElement.dataset.root}/openapi.yaml`,
   domNode: document.getElementById("reference"),
   deepLinking: true,
   defaultModelsExpandDepth: 0,
