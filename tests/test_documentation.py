@@ -88,8 +88,15 @@ def parse(command: click.Command, words: Sequence[str]) -> None:
 def test_every_command_has_a_section_with_all_its_options(path: str) -> None:
     assert re.search(rf"^#+ {path}$", COMMAND_LINE, re.MULTILINE), f"docs/command-line.md has no section {path}"
     told = section(path)
-    for option in options(COMMANDS[path]) - {"-h", "--help"}:
+    for option in options(COMMANDS[path]) - {"-h", "--help", "--app"}:
         assert option in told, f"the section {path} does not mention {option}"
+
+
+def test_every_command_that_means_an_app_is_told_where_apps_are() -> None:
+    told = section("abtest apps")
+    for path, command in COMMANDS.items():
+        first_two = " ".join(path.split()[:2])
+        assert "--app" not in options(command) or f"`{first_two}`" in told, path
 
 
 @pytest.mark.parametrize("heading", [found for found in HEADING.findall(COMMAND_LINE) if found.startswith("abtest")])

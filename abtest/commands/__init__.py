@@ -6,6 +6,7 @@ import sys
 import click
 
 from abtest.commands import (
+    apps,
     databases,
     declaring,
     experiments,
@@ -51,6 +52,7 @@ for group in (
     experiments,
     groups,
     test_devices,
+    apps,
     seed,
     figures,
     results,

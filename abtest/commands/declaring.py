@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeVar
 import click
 
 from abtest.commands.experiments import ask_whether_less, state
-from abtest.commands.options import as_json, option, print_json, say, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, say, with_store
 from abtest.domain import Status
 from abtest.errors import InvalidExperiment
 from abtest.management import (
@@ -28,9 +28,10 @@ file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=Fal
 
 @click.command()
 @file_argument
+@of_app
 @as_json
 @click.pass_obj
-def load(database: str, file: Path, as_json: bool) -> None:
+def load(database: str, file: Path, app: str, as_json: bool) -> None:
     """Add the experiments in a TOML file. If anything in it is wrong, nothing is added.
 
     \b
@@ -47,7 +48,7 @@ def load(database: str, file: Path, as_json: bool) -> None:
     price = ["amount:purchase", "conversion:refund/14d"]
     """
     new = _parsed(file, parse_toml)
-    loaded = with_store(database, lambda store: ExperimentService(store).add(new.experiments, new.metrics))
+    loaded = with_store(database, lambda store: ExperimentService(store, app).add(new.experiments, new.metrics))
     for experiment in loaded:
         ask_whether_less(experiment)
     if as_json:
@@ -64,9 +65,10 @@ def load(database: str, file: Path, as_json: bool) -> None:
 @file_argument
 @option("--yes", is_flag=True, help="Apply the changes without asking.")
 @option("--dry-run", is_flag=True, help="Only show what would change.")
+@of_app
 @as_json
 @click.pass_obj
-def apply(database: str, file: Path, yes: bool, dry_run: bool, as_json: bool) -> None:
+def apply(database: str, file: Path, yes: bool, dry_run: bool, app: str, as_json: bool) -> None:
     """Make experiments as a TOML file declares them: show what changes, ask, and do all of it or nothing.
 
     The file is like that of `abtest experiments load`, and may declare a status and a winner. A field that it leaves
@@ -79,7 +81,7 @@ def apply(database: str, file: Path, yes: bool, dry_run: bool, as_json: bool) ->
     if not (yes or dry_run or (sys.stdin and sys.stdin.isatty())):
         raise click.UsageError("there is no terminal to ask in; give --yes to apply, or --dry-run to only look")
     declared = _parsed(file, parse_declared)
-    shown = with_store(database, lambda store: ExperimentService(store).propose(declared))
+    shown = with_store(database, lambda store: ExperimentService(store, app).propose(declared))
     _show(shown, say if as_json else click.echo)
     doing = bool(shown.steps) and not shown.refused and not dry_run
     if doing:
@@ -87,7 +89,7 @@ def apply(database: str, file: Path, yes: bool, dry_run: bool, as_json: bool) ->
             say("nothing was done")
             raise click.exceptions.Exit(1)
         judged = {step.key for step in shown.steps if step.field in {None, "metrics"}}
-        for experiment in with_store(database, lambda store: ExperimentService(store).apply(declared, shown)):
+        for experiment in with_store(database, lambda store: ExperimentService(store, app).apply(declared, shown)):
             if experiment.key in judged:
                 ask_whether_less(experiment)
     if as_json:
@@ -98,13 +100,14 @@ def apply(database: str, file: Path, yes: bool, dry_run: bool, as_json: bool) ->
 @click.command()
 @option("--all", "all_", is_flag=True, help="Archived experiments too.")
 @option("--output", type=click.File("wb", atomic=True), default="-", metavar="FILE", help="Write to this file.")
+@of_app
 @click.pass_obj
-def dump(database: str, all_: bool, output: BinaryIO) -> None:
+def dump(database: str, all_: bool, output: BinaryIO, app: str) -> None:
     """Write the experiments as a TOML file for `abtest experiments apply`.
 
     It has what another database needs to have the same experiments, but never what decides who gets which value.
     """
-    found = with_store(database, lambda store: ExperimentService(store).all())
+    found = with_store(database, lambda store: ExperimentService(store, app).all())
     wanted = [as_declared(each) for each in found if all_ or each.status is not Status.ARCHIVED]
     output.write(write_toml(wanted).encode())
 

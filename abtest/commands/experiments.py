@@ -10,6 +10,7 @@ from abtest.commands.options import (
     Whole,
     as_json,
     coverage,
+    of_app,
     option,
     parse_variants,
     plain,
@@ -32,7 +33,7 @@ from abtest.language import (
     number,
     schedule_said,
 )
-from abtest.management import ExperimentService, ask_direction, described
+from abtest.management import ExperimentService, app_option, ask_direction, described
 
 key_argument = click.argument("key")
 metrics_option = option(
@@ -85,6 +86,7 @@ def experiments() -> None:
 @times()
 @stop_at
 @option("--draft", is_flag=True, help="Enrol no devices until it is started.")
+@of_app
 @as_json
 @click.pass_obj
 def add(
@@ -104,6 +106,7 @@ def add(
     end_at: str | None,
     stop_at: int | None,
     draft: bool,
+    app: str,
     as_json: bool,
 ) -> None:
     """Add an experiment. It enrols devices whose first request comes afterwards.
@@ -130,7 +133,7 @@ def add(
         end_at=None if end_at is None else parse_time(end_at, "end_at"),
         stop_at=stop_at,
     )
-    (added,) = with_store(database, lambda store: ExperimentService(store).add([new]))
+    (added,) = with_store(database, lambda store: ExperimentService(store, app).add([new]))
     ask_whether_less(added)
     if as_json:
         print_json(described(added))
@@ -139,16 +142,18 @@ def add(
 
 
 @experiments.command("list")
+@of_app
 @as_json
 @click.pass_obj
-def list_(database: str, as_json: bool) -> None:
+def list_(database: str, app: str, as_json: bool) -> None:
     """List every experiment."""
-    found = with_store(database, lambda store: ExperimentService(store).all())
+    found = with_store(database, lambda store: ExperimentService(store, app).all())
     if as_json:
         print_json([described(experiment) for experiment in found])
         return
     if not found:
-        click.echo("no experiments yet; add one with: abtest experiments add KEY --variant VALUE=WEIGHT ...")
+        line = f"abtest experiments add KEY --variant VALUE=WEIGHT ...{app_option(app)}"
+        click.echo(f"no experiments yet; add one with: {line}")
         return
     rows = [
         [
@@ -165,61 +170,67 @@ def list_(database: str, as_json: bool) -> None:
 
 @experiments.command()
 @key_argument
+@of_app
 @as_json
 @click.pass_obj
-def show(database: str, key: str, as_json: bool) -> None:
+def show(database: str, key: str, app: str, as_json: bool) -> None:
     """Show the variants and phases of one experiment."""
-    _print(with_store(database, lambda store: ExperimentService(store).one(key)), as_json)
+    _print(with_store(database, lambda store: ExperimentService(store, app).one(key)), as_json)
 
 
 @experiments.command()
 @key_argument
+@of_app
 @as_json
 @click.pass_obj
-def start(database: str, key: str, as_json: bool) -> None:
+def start(database: str, key: str, app: str, as_json: bool) -> None:
     """Start a draft, so that it enrols new devices."""
-    _change(database, as_json, lambda service: service.start(key))
+    _change(database, app, as_json, lambda service: service.start(key))
 
 
 @experiments.command()
 @key_argument
+@of_app
 @as_json
 @click.pass_obj
-def pause(database: str, key: str, as_json: bool) -> None:
+def pause(database: str, key: str, app: str, as_json: bool) -> None:
     """Stop enrolling for now; enrolled devices keep their values."""
-    _change(database, as_json, lambda service: service.pause(key))
+    _change(database, app, as_json, lambda service: service.pause(key))
 
 
 @experiments.command()
 @key_argument
+@of_app
 @as_json
 @click.pass_obj
-def resume(database: str, key: str, as_json: bool) -> None:
+def resume(database: str, key: str, app: str, as_json: bool) -> None:
     """Enrol devices again after a pause."""
-    _change(database, as_json, lambda service: service.resume(key))
+    _change(database, app, as_json, lambda service: service.resume(key))
 
 
 @experiments.command()
 @key_argument
 @option("--winner", metavar="VALUE", help="The value that every new device gets.")
+@of_app
 @as_json
 @click.pass_obj
-def finish(database: str, key: str, winner: str | None, as_json: bool) -> None:
+def finish(database: str, key: str, winner: str | None, app: str, as_json: bool) -> None:
     """Stop enrolling for good; enrolled devices keep their values. A winner can also be named afterwards, once.
 
     \b
     abtest experiments finish button_color --winner '#00FF00'
     """
-    _change(database, as_json, lambda service: service.finish(key, winner))
+    _change(database, app, as_json, lambda service: service.finish(key, winner))
 
 
 @experiments.command()
 @key_argument
+@of_app
 @as_json
 @click.pass_obj
-def archive(database: str, key: str, as_json: bool) -> None:
+def archive(database: str, key: str, app: str, as_json: bool) -> None:
     """Stop delivering the key, for good."""
-    _change(database, as_json, lambda service: service.archive(key))
+    _change(database, app, as_json, lambda service: service.archive(key))
 
 
 @experiments.command()
@@ -227,10 +238,17 @@ def archive(database: str, key: str, as_json: bool) -> None:
 @variants(required=False)
 @coverage
 @stop_at
+@of_app
 @as_json
 @click.pass_obj
 def weights(
-    database: str, key: str, variants: tuple[str, ...], coverage: str | None, stop_at: int | None, as_json: bool
+    database: str,
+    key: str,
+    variants: tuple[str, ...],
+    coverage: str | None,
+    stop_at: int | None,
+    app: str,
+    as_json: bool,
 ) -> None:
     """Draw new devices with new weights, another coverage or another end, in a new phase. Enrolled devices keep their
     values.
@@ -245,15 +263,16 @@ def weights(
     if not variants and coverage is None and stop_at is None:
         raise click.UsageError("give a --variant for each value, a --coverage or a --stop-at")
     wanted, part = parse_variants(variants), None if coverage is None else parse_coverage(coverage)
-    _change(database, as_json, lambda service: service.reweight(key, wanted, part, stop_at))
+    _change(database, app, as_json, lambda service: service.reweight(key, wanted, part, stop_at))
 
 
 @experiments.command()
 @key_argument
 @times(", or none")
+@of_app
 @as_json
 @click.pass_obj
-def schedule(database: str, key: str, start_at: str | None, end_at: str | None, as_json: bool) -> None:
+def schedule(database: str, key: str, start_at: str | None, end_at: str | None, app: str, as_json: bool) -> None:
     """Change when an experiment starts and ends by itself. What you leave out stays as it is.
 
     \b
@@ -263,7 +282,7 @@ def schedule(database: str, key: str, start_at: str | None, end_at: str | None, 
     if start_at is None and end_at is None:
         raise click.UsageError("give a --start-at, an --end-at, or both")
     start, end = _changed_time(start_at, "start_at"), _changed_time(end_at, "end_at")
-    _change(database, as_json, lambda service: service.schedule(key, start, end))
+    _change(database, app, as_json, lambda service: service.schedule(key, start, end))
 
 
 @experiments.command()
@@ -271,10 +290,17 @@ def schedule(database: str, key: str, start_at: str | None, end_at: str | None, 
 @metrics_option
 @baseline_option
 @planned_option
+@of_app
 @as_json
 @click.pass_obj
 def metrics(
-    database: str, key: str, metrics: tuple[str, ...], baseline: str | None, planned: int | None, as_json: bool
+    database: str,
+    key: str,
+    metrics: tuple[str, ...],
+    baseline: str | None,
+    planned: int | None,
+    app: str,
+    as_json: bool,
 ) -> None:
     """Set an experiment's metrics, baseline or planned number of devices.
 
@@ -287,7 +313,9 @@ def metrics(
     """
     if not metrics and baseline is None and planned is None:
         raise click.UsageError("give a --metric, a --baseline or a --planned number of devices")
-    changed = with_store(database, lambda store: ExperimentService(store).measure(key, metrics, baseline, planned))
+    changed = with_store(
+        database, lambda store: ExperimentService(store, app).measure(key, metrics, baseline, planned)
+    )
     _print(changed, as_json)
     if metrics:
         ask_whether_less(changed)
@@ -300,7 +328,7 @@ def state(experiment: Experiment) -> str:
     """What an experiment that was added is, and what comes next."""
     told = schedule_said(experiment, clock.now())
     if experiment.status is Status.DRAFT and experiment.start_at is None:
-        told.append(f"start it with: abtest experiments start {experiment.key}")
+        told.append(f"start it with: abtest experiments start {experiment.key}{app_option(experiment.app)}")
     return f"{experiment.status.said}: {'; '.join(told)}" if told else experiment.status.said
 
 
@@ -313,11 +341,13 @@ def _changed_time(text: str | None, field: str) -> int | UnsetType | None:
 def ask_whether_less(experiment: Experiment) -> None:
     """Ask at the terminal, if a metric's event sounds like harm."""
     if question := ask_direction(experiment.key, experiment.metrics):
-        say(str(question))
+        say(f"{question}{app_option(experiment.app)}")
 
 
-def _change(database: str, as_json: bool, change: Callable[[ExperimentService], Awaitable[Experiment]]) -> None:
-    _print(with_store(database, lambda store: change(ExperimentService(store))), as_json)
+def _change(
+    database: str, app: str, as_json: bool, change: Callable[[ExperimentService], Awaitable[Experiment]]
+) -> None:
+    _print(with_store(database, lambda store: change(ExperimentService(store, app))), as_json)
 
 
 def _print(experiment: Experiment, as_json: bool) -> None:

@@ -3,17 +3,18 @@
 import click
 
 from abtest import clock
-from abtest.commands.options import as_json, print_json, print_table, say, with_store
+from abtest.commands.options import as_json, of_app, print_json, print_table, say, with_store
 from abtest.language import age, counted, number, percent, places
 from abtest.results import Report, ReportService
 
 
 @click.command()
+@of_app
 @as_json
 @click.pass_obj
-def stats(database: str, as_json: bool) -> None:
+def stats(database: str, app: str, as_json: bool) -> None:
     """Show how the devices are distributed over the variants, as the stats worker counted them last."""
-    report = with_store(database, lambda store: ReportService(store).report())
+    report = with_store(database, lambda store: ReportService(store, app).report())
     if as_json:
         print_json(report.figures)
     else:

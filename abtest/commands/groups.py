@@ -5,11 +5,11 @@ from typing import Any
 import click
 
 from abtest import clock
-from abtest.commands.options import as_json, option, print_json, print_table, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, print_table, with_store
 from abtest.commands.results import print_results
 from abtest.domain import Experiment, Kind, members, parse_coverage
 from abtest.language import counted, coverage_said, number
-from abtest.management import GroupService, HoldoutService
+from abtest.management import GroupService, HoldoutService, app_option
 from abtest.results import ResultService
 
 key_argument = click.argument("key")
@@ -31,64 +31,69 @@ def groups() -> None:
 @groups.command("add")
 @key_argument
 @description
+@of_app
 @as_json
 @click.pass_obj
-def add_group(database: str, key: str, description: str, as_json: bool) -> None:
+def add_group(database: str, key: str, description: str, app: str, as_json: bool) -> None:
     """Add a group, without experiments at first.
 
     \b
     abtest groups add checkout
     abtest groups join checkout button_color --share 50%
     """
-    _print_group(with_store(database, lambda store: GroupService(store).add(key, description)), as_json)
+    _print_group(with_store(database, lambda store: GroupService(store, app).add(key, description)), as_json)
 
 
 @groups.command("list")
+@of_app
 @as_json
 @click.pass_obj
-def list_groups(database: str, as_json: bool) -> None:
+def list_groups(database: str, app: str, as_json: bool) -> None:
     """List the groups, with the share of each of their experiments."""
-    found = with_store(database, lambda store: GroupService(store).all())
+    found = with_store(database, lambda store: GroupService(store, app).all())
     if as_json:
         print_json([described_group(each) for each in found])
     elif not found:
-        click.echo("no groups yet; add one with: abtest groups add KEY")
+        click.echo(f"no groups yet; add one with: abtest groups add KEY{app_option(app)}")
     else:
         print_table(["GROUP", "EXPERIMENTS", "FREE"], [[each.key, _members(each), _free(each)] for each in found])
 
 
 @groups.command("show")
 @key_argument
+@of_app
 @as_json
 @click.pass_obj
-def show_group(database: str, key: str, as_json: bool) -> None:
+def show_group(database: str, key: str, app: str, as_json: bool) -> None:
     """Show the experiments of a group."""
-    _print_group(with_store(database, lambda store: GroupService(store).one(key)), as_json)
+    _print_group(with_store(database, lambda store: GroupService(store, app).one(key)), as_json)
 
 
 @groups.command()
 @click.argument("group")
 @click.argument("experiment")
 @option("--share", required=True, metavar="PERCENT", help="The part of all new devices that it gets, such as 30%.")
+@of_app
 @as_json
 @click.pass_obj
-def join(database: str, group: str, experiment: str, share: str, as_json: bool) -> None:
+def join(database: str, group: str, experiment: str, share: str, app: str, as_json: bool) -> None:
     """Put an experiment into a group.
 
     From then on it gets only the new devices that the group gives it. No other experiment's share or device changes.
     """
     part = parse_coverage(share, "share")
-    _print_group(with_store(database, lambda store: GroupService(store).join(group, experiment, part)), as_json)
+    _print_group(with_store(database, lambda store: GroupService(store, app).join(group, experiment, part)), as_json)
 
 
 @groups.command()
 @click.argument("group")
 @click.argument("experiment")
+@of_app
 @as_json
 @click.pass_obj
-def leave(database: str, group: str, experiment: str, as_json: bool) -> None:
+def leave(database: str, group: str, experiment: str, app: str, as_json: bool) -> None:
     """Take an experiment out of a group. Its share is free, and every new device may come to it again."""
-    _print_group(with_store(database, lambda store: GroupService(store).leave(group, experiment)), as_json)
+    _print_group(with_store(database, lambda store: GroupService(store, app).leave(group, experiment)), as_json)
 
 
 @click.group()
@@ -101,10 +106,11 @@ def holdouts() -> None:
 @option("--share", required=True, metavar="PERCENT", help="The part of all new devices that is held, such as 5%.")
 @description
 @metrics_option
+@of_app
 @as_json
 @click.pass_obj
 def add_holdout(
-    database: str, key: str, share: str, description: str, metrics: tuple[str, ...], as_json: bool
+    database: str, key: str, share: str, description: str, metrics: tuple[str, ...], app: str, as_json: bool
 ) -> None:
     """Hold a part of the devices to come: they are in no experiment, ever.
 
@@ -112,20 +118,21 @@ def add_holdout(
     abtest holdouts add q4 --share 5% --metric amount:purchase
     """
     part = parse_coverage(share, "share")
-    held = with_store(database, lambda store: HoldoutService(store).add(key, part, description, metrics))
+    held = with_store(database, lambda store: HoldoutService(store, app).add(key, part, description, metrics))
     _print_holdout(held, as_json)
 
 
 @holdouts.command("list")
+@of_app
 @as_json
 @click.pass_obj
-def list_holdouts(database: str, as_json: bool) -> None:
+def list_holdouts(database: str, app: str, as_json: bool) -> None:
     """List the holdouts."""
-    found = with_store(database, lambda store: HoldoutService(store).all())
+    found = with_store(database, lambda store: HoldoutService(store, app).all())
     if as_json:
         print_json([described_holdout(each) for each in found])
     elif not found:
-        click.echo("no holdouts yet; add one with: abtest holdouts add KEY --share 5%")
+        click.echo(f"no holdouts yet; add one with: abtest holdouts add KEY --share 5%{app_option(app)}")
     else:
         rows = [[each.key, each.holdout_status, _share(each), number(each.enrolled)] for each in found]
         print_table(["HOLDOUT", "STATUS", "SHARE", "DEVICES DRAWN"], rows, frozenset({2, 3}))
@@ -133,19 +140,21 @@ def list_holdouts(database: str, as_json: bool) -> None:
 
 @holdouts.command()
 @key_argument
+@of_app
 @as_json
 @click.pass_obj
-def end(database: str, key: str, as_json: bool) -> None:
+def end(database: str, key: str, app: str, as_json: bool) -> None:
     """Hold no more devices. Those that are held stay so, and both sides go on being compared."""
-    _print_holdout(with_store(database, lambda store: HoldoutService(store).end(key)), as_json)
+    _print_holdout(with_store(database, lambda store: HoldoutService(store, app).end(key)), as_json)
 
 
 @holdouts.command("metrics")
 @key_argument
 @metrics_option
+@of_app
 @as_json
 @click.pass_obj
-def holdout_metrics(database: str, key: str, metrics: tuple[str, ...], as_json: bool) -> None:
+def holdout_metrics(database: str, key: str, metrics: tuple[str, ...], app: str, as_json: bool) -> None:
     """Set what held and free devices are compared by. Metrics also count earlier events.
 
     \b
@@ -153,20 +162,21 @@ def holdout_metrics(database: str, key: str, metrics: tuple[str, ...], as_json: 
     """
     if not metrics:
         raise click.UsageError("give a --metric")
-    _print_holdout(with_store(database, lambda store: HoldoutService(store).measure(key, metrics)), as_json)
+    _print_holdout(with_store(database, lambda store: HoldoutService(store, app).measure(key, metrics)), as_json)
 
 
 @holdouts.command("results")
 @key_argument
+@of_app
 @as_json
 @click.pass_obj
-def holdout_results(database: str, key: str, as_json: bool) -> None:
+def holdout_results(database: str, key: str, app: str, as_json: bool) -> None:
     """Show what all experiments bring together: free devices compared with held ones."""
-    found = with_store(database, lambda store: ResultService(store, kind=Kind.HOLDOUT).one(key))
+    found = with_store(database, lambda store: ResultService(store, app, Kind.HOLDOUT).one(key))
     if as_json:
         print_json(found)
     else:
-        print_results(found, "abtest holdouts metrics")
+        print_results(found, app, "abtest holdouts metrics")
 
 
 COMMANDS = (groups, holdouts)

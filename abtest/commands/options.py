@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from abtest import bootstrap
-from abtest.domain import Variant, parse_weight
+from abtest.domain import DEFAULT_APP, Variant, parse_weight
 from abtest.errors import AbtestError
 from abtest.settings import LIMITS, Setting, Settings
 from abtest.store import Store
@@ -69,6 +69,8 @@ def limits(command: Command) -> Command:
 
 
 as_json = option("--json", "as_json", is_flag=True, envvar="ABTEST_JSON", help="Print JSON instead of text.")
+
+of_app = option("--app", default=DEFAULT_APP, metavar="KEY", help="The app, one of those of `abtest apps list`.")
 
 
 def variants(required: bool) -> Callable[[Command], Command]:

@@ -5,9 +5,20 @@ from decimal import Decimal
 
 import click
 
-from abtest.commands.options import Whole, as_json, naming_options, option, plain, print_json, print_table, with_store
+from abtest.commands.options import (
+    Whole,
+    as_json,
+    naming_options,
+    of_app,
+    option,
+    plain,
+    print_json,
+    print_table,
+    with_store,
+)
 from abtest.domain import Experiment, parse_weight
 from abtest.language import number
+from abtest.management import app_option
 from abtest.results import (
     Plan,
     PlanRequest,
@@ -47,6 +58,7 @@ WIDTH = 96
 @option("--per-day", type=Whole(1), help="New devices per day in all variants.")
 @option("--less", is_flag=True, help="Less is better, as with refunds and crashes.")
 @option("--experiment", "key", metavar="KEY", help="Take weights, devices and the figures so far from this one.")
+@of_app
 @as_json
 @click.pass_obj
 @naming_options()
@@ -63,6 +75,7 @@ def plan_(
     per_day: int | None,
     less: bool,
     key: str | None,
+    app: str,
     as_json: bool,
 ) -> None:
     """Say how many devices and days a test needs, or what effect your devices can detect.
@@ -92,7 +105,7 @@ def plan_(
     )
     experiment = None
     if key is not None:
-        present = with_store(database, lambda store: measured(store, key))
+        present = with_store(database, lambda store: measured(store, key, app))
         experiment, request = present.experiment, completed(request, present)
     found = plan(request)
     if as_json:
@@ -131,4 +144,4 @@ def _next(request: PlanRequest, found: Plan, experiment: Experiment | None) -> s
         return next_step(request, found)
     if experiment.enrolled:
         return ""
-    return f"abtest experiments metrics {experiment.key} --planned {found.planned}"
+    return f"abtest experiments metrics {experiment.key} --planned {found.planned}{app_option(experiment.app)}"

@@ -8,7 +8,7 @@ from typing import TextIO
 import click
 
 from abtest import bootstrap
-from abtest.commands.options import as_json, option, print_json, say, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, say, with_store
 from abtest.domain import check_token
 from abtest.errors import InvalidToken
 from abtest.language import counted, number
@@ -70,9 +70,10 @@ def restore(database: str, file: Path, as_json: bool) -> None:
 @option(
     "--from-file", "file", type=click.File(encoding="utf-8"), help="Forget every token in this file, one per line."
 )
+@of_app
 @as_json
 @click.pass_obj
-def forget(database: str, token: str | None, file: TextIO | None, as_json: bool) -> None:
+def forget(database: str, token: str | None, file: TextIO | None, app: str, as_json: bool) -> None:
     """Erase a person's token and events. Shares stay as they are; if the device comes back, it is a new one.
 
     Backups, and the old files that a restore kept as abtest.db.before-..., contain the token until you delete them.
@@ -89,7 +90,7 @@ def forget(database: str, token: str | None, file: TextIO | None, as_json: bool)
         raise click.UsageError("give either a TOKEN or --from-file")
 
     async def run(store: Store) -> tuple[int, bool]:
-        return await store.forget(tokens), await store.empty_log()
+        return await store.forget(tokens, app), await store.empty_log()
 
     forgotten, emptied = with_store(database, run)
     if as_json:

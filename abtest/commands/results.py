@@ -2,7 +2,7 @@
 
 import click
 
-from abtest.commands.options import as_json, print_json, print_table, say, with_store
+from abtest.commands.options import as_json, of_app, print_json, print_table, say, with_store
 from abtest.domain import parse_metrics
 from abtest.inference import Comparison, Lift, VariantResult
 from abtest.language import (
@@ -17,7 +17,7 @@ from abtest.language import (
     p_value,
     signed_percent,
 )
-from abtest.management import ask_direction
+from abtest.management import app_option, ask_direction
 from abtest.results import ExperimentResults, MetricResults, ResultService
 from abtest.store import Store
 
@@ -29,9 +29,10 @@ NOT_SAFE = (
 
 @click.command()
 @click.argument("key")
+@of_app
 @as_json
 @click.pass_obj
-def results(database: str, key: str, as_json: bool) -> None:
+def results(database: str, key: str, app: str, as_json: bool) -> None:
     """Show an experiment's verdict and metrics, and whether the figures can be trusted.
 
     The figures are those of the stats worker's last tick; `abtest worker --once` updates them.
@@ -41,23 +42,24 @@ def results(database: str, key: str, as_json: bool) -> None:
     """
 
     async def read(store: Store) -> ExperimentResults:
-        return await ResultService(store).one(key)
+        return await ResultService(store, app).one(key)
 
     found = with_store(database, read)
     if as_json:
         print_json(found)
     else:
-        print_results(found)
+        print_results(found, app)
 
 
 COMMANDS = (results,)
 
 
-def print_results(found: ExperimentResults, set_metrics: str = "abtest experiments metrics") -> None:
+def print_results(found: ExperimentResults, app: str, set_metrics: str = "abtest experiments metrics") -> None:
     """The results of an experiment, or of a holdout. `set_metrics`: the command that sets its metrics."""
     click.echo(f"{found.key}: {found.verdict.sentence if found.verdict else 'no metric, so there is no verdict'}")
     if found.verdict is None:
-        say(f"set a metric with: {set_metrics} {found.key} --metric conversion:EVENT")
+        line = f"{set_metrics} {found.key} --metric conversion:EVENT{app_option(app)}"
+        say(f"set a metric with: {line}")
     planned = f" of {number(found.planned)} planned" if found.planned else ""
     as_of = f"as of {found.as_of}" if found.as_of else "before the worker's first tick"
     click.echo(f"{found.status}, {counted(found.devices, 'device')}{planned}, {as_of}")
@@ -67,7 +69,7 @@ def print_results(found: ExperimentResults, set_metrics: str = "abtest experimen
     for metric in found.metrics:
         _print_metric(metric, found.baseline)
     if question := ask_direction(found.key, parse_metrics([metric.metric for metric in found.metrics])):
-        say(str(question))
+        say(f"{question}{app_option(app)}")
     if any(each.lift for metric in found.metrics for each in metric.comparisons):
         click.echo(f"\n{NOT_SAFE}")
     _print_health(found)

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from abtest import clock
-from abtest.commands.options import as_json, option, print_json, print_table, say, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, print_table, say, with_store
 from abtest.domain import TestDevice
-from abtest.management import TestDeviceService
+from abtest.management import TestDeviceService, app_option
 
 
 @click.group("test-devices")
@@ -27,9 +27,10 @@ def test_devices() -> None:
     help="A value that the token gets, split at the first '='. Repeat it for each experiment.",
 )
 @option("--note", default="", help="Whose phone it is, or what for.")
+@of_app
 @as_json
 @click.pass_obj
-def add(database: str, token: str, values: tuple[str, ...], note: str, as_json: bool) -> None:
+def add(database: str, token: str, values: tuple[str, ...], note: str, app: str, as_json: bool) -> None:
     """Let a token get exactly these values and no others, whatever the status of their experiments.
 
     Without any --value it gets nothing. For a token that is a test device already, this replaces its values and its
@@ -39,7 +40,9 @@ def add(database: str, token: str, values: tuple[str, ...], note: str, as_json: 
     abtest test-devices add my-phone --value button_color='#00FF00' --value price=20 --note "Anna's phone"
     """
     chosen = _chosen(values)
-    made, changed = with_store(database, lambda store: TestDeviceService(store).add(token, chosen, note, _user()))
+    made, changed = with_store(
+        database, lambda store: TestDeviceService(store, app).add(token, chosen, note, _user())
+    )
     if as_json:
         print_json(_described(made) | {"changed": changed})
         return
@@ -51,15 +54,16 @@ def add(database: str, token: str, values: tuple[str, ...], note: str, as_json: 
 
 @test_devices.command()
 @click.argument("token")
+@of_app
 @as_json
 @click.pass_obj
-def remove(database: str, token: str, as_json: bool) -> None:
+def remove(database: str, token: str, app: str, as_json: bool) -> None:
     """Let a token be what it was before: a device with its own values, or unknown.
 
     \b
     abtest test-devices remove my-phone
     """
-    is_device = with_store(database, lambda store: TestDeviceService(store).remove(token))
+    is_device = with_store(database, lambda store: TestDeviceService(store, app).remove(token))
     if as_json:
         print_json({"token": token, "is_device": is_device})
         return
@@ -71,16 +75,18 @@ def remove(database: str, token: str, as_json: bool) -> None:
 
 
 @test_devices.command("list")
+@of_app
 @as_json
 @click.pass_obj
-def list_(database: str, as_json: bool) -> None:
+def list_(database: str, app: str, as_json: bool) -> None:
     """List every test device with its values."""
-    found = with_store(database, lambda store: TestDeviceService(store).all())
+    found = with_store(database, lambda store: TestDeviceService(store, app).all())
     if as_json:
         print_json([_described(each) for each in found])
         return
     if not found:
-        click.echo("no test devices yet; add one with: abtest test-devices add TOKEN --value KEY=VALUE ...")
+        line = f"abtest test-devices add TOKEN --value KEY=VALUE ...{app_option(app)}"
+        click.echo(f"no test devices yet; add one with: {line}")
         return
     rows = [
         [

@@ -5,7 +5,7 @@ import sys
 import click
 
 from abtest import bootstrap
-from abtest.commands.options import as_json, print_json, print_table, with_store
+from abtest.commands.options import as_json, of_app, print_json, print_table, with_store
 from abtest.domain import check_token
 from abtest.enrolment import ChosenByHand, ExplanationService
 from abtest.errors import UnknownDevice
@@ -52,9 +52,10 @@ def verify(database: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("token")
+@of_app
 @as_json
 @click.pass_obj
-def why(database: str, token: str, as_json: bool) -> None:
+def why(database: str, token: str, app: str, as_json: bool) -> None:
     """Show which values a device has, and why.
 
     \b
@@ -62,7 +63,7 @@ def why(database: str, token: str, as_json: bool) -> None:
     """
     check_token(token)
     try:
-        explanation = with_store(database, lambda store: ExplanationService(store).why(token))
+        explanation = with_store(database, lambda store: ExplanationService(store, app).why(token))
     except UnknownDevice as error:
         raise UnknownDevice(f"{error} in {bootstrap.database_path(database).resolve()}") from None
     if as_json:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from abtest import clock
-from abtest.commands.options import Whole, as_json, naming_options, option, print_json, say
+from abtest.commands.options import Whole, as_json, naming_options, of_app, option, print_json, say
 from abtest.commands.seed.behaving import (
     DEFAULT_DAYS,
     DEFAULT_EFFECTS,
@@ -26,7 +26,7 @@ from abtest.commands.seed.behaving import (
     parse_sigma,
 )
 from abtest.commands.seed.devices import Devices
-from abtest.domain import LONGEST_TOKEN, check_token
+from abtest.domain import KEY, LONGEST_TOKEN, check_token
 from abtest.errors import InvalidSetting, InvalidToken
 from abtest.language import number
 from abtest.settings import ADDRESS, PORT, Settings
@@ -82,6 +82,7 @@ BEHAVING = {
     type=Whole(0, MOST_DAYS),
     help="Spread the times of the events over this many days before now; 0 is now.",
 )
+@of_app
 @as_json
 @click.pass_context
 @naming_options()
@@ -92,6 +93,7 @@ def seed(
     url: str | None,
     prefix: str | None,
     concurrency: int,
+    app: str,
     as_json: bool,
     **behaving: Any,
 ) -> None:
@@ -116,9 +118,11 @@ def seed(
     abtest seed 20000 --events --rate 5% --effect button_color:#0000FF=+50%
     abtest seed 60000 --events --no-effect --rate 5% --spend-sigma 2
     """
+    if not KEY.fullmatch(app):
+        raise InvalidSetting("must be the key of an app", field="app")
     if prefix is not None:
         _check_prefix(prefix, count)
-    devices = Devices(url or _own_server(), _behaviour(context, **behaving))
+    devices = Devices(url or _own_server(), _behaviour(context, **behaving), app)
     for texts, name in ((behaving["effects"], "--effect"), (behaving["spend_effects"], "--spend-effect")):
         _check_effects(devices, parse_effects(texts, name), name)
     tokens = _tokens(count, prefix)

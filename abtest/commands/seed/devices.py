@@ -15,6 +15,7 @@ import msgspec
 
 from abtest.commands.options import print_table, say
 from abtest.commands.seed.behaving import Behaviour, Effects, Sending
+from abtest.domain import DEFAULT_APP, path_of
 from abtest.errors import InvalidSetting, Unreachable
 from abtest.events import Accepted
 from abtest.language import counted, duration, number, percent
@@ -30,9 +31,9 @@ T = TypeVar("T")
 
 
 class Devices:
-    """Fake devices: each thread keeps one connection open, as apps behind a proxy do."""
+    """Fake devices of an app: each thread keeps one connection open, as apps behind a proxy do."""
 
-    def __init__(self, url: str, behaviour: Behaviour | None) -> None:
+    def __init__(self, url: str, behaviour: Behaviour | None, app: str = DEFAULT_APP) -> None:
         try:
             parts = urlsplit(url)
             fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isascii()
@@ -40,8 +41,8 @@ class Devices:
             fits = False
         if not fits:
             raise InvalidSetting("must look like http://127.0.0.1:8080", field="url")
-        self._parts = parts
-        self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
+        self._parts = parts = parts._replace(path=parts.path.rstrip("/") + path_of(app))
+        self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
         self._behaviour = behaviour
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -216,7 +217,7 @@ class Devices:
                 self._connections.add(connection)
             self._local.connection = connection
         headers = {"Device-Token": token} | ({} if body is None else {"Content-Type": "application/json"})
-        connection.request(method, self._parts.path.rstrip("/") + path, body, headers)
+        connection.request(method, self._parts.path + path, body, headers)
         response = connection.getresponse()
         return response.status, response.getheader("Retry-After"), response.read()
 

@@ -1,0 +1,54 @@
+"""apps: several apps in one server."""
+
+from typing import Any
+
+import click
+
+from abtest import clock
+from abtest.commands.options import as_json, print_json, print_table, with_store
+from abtest.domain import App, path_of
+from abtest.management import AppService
+
+
+@click.group()
+def apps() -> None:
+    """Add apps, so that one server serves several, each with its own devices and experiments."""
+
+
+@apps.command()
+@click.argument("key")
+@as_json
+@click.pass_obj
+def add(database: str, key: str, as_json: bool) -> None:
+    """Add an app: another mobile app, or another environment of one. It stays for good.
+
+    Its devices ask under /apps/KEY. Commands mean it with --app KEY.
+
+    \b
+    abtest apps add staging
+    """
+    added = with_store(database, lambda store: AppService(store).add(key))
+    if as_json:
+        print_json(_described(added))
+    else:
+        click.echo(f"added {key}: its devices ask for {path_of(key)}/api/v1/experiments")
+
+
+@apps.command("list")
+@as_json
+@click.pass_obj
+def list_(database: str, as_json: bool) -> None:
+    """List every app. The app default is always there."""
+    found = with_store(database, lambda store: AppService(store).all())
+    if as_json:
+        print_json([_described(each) for each in found])
+    else:
+        print_table(["KEY", "CREATED"], [[each.key, clock.iso(each.created_at)] for each in found])
+
+
+COMMANDS = (apps,)
+
+
+def _described(app: App) -> dict[str, Any]:
+    """An app as JSON."""
+    return {"key": app.key, "created_at": clock.iso(app.created_at)}
