@@ -58,7 +58,7 @@ class Options(
 class Abtest private constructor(url: String, path: File, attributes: Map<String, String>, private val options: Options) {
     companion object {
         /**
-         * The client, once its values are fixed; not for Android's main thread. [url]: of the server.
+         * The client, once its values are fixed; not for Android's main thread. [url]: of the server, or of one of its apps.
          * [folder]: of this device alone. [attributes]: what the device says about itself in its first request.
          */
         fun start(

@@ -43,7 +43,7 @@ log = logging.getLogger("abtest")
 class Abtest:
     """The values of this start, and the events that wait to be sent. Any thread may call its methods.
 
-    `url`: of the server. `folder`: of this device alone.
+    `url`: of the server, or of one of its apps. `folder`: of this device alone.
     `attributes`: what the device says about itself in its first request. Times are in seconds: `timeout` of the first
     start, `request_timeout` of each request, `send_every` for events, and `pause` after a failure, which doubles up
     to 5 minutes. `most_events`: how many are kept; beyond that, the oldest are dropped.

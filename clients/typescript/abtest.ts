@@ -54,7 +54,7 @@ const USUAL: Options = {
   say: (what) => console.warn(`abtest: ${what}`),
 };
 
-/** The client, once its values are fixed. `url`: of the server.
+/** The client, once its values are fixed. `url`: of the server, or of one of its apps.
  * `storage`: of this device alone. `attributes`: what the device says about itself in its first request. */
 export async function start(
   url: string,
