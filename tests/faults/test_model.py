@@ -16,12 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from msgspec import Struct, field
 
 from abtest import allocation
-from abtest.domain import read_attributes
+from abtest.domain import DEFAULT_APP, read_attributes
 from abtest.domain.experiments import NewExperiment, Status, Variant
 from abtest.enrolment.answers import EnrolmentService, Limits
 from abtest.enrolment.explanation import ExplanationService
 from abtest.errors import Conflict, InvalidExperiment
-from abtest.management import GroupService, HoldoutService
+from abtest.management import AppService, GroupService, HoldoutService
 from abtest.management.experiments import ExperimentService
 from abtest.results import worker
 from abtest.results.reports import ReportService
@@ -146,16 +146,26 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.runner = asyncio.Runner()
-        self.model = Model()
+        self.models = {DEFAULT_APP: Model()}
+        self.app = DEFAULT_APP
         self.open()
 
     def open(self) -> None:
         self.store = SQLiteStore(Path(self.folder.name) / "abtest.db")
         self.run(self.store.open())
         self.enrolment = EnrolmentService(self.store, Limits(cache=5))
-        self.experiments = ExperimentService(self.store)
-        self.groups = GroupService(self.store)
-        self.holdouts = HoldoutService(self.store)
+        self.at(self.app)
+
+    def at(self, app: str) -> None:
+        """What happens from now on happens in this app."""
+        if app not in self.models:
+            self.run(AppService(self.store).add(app))
+            self.models[app] = Model()
+        self.app, self.model = app, self.models[app]
+        self.number = self.run(self.enrolment.find_app(app))
+        self.experiments = ExperimentService(self.store, app)
+        self.groups = GroupService(self.store, app)
+        self.holdouts = HoldoutService(self.store, app)
 
     def run(self, work: Any) -> Any:
         return self.runner.run(work)
@@ -164,11 +174,18 @@ class Life(RuleBasedStateMachine):
         mix = [read_attributes(each.items()) for each in said or MIX]
 
         async def asking() -> list[dict[str, str]]:
-            asked = (self.enrolment.ask(token, None, each) for token, each in zip(tokens, cycle(mix), strict=False))
+            asked = (
+                self.enrolment.ask(token, None, each, self.number)
+                for token, each in zip(tokens, cycle(mix), strict=False)
+            )
             return [values_by_key(answer) for answer in await asyncio.gather(*asked)]
 
         answers: list[dict[str, str]] = self.run(asking())
         return answers
+
+    @rule(app=st.sampled_from([DEFAULT_APP, "staging"]))
+    def somebody_turns_to_an_app(self, app: str) -> None:
+        self.at(app)
 
     @rule(came=st.lists(st.sampled_from(MIX), min_size=1, max_size=12))
     def devices_come(self, came: list[Said]) -> None:
@@ -195,7 +212,7 @@ class Life(RuleBasedStateMachine):
 
     def taking(self, token: str, said: Said) -> set[str]:
         """The experiments in which this new device must be, once its holdouts and groups are as they can be."""
-        explanation = self.run(ExplanationService(self.store).why(token))
+        explanation = self.run(ExplanationService(self.store, self.app).why(token))
         drawn = {each.key: each.value for each in explanation.holdouts if each.position is not None}
         for key, holdout in self.model.holdouts.items():
             if not holdout.ended:
@@ -361,10 +378,10 @@ class Life(RuleBasedStateMachine):
     def a_device_is_forgotten(self, data: st.DataObject) -> None:
         if self.model.devices:
             token = data.draw(st.sampled_from(sorted(self.model.devices)))
-            assert self.run(self.store.forget([token, "nobody"])) == 1
+            assert self.run(self.store.forget([token, "nobody"], self.app)) == 1
             del self.model.devices[token]
             self.run(self.enrolment.refresh())
-            assert self.run(self.enrolment.find(token)) is None
+            assert self.run(self.enrolment.find(token, self.number)) is None
 
     @rule()
     def the_process_starts_again(self) -> None:
@@ -374,7 +391,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def the_worker_counts(self) -> None:
         self.run(worker.tick(self.store))
-        report = self.run(ReportService(self.store).report())
+        report = self.run(ReportService(self.store, self.app).report())
         assert report.devices == self.model.came
         for each in report.experiments:
             it = self.model.experiments[each.experiment.key]
@@ -397,12 +414,14 @@ class Life(RuleBasedStateMachine):
         self.played["runs"] += 1
         self.played["steps"] -= 1  # before the first one the invariants are checked as well
         try:
-            self.the_worker_counts()
-            self.every_count_is_within_its_bound()
+            for app in self.models:
+                self.at(app)
+                self.the_worker_counts()
+                self.every_count_is_within_its_bound()
+                tokens = sorted(self.model.devices)
+                assert self.ask(tokens) == [self.model.delivered(token) for token in tokens]
             findings = self.run(VerificationService(self.store).verify()).findings
             assert findings == (), findings
-            tokens = sorted(self.model.devices)
-            assert self.ask(tokens) == [self.model.delivered(token) for token in tokens]
         finally:
             self.run(self.store.close())
             self.runner.close()
