@@ -3,7 +3,6 @@
 from abtest.allocation.blocks import (
     SEED_BYTES,
     VERSION,
-    counts_until,
     covered_until,
     draw,
     positions_until,
@@ -28,7 +27,6 @@ __all__ = [
     "Weights",
     "block_length",
     "bound",
-    "counts_until",
     "covered_until",
     "deviation",
     "draw",

@@ -46,20 +46,18 @@ def draw(
     return variants[offset:end], counts
 
 
-def counts_until(seed: bytes, phase: int, weights: Weights, position: int, counts: Counts) -> Counts:
-    """How often each variant was drawn before a position. `counts`: before the block in which it is."""
-    begun = position % block_length(weights)
-    variants, _ = draw(seed, phase, weights, position - begun, begun, counts)
-    return tuple(before + variants.count(variant) for variant, before in enumerate(counts))
-
-
 def covered_until(
     seed: bytes, phase: int, weights: Weights, position: int, counts: Counts, outside: int | None
 ) -> int:
-    """How many positions before this one are not `outside`, which is an index into the weights or None."""
+    """How many positions before this one are not `outside`, which is an index into the weights or None.
+
+    `counts`: before the block in which the position is.
+    """
     if outside is None:
         return position
-    return position - counts_until(seed, phase, weights, position, counts)[outside]
+    begun = position % block_length(weights)
+    variants, _ = draw(seed, phase, weights, position - begun, begun, counts)
+    return position - counts[outside] - variants.count(outside)
 
 
 def positions_until(variants: Sequence[int], covered: int, outside: int | None) -> int:

@@ -25,21 +25,21 @@ def lowest_terms(weights: Sequence[Decimal | Fraction]) -> Weights:
     return tuple(integer // divisor for integer in integers)
 
 
-def drawn_weights(weights: Sequence[Decimal], coverage: Decimal) -> Weights:
-    """What positions are drawn from: the weights in lowest terms and, if not all is covered, one for outside.
+def drawn_weights(weights: Sequence[Decimal], coverage: Decimal) -> tuple[Weights, int | None]:
+    """What positions are drawn from, in lowest terms, and the place among it of outside; None if all is covered.
 
-    20% of 50:50 is 1:1:8, and 0% of anything is all outside. Raises ValueError as `lowest_terms`, and when the
-    coverage is below 0 or above 1.
+    Outside is the last one: 20% of 50:50 is 1:1:8, and 0% of anything is all outside. Raises ValueError as
+    `lowest_terms`, and when the coverage is below 0 or above 1.
     """
     if not 0 <= coverage <= 1:
         raise ValueError("a coverage must be from 0 to 1")
     if coverage == 0:
-        return (*no_counts(weights), 1)
+        return (*no_counts(weights), 1), len(weights)
     if coverage == 1:
-        return lowest_terms(weights)
+        return lowest_terms(weights), None
     parts = [Fraction(weight) for weight in weights]
     covered = Fraction(coverage)
-    return lowest_terms([*(covered * part for part in parts), (1 - covered) * sum(parts)])
+    return lowest_terms([*(covered * part for part in parts), (1 - covered) * sum(parts)]), len(weights)
 
 
 def share(weights: Weights, variant: int) -> Fraction:

@@ -136,8 +136,13 @@ class Phase(Struct, frozen=True):
 
     @property
     def drawn(self) -> allocation.Weights:
-        """What its positions are drawn from: below full coverage, the last one is for devices outside."""
-        return allocation.drawn_weights(self.weights, self.coverage)
+        """What its positions are drawn from."""
+        return allocation.drawn_weights(self.weights, self.coverage)[0]
+
+    @property
+    def outside(self) -> int | None:
+        """The place among these of devices outside the coverage; None at full coverage."""
+        return allocation.drawn_weights(self.weights, self.coverage)[1]
 
     @property
     def bound(self) -> Fraction:
@@ -146,7 +151,7 @@ class Phase(Struct, frozen=True):
 
     def deviation(self, counts: Sequence[int], uncovered: int) -> Fraction:
         """The farthest any count is from n times its share. Devices outside the coverage have positions too."""
-        outside = () if self.coverage == FULL_COVERAGE else (uncovered,)
+        outside = () if self.outside is None else (uncovered,)
         return allocation.deviation(self.drawn, (*counts, *outside))
 
 

@@ -40,8 +40,7 @@ def taking(records: Sequence[ExperimentRecord], app: int, device: int) -> list[T
         if status is None or phase is None or device <= record.created_after_device:
             continue
         if record.kind == Kind.GROUP:
-            shares = phase.weights[: len(phase.weights) - phase.leaves_out]
-            members = zip(record.values, record.variants, shares, strict=False)
+            members = zip(record.values, record.variants, phase.weights[: phase.outside], strict=False)
             there_now = {key: (record.id, variant) for key, variant, weight in members if weight}
             chosen |= there_now
             if there_now:

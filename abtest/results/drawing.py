@@ -30,13 +30,14 @@ BUSY = 75
 class Deciding(Struct, frozen=True):
     """All that decides what an experiment gives a device.
 
-    `weights`: what its positions are drawn from; if `leaves_out`, the last one is for devices outside. `stop_at`: how
-    many devices it may have. `group`: the number of its group, and the place of what stands for it there.
+    `weights`: what its positions are drawn from. `outside`: the place among them of devices outside the coverage, if
+    there are any. `stop_at`: how many devices it may have. `group`: the number of its group, and the place of what
+    stands for it there.
     """
 
     audience: Audience
     weights: allocation.Weights
-    leaves_out: bool = False
+    outside: int | None = None
     stop_at: int | None = None
     group: tuple[int, int] | None = None
 
@@ -144,8 +145,7 @@ class _Experiment:
     def __init__(self, deciding: Deciding) -> None:
         self.group = deciding.group
         self._audience, self._weights = deciding.audience, deciding.weights
-        outside = len(deciding.weights) - 1 if deciding.leaves_out else None
-        self._positions = _Positions(deciding.weights, deciding.stop_at, outside)
+        self._positions = _Positions(deciding.weights, deciding.stop_at, deciding.outside)
         self._came = self._outside = 0
         self._failed: Counter[int] = Counter()
 

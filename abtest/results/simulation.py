@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from abtest.domain import DEFAULT_APP, FULL_COVERAGE, Experiment, Kind, Status
+from abtest.domain import DEFAULT_APP, Experiment, Kind, Status
 from abtest.errors import Conflict, InvalidSetting
 from abtest.language import number
 from abtest.results.drawing import BUSY, Counts, Deciding, Drawn, Draws, Said
@@ -84,7 +84,7 @@ def _deciding(experiment: Experiment, groups: Sequence[Experiment]) -> Deciding:
     return Deciding(
         experiment.audience,
         phase.drawn,
-        leaves_out=phase.coverage < FULL_COVERAGE,
+        outside=phase.outside,
         stop_at=phase.stop_at,
         group=None if group is None else (group, groups[group].values.index(experiment.key)),
     )

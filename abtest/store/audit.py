@@ -12,14 +12,15 @@ from abtest.domain import DEFAULT_APP, Attributes, Audience, Cell, Metric, Occur
 class PhaseRecord(Struct, frozen=True):
     """A phase as it is stored. `counts`: per variant, before the block with `next_position`.
 
-    `weights`: what positions are drawn from; if `leaves_out`, the last one is for devices outside. `weights` and
-    `counts` are empty when the stored text can't be read. `stop_at`: how many devices the experiment may have.
+    `weights`: what positions are drawn from. `outside`: the place among them of devices outside the coverage, the
+    last one; None where there are none. `weights` and `counts` are empty when the stored text can't be read.
+    `stop_at`: how many devices the experiment may have.
     """
 
     id: int
     number: int
     weights: Weights
-    leaves_out: bool
+    outside: int | None
     stop_at: int | None
     created_after_device: int
     next_position: int

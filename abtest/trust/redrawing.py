@@ -23,8 +23,8 @@ def fits(experiment: ExperimentRecord, phase: PhaseRecord) -> bool:
 
     Experiments may have joined a group after a phase of it.
     """
-    shares, variants = len(phase.weights) - phase.leaves_out, len(experiment.variants)
-    if phase.leaves_out and experiment.outside is None:
+    shares, variants = len(phase.weights[: phase.outside]), len(experiment.variants)
+    if phase.outside is not None and experiment.outside is None:
         return False
     return shares == variants or (experiment.kind == Kind.GROUP and 0 <= shares < variants)
 
@@ -37,11 +37,11 @@ class PhaseAudit:
         self.record = record
         self._most = most
         self._readable = fits(experiment, record)
-        shares = len(record.weights) - record.leaves_out
-        outside = (experiment.outside,) if record.leaves_out and experiment.outside is not None else ()
-        self._outcomes = (*experiment.variants[:shares], *outside)
+        shares = len(record.weights[: record.outside])
+        self._outside = () if record.outside is None or experiment.outside is None else (experiment.outside,)
+        self._outcomes = (*experiment.variants[:shares], *self._outside)
         self._names = dict(zip(experiment.variants, map(repr, experiment.values), strict=False))
-        self._names |= dict.fromkeys(outside, "no value")
+        self._names |= dict.fromkeys(self._outside, "no value")
         self._next = 0
         self._counts: Counter[int] = Counter()
         self._before_block = allocation.no_counts(record.weights)
@@ -49,7 +49,7 @@ class PhaseAudit:
     @property
     def covered(self) -> int:
         """How many of the devices with a position are not outside the coverage."""
-        return self._next - (self._counts[self._outcomes[-1]] if self.record.leaves_out and self._outcomes else 0)
+        return self._next - sum(self._counts[each] for each in self._outside)
 
     def ahead(self, number: int, room: int | None = None) -> Step | None:
         """The next enrolments, as they must be; None if the weights can't be read.
@@ -60,8 +60,7 @@ class PhaseAudit:
             return None
         places, before_block = self._draw(number)
         if room is not None:
-            outside = len(self.record.weights) - 1 if self.record.leaves_out else None
-            places, before_block = self._draw(allocation.positions_until(places, room, outside))
+            places, before_block = self._draw(allocation.positions_until(places, room, self.record.outside))
         return Step([self._outcomes[place] for place in places], self._next, before_block)
 
     def go(self, step: Step) -> None:

@@ -431,7 +431,7 @@ class Life(RuleBasedStateMachine):
     def every_count_is_within_its_bound(self) -> None:
         for it in self.model.experiments.values():
             for (weights, coverage), counts in zip(it.phases, it.counts, strict=True):
-                exact = allocation.drawn_weights(weights, coverage)
+                exact, _ = allocation.drawn_weights(weights, coverage)
                 assert coverage < 1 or not counts[OUTSIDE]
                 self.is_within_its_bound(exact, [counts[value] for value in [*it.values, OUTSIDE][: len(exact)]])
             assert it.stop_at is None or sum(counts.total() - counts[OUTSIDE] for counts in it.counts) <= it.stop_at

@@ -12,7 +12,6 @@ from typing import Any
 from abtest import allocation
 from abtest.domain import (
     DEFAULT_APP,
-    FULL_COVERAGE,
     NO_ATTRIBUTES,
     Attributes,
     Audience,
@@ -339,13 +338,12 @@ def _audience(text: str) -> Audience | None:
         return None
 
 
-def _weights(text: str, coverage: str) -> tuple[allocation.Weights, bool]:
-    """What positions are drawn from, and whether the last weight is for devices outside."""
+def _weights(text: str, coverage: str) -> tuple[allocation.Weights, int | None]:
+    """What positions are drawn from, and the place of devices outside."""
     try:
-        covered = Decimal(coverage)
-        return allocation.drawn_weights(load_weights(text), covered), covered < FULL_COVERAGE
+        return allocation.drawn_weights(load_weights(text), Decimal(coverage))
     except (ValueError, TypeError, OverflowError, InvalidOperation):
-        return (), False
+        return (), None
 
 
 def _counts(text: str) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ from msgspec import structs
 from abtest import allocation
 from abtest.domain import (
     DEFAULT_APP,
-    FULL_COVERAGE,
     KEY,
     Change,
     Experiment,
@@ -297,7 +296,7 @@ def _add_phase(connection: Raw, experiment_id: int, phase: Phase) -> None:
         *(experiment_id, phase.number, dump_weights(phase.weights), f"{phase.coverage:f}", phase.stop_at),
         *(phase.created_at, last_device(connection), json.dumps(allocation.no_counts(phase.drawn))),
     )
-    if phase.coverage < FULL_COVERAGE:
+    if phase.outside is not None:
         connection.execute(ADD_OUTSIDE, (experiment_id,))
     connection.execute(ADD_PHASE, row)
 
@@ -383,7 +382,6 @@ def _phase(
     block_counts: str,
 ) -> Phase:
     phase = Phase(number, load_weights(weights), created_at, next_position, Decimal(coverage), stop_at)
-    if phase.coverage == FULL_COVERAGE:
-        return phase
-    counts = allocation.counts_until(seed, number, phase.drawn, next_position, tuple(json.loads(block_counts)))
-    return structs.replace(phase, enrolled=next_position - counts[-1])
+    counts = tuple(json.loads(block_counts))
+    enrolled = allocation.covered_until(seed, number, phase.drawn, next_position, counts, phase.outside)
+    return structs.replace(phase, enrolled=enrolled)

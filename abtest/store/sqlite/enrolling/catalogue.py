@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec import Struct, field
 
 from abtest import allocation
-from abtest.domain import FULL_COVERAGE, Attributes, Audience, Kind, Status, Type, failed
+from abtest.domain import Attributes, Audience, Kind, Status, Type, failed
 from abtest.store.enrolment import Delivered
 from abtest.store.sqlite.columns import load_audience, load_weights
 from abtest.store.sqlite.driver import Raw
@@ -216,7 +216,7 @@ def _variants(connection: Raw, row: _Row) -> list[tuple[int, str]]:
 
 def _taking(connection: Raw, row: _Row, chosen: int | None) -> Taking:
     variants = _variants(connection, row)
-    weights, outside = _weights(row.weights, row.coverage)
+    weights, outside = allocation.drawn_weights(load_weights(row.weights), Decimal(row.coverage))
     return Taking(
         experiment_id=row.id,
         kind=Kind(row.kind),
@@ -240,12 +240,6 @@ def _before(connection: Raw, row: _Row) -> int:
     """How many devices an experiment had before this phase."""
     had = 0
     for number, weights, coverage, position, counts in connection.execute(EARLIER, (row.id, row.phase_number)):
-        drawn, outside = _weights(weights, coverage)
+        drawn, outside = allocation.drawn_weights(load_weights(weights), Decimal(coverage))
         had += allocation.covered_until(row.seed, number, drawn, position, tuple(json.loads(counts)), outside)
     return had
-
-
-def _weights(weights: str, coverage: str) -> tuple[allocation.Weights, int | None]:
-    """What positions are drawn from, and the place of those outside, if there are any."""
-    drawn = allocation.drawn_weights(load_weights(weights), Decimal(coverage))
-    return drawn, None if Decimal(coverage) == FULL_COVERAGE else len(drawn) - 1
