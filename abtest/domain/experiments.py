@@ -49,12 +49,15 @@ class Status(StrEnum):
         """The word or words that follow "the experiment is"."""
         return "a draft" if self is Status.DRAFT else self.value
 
+    @property
+    def over(self) -> bool:
+        """Whether an experiment never enrols a device again."""
+        return self in {Status.FINISHED, Status.ARCHIVED}
+
 
 def is_open(status: str, winner: str | None) -> bool:
     """Whether an experiment enrols devices, may do so later, or gives them its winner."""
-    return status in {Status.DRAFT, Status.RUNNING, Status.PAUSED} or (
-        status == Status.FINISHED and winner is not None
-    )
+    return status in {each for each in Status if not each.over} or (status == Status.FINISHED and winner is not None)
 
 
 class Variant(Struct, frozen=True):
@@ -215,7 +218,7 @@ class Experiment(Struct, frozen=True):
     def coming(self) -> tuple[int | None, int | None]:
         """When it is still to be started and finished."""
         start = self.start_at if self.status is Status.DRAFT else None
-        return start, self.end_at if self.status in {Status.DRAFT, Status.RUNNING, Status.PAUSED} else None
+        return start, None if self.status.over else self.end_at
 
     @property
     def full(self) -> bool:

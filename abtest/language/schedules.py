@@ -10,7 +10,6 @@ from abtest.language.times import age, exact_time, short_day
 
 LATE_SECONDS = 60
 """A worker that runs looks for what is due more often than that."""
-UNFINISHED = {Status.DRAFT, Status.RUNNING, Status.PAUSED}
 
 
 def schedule_said(experiment: Experiment, now: int) -> list[str]:
@@ -39,7 +38,7 @@ def next_said(experiment: Experiment) -> str:
 def full_said(experiment: Experiment) -> str:
     """has its 600 devices and takes no more; empty while it may take more, and of one that takes none anyway."""
     stop_at = experiment.phase.stop_at
-    if stop_at is None or not experiment.full or experiment.status not in UNFINISHED:
+    if stop_at is None or not experiment.full or experiment.status.over:
         return ""
     return f"has its {counted(stop_at, 'device')} and takes no more"
 
@@ -78,7 +77,7 @@ def _start(experiment: Experiment, now: int) -> Iterator[str]:
 def _end(experiment: Experiment, now: int) -> Iterator[str]:
     if experiment.status is Status.DRAFT and experiment.end_at is not None:
         yield f"ends {_at(experiment.end_at)}"
-    elif experiment.status in UNFINISHED and experiment.end_at is not None:
+    elif not experiment.status.over and experiment.end_at is not None:
         yield _coming("end", experiment.end_at, now)
     elif told := late_end(experiment):
         yield f"ended {told}"
@@ -88,7 +87,7 @@ def _stop(experiment: Experiment) -> Iterator[str]:
     stop_at = experiment.phase.stop_at
     if full := full_said(experiment):
         yield full
-    elif stop_at is not None and experiment.status in UNFINISHED:
+    elif stop_at is not None and not experiment.status.over:
         yield f"stops at {counted(stop_at, 'device')}, {number(experiment.enrolled)} so far"
 
 

@@ -11,7 +11,7 @@ from abtest.domain import Audience, Change, Experiment, NewExperiment, Status, i
 from abtest.errors import Conflict, InvalidExperiment
 from abtest.language import audience_said, counted, coverage_said, times_said
 from abtest.management.declared import Declared
-from abtest.management.lifecycle import BEFORE, WEIGHED, may_finish, planned_too_late, require_future, stop_too_low
+from abtest.management.lifecycle import BEFORE, may_finish, planned_too_late, require_future, stop_too_low
 
 KEPT = "a device keeps the value it got"
 NEW_WEIGHTS = "new weights begin phase {phase}:"
@@ -176,7 +176,7 @@ def _why_not_status(declared: Declared, experiment: Experiment) -> str:
 
 
 def _winner(declared: Declared, experiment: Experiment) -> str | None:
-    return declared.winner if declared.status in {Status.FINISHED, Status.ARCHIVED} else experiment.winner
+    return declared.winner if declared.status is not None and declared.status.over else experiment.winner
 
 
 def _why_not_winner(declared: Declared, experiment: Experiment) -> str:
@@ -203,7 +203,7 @@ def _weights_said(experiment: Experiment, weights: tuple[Decimal, ...]) -> str:
 
 
 def _why_not_weighed(declared: Declared, experiment: Experiment) -> str:
-    return "" if experiment.status in WEIGHED else f"it is {experiment.status.said}"
+    return f"it is {experiment.status.said}" if experiment.status.over else ""
 
 
 def _baseline(declared: Declared, experiment: Experiment) -> str:
@@ -227,7 +227,7 @@ def _schedule(declared: Declared, experiment: Experiment) -> tuple[int | None, i
     """Times that were kept, or are over, stay as they are."""
     status = _status(declared, experiment)
     start = declared.new.start_at if status is Status.DRAFT else experiment.start_at
-    return start, declared.new.end_at if status in WEIGHED else experiment.end_at
+    return start, experiment.end_at if status.over else declared.new.end_at
 
 
 def _stored_schedule(experiment: Experiment) -> tuple[int | None, int | None]:
@@ -256,7 +256,7 @@ def _coverage(declared: Declared, experiment: Experiment) -> Decimal:
 
 def _group(declared: Declared, experiment: Experiment) -> tuple[str, Decimal]:
     """One that has ended is in no group, whatever the file says."""
-    if _status(declared, experiment) in {Status.FINISHED, Status.ARCHIVED}:
+    if _status(declared, experiment).over:
         return _stored_group(experiment)
     return declared.new.group or "", declared.new.group_share or Decimal(0)
 

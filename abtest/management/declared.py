@@ -223,7 +223,7 @@ def _one(experiment: _Experiment, exists: bool) -> Declared:
     if new.start_at is not None and status not in {None, Status.DRAFT}:
         raise InvalidExperiment(f"start_at: what is {status} does not start by itself; leave out the status")
     if experiment.winner is not None:
-        if status not in {Status.FINISHED, Status.ARCHIVED}:
+        if status is None or not status.over:
             raise InvalidExperiment('winner: only with status = "finished" or "archived"')
         if experiment.winner not in {variant.value for variant in new.variants}:
             raise InvalidExperiment(f"winner: {experiment.winner!r} is not a value of this experiment")

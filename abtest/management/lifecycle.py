@@ -13,7 +13,7 @@ BEFORE = {
     Status.ARCHIVED: frozenset(Status) - {Status.ARCHIVED},
 }
 """The statuses from which each one can be reached."""
-WEIGHED = frozenset({Status.DRAFT, Status.RUNNING, Status.PAUSED})
+WEIGHED = frozenset(each for each in Status if not each.over)
 """Those in which an experiment can get new weights, another coverage or end."""
 
 

@@ -111,7 +111,6 @@ def _metric(measured: Measured, place: int, exact: bool, today: int) -> MetricCo
 
 def _question(measured: Measured, metric: Metric, days: int) -> Question:
     experiment, weights = measured.experiment, measured.experiment.phases[0].weights
-    over = experiment.status in {Status.FINISHED, Status.ARCHIVED}
     return Question(
         kind=metric.kind,
         key=experiment.key,
@@ -125,8 +124,8 @@ def _question(measured: Measured, metric: Metric, days: int) -> Question:
         dropped=tuple(place for place, weight in enumerate(experiment.phase.weights) if not weight),
         shares=tuple(float(weight / sum(weights)) for weight in weights),
         running=experiment.status is Status.RUNNING and not experiment.full,
-        over=over,
-        full=experiment.phase.stop_at if experiment.full and not over else None,
+        over=experiment.status.over,
+        full=experiment.phase.stop_at if experiment.full and not experiment.status.over else None,
     )
 
 

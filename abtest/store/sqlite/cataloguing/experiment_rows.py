@@ -223,7 +223,7 @@ def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> Non
         winner = decided.winner or before.winner
         connection.execute(SET_STATUS, (decided.status, winner, before.id))
         connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last, last_event(connection)))
-        if before.group is not None and decided.status in {Status.FINISHED, Status.ARCHIVED}:
+        if before.group is not None and decided.status.over:
             leave(connection, before.group, before.key, now, before.app)
     if decided.group is not None and decided.group[0]:
         join(connection, decided.group[0], before.key, decided.group[1], now, before.app)
@@ -262,7 +262,7 @@ def join(connection: Raw, group: str, key: str, share: Decimal, now: int, app: s
     joining = experiment(connection, key, app)
     if joining.group is not None:
         raise Conflict(f"{key} is in the group {joining.group} already", code="impossible_transition")
-    if joining.status in {Status.FINISHED, Status.ARCHIVED}:
+    if joining.status.over:
         raise Conflict(f"{key} is {joining.status} and can't join a group", code="impossible_transition")
     there = experiment(connection, group, app, Kind.GROUP)
     return _regroup(connection, there, joined(there, key, share), now)
