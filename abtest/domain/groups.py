@@ -30,10 +30,8 @@ def members(group: Experiment) -> dict[str, Decimal]:
 
 
 def joined(group: Experiment, key: str, share: Decimal) -> Mapping[str, Decimal]:
-    """The members once this experiment is one of them. Raises Conflict, or InvalidExperiment if no room is left."""
+    """The members once this experiment, which is in no group, has joined. Raises InvalidExperiment without room."""
     there = members(group)
-    if key in there:
-        raise Conflict(f"{key} is in the group {group.key} already", code="experiment_exists")
     free = 1 - sum(there.values(), Decimal(0))
     if share > free:
         raise InvalidExperiment(f"group share: {group.key} has {_percent(free)} left, less than {_percent(share)}")
