@@ -128,7 +128,7 @@ def add(
         audience,
         coverage=FULL_COVERAGE if coverage is None else parse_coverage(coverage),
         group=group,
-        group_share=None if group_share is None else parse_coverage(group_share, "group-share"),
+        group_share=None if group_share is None else parse_coverage(group_share, "group_share"),
         start_at=None if start_at is None else parse_time(start_at, "start_at"),
         end_at=None if end_at is None else parse_time(end_at, "end_at"),
         stop_at=stop_at,
