@@ -93,7 +93,7 @@ def apply(database: str, file: Path, yes: bool, dry_run: bool, app: str, as_json
             if experiment.key in judged:
                 ask_whether_less(experiment)
     if as_json:
-        print_json({"applied": doing, "steps": shown.steps, "not_in_file": shown.left})
+        print_json({"applied": doing, "steps": shown.steps, "not_in_file": shown.not_in_file})
     shown.require_allowed()
 
 
@@ -130,7 +130,7 @@ def _show(proposal: Proposal, tell: Callable[[str], None]) -> None:
     for step in proposal.steps:
         if not step.refused:
             tell(step.sentence)
-    for key in proposal.left:
+    for key in proposal.not_in_file:
         tell(f"{key}: not in the file, so it stays as it is")
     if not proposal.steps:
         tell("nothing to change")

@@ -34,10 +34,10 @@ class Step(Struct, frozen=True):
 
 
 class Proposal(Struct, frozen=True):
-    """What would be done. `left`: the keys that the file does not name; archived ones are not worth a word."""
+    """What would be done. `not_in_file`: keys that the file does not name, but of no archived experiment."""
 
     steps: tuple[Step, ...]
-    left: tuple[str, ...]
+    not_in_file: tuple[str, ...]
     added: tuple[NewExperiment, ...]
     changes: tuple[tuple[str, Change], ...]
 
@@ -103,8 +103,8 @@ def propose(declared: Sequence[Declared], present: Sequence[Experiment]) -> Prop
             added.append(_addable(each.new))
             changes += [(key, change) for change in _way(each)]
     named = {each.new.key for each in declared}
-    left = tuple(each.key for each in present if each.key not in named and each.status is not Status.ARCHIVED)
-    return Proposal(tuple(steps), left, tuple(added), tuple(changes))
+    others = tuple(each.key for each in present if each.key not in named and each.status is not Status.ARCHIVED)
+    return Proposal(tuple(steps), others, tuple(added), tuple(changes))
 
 
 def _compared(declared: Declared, experiment: Experiment) -> tuple[list[Step], Change | None]:

@@ -237,7 +237,7 @@ def test_values_in_another_order_keep_their_weights() -> None:
 def test_what_the_file_does_not_name_is_left_alone() -> None:
     others = [structs.replace(CHECKOUT, key="other"), structs.replace(having(Status.ARCHIVED), key="over")]
     found = propose(parse_declared(FILE), [CHECKOUT, *others])
-    assert (found.steps, found.changes, found.left) == ((), (), ("other",))
+    assert (found.steps, found.changes, found.not_in_file) == ((), (), ("other",))
 
 
 def test_a_baseline_that_lost_its_weight_is_kept_but_not_created() -> None:
