@@ -49,7 +49,7 @@ def add(database: str, token: str, values: tuple[str, ...], note: str, app: str,
     gets = ", ".join(f"{key}={value}" for key, value in made.values.items())
     click.echo(f"{'changed' if changed else 'added'} the test device {token}: it gets {gets or 'nothing'}")
     if made.is_device:
-        say("it is a device: it keeps its place in the counts, and what it tells from now on is not counted")
+        say("it is a device: it keeps its place in the counts, and events that it sends from now on are not counted")
 
 
 @test_devices.command()

@@ -79,8 +79,8 @@ def tested_said(test_devices: int, devices: int) -> str:
         return said
     if devices == 1:
         of_them = "It" if test_devices == 1 else "1 of them"
-        return f"{said} {of_them} is a device: it keeps its place in the counts, and what it tells is not counted."
+        return f"{said} {of_them} is a device: it keeps its place in the counts, and its new events are not counted."
     return (
         f"{said} {number(devices)} of them are devices: they keep their places in the counts, "
-        "and what they tell is not counted."
+        "and their new events are not counted."
     )

@@ -42,7 +42,7 @@ LAST_EVENT = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'event
 
 
 class Refused(Struct):
-    """Events of an app that left no row, or an event without an experiment."""
+    """How many events of an app came again, from no device, or for no experiment. Only the last ones are stored."""
 
     duplicates: int = 0
     unknown_devices: int = 0
