@@ -4,7 +4,7 @@ from abtest.enrolment.answers import Answer, EnrolmentService, Limits
 from abtest.enrolment.batching import Batches
 from abtest.enrolment.explanation import ChosenByHand, Explanation, ExplanationService, Reason
 from abtest.enrolment.limiting import Proxies, Rate
-from abtest.enrolment.taking import Taking, in_force, profile_app, taking
+from abtest.enrolment.taking import Taking, in_force, taking
 
 __all__ = [
     "Answer",
@@ -19,6 +19,5 @@ __all__ = [
     "Reason",
     "Taking",
     "in_force",
-    "profile_app",
     "taking",
 ]

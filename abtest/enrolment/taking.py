@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from abtest.domain import DEFAULT_APP_ID, Kind, Status
+from abtest.domain import Kind, Status
 from abtest.store import ExperimentRecord, PhaseRecord, StatusRecord
 
 ORDER = [Kind.HOLDOUT, Kind.GROUP, Kind.EXPERIMENT]
@@ -51,11 +51,6 @@ def taking(records: Sequence[ExperimentRecord], app: int, device: int) -> list[T
             winner = record.variants[record.values.index(status.winner)]
             found.append(Taking(record, phase, winner, *_chosen(chosen, record)))
     return found
-
-
-def profile_app(profile: int | None, apps: Mapping[int, int]) -> int:
-    """The number of the app of a device with this profile. `apps`: of all profiles."""
-    return DEFAULT_APP_ID if profile is None else apps.get(profile, DEFAULT_APP_ID)
 
 
 def _chosen(chosen: Mapping[str, tuple[int, int]], record: ExperimentRecord) -> tuple[int | None, int | None]:

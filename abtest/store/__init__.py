@@ -1,6 +1,8 @@
 """What the services need from a store, as Protocols by concern. `sqlite` implements them."""
 
 from abtest.store.audit import (
+    ALL_DEVICES,
+    OUTSIDE_AUDIENCE,
     AssignmentRecord,
     AssignmentRow,
     AuditStore,
@@ -33,6 +35,8 @@ from abtest.store.protocols import Store
 from abtest.store.upkeep import Condition, ConditionStore, lacking
 
 __all__ = [
+    "ALL_DEVICES",
+    "OUTSIDE_AUDIENCE",
     "Alteration",
     "AppStore",
     "AssignmentRecord",

@@ -8,6 +8,9 @@ from msgspec import Struct
 from abtest.allocation import Weights
 from abtest.domain import DEFAULT_APP, Attributes, Audience, Cell, Metric, Occurrence, Showing, Sums, TestDevice
 
+OUTSIDE_AUDIENCE, ALL_DEVICES = -1, -2
+"""Beside the place of a condition: devices outside the audience, and all devices, inside or outside."""
+
 
 class PhaseRecord(Struct, frozen=True):
     """A phase as it is stored. `counts`: per variant, before the block with `next_position`.
@@ -82,7 +85,7 @@ class Ledger(Struct, frozen=True):
     `profiles`: the attributes that are kept, by id; None where they can't be read. `apps`: of all profiles, the
     number of the app. `app_keys`: of all apps, by number. The summary: `watermark` (None when its row is missing),
     `counted` by (phase id, variant id), `hourly` by (experiment id, hour), `daily` by (phase id, variant id, day),
-    `outside` by (id of the status, place of the condition; -1 for all together, -2 for all devices), `winners` by
+    `outside` by (id of the status, place of the condition, OUTSIDE_AUDIENCE or ALL_DEVICES), `winners` by
     experiment id, `of_apps` by app.
     """
 

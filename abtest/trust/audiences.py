@@ -3,11 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from abtest.domain import NO_ATTRIBUTES, Attributes, failed, is_open
-from abtest.enrolment import in_force, profile_app
-from abtest.store import Chunk, ExperimentRecord, Ledger
-
-ALL, ASKED = -1, -2
+from abtest.domain import DEFAULT_APP_ID, NO_ATTRIBUTES, Attributes, failed, is_open
+from abtest.enrolment import in_force
+from abtest.store import ALL_DEVICES, OUTSIDE_AUDIENCE, Chunk, ExperimentRecord, Ledger
 
 
 class AudienceAudit:
@@ -35,6 +33,11 @@ class AudienceAudit:
         return ", ".join(str(self._audience[place]) for place in places)
 
 
+def profile_app(profile: int | None, apps: Mapping[int, int]) -> int:
+    """The number of the app of a device with this profile. `apps`: of all profiles."""
+    return DEFAULT_APP_ID if profile is None else apps.get(profile, DEFAULT_APP_ID)
+
+
 def counted_profiles(chunk: Chunk, ledger: Ledger) -> Counter[int | None]:
     """The devices of a chunk that are in the summary, by profile."""
     return Counter(profile for id, _, profile in chunk.devices if id <= (ledger.watermark or 0))
@@ -59,8 +62,8 @@ def outside(
             continue
         for profile, devices in profiles.items():
             if profile_app(profile, ledger.apps) == experiment.app:
-                found[status.id, ASKED] += devices
+                found[status.id, ALL_DEVICES] += devices
                 if places := audiences[experiment.id].failed(profile):
-                    for place in (ALL, *places):
+                    for place in (OUTSIDE_AUDIENCE, *places):
                         found[status.id, place] += devices
     return found

@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from abtest import clock
 from abtest.domain import Kind
-from abtest.enrolment import Taking, profile_app
-from abtest.store import AssignmentRow, Chunk, Ledger
-from abtest.trust.audiences import ALL, ASKED, AudienceAudit, counted_profiles, outside, per_app
+from abtest.enrolment import Taking
+from abtest.store import ALL_DEVICES, OUTSIDE_AUDIENCE, AssignmentRow, Chunk, Ledger
+from abtest.trust.audiences import AudienceAudit, counted_profiles, outside, per_app, profile_app
 from abtest.trust.deciding import Deciding
 from abtest.trust.recounting import differences, named_day
 from abtest.trust.redrawing import PhaseAudit
@@ -80,7 +80,7 @@ class Audit:
         return Verified(
             devices=self._ledger.devices,
             assignments=self._assignments,
-            experiments=len(self._ledger.experiments),
+            experiments=sum(each.kind == Kind.EXPERIMENT for each in self._ledger.experiments),
             broken=self._broken,
             findings=tuple(self._findings),
         )
@@ -214,7 +214,7 @@ class Audit:
             status.id: f"{each.name} {status.status}" for each in self._ledger.experiments for status in each.statuses
         }
         for (status_id, place), counted, stored in differences(self._outside, self._ledger.outside):
-            which = {ALL: "outside its audience", ASKED: "all devices"}.get(
+            which = {OUTSIDE_AUDIENCE: "outside its audience", ALL_DEVICES: "all devices"}.get(
                 place, f"outside its condition {place + 1}"
             )
             where = f"{statuses.get(status_id, 'an unknown status')}, {which}"

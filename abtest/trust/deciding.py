@@ -7,9 +7,9 @@ from itertools import count, repeat
 from msgspec import Struct
 
 from abtest.domain import Kind
-from abtest.enrolment import Taking, profile_app, taking
+from abtest.enrolment import Taking, taking
 from abtest.store import AssignmentRow, Chunk, Ledger
-from abtest.trust.audiences import AudienceAudit
+from abtest.trust.audiences import AudienceAudit, profile_app
 from abtest.trust.redrawing import PhaseAudit, Step
 
 

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from abtest import clock
 from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, KEY, Kind, is_open
 from abtest.errors import StorageError, UnknownExperiment
+from abtest.store.audit import ALL_DEVICES, OUTSIDE_AUDIENCE
 from abtest.store.figures import AudienceCounts, Folded, Summary
 from abtest.store.sqlite import cataloguing, measuring
 from abtest.store.sqlite.columns import load_audience
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import config_version, last_device, load_attributes
-
-ALL, ASKED = -1, -2
-"""The place of all conditions together, and of all devices, inside or outside."""
 
 SUMMARY = "SELECT device_watermark, as_of FROM summary"
 
@@ -199,7 +197,7 @@ def _fold_profiles(connection: Raw, after: int, upto: int) -> None:
     outside: Counter[tuple[int, int]] = Counter()
     for status_change, app, conditions in audiences:
         names = tuple(each.attribute for each in conditions)
-        outside[status_change, ASKED] = of_app[app]
+        outside[status_change, ALL_DEVICES] = of_app[app]
         if (app, names) not in alike:  # many audiences ask for the same attributes, and these have few values
             alike[app, names] = Counter()
             for profile, count in devices.items():
@@ -208,7 +206,7 @@ def _fold_profiles(connection: Raw, after: int, upto: int) -> None:
                     alike[app, names][tuple(map(said.get, names))] += count
         for texts, count in alike[app, names].items():
             if places := [place for place, each in enumerate(conditions) if not each.is_fulfilled(texts[place])]:
-                for place in (ALL, *places):
+                for place in (OUTSIDE_AUDIENCE, *places):
                     outside[status_change, place] += count
     connection.executemany(ADD_TO_OUTSIDE, [(*where, count) for where, count in outside.items() if count])
 
@@ -254,8 +252,8 @@ def summary(connection: Raw, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMEN
         winners=dict(connection.execute(WINNERS).fetchall()),
         audiences={
             each.id: AudienceCounts(
-                devices=outside[each.id, ASKED],
-                outside=outside[each.id, ALL],
+                devices=outside[each.id, ALL_DEVICES],
+                outside=outside[each.id, OUTSIDE_AUDIENCE],
                 failed=tuple(outside[each.id, place] for place in range(len(each.audience))),
             )
             for each in experiments
