@@ -25,7 +25,10 @@ class GroupService:
 
     async def one(self, key: str) -> Experiment:
         """The group with this key."""
-        return _one(await self.all(), key, Kind.GROUP)
+        for group in await self.all():
+            if group.key == key:
+                return group
+        raise UnknownExperiment(key, Kind.GROUP)
 
     async def add(self, key: str, description: str = "") -> Experiment:
         """Create a group without experiments."""
@@ -53,10 +56,6 @@ class HoldoutService:
         """Every holdout, in the order of creation."""
         return await self._store.experiments(self._app, Kind.HOLDOUT)
 
-    async def one(self, key: str) -> Experiment:
-        """The holdout with this key."""
-        return _one(await self.all(), key, Kind.HOLDOUT)
-
     async def add(self, key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> Experiment:
         """Hold this part of all new devices, from now on: they are in no experiment, ever."""
         new = new_holdout(key, share, description, metrics)
@@ -77,10 +76,3 @@ class HoldoutService:
         """Change what held and free devices are compared by; the first metric is the primary one."""
         wanted = parse_metrics(metrics)
         return await self._store.change(key, lambda _: Change(metrics=wanted), clock.now(), self._app, Kind.HOLDOUT)
-
-
-def _one(found: list[Experiment], key: str, kind: Kind) -> Experiment:
-    for each in found:
-        if each.key == key:
-            return each
-    raise UnknownExperiment(key, kind)
