@@ -91,11 +91,8 @@ class NewExperiment(Struct, frozen=True):
     end_at: int | None = None
     stop_at: int | None = None
 
-    def checked(self, exists: bool = False) -> "NewExperiment":
-        """Returns itself. Raises InvalidExperiment, which says what can't be accepted and where.
-
-        `exists`: it describes an experiment whose baseline may have lost its weight since it was created.
-        """
+    def checked(self) -> "NewExperiment":
+        """Returns itself. Raises InvalidExperiment, which says what can't be accepted and where."""
         check_key(self.key)
         check_variants(self.variants)
         check_values(self.type, [variant.value for variant in self.variants])
@@ -104,15 +101,8 @@ class NewExperiment(Struct, frozen=True):
             raise InvalidExperiment("group: a group and a group share must be given together")
         parse_metrics(self.metrics)
         parse_audience(self.audience)
-        weights = {variant.value: variant.weight for variant in self.variants}
-        check_baseline(self.baseline, list(weights))
-        baseline = self.variants[0].value if self.baseline is None else self.baseline
-        if not (exists or weights[baseline]):
-            raise InvalidExperiment(
-                f"baseline: {baseline!r} has weight 0, so no device could be compared with it; "
-                "give it a weight, or name another value as the baseline"
-            )
-        check_planned(self.planned, len(weights))
+        check_baseline(self.baseline, [variant.value for variant in self.variants])
+        check_planned(self.planned, len(self.variants))
         check_order(self.start_at, self.end_at)
         check_stop_at(self.stop_at)
         return self

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from abtest import allocation, clock
 from abtest.domain import Audience, Change, Experiment, NewExperiment, Status, in_order, parse_audience, parse_metrics
-from abtest.errors import Conflict, InvalidExperiment
+from abtest.errors import Conflict
 from abtest.language import audience_said, counted, coverage_said, times_said
 from abtest.management.declared import Declared
-from abtest.management.lifecycle import BEFORE, may_finish, planned_too_late, require_future, stop_too_low
+from abtest.management.lifecycle import BEFORE, may_finish, planned_too_late, require_addable, stop_too_low
 
 KEPT = "a device keeps the value it got"
 NEW_WEIGHTS = "new weights begin phase {phase}:"
@@ -100,7 +100,8 @@ def propose(declared: Sequence[Declared], present: Sequence[Experiment]) -> Prop
         else:
             where = f", in the group {each.new.group}" if each.new.group else ""
             steps.append(Step(key, f"{key}: will be added, {_status_said(each)}{where}"))
-            added.append(_addable(each.new))
+            require_addable(each.new)
+            added.append(each.new)
             changes += [(key, change) for change in _way(each)]
     named = {each.new.key for each in declared}
     others = tuple(each.key for each in present if each.key not in named and each.status is not Status.ARCHIVED)
@@ -118,14 +119,6 @@ def _compared(declared: Declared, experiment: Experiment) -> tuple[list[Step], C
     if "winner" in wanted:
         wanted["status"] = Status.FINISHED
     return steps, Change(**wanted) if wanted else None
-
-
-def _addable(new: NewExperiment) -> NewExperiment:
-    try:
-        require_future("end_at", new.end_at)
-        return new.checked()
-    except InvalidExperiment as error:
-        raise InvalidExperiment(f"{new.key}: {error}") from None
 
 
 def _status_said(declared: Declared) -> str:

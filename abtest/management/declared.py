@@ -93,7 +93,7 @@ def parse_toml(text: str) -> Described:
                 f"{_named(each.key, number)}: status: only drafts and running experiments can be loaded; "
                 "`abtest experiments apply` takes every status"
             )
-    added = tuple(each.new for each in _declared(wanted.experiments, exist=False))
+    added = tuple(each.new for each in _declared(wanted.experiments))
     return Described(added, {key: _metrics(key, texts) for key, texts in wanted.metrics.items()})
 
 
@@ -102,7 +102,7 @@ def parse_declared(text: str) -> tuple[Declared, ...]:
     wanted = _read(text)
     if wanted.metrics:
         raise InvalidExperiment("metrics: write the metrics of each experiment below its [[experiments]]")
-    return _declared(wanted.experiments, exist=True)
+    return _declared(wanted.experiments)
 
 
 def as_declared(experiment: Experiment) -> Declared:
@@ -186,17 +186,17 @@ def _read(text: str) -> _File:
     return wanted
 
 
-def _declared(experiments: Sequence[_Experiment], exist: bool) -> tuple[Declared, ...]:
+def _declared(experiments: Sequence[_Experiment]) -> tuple[Declared, ...]:
     found = []
     for number, experiment in enumerate(experiments, start=1):
         try:
-            found.append(_one(experiment, exist))
+            found.append(_one(experiment))
         except InvalidExperiment as error:
             raise InvalidExperiment(f"{_named(experiment.key, number)}: {error}") from None
     return tuple(found)
 
 
-def _one(experiment: _Experiment, exists: bool) -> Declared:
+def _one(experiment: _Experiment) -> Declared:
     if experiment.draft and experiment.status not in {None, Status.DRAFT}:
         raise InvalidExperiment(f"status: it can't be {experiment.status} with draft = true")
     status = Status.DRAFT if experiment.draft else experiment.status
@@ -219,7 +219,7 @@ def _one(experiment: _Experiment, exists: bool) -> Declared:
         start_at=None if experiment.start_at is None else parse_time(experiment.start_at, "start_at"),
         end_at=None if experiment.end_at is None else parse_time(experiment.end_at, "end_at"),
         stop_at=experiment.stop_at,
-    ).checked(exists)
+    ).checked()
     if new.start_at is not None and status not in {None, Status.DRAFT}:
         raise InvalidExperiment(f"start_at: what is {status} does not start by itself; leave out the status")
     if experiment.winner is not None:

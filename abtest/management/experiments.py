@@ -27,7 +27,15 @@ from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.language import names
 from abtest.management.applying import Proposal, propose
 from abtest.management.declared import Declared
-from abtest.management.lifecycle import BEFORE, WEIGHED, may_finish, planned_too_late, require_future, stop_too_low
+from abtest.management.lifecycle import (
+    BEFORE,
+    WEIGHED,
+    may_finish,
+    planned_too_late,
+    require_addable,
+    require_future,
+    stop_too_low,
+)
 from abtest.store import Alteration, ExperimentStore
 
 DEMO = (
@@ -79,7 +87,7 @@ class ExperimentService:
     ) -> list[Experiment]:
         """Create these experiments, and set the metrics of existing ones, by key: all of it or nothing."""
         for experiment in new:
-            require_future(f"{experiment.key}: end_at", experiment.checked().end_at)
+            require_addable(experiment.checked())
         return await self._store.add(new, clock.now(), metrics or {}, self._app)
 
     async def start(self, key: str) -> Experiment:

@@ -1,7 +1,7 @@
 """Which change of an experiment is allowed when."""
 
 from abtest import clock
-from abtest.domain import Experiment, Status
+from abtest.domain import Experiment, NewExperiment, Status
 from abtest.errors import InvalidExperiment
 from abtest.language import counted
 
@@ -27,6 +27,18 @@ def require_future(field: str, time: int | None) -> None:
     """Raises InvalidExperiment when this time has passed."""
     if time is not None and time <= clock.now():
         raise InvalidExperiment(f"{field}: {clock.iso(time)} has passed")
+
+
+def require_addable(new: NewExperiment) -> None:
+    """Raises InvalidExperiment when this can't be created, although an experiment that exists may be so."""
+    weights = {variant.value: variant.weight for variant in new.variants}
+    baseline = new.variants[0].value if new.baseline is None else new.baseline
+    if not weights[baseline]:
+        raise InvalidExperiment(
+            f"{new.key}: baseline: {baseline!r} has weight 0, so no device could be compared with it; "
+            "give it a weight, or name another value as the baseline"
+        )
+    require_future(f"{new.key}: end_at", new.end_at)
 
 
 def stop_too_low(experiment: Experiment, stop_at: int) -> str:

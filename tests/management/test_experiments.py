@@ -2,6 +2,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from abtest.domain.events import Event
 from abtest.domain.experiments import NewExperiment, Status, Variant, parse_coverage, parse_weight
@@ -217,6 +218,14 @@ async def test_less_can_be_set_later_and_changes_no_figure(tmp_path: Path) -> No
         (measured,) = await store.measured()
     assert (str(changed.metrics[0]), changed.primary_changed_at) == ("conversion:refund less", None)
     assert [each.sums.converters for each in measured.metrics[0]] == [1]
+
+
+async def test_a_baseline_that_no_device_would_get_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        with pytest.raises(InvalidExperiment, match="color: baseline: 'color-0' has weight 0"):
+            await service.add([experiment("color", "0", "1")])
+        await service.add([structs.replace(experiment("color", "0", "1"), baseline="color-1")])
 
 
 async def test_a_baseline_that_is_changed_after_devices_came_is_noted(tmp_path: Path) -> None:
