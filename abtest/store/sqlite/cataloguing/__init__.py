@@ -1,15 +1,8 @@
 """What people made: apps, experiments, groups, holdouts and test devices."""
 
 from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, add_app, app_id, apps
-from abtest.store.sqlite.cataloguing.experiment_rows import (
-    add,
-    alter,
-    change,
-    experiment,
-    experiments,
-    join,
-    leave,
-)
+from abtest.store.sqlite.cataloguing.change_rows import add, alter, change, join, leave
+from abtest.store.sqlite.cataloguing.experiment_rows import experiments
 from abtest.store.sqlite.cataloguing.schedule_rows import due
 from abtest.store.sqlite.cataloguing.test_device_rows import (
     add_test_device,
@@ -29,7 +22,6 @@ __all__ = [
     "apps",
     "change",
     "due",
-    "experiment",
     "experiments",
     "join",
     "leave",

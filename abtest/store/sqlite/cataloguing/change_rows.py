@@ -1,0 +1,262 @@
+"""Changes of experiments in SQLite: functions on a raw connection, each run inside one transaction."""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+
+from msgspec import structs
+
+from abtest import allocation
+from abtest.domain import (
+    DEFAULT_APP,
+    Change,
+    Experiment,
+    Kind,
+    Metric,
+    NewExperiment,
+    Phase,
+    Status,
+    joined,
+    left,
+    new_group,
+    parse_audience,
+    parse_metrics,
+)
+from abtest.errors import Conflict
+from abtest.store.catalogue import NO_METRICS, Alteration
+from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
+from abtest.store.sqlite.cataloguing.experiment_rows import EXPERIMENT, experiment, experiments
+from abtest.store.sqlite.columns import dump_audience, dump_weights
+from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.enrolling import last_device
+from abtest.store.sqlite.events import last_event
+
+ADD_EXPERIMENT = """
+INSERT INTO experiment (
+  app_id, kind, key, description, status, baseline, planned, type, audience, start_at, end_at, seed, algorithm,
+  created_at, created_after_device
+)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+ADD_VARIANT = "INSERT INTO variant (experiment_id, place, value) VALUES (?, ?, ?)"
+
+# What a position outside the coverage gives: it has no value, and is never delivered.
+ADD_OUTSIDE = "INSERT INTO variant (experiment_id, place, value) VALUES (?, -1, '') ON CONFLICT DO NOTHING"
+
+ADD_PHASE = """
+INSERT INTO phase (experiment_id, number, weights, coverage, stop_at, created_at, created_after_device, block_counts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+ADD_STATUS_CHANGE = """
+INSERT INTO status_change (experiment_id, status, winner, at, after_device, after_event) VALUES (?, ?, ?, ?, ?, ?)
+"""
+
+TAKE_METRICS_AWAY = "UPDATE metric SET place = NULL WHERE experiment_id = ?"
+
+PUT_METRIC_BACK = """
+UPDATE metric SET place = ?, less = ? WHERE experiment_id = ? AND kind = ? AND event = ? AND window_days IS ?
+"""
+
+ADD_METRIC = "INSERT INTO metric (place, less, experiment_id, kind, event, window_days) VALUES (?, ?, ?, ?, ?, ?)"
+
+SET_PRIMARY_CHANGED = "UPDATE experiment SET primary_changed_at = ? WHERE id = ?"
+
+SET_BASELINE_CHANGED = "UPDATE experiment SET baseline_changed_at = ? WHERE id = ?"
+
+SET_BASELINE = "UPDATE experiment SET baseline = ? WHERE id = ?"
+
+SET_PLANNED = "UPDATE experiment SET planned = ? WHERE id = ?"
+
+SET_DESCRIPTION = "UPDATE experiment SET description = ? WHERE id = ?"
+
+SET_SCHEDULE = "UPDATE experiment SET start_at = ?, end_at = ? WHERE id = ?"
+
+SET_STATUS = "UPDATE experiment SET status = ?, winner = ? WHERE id = ?"
+
+
+def add(
+    connection: Raw,
+    experiments: Sequence[NewExperiment],
+    now: int,
+    metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
+    app: str = DEFAULT_APP,
+    kind: Kind = Kind.EXPERIMENT,
+) -> list[Experiment]:
+    """Create these experiments, groups or holdouts, and set the metrics of others.
+
+    Raises Conflict, UnknownApp, UnknownExperiment, or InvalidExperiment where a group has no room.
+    """
+    id = app_id(connection, app)
+    for wanted in experiments:
+        if connection.execute(EXPERIMENT, (id, kind, wanted.key)).fetchone():
+            raise Conflict(f"the {kind} {wanted.key!r} already exists", code=f"{kind}_exists")
+        _add(connection, id, wanted, now, kind)
+        if wanted.group is not None and wanted.group_share is not None:
+            join(connection, wanted.group, wanted.key, wanted.group_share, now, app)
+    connection.execute(RAISE_CONFIG_VERSION)
+    for key, judged_by in metrics.items():
+        _make(connection, experiment(connection, key, app), Change(metrics=judged_by), now)
+    made = (experiment(connection, wanted.key, app, kind) for wanted in experiments)
+    return [*made, *(experiment(connection, key, app) for key in metrics)]
+
+
+def _add(connection: Raw, app: int, wanted: NewExperiment, now: int, kind: Kind) -> None:
+    last = last_device(connection)
+    status = Status.DRAFT if wanted.draft or wanted.start_at is not None else Status.RUNNING
+    row = (
+        *(app, kind, wanted.key, wanted.description, status, wanted.baseline, wanted.planned, wanted.type),
+        *(dump_audience(parse_audience(wanted.audience)), wanted.start_at, wanted.end_at),
+        *(secrets.token_bytes(allocation.SEED_BYTES), allocation.VERSION, now, last),
+    )
+    id = connection.execute(ADD_EXPERIMENT, row).lastrowid
+    connection.executemany(ADD_VARIANT, [(id, place, variant.value) for place, variant in enumerate(wanted.variants)])
+    weights = tuple(variant.weight for variant in wanted.variants)
+    _add_phase(connection, id, Phase(1, weights, now, 0, wanted.coverage, wanted.stop_at))
+    _set_metrics(connection, id, parse_metrics(wanted.metrics))
+    connection.execute(ADD_STATUS_CHANGE, (id, status, None, now, last, last_event(connection)))
+
+
+def change(
+    connection: Raw,
+    key: str,
+    rule: Callable[[Experiment], Change],
+    now: int,
+    app: str = DEFAULT_APP,
+    kind: Kind = Kind.EXPERIMENT,
+) -> Experiment:
+    """Apply what the rule decides about the experiment as it is now, or the group or holdout.
+
+    One that is finished or archived leaves its group.
+    """
+    before = experiment(connection, key, app, kind)
+    _make(connection, before, rule(before), now)
+    return experiment(connection, key, app, kind)
+
+
+def alter(connection: Raw, rule: Callable[[list[Experiment]], Alteration], now: int, app: str = DEFAULT_APP) -> None:
+    """Add and change what the rule decides about all experiments as they are now.
+
+    Groups that there are not are added. Who leaves a group does so before others join it.
+    """
+    present = experiments(connection, app)
+    decided = rule(present)
+    new = {each.key for each in decided.added}
+    _add_groups(connection, decided, now, app)
+    changed = {key for key, change in decided.changes if change.group is not None}
+    for each in present:
+        if each.key in changed and each.group is not None:
+            leave(connection, each.group, each.key, now, app)
+    for key, change in decided.changes:
+        if key not in new:
+            _make(connection, experiment(connection, key, app), change, now)
+    if decided.added:
+        add(connection, decided.added, now, app=app)
+    for key, change in decided.changes:
+        if key in new:
+            _make(connection, experiment(connection, key, app), change, now)
+
+
+def _add_groups(connection: Raw, decided: Alteration, now: int, app: str) -> None:
+    there = {each.key for each in experiments(connection, app, Kind.GROUP)}
+    wanted = [each.group for each in decided.added] + [
+        change.group and change.group[0] for _, change in decided.changes
+    ]
+    missing = [new_group(key) for key in dict.fromkeys(wanted) if key and key not in there]
+    if missing:
+        add(connection, missing, now, app=app, kind=Kind.GROUP)
+
+
+def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> None:
+    if decided.status is not None:
+        last = last_device(connection)
+        winner = decided.winner or before.winner
+        connection.execute(SET_STATUS, (decided.status, winner, before.id))
+        connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last, last_event(connection)))
+        if before.group is not None and decided.status.over:
+            leave(connection, before.group, before.key, now, before.app)
+    if decided.group is not None and decided.group[0]:
+        join(connection, decided.group[0], before.key, decided.group[1], now, before.app)
+    if decided.weights is not None or decided.coverage is not None or decided.stop_at is not None:
+        begun = Phase(
+            before.phase.number + 1,
+            decided.weights or before.phase.weights,
+            now,
+            0,
+            decided.coverage or before.phase.coverage,
+            decided.stop_at or before.phase.stop_at,
+        )
+        _add_phase(connection, before.id, begun)
+    if decided.metrics is not None:
+        _set_metrics(connection, before.id, decided.metrics)
+        if before.enrolled and not _same_figures(decided.metrics[:1], before.metrics[:1]):
+            connection.execute(SET_PRIMARY_CHANGED, (now, before.id))
+    if decided.baseline is not None:
+        connection.execute(SET_BASELINE, (decided.baseline, before.id))
+        if before.enrolled and decided.baseline != before.values[before.baseline_place]:
+            connection.execute(SET_BASELINE_CHANGED, (now, before.id))
+    if decided.planned is not None:
+        connection.execute(SET_PLANNED, (decided.planned, before.id))
+    if decided.description is not None:
+        connection.execute(SET_DESCRIPTION, (decided.description, before.id))
+    if decided.schedule is not None:
+        connection.execute(SET_SCHEDULE, (*decided.schedule, before.id))
+    connection.execute(RAISE_CONFIG_VERSION)
+
+
+def join(connection: Raw, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP) -> Experiment:
+    """Put an experiment into a group, and return the group. No other member's share or device changes.
+
+    Raises UnknownApp, UnknownExperiment, Conflict, or InvalidExperiment where the group has no room.
+    """
+    joining = experiment(connection, key, app)
+    if joining.group is not None:
+        raise Conflict(f"{key} is in the group {joining.group} already", code="impossible_transition")
+    if joining.status.over:
+        raise Conflict(f"{key} is {joining.status} and can't join a group", code="impossible_transition")
+    there = experiment(connection, group, app, Kind.GROUP)
+    return _regroup(connection, there, joined(there, key, share), now)
+
+
+def leave(connection: Raw, group: str, key: str, now: int, app: str = DEFAULT_APP) -> Experiment:
+    """Take an experiment out of a group, and return the group. Raises UnknownApp, UnknownExperiment or Conflict."""
+    there = experiment(connection, group, app, Kind.GROUP)
+    return _regroup(connection, there, left(there, key), now)
+
+
+def _regroup(connection: Raw, group: Experiment, shares: Mapping[str, Decimal], now: int) -> Experiment:
+    """Begin a phase of a group with these members."""
+    keys = [*group.values, *(key for key in shares if key not in group.values)]
+    added = enumerate(keys[len(group.values) :], start=len(group.values))
+    connection.executemany(ADD_VARIANT, [(group.id, place, key) for place, key in added])
+    weights = tuple(shares.get(key, Decimal(0)) for key in keys)
+    _add_phase(connection, group.id, Phase(group.phase.number + 1, weights, now, 0, sum(weights, Decimal(0))))
+    connection.execute(RAISE_CONFIG_VERSION)
+    return experiment(connection, group.key, group.app, Kind.GROUP)
+
+
+def _add_phase(connection: Raw, experiment_id: int, phase: Phase) -> None:
+    row = (
+        *(experiment_id, phase.number, dump_weights(phase.weights), f"{phase.coverage:f}", phase.stop_at),
+        *(phase.created_at, last_device(connection), json.dumps(allocation.no_counts(phase.drawn))),
+    )
+    if phase.outside is not None:
+        connection.execute(ADD_OUTSIDE, (experiment_id,))
+    connection.execute(ADD_PHASE, row)
+
+
+def _same_figures(one: Sequence[Metric], other: Sequence[Metric]) -> bool:
+    """Whether they count the same. `less` changes no figure."""
+    return [structs.replace(each, less=False) for each in one] == [
+        structs.replace(each, less=False) for each in other
+    ]
+
+
+def _set_metrics(connection: Raw, experiment_id: int, metrics: Sequence[Metric]) -> None:
+    connection.execute(TAKE_METRICS_AWAY, (experiment_id,))
+    for place, metric in enumerate(metrics):
+        row = (place, metric.less, experiment_id, metric.kind, metric.event, metric.window_days)
+        if not connection.execute(PUT_METRIC_BACK, row).rowcount:
+            connection.execute(ADD_METRIC, row)
