@@ -67,6 +67,15 @@ async def test_a_holdout_says_what_all_experiments_bring(client: Client, store: 
     assert "or held by a holdout" in await words(client, "/experiments/one")
 
 
+async def test_a_holdout_says_that_its_metric_was_changed_later(client: Client, store: SQLiteStore) -> None:
+    holdouts = HoldoutService(store)
+    await holdouts.add("year", Decimal("0.1"), metrics=("conversion:buy",))
+    await answers(store, tokens("a", 10))
+    await holdouts.measure("year", ("conversion:refund",))
+    await worker.tick(store)
+    assert "The primary metric was changed on" in await words(client, "/holdouts/year")
+
+
 async def test_an_unknown_group_or_holdout_is_not_found(client: Client) -> None:
     for path in ("/groups/nothing", "/holdouts/nothing"):
         assert (await client.fetch(path)).code == 404
