@@ -128,9 +128,9 @@ class ExperimentService:
         coverage: Decimal | None = None,
         stop_at: int | None = None,
     ) -> Experiment:
-        """Begin a new phase: new devices are drawn with these weights, and this part of them is covered, until there
-        are `stop_at` devices in all phases.
+        """Begin a new phase: new devices are drawn with these weights, and this part of them is covered.
 
+        `stop_at`: how many devices there may be in all phases.
         What is not given stays as it is. Devices that came before keep their value, or stay outside.
         """
         check_stop_at(stop_at)

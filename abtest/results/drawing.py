@@ -1,6 +1,7 @@
 """`python -m abtest.results.drawing`: draws fake devices with the real allocation, on throw-away seeds.
 
-Reads `Draws` as JSON from its standard input and writes one `Drawn` per line."""
+Reads `Draws` as JSON from its standard input and writes one `Drawn` per line.
+"""
 
 import fcntl
 import os
@@ -53,10 +54,9 @@ class Draws(Struct, frozen=True):
 
 
 class Counts(Struct, frozen=True):
-    """Of one experiment: how many devices came to it, how many are outside its audience, fail each condition, and
-    drew each weight.
+    """How many devices came to an experiment, are outside its audience, fail each condition, and drew each weight.
 
-    A device that is held, or that its group gave to another one, does not come to it.
+    A device that is held, or that its group gave to another experiment, does not come to it.
     """
 
     came: int

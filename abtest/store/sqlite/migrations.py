@@ -1,5 +1,7 @@
-"""Numbered SQL files bring a database to this program's schema. Each is one transaction that records its number; a
-new database is one."""
+"""Numbered SQL files bring a database to this program's schema.
+
+Each is one transaction that records its number. In a new database all of them are one.
+"""
 
 from collections.abc import Sequence
 from importlib import resources
