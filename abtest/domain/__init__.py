@@ -42,7 +42,7 @@ from abtest.domain.experiments import (
     parse_coverage,
     parse_weight,
 )
-from abtest.domain.groups import FREE, HELD, joined, left, members, new_group, new_holdout
+from abtest.domain.groups import HELD, HELD_PLACE, joined, left, members, new_group, new_holdout
 from abtest.domain.metrics import Metric, parse_metrics
 from abtest.domain.schedules import Moment, check_order, parse_time
 from abtest.domain.tally import Cell, Held, Occurrence, Showing, Sums, Tally, add_buckets
@@ -54,9 +54,9 @@ __all__ = [
     "DEFAULT_APP_ID",
     "EVENT",
     "EVENT_RULE",
-    "FREE",
     "FULL_COVERAGE",
     "HELD",
+    "HELD_PLACE",
     "KEY",
     "KNOWN_ATTRIBUTES",
     "LONGEST_TOKEN",

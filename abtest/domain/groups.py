@@ -8,6 +8,8 @@ from abtest.errors import Conflict, InvalidExperiment
 
 HELD, FREE = "held", "free"
 """The outcomes of a holdout."""
+HELD_PLACE = 0
+"""The place of held among them."""
 
 
 def new_holdout(key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> NewExperiment:

@@ -16,14 +16,12 @@ import msgspec
 from msgspec import Struct
 
 from abtest import allocation
-from abtest.domain import Attributes, Audience, failed
+from abtest.domain import HELD_PLACE, Attributes, Audience, failed
 from abtest.results import mix
 
 CHUNK = 10_000
 """So many devices are made up; what more devices say is the same again."""
 REPORT_SECONDS = 0.1
-HELD_PLACE = 0
-"""Of the outcomes of a holdout."""
 BUSY = 75
 """Exit code of a process that finds another one at work (sysexits.h: try again)."""
 

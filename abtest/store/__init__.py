@@ -14,7 +14,6 @@ from abtest.store.audit import (
     Ledger,
     PhaseRecord,
     StatusRecord,
-    TestValueRecord,
 )
 from abtest.store.catalogue import Alteration, AppStore, Due, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
@@ -69,7 +68,6 @@ __all__ = [
     "Summary",
     "SummaryStore",
     "TestDeviceStore",
-    "TestValueRecord",
     "Tested",
     "lacking",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from msgspec import Struct
 
 from abtest import clock
-from abtest.domain import Kind
+from abtest.domain import HELD_PLACE, Kind
 from abtest.enrolment import Taking
 from abtest.store import ALL_DEVICES, OUTSIDE_AUDIENCE, AssignmentRow, Chunk, Ledger
 from abtest.trust.audiences import AudienceAudit, counted_profiles, outside, per_app, profile_app
@@ -154,7 +154,7 @@ class Audit:
         for holdout in taking:
             if holdout.record.id == each.record.id or holdout.record.kind != Kind.HOLDOUT:
                 break
-            if holdout.record.id in rows and rows[holdout.record.id][3] == holdout.record.variants[0]:
+            if holdout.record.id in rows and rows[holdout.record.id][3] == holdout.record.variants[HELD_PLACE]:
                 return f"is held by {holdout.record.name}"
         if each.group is not None and (each.group not in rows or rows[each.group][3] != each.chosen):
             return f"the group {self._key(each.group)} did not give it this experiment"

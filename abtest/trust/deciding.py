@@ -6,7 +6,7 @@ from itertools import count, repeat
 
 from msgspec import Struct
 
-from abtest.domain import Kind
+from abtest.domain import HELD_PLACE, Kind
 from abtest.enrolment import Taking, taking
 from abtest.store import AssignmentRow, Chunk, Ledger
 from abtest.trust.audiences import AudienceAudit, profile_app
@@ -85,7 +85,7 @@ class Deciding:
                 return None
             found.append(decided)
             if each.record.kind == Kind.HOLDOUT:
-                free = [id for id, variant in decided.paired if variant != each.record.variants[0]]
+                free = [id for id, variant in decided.paired if variant != each.record.variants[HELD_PLACE]]
             elif each.record.kind == Kind.GROUP:
                 for id, variant in decided.paired:
                     chosen[variant].append(id)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import compress, count, repeat
 
 from abtest import allocation
+from abtest.domain import HELD_PLACE
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling.catalogue import Catalogue, Drawn, Taking
 from abtest.store.sqlite.enrolling.profiles import Profile
@@ -90,7 +91,7 @@ def _draw_some(
 
 def _not_held(connection: Raw, drawn: Drawn, devices: Sequence[int], rows: list[Row]) -> Sequence[int]:
     for holdout in drawn.holdouts:
-        held = holdout.variant_ids[0]
+        held = holdout.variant_ids[HELD_PLACE]
         outcomes = _draw(connection, holdout, devices, rows)
         devices = [device for device, variant in zip(devices, outcomes, strict=True) if variant != held]
     return devices
