@@ -78,6 +78,7 @@ class UnknownExperiment(AbtestError):
 
     def __init__(self, key: str, kind: str = "experiment") -> None:
         super().__init__(f"there is no {kind} {key!r}")
+        self.kind = kind
 
 
 class UnknownApp(AbtestError):

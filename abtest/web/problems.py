@@ -25,9 +25,9 @@ STATUS: dict[type[errors.AbtestError], int] = {
 WITHHELD: dict[type, str] = {
     errors.StorageError: "the database can't be used",
     errors.UnknownApp: "there is no app with this key",
-    errors.UnknownExperiment: "there is no experiment with this key",
+    errors.UnknownExperiment: "there is no {0.kind} with this key",
 }
-"""Used instead of messages that contain a path or a part of the request."""
+"""Used instead of messages that contain a path or a part of the request; {0} is the error."""
 BY_STATUS = {
     403: ("forbidden", "a page of another site must not make this request"),
     404: ("not_found", "there is nothing at this path"),
@@ -65,7 +65,7 @@ def described(error: BaseException) -> tuple[Problem, dict[str, str]]:
     """The problem and further headers for an error. Nothing about an unexpected error is revealed."""
     if isinstance(error, errors.AbtestError):
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-        detail = next((WITHHELD[kind] for kind in type(error).__mro__ if kind in WITHHELD), str(error))
+        detail = next((WITHHELD[kind].format(error) for kind in type(error).__mro__ if kind in WITHHELD), str(error))
         headers = {}
         if isinstance(error, errors.TooManyDevices | errors.Unavailable | errors.StorageError):
             headers["Retry-After"] = str(error.retry_after)

@@ -77,5 +77,6 @@ async def test_a_holdout_says_that_its_metric_was_changed_later(client: Client, 
 
 
 async def test_an_unknown_group_or_holdout_is_not_found(client: Client) -> None:
-    for path in ("/groups/nothing", "/holdouts/nothing"):
-        assert (await client.fetch(path)).code == 404
+    for kind in ("group", "holdout"):
+        assert (await client.fetch(f"/{kind}s/nothing")).code == 404
+        assert f"There is no {kind} with this key." in await words(client, f"/{kind}s/nothing")
