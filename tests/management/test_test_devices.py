@@ -231,7 +231,7 @@ async def test_a_backup_keeps_them(store: SQLiteStore, tmp_path: Path) -> None:
 def serving(database: Path) -> Abtest:
     run(database, "experiments", "add", "color", "--variant", "red=1", "--variant", "blue=1")
     run(database, "experiments", "add", "price", "--variant", "10=1", "--variant", "20=1", "--draft")
-    return Abtest(database, "serve", "--port", "0", "--processes", "2")
+    return Abtest(database, "serve", "--port", "0", "--processes", "2", "--deadline", "60")
 
 
 def test_every_process_answers_with_what_was_chosen(tmp_path: Path) -> None:
