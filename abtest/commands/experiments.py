@@ -340,8 +340,8 @@ def _changed_time(text: str | None, field: str) -> int | UnsetType | None:
 
 def ask_whether_less(experiment: Experiment) -> None:
     """Ask at the terminal, if a metric's event sounds like harm."""
-    if question := ask_direction(experiment.key, experiment.metrics):
-        say(f"{question}{app_option(experiment.app)}")
+    if question := ask_direction(experiment.key, experiment.metrics, experiment.app, experiment.kind):
+        say(str(question))
 
 
 def _change(

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from abtest import clock
+from abtest.commands.experiments import ask_whether_less
 from abtest.commands.options import as_json, of_app, option, print_json, print_table, with_store
 from abtest.commands.results import print_results
 from abtest.domain import Experiment, Kind, members, parse_coverage
@@ -120,6 +121,7 @@ def add_holdout(
     part = parse_coverage(share, "share")
     held = with_store(database, lambda store: HoldoutService(store, app).add(key, part, description, metrics))
     _print_holdout(held, as_json)
+    ask_whether_less(held)
 
 
 @holdouts.command("list")
@@ -162,7 +164,9 @@ def holdout_metrics(database: str, key: str, metrics: tuple[str, ...], app: str,
     """
     if not metrics:
         raise click.UsageError("give a --metric")
-    _print_holdout(with_store(database, lambda store: HoldoutService(store, app).measure(key, metrics)), as_json)
+    changed = with_store(database, lambda store: HoldoutService(store, app).measure(key, metrics))
+    _print_holdout(changed, as_json)
+    ask_whether_less(changed)
 
 
 @holdouts.command("results")
@@ -176,7 +180,7 @@ def holdout_results(database: str, key: str, app: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_results(found, app, "abtest holdouts metrics")
+        print_results(found, app, Kind.HOLDOUT)
 
 
 COMMANDS = (groups, holdouts)

@@ -3,7 +3,7 @@
 import click
 
 from abtest.commands.options import as_json, of_app, print_json, print_table, say, with_store
-from abtest.domain import parse_metrics
+from abtest.domain import Kind, parse_metrics
 from abtest.inference import Comparison, Lift, VariantResult
 from abtest.language import (
     chance,
@@ -54,11 +54,11 @@ def results(database: str, key: str, app: str, as_json: bool) -> None:
 COMMANDS = (results,)
 
 
-def print_results(found: ExperimentResults, app: str, set_metrics: str = "abtest experiments metrics") -> None:
-    """The results of an experiment, or of a holdout. `set_metrics`: the command that sets its metrics."""
+def print_results(found: ExperimentResults, app: str, kind: Kind = Kind.EXPERIMENT) -> None:
+    """The results of an experiment, or of a holdout."""
     click.echo(f"{found.key}: {found.verdict.sentence if found.verdict else 'no metric, so there is no verdict'}")
     if found.verdict is None:
-        line = f"{set_metrics} {found.key} --metric conversion:EVENT{app_option(app)}"
+        line = f"abtest {kind}s metrics {found.key} --metric conversion:EVENT{app_option(app)}"
         say(f"set a metric with: {line}")
     planned = f" of {number(found.planned)} planned" if found.planned else ""
     as_of = f"as of {found.as_of}" if found.as_of else "before the worker's first tick"
@@ -68,8 +68,8 @@ def print_results(found: ExperimentResults, app: str, set_metrics: str = "abtest
             click.echo(f"the {what} was changed at {at}, after devices had been enrolled")
     for metric in found.metrics:
         _print_metric(metric, found.baseline)
-    if question := ask_direction(found.key, parse_metrics([metric.metric for metric in found.metrics])):
-        say(f"{question}{app_option(app)}")
+    if question := ask_direction(found.key, parse_metrics([metric.metric for metric in found.metrics]), app, kind):
+        say(str(question))
     if any(each.lift for metric in found.metrics for each in metric.comparisons):
         click.echo(f"\n{NOT_SAFE}")
     _print_health(found)

@@ -11,6 +11,7 @@ from abtest.domain import (
     DEFAULT_APP,
     Change,
     Experiment,
+    Kind,
     Metric,
     NewExperiment,
     Status,
@@ -26,6 +27,7 @@ from abtest.domain import (
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.language import names
 from abtest.management.applying import Proposal, propose
+from abtest.management.apps import app_option
 from abtest.management.declared import Declared
 from abtest.management.lifecycle import (
     BEFORE,
@@ -220,7 +222,7 @@ class ExperimentService:
             if to is Status.RUNNING and end is not None and end <= clock.now():
                 raise Conflict(
                     f"{key} was to end at {clock.iso(end)}, which has passed; before it can be {verb}, run: "
-                    f"abtest experiments schedule {key} --end-at none",
+                    f"abtest experiments schedule {key} --end-at none{app_option(self._app)}",
                     code="impossible_transition",
                 )
             return Change(status=to)
@@ -241,15 +243,20 @@ class Question(Struct, frozen=True):
         return f"is less of {self.events} better? if so, run: {self.command}"
 
 
-def ask_direction(key: str, metrics: Sequence[Metric]) -> Question | None:
-    """The question to ask if a metric's event sounds like harm but `less` was not given."""
+def ask_direction(
+    key: str, metrics: Sequence[Metric], app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT
+) -> Question | None:
+    """The question to ask if a metric's event sounds like harm but `less` was not given.
+
+    `key`: of an experiment, or of a holdout.
+    """
     doubtful = [metric.event for metric in metrics if metric.in_doubt]
     if not doubtful:
         return None
     said = [structs.replace(metric, less=metric.less or metric.in_doubt) for metric in metrics]
     options = " ".join(f"--metric {shlex.quote(str(metric))}" for metric in said)
     events = names(sorted(set(doubtful)), "event")
-    return Question(events, f"abtest experiments metrics {key} {options}")
+    return Question(events, f"abtest {kind}s metrics {key} {options}{app_option(app)}")
 
 
 def _require(experiment: Experiment, verb: str, allowed: Set[Status]) -> None:

@@ -48,7 +48,10 @@ def test_a_holdout_is_added_measured_and_ended(run: Run) -> None:
         assert "must be above 0%" in str(run("holdouts", "add", "other", "--share", share).exception)
     changed = json.loads(run("holdouts", "metrics", "year", "--metric", "amount:buy", "--json").stdout)
     assert (changed["metrics"], changed["share"], changed["status"]) == (["amount:buy"], "5%", "running")
+    asked = run("holdouts", "metrics", "year", "--metric", "conversion:refund").stderr
+    assert "if so, run: abtest holdouts metrics year --metric 'conversion:refund less'" in asked
     run("worker", "--once")
+    assert run("holdouts", "results", "year").stderr == asked
     assert run("holdouts", "results", "year").stdout.startswith("year: Not enough data")
     assert run("holdouts", "end", "year").stdout.startswith("year ended: holds 5% of new devices")
     assert "the holdout year has ended already" in str(run("holdouts", "end", "year").exception)

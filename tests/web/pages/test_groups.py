@@ -73,7 +73,9 @@ async def test_a_holdout_says_that_its_metric_was_changed_later(client: Client, 
     await answers(store, tokens("a", 10))
     await holdouts.measure("year", ("conversion:refund",))
     await worker.tick(store)
-    assert "The primary metric was changed on" in await words(client, "/holdouts/year")
+    told = await words(client, "/holdouts/year")
+    assert "The primary metric was changed on" in told
+    assert "run abtest holdouts metrics year --metric &#39;conversion:refund less&#39;" in told
 
 
 async def test_an_unknown_group_or_holdout_is_not_found(client: Client) -> None:
