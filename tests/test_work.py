@@ -150,10 +150,10 @@ FLAGS = (
 )
 UNCHANGED = b"If-None-Match: *\r\n"
 WAYS = {  # the request, the end of the answer, and the most calls
-    "plain": (PLAIN + b"\r\n", b'"}', 18),
-    "plain, unchanged": (PLAIN + UNCHANGED + b"\r\n", b"\r\n\r\n", 21),
-    "flags": (FLAGS + b"\r\n" + CONTEXT, b"]}", 21),
-    "flags, unchanged": (FLAGS + UNCHANGED + b"\r\n" + CONTEXT, b"\r\n\r\n", 23),
+    "plain": (PLAIN + b"\r\n", b'"}', 19),
+    "plain, unchanged": (PLAIN + UNCHANGED + b"\r\n", b"\r\n\r\n", 22),
+    "flags": (FLAGS + b"\r\n" + CONTEXT, b"]}", 22),
+    "flags, unchanged": (FLAGS + UNCHANGED + b"\r\n" + CONTEXT, b"\r\n\r\n", 24),
 }
 each_way = pytest.mark.parametrize(("request_", "end", "most"), WAYS.values(), ids=WAYS)
 

@@ -113,11 +113,10 @@ class EnrolmentService:
         stored with a new device. The future fails with TooManyDevices, Unavailable (`busy`, `storage_full`) or
         StorageError. InvalidToken and Unavailable (`queue_full`, `draining`) are raised at once.
         """
-        device = scoped(app, token)
+        device = scoped(app, check_token(token))
         waiting = self._enrolling.waiting(device)
         if waiting is not None:
             return waiting
-        check_token(token)
         if self.draining:
             raise Unavailable("the server is stopping; ask again", code="draining")
         wait = self._limiter.take(source, monotonic())
@@ -131,16 +130,15 @@ class EnrolmentService:
 
     async def answer(self, token: str, app: int = DEFAULT_APP_ID) -> Answer:
         """The same, but at once if the answer is in the cache, and without a limit on new devices."""
-        answer = self.cached(scoped(app, token))
+        answer = self.cached(scoped(app, check_token(token)))
         return answer if answer is not None else await asyncio.shield(self.ask(token, app=app))
 
     async def find(self, token: str, app: int = DEFAULT_APP_ID) -> Answer | None:
         """The answer of a known device; None for an unknown token, which stays unknown."""
-        device = scoped(app, token)
+        device = scoped(app, check_token(token))
         answer = self.cached(device)
         if answer is not None:
             return answer
-        check_token(token)
         return await asyncio.shield(self._finding.waiting(device) or self._finding.add(device, None))
 
     async def drain(self) -> None:

@@ -205,14 +205,14 @@ class _Message(HTTPMessageDelegate):
             return
         try:
             body = b"".join(self._body)
-            token, app = self._way.token(self._headers, body), self._app
+            # First: what is no token may be how the token of another app is kept.
+            token, app = check_token(self._way.token(self._headers, body)), self._app
             self._device = token if app == DEFAULT_APP_ID else scoped(app, token)
             answer = self._server.enrolment.cached(self._device)
             if answer is not None:
                 self._reply(self._way, answer)
                 self._server.monitoring.cached(perf_counter() - self._began)
                 return
-            check_token(token)
             if self._method == "HEAD":
                 finding = asyncio.ensure_future(self._server.enrolment.find(token, app))
                 finding.add_done_callback(self._decided)
