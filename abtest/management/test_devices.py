@@ -28,5 +28,8 @@ class TestDeviceService:
         )
 
     async def remove(self, token: str) -> bool:
-        """Let a token be what it was before; whether it is a device. Raises UnknownApp or UnknownTestDevice."""
-        return await self._store.remove_test_device(token, self._app)
+        """Let a token be what it was before; whether it is a device.
+
+        Raises InvalidToken, UnknownApp or UnknownTestDevice.
+        """
+        return await self._store.remove_test_device(check_token(token), self._app)

@@ -175,6 +175,8 @@ async def test_the_same_token_in_two_apps_is_two_test_devices(store: SQLiteStore
     assert [each.token for each in await staged.all()] == ["phone"]
     assert not (await VerificationService(store).verify()).broken
     await TestDeviceService(store).remove("phone")
+    with pytest.raises(InvalidToken):
+        await TestDeviceService(store).remove(scoped(staging.id, "phone"))
     assert len(await staged.all()) == 1
 
 
