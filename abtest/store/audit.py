@@ -83,10 +83,12 @@ class Ledger(Struct, frozen=True):
     has, in the order of ids, one byte each, at most 255. `token_apps`: in the same order, the number of the app that
     the device's token is of, 0 without one. `without_profile`: the number of devices whose profile is missing.
     `profiles`: the attributes that are kept, by id; None where they can't be read. `apps`: of all profiles, the
-    number of the app. `app_keys`: of all apps, by number. The summary: `watermark` (None when its row is missing),
-    `counted` by (phase id, variant id), `hourly` by (experiment id, hour), `daily` by (phase id, variant id, day),
-    `outside` by (id of the status, place of the condition, OUTSIDE_AUDIENCE or ALL_DEVICES), `winners` by
-    experiment id, `of_apps` by app.
+    number of the app. `app_rows`: by number, the key of each app and the number of its profiles with attributes.
+    `strange_test_devices`: how many test devices have a token of another app.
+
+    The summary: `watermark` (None when its row is missing), `counted` by (phase id, variant id), `hourly` by
+    (experiment id, hour), `daily` by (phase id, variant id, day), `outside` by (id of the status, place of the
+    condition, OUTSIDE_AUDIENCE or ALL_DEVICES), `winners` by experiment id, `of_apps` by app.
     """
 
     devices: int
@@ -97,7 +99,8 @@ class Ledger(Struct, frozen=True):
     without_profile: int
     profiles: Mapping[int, Attributes | None]
     apps: Mapping[int, int]
-    app_keys: Mapping[int, str]
+    app_rows: Mapping[int, tuple[str, int]]
+    strange_test_devices: int
     experiments: tuple[ExperimentRecord, ...]
     test_values: tuple[TestValueRecord, ...]
     watermark: int | None

@@ -222,7 +222,7 @@ class Audit:
         for id, counted, stored in differences(self._winners, self._ledger.winners):
             self._report(f"summary: {self._key(id)}: {stored} got the winner, but the rows say {counted}")
         for app, counted, stored in differences(self._of_apps, self._ledger.of_apps):
-            key = self._ledger.app_keys.get(app, str(app))
+            key, _ = self._ledger.app_rows.get(app, (str(app), 0))
             self._report(f"summary: app {key}: {stored} devices, but the rows say {counted}")
 
     def _phase(self, phase_id: int) -> str:

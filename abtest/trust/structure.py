@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from abtest import allocation
-from abtest.domain import DEFAULT_APP_ID, MOST_PROFILES, Kind, Status
+from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, MOST_PROFILES, Kind, Status
 from abtest.store import ExperimentRecord, Ledger
 from abtest.trust.redrawing import fits
 
@@ -18,10 +18,7 @@ def structure(ledger: Ledger) -> Iterator[str]:
         yield f"device {wrong.start() + 1}: has {wrong.group()[0] or 'no'} tokens"
     if ledger.without_profile:
         yield f"{ledger.without_profile} devices have attributes that are not kept"
-    for app, profiles in sorted(Counter(ledger.apps.values()).items()):
-        if profiles > MOST_PROFILES + (app != DEFAULT_APP_ID):  # the one without attributes
-            key = ledger.app_keys.get(app, str(app))
-            yield f"{profiles} combinations of attributes are kept for app {key}, more than {MOST_PROFILES}"
+    yield from _apps(ledger)
     for number, attributes in sorted(ledger.profiles.items()):
         if attributes is None or (not attributes and ledger.apps[number] == DEFAULT_APP_ID):
             yield f"profile {number}: its attributes are not what devices can have"
@@ -31,6 +28,24 @@ def structure(ledger: Ledger) -> Iterator[str]:
         if experiment.created_after_device > ledger.last_device:
             yield f"{experiment.name}: created after device {experiment.created_after_device}, which never existed"
     yield from _test_values(ledger)
+
+
+def _apps(ledger: Ledger) -> Iterator[str]:
+    if ledger.strange_test_devices:
+        yield f"{ledger.strange_test_devices} test devices have a token of another app than their own"
+    profiles = Counter(ledger.apps.values())
+    for app in sorted({DEFAULT_APP_ID, *ledger.app_rows, *profiles, *(each.app for each in ledger.experiments)}):
+        kept = profiles[app] - (app != DEFAULT_APP_ID)  # the one without attributes
+        if app not in ledger.app_rows:
+            yield f"app {app}: its row is missing"
+            continue
+        key, counted = ledger.app_rows[app]
+        if (app == DEFAULT_APP_ID) is not (key == DEFAULT_APP):
+            yield f"app {app}: has the key {key!r}; that of app {DEFAULT_APP_ID} is {DEFAULT_APP!r}"
+        if kept > MOST_PROFILES:
+            yield f"{kept} combinations of attributes are kept for app {app}, more than {MOST_PROFILES}"
+        if kept != counted:
+            yield f"app {app}: {counted} combinations of attributes are counted, but {kept} are kept"
 
 
 def _test_values(ledger: Ledger) -> Iterator[str]:

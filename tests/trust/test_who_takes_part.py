@@ -39,6 +39,10 @@ DAMAGES = {
     "DELETE FROM summary_app WHERE app_id = 2": "summary: app staging: 0 devices, but the rows say 10",
     "UPDATE summary_winner SET devices = 7": "summary: default/two: 7 got the winner, but the rows say",
     "UPDATE summary_variant SET devices = 9 WHERE phase_id = 6": "summary: phase 3 of default/group, variant",
+    "DELETE FROM app WHERE id = 2": "app 2: its row is missing",
+    "UPDATE app SET key = 'other' WHERE id = 1": "app 1: has the key 'other'",
+    "UPDATE app SET profiles = 7 WHERE id = 2": "app 2: 7 combinations of attributes are counted, but 0 are kept",
+    "INSERT INTO test_device VALUES (9, 2, 'b', '', 'me', 1)": "1 test devices have a token of another app than",
 }
 
 

@@ -100,8 +100,6 @@ FROM experiment CROSS JOIN exposed ON exposed.experiment_id = experiment.id
 WHERE device_id > ? AND device_id <= ?
 """
 
-APPS = "SELECT id, key FROM app"
-
 NAMES = """
 SELECT experiment.id, CASE (SELECT count(*) FROM app) WHEN 1 THEN experiment.key
   ELSE ifnull(app.key, app_id) || '/' || experiment.key END
@@ -115,7 +113,13 @@ FROM experiment ORDER BY id
 
 VARIANTS = "SELECT id, value, place FROM variant WHERE experiment_id = ? ORDER BY place"
 
-# As enrolment reads the app from the token; CAST takes the number that it begins with.
+APP_ROWS = "SELECT id, key, profiles FROM app"
+
+# CAST takes the number that the token begins with.
+STRANGE_TEST_DEVICES = """
+SELECT count(*) FROM test_device WHERE iif(instr(token, ' '), CAST(token AS INTEGER), 1) != app_id
+"""
+
 TEST_VALUES = """
 SELECT test_device_id, iif(instr(token, ' '), CAST(token AS INTEGER), 1), experiment_id, variant_id
 FROM test_device CROSS JOIN test_value ON test_device_id = test_device.id
@@ -153,6 +157,7 @@ def ledger(connection: Raw) -> Ledger:
     (watermark,) = connection.execute(WATERMARK).fetchone() or (None,)
     (without_profile,) = connection.execute(WITHOUT_PROFILE).fetchone()
     profiles = connection.execute(PROFILES).fetchall()
+    (strange_test_devices,) = connection.execute(STRANGE_TEST_DEVICES).fetchone()
     return Ledger(
         devices=devices,
         last_device=last,
@@ -162,7 +167,8 @@ def ledger(connection: Raw) -> Ledger:
         without_profile=without_profile,
         profiles={id: _attributes(text) for id, _, text in profiles},
         apps={id: app for id, app, _ in profiles},
-        app_keys=dict(connection.execute(APPS).fetchall()),
+        app_rows={id: (key, kept) for id, key, kept in connection.execute(APP_ROWS)},
+        strange_test_devices=strange_test_devices,
         experiments=experiment_records(connection),
         test_values=tuple(TestValueRecord(*row) for row in connection.execute(TEST_VALUES)),
         watermark=watermark,
