@@ -99,6 +99,8 @@ class NewExperiment(Struct, frozen=True):
         check_description(self.description)
         if (self.group is None) is not (self.group_share is None):
             raise InvalidExperiment("group: a group and a group share must be given together")
+        if self.group is not None:
+            check_key(self.group, "group")
         parse_metrics(self.metrics)
         parse_audience(self.audience)
         check_baseline(self.baseline, [variant.value for variant in self.variants])
@@ -236,10 +238,11 @@ class Change(Struct, frozen=True):
     schedule: tuple[int | None, int | None] | None = None
 
 
-def check_key(key: str) -> str:
+def check_key(key: str, field: str = "key") -> str:
     """The key. Raises InvalidExperiment."""
     if not KEY.fullmatch(key):
-        raise InvalidExperiment("key: must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit")
+        rule = "must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit"
+        raise InvalidExperiment(f"{field}: {rule}")
     return key
 
 

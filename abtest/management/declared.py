@@ -176,6 +176,8 @@ def _read(text: str) -> _File:
         wanted = msgspec.convert(table, _File)
     except tomllib.TOMLDecodeError as error:
         raise InvalidExperiment(str(error)) from None
+    except RecursionError:
+        raise InvalidExperiment("lists and tables are nested too deeply") from None
     except msgspec.ValidationError as error:
         place, what = finding(error, {"type": TYPE_RULE, "status": STATUS_RULE})
         raise InvalidExperiment(f"{_placed(table, place)}: {what}") from None

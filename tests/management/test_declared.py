@@ -75,7 +75,9 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         (TOML.replace('"12.5%"', "20"), "price: coverage: must be a text, not a whole number"),
         (TOML.replace('"12.5%"', '"0%"'), "price: coverage: must be above 0% and at most 100%"),
         (TOML.replace('["platform=ios,android",', '["platform",'), "price: audience: 'platform' must be ATTRIBUTE"),
+        (TOML + 'group = "A"\ngroup_share = "1%"', "price: group: must be 1 to 64 of a-z"),
         ("[metrics]\nprice = [1]", "metrics: must be a text, not a whole number"),
+        (f"a = {'[' * 5_000}", "nested too deeply"),
     ],
 )
 def test_a_bad_file_says_what_is_wrong(text: str, words: str) -> None:
