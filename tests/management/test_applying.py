@@ -330,7 +330,8 @@ async def test_a_file_puts_experiments_into_groups_and_swaps_their_shares(tmp_pa
         assert members(await groups.one("screen")) == {"one": Decimal("0.6"), "two": Decimal("0.4")}
         await applied(service, in_group("one", "40%") + in_group("two", "60%"))
         assert members(await groups.one("screen")) == {"one": Decimal("0.4"), "two": Decimal("0.6")}
-        await applied(service, in_group("one", "40%", 'status = "finished"') + in_group("three", "40%"))
+        await applied(service, as_new("three", ""))
+        await applied(service, in_group("three", "40%") + in_group("one", "40%", 'status = "finished"'))
         assert members(await groups.one("screen")) == {"two": Decimal("0.6"), "three": Decimal("0.4")}
         dumped = write_toml([as_declared(each) for each in await service.all()])
         assert (await service.propose(parse_declared(dumped))).steps == ()

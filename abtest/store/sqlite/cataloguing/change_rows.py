@@ -145,9 +145,13 @@ def alter(connection: Raw, rule: Callable[[list[Experiment]], Alteration], now: 
     decided = rule(present)
     new = {each.key for each in decided.added}
     _add_groups(connection, decided, now, app)
-    changed = {key for key, change in decided.changes if change.group is not None}
+    leaving = {
+        key
+        for key, change in decided.changes
+        if change.group is not None or (change.status is not None and change.status.over)
+    }
     for each in present:
-        if each.key in changed and each.group is not None:
+        if each.key in leaving and each.group is not None:
             leave(connection, each.group, each.key, now, app)
     for key, change in decided.changes:
         if key not in new:
