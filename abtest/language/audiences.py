@@ -71,6 +71,20 @@ def test_device_said(note: str, made_by: str, made_at: str) -> str:
     return f"a test device ({f'{note}, ' if note else ''}{made}): gets what was chosen by hand; never counted"
 
 
+def elsewhere_said(experiment: Experiment, held: bool, grouped: bool) -> str:
+    """What kept devices of its audience out of an experiment while it was running.
+
+    `held`: whether there was a holdout. `grouped`: whether it was ever in a group.
+    """
+    filled = experiment.full or any(phase.stop_at is not None for phase in experiment.phases[:-1])
+    reasons = (
+        (held, "held by a holdout"),
+        (grouped, "given to none or another experiment of its group"),
+        (filled, "first seen when it was full"),
+    )
+    return ", or ".join(said for holds, said in reasons if holds)
+
+
 def tested_said(test_devices: int, devices: int) -> str:
     """How many test devices have a value of an experiment, how many of them are devices, and what that changes."""
     have = "has a value of it; it is" if test_devices == 1 else "have a value of it; they are"

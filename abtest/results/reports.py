@@ -8,7 +8,7 @@ from msgspec import Struct
 from abtest import allocation, clock
 from abtest.domain import DEFAULT_APP, FULL_COVERAGE, Condition, Experiment, Kind, Phase, Status
 from abtest.errors import UnknownExperiment
-from abtest.store import AudienceCounts, Summary, SummaryStore, Tested
+from abtest.store import AudienceCounts, NewDevices, Summary, SummaryStore, Tested
 
 ALWAYS_SHOWN = (Status.RUNNING, Status.PAUSED, Status.FINISHED)
 SHOWN = (*ALWAYS_SHOWN, Status.DRAFT, Status.ARCHIVED)
@@ -87,7 +87,8 @@ class ExperimentReport(Struct, frozen=True):
 
     `excluded`: devices in the figures that have no value of it, not even its winner: they were first seen before it
     was created, while it was a draft or paused, or after its end, or are outside its audience or its coverage.
-    `won`: devices that got its winner. `audience`: None of an experiment that has none.
+    `won`: devices that got its winner. `audience`: None of an experiment that has none. `new_devices`: None of a
+    group, a holdout and a simulation.
     """
 
     experiment: Experiment
@@ -95,6 +96,7 @@ class ExperimentReport(Struct, frozen=True):
     excluded: int = 0
     won: int = 0
     audience: AudienceCounts | None = None
+    new_devices: NewDevices | None = None
 
     @property
     def devices(self) -> int:
@@ -141,6 +143,18 @@ class ExperimentReport(Struct, frozen=True):
     def uncovered(self) -> int:
         """How many were in its audience, but outside its coverage."""
         return sum(phase.uncovered for phase in self.phases)
+
+    @property
+    def early(self) -> int:
+        """How many of the excluded devices came while it was not running."""
+        return self.excluded - self.new_devices.devices + self.devices if self.new_devices else 0
+
+    @property
+    def elsewhere(self) -> int:
+        """How many in its audience were held, not given to it by its group, or came when it had all its devices."""
+        if self.new_devices is None:
+            return 0
+        return self.new_devices.devices - self.new_devices.outside - self.uncovered - self.devices
 
     @property
     def partial(self) -> bool:
@@ -267,4 +281,5 @@ def _report(summary: Summary, experiment: Experiment) -> ExperimentReport:
         excluded=summary.devices - enrolled - won,
         won=won,
         audience=summary.audiences.get(experiment.id),
+        new_devices=summary.new_devices[experiment.id] if experiment.kind is Kind.EXPERIMENT else None,
     )

@@ -20,6 +20,13 @@ class AudienceCounts(Struct, frozen=True):
     failed: tuple[int, ...]
 
 
+class NewDevices(Struct, frozen=True):
+    """New devices while an experiment was running, and how many of them were outside its audience."""
+
+    devices: int
+    outside: int
+
+
 class Summary(Struct, frozen=True):
     """What the stats worker wrote last about an app, with its experiments as they are now.
 
@@ -29,7 +36,7 @@ class Summary(Struct, frozen=True):
     `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
     `uncovered`: the same key -> devices outside the coverage; only phases with such devices.
     `winners`: experiment id -> devices in the figures that got its winner; only experiments with a winner.
-    `audiences`: by experiment id; only experiments with an audience.
+    `audiences`: by experiment id; only experiments with an audience. `new_devices`: by experiment id.
     """
 
     as_of: int | None
@@ -40,6 +47,7 @@ class Summary(Struct, frozen=True):
     uncovered: Mapping[tuple[int, int], int]
     winners: Mapping[int, int]
     audiences: Mapping[int, AudienceCounts]
+    new_devices: Mapping[int, NewDevices]
     restored_at: int | None = None
     restored_to: int | None = None
 

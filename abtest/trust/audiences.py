@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from abtest.domain import DEFAULT_APP_ID, NO_ATTRIBUTES, Attributes, failed, is_open
+from abtest.domain import DEFAULT_APP_ID, NO_ATTRIBUTES, Attributes, Kind, failed, is_open
 from abtest.enrolment import in_force
 from abtest.store import ALL_DEVICES, OUTSIDE_AUDIENCE, Chunk, ExperimentRecord, Ledger
 
@@ -54,11 +54,14 @@ def per_app(profiles: Mapping[int | None, int], ledger: Ledger) -> Counter[int]:
 def outside(
     profiles: Mapping[int | None, int], device: int, ledger: Ledger, audiences: Mapping[int, AudienceAudit]
 ) -> Counter[tuple[int, int]]:
-    """Of these devices, those outside each audience as of this device: see Ledger.outside."""
+    """Of these devices, those of each open experiment's app, and those outside its audience, as of this device.
+
+    See Ledger.outside.
+    """
     found: Counter[tuple[int, int]] = Counter()
     for experiment in ledger.experiments:
         status, _ = in_force(experiment, device)
-        if not audiences[experiment.id] or status is None or not is_open(status.status, status.winner):
+        if experiment.kind != Kind.EXPERIMENT or status is None or not is_open(status.status, status.winner):
             continue
         for profile, devices in profiles.items():
             if profile_app(profile, ledger.apps) == experiment.app:

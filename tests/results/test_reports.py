@@ -1,13 +1,15 @@
 """The figures people see."""
 
+from decimal import Decimal
 from pathlib import Path
 
 from abtest import clock
 from abtest.domain import read_attributes
 from abtest.management.experiments import ExperimentService
+from abtest.management.groups import HoldoutService
 from abtest.results import worker
 from abtest.results.reports import ReportService
-from abtest.store.figures import AudienceCounts
+from abtest.store.figures import AudienceCounts, NewDevices
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import answers, experiment, opened, tokens
 
@@ -66,6 +68,27 @@ async def test_who_was_outside_the_audience_is_counted_while_the_experiment_is_o
         assert await excluded(store) == 10 + 6 + 3 + 1 + 5
         (report,) = (await ReportService(store).report()).experiments
         assert report.audience == AudienceCounts(devices=14, outside=10, failed=(4, 7))
+
+
+async def test_every_excluded_device_is_counted_under_one_reason(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store)
+        await answers(store, tokens("before", 10))
+        await HoldoutService(store).add("q4", Decimal("0.1"))
+        await service.add([experiment("color", "1", "1", audience=("platform=ios",), coverage="0.5", stop_at=20)])
+        await service.pause("color")
+        await answers(store, tokens("paused", 10))
+        await service.resume("color")
+        said = {token: read_attributes([("platform", "ios")]) for token in tokens("ios", 100)}
+        await store.enrol(list(said), clock.now(), said)
+        await answers(store, tokens("silent", 30))
+        assert await excluded(store) == 130
+        (report,) = (await ReportService(store).report()).experiments
+        assert report.new_devices == NewDevices(devices=130, outside=30)
+        assert report.early == 20
+        assert report.devices == 20
+        assert report.uncovered + report.elsewhere == 80
+        assert report.elsewhere >= 10
 
 
 async def test_only_devices_in_the_figures_are_excluded(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from abtest import clock
 from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, KEY, Kind, is_open
 from abtest.errors import StorageError, UnknownExperiment
 from abtest.store.audit import ALL_DEVICES, OUTSIDE_AUDIENCE
-from abtest.store.figures import AudienceCounts, Folded, Summary
+from abtest.store.figures import AudienceCounts, Folded, NewDevices, Summary
 from abtest.store.sqlite import cataloguing, measuring
 from abtest.store.sqlite.columns import load_audience
 from abtest.store.sqlite.driver import Raw
@@ -30,7 +30,7 @@ WHERE experiment.app_id = ? AND experiment.kind = ?
 WINNERS = "SELECT experiment_id, devices FROM summary_winner"
 
 OUTSIDE = """
-SELECT status_change.experiment_id, place, sum(devices)
+SELECT status_change.experiment_id, place, sum(devices), sum(iif(status_change.status = 'running', devices, 0))
 FROM summary_outside JOIN status_change ON status_change.id = status_change_id
 WHERE status_change.winner IS NULL
 GROUP BY 1, 2
@@ -77,7 +77,7 @@ WHERE after_device > ? AND after_device < ?
 AUDIENCES = """
 SELECT max(status_change.id), app_id, status_change.status, status_change.winner, audience
 FROM experiment JOIN status_change ON status_change.experiment_id = experiment.id
-WHERE audience != '[]' AND after_device <= ?
+WHERE kind = 'experiment' AND after_device <= ?
 GROUP BY experiment.id
 """
 
@@ -175,14 +175,20 @@ def _fold(connection: Raw, after: int, upto: int) -> None:
 
 
 def _fold_profiles(connection: Raw, after: int, upto: int) -> None:
-    """Count the devices of each app, and those outside each audience. No status begins among them."""
+    """Count the devices of each app, for each open experiment too, and those outside its audience.
+
+    No status begins among them.
+    """
     audiences = [
         (status_change, app, load_audience(audience))
         for status_change, app, status, winner, audience in connection.execute(AUDIENCES, (after,))
         if is_open(status, winner)
     ]
-    if not audiences and connection.execute(APPS).fetchall() == [(DEFAULT_APP_ID,)]:
+    alone = connection.execute(APPS).fetchall() == [(DEFAULT_APP_ID,)]
+    if alone and not any(conditions for *_, conditions in audiences):
         connection.execute(ADD_TO_APP, (DEFAULT_APP_ID, upto - after))
+        asked = [(status_change, ALL_DEVICES, upto - after) for status_change, *_ in audiences]
+        connection.executemany(ADD_TO_OUTSIDE, asked)
         return
     (profiles,) = connection.execute(NEW_PROFILES, (after, upto)).fetchone()
     devices = Counter(map(int, profiles.split(",")))
@@ -232,7 +238,9 @@ def summary(connection: Raw, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMEN
     counts: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
     for experiment_id, phase, place, devices in connection.execute(COUNTS, (id, kind)):
         counts[experiment_id, phase][place] = devices
-    outside = Counter({(experiment, place): count for experiment, place, count in connection.execute(OUTSIDE)})
+    outside, while_running = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
+    for experiment_id, place, open_count, running_count in connection.execute(OUTSIDE):
+        outside[experiment_id, place], while_running[experiment_id, place] = open_count, running_count
     restored = dict(connection.execute(RESTORED).fetchall())
     return Summary(
         restored_at=restored.get("restored_at"),
@@ -258,6 +266,10 @@ def summary(connection: Raw, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMEN
             )
             for each in experiments
             if each.audience
+        },
+        new_devices={
+            each.id: NewDevices(while_running[each.id, ALL_DEVICES], while_running[each.id, OUTSIDE_AUDIENCE])
+            for each in experiments
         },
     )
 

@@ -100,8 +100,18 @@ class Experiment(ReportPage):
         results, tested = await self._results.one(key), await self._reports.tested(experiment.experiment)
         drawn = chart(hours, now=(report.as_of or 0) // clock.HOUR)
         held = bool((await self._holdouts.report()).experiments)
-        shown = {"it": experiment, "chart": drawn, "results": results, "held": held, "tested": tested}
-        self.report_page("experiment.html", report, page="", **shown)
+        grouped = any(key in each.experiment.values for each in (await self._groups.report()).experiments)
+        self.report_page(
+            "experiment.html",
+            report,
+            page="",
+            it=experiment,
+            chart=drawn,
+            results=results,
+            tested=tested,
+            held=held,
+            grouped=grouped,
+        )
 
     head = get
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from abtest.bootstrap import wired
+from abtest.domain import read_attributes
 from abtest.domain.events import Event
-from abtest.management import GroupService, HoldoutService
+from abtest.management import ExperimentService, GroupService, HoldoutService
 from abtest.results import worker
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
@@ -64,7 +65,41 @@ async def test_a_holdout_says_what_all_experiments_bring(client: Client, store: 
     await holdouts.end("year")
     assert "holdout, ended" in await words(client, "/holdouts/year")
     assert "Holdouts: year" in await words(client, "/")
-    assert "or held by a holdout" in await words(client, "/experiments/one")
+    assert "Excluded 10 held by a holdout" in await words(client, "/experiments/one")
+
+
+async def test_an_experiment_says_what_kept_how_many_devices_out(client: Client, store: SQLiteStore) -> None:
+    await answers(store, tokens("early", 7))
+    await HoldoutService(store).add("year", Decimal("0.1"))
+    await GroupService(store).add("screen")
+    await store.add([experiment("one", "1", "1", audience=("platform=ios",), coverage="0.5")], 1)
+    await GroupService(store).join("screen", "one", Decimal("0.5"))
+    said = {token: read_attributes([("platform", "ios")]) for token in tokens("ios", 100)}
+    await store.enrol(list(said), 1, said)
+    await answers(store, tokens("silent", 20))
+    await worker.tick(store)
+    told = await words(client, "/experiments/one")
+    found = re.search(
+        r"Devices (\d+) Excluded (\d+) "
+        r"7 first seen before the experiment was created, or while it was not running "
+        r"20 outside its audience "
+        r"(\d+) held by a holdout, or given to none or another experiment of its group "
+        r"(\d+) outside its coverage",
+        told,
+    )
+    assert found
+    devices, excluded, elsewhere, uncovered = map(int, found.groups())
+    assert 7 + 20 + elsewhere + uncovered == excluded == 127 - devices
+    assert elsewhere + uncovered + devices == 100
+    await ExperimentService(store).finish("one")
+    assert "or given to none or another experiment of its group" in await words(client, "/experiments/one")
+
+
+async def test_an_experiment_says_how_many_came_when_it_was_full(client: Client, store: SQLiteStore) -> None:
+    await store.add([experiment("one", "1", "1", stop_at=60)], 1)
+    await answers(store, tokens("a", 100))
+    await worker.tick(store)
+    assert "Devices 60 Excluded 40 first seen when it was full" in await words(client, "/experiments/one")
 
 
 async def test_a_holdout_says_that_its_metric_was_changed_later(client: Client, store: SQLiteStore) -> None:

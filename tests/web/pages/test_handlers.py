@@ -506,7 +506,7 @@ async def test_the_page_says_who_takes_part(client: Client, store: SQLiteStore) 
     text = await page(client, "/experiments/color")
     assert "platform is ios or android, app_version at least 3.10</dd>" in text
     assert "1 of 1,202 new devices in it; “app_version at least 3.10” keeps most out: 1,201" in text
-    assert "or outside its audience" in text
+    assert "Excluded 1,201 outside its audience" in words(text)
 
 
 async def test_the_page_says_what_part_is_covered(client: Client, store: SQLiteStore) -> None:

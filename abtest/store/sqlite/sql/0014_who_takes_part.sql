@@ -116,8 +116,7 @@ SELECT period.id, -2, min(ended_after, device_watermark) - min(after_device, dev
 FROM summary, (
   SELECT status_change.id, status_change.status, status_change.winner, after_device,
     lead(after_device, 1, 9223372036854775807) OVER (PARTITION BY experiment_id ORDER BY status_change.id) AS ended_after
-  FROM status_change JOIN experiment ON experiment.id = experiment_id
-  WHERE audience != '[]'
+  FROM status_change
 ) AS period
 WHERE (status IN ('draft', 'running', 'paused') OR (status = 'finished' AND winner IS NOT NULL))
   AND min(ended_after, device_watermark) > min(after_device, device_watermark);
