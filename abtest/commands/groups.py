@@ -137,7 +137,7 @@ def list_holdouts(database: str, app: str, as_json: bool) -> None:
         click.echo(f"no holdouts yet; add one with: abtest holdouts add KEY --share 5%{app_option(app)}")
     else:
         rows = [[each.key, each.holdout_status, _share(each), number(each.enrolled)] for each in found]
-        print_table(["HOLDOUT", "STATUS", "SHARE", "DEVICES DRAWN"], rows, frozenset({2, 3}))
+        print_table(["HOLDOUT", "STATUS", "SHARE", "NEW DEVICES"], rows, frozenset({2, 3}))
 
 
 @holdouts.command()
@@ -214,7 +214,8 @@ def _print_group(group: Experiment, as_json: bool) -> None:
     if as_json:
         print_json(described_group(group))
         return
-    click.echo(f"{group.key}: {_members(group)}; {_free(group)} of new devices are in none of them")
+    free = f"; {_free(group)} of new devices are in none of them" if members(group) else ""
+    click.echo(f"{group.key}: {_members(group)}{free}")
     if group.description:
         click.echo(f"  {group.description}")
 
@@ -223,9 +224,10 @@ def _print_holdout(holdout: Experiment, as_json: bool) -> None:
     if as_json:
         print_json(described_holdout(holdout))
         return
-    drawn = counted(holdout.enrolled, "device")
+    came = counted(holdout.enrolled, "device")
     click.echo(
-        f"{holdout.key} {holdout.holdout_status}: holds {_share(holdout)} of new devices; {drawn} drawn so far"
+        f"{holdout.key}, {holdout.holdout_status}: "
+        f"holds {_share(holdout)} of new devices out of every experiment; {came} came so far"
     )
     for text in (holdout.description, ", ".join(map(str, holdout.metrics))):
         if text:

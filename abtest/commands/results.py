@@ -55,7 +55,7 @@ COMMANDS = (results,)
 
 
 def print_results(found: ExperimentResults, app: str, kind: Kind = Kind.EXPERIMENT) -> None:
-    """The results of an experiment, or of a holdout."""
+    """The results of an experiment, or of a holdout, which has nothing that a device could show."""
     click.echo(f"{found.key}: {found.verdict.sentence if found.verdict else 'no metric, so there is no verdict'}")
     if found.verdict is None:
         line = f"abtest {kind}s metrics {found.key} --metric conversion:EVENT{app_option(app)}"
@@ -72,7 +72,7 @@ def print_results(found: ExperimentResults, app: str, kind: Kind = Kind.EXPERIME
         say(str(question))
     if any(each.lift for metric in found.metrics for each in metric.comparisons):
         click.echo(f"\n{NOT_SAFE}")
-    _print_health(found)
+    _print_health(found, kind)
 
 
 def _print_metric(metric: MetricResults, baseline: str) -> None:
@@ -126,13 +126,13 @@ def _interval(lift: Lift | None) -> str:
     return "-" if lift is None else f"{difference(lift.low, lift.relative)} to {difference(lift.high, lift.relative)}"
 
 
-def _print_health(found: ExperimentResults) -> None:
+def _print_health(found: ExperimentResults, kind: Kind) -> None:
     health = found.health
     click.echo("\nhealth")
     if not health.exact:
         click.echo("  a variant does not have its exact share of devices: run abtest verify")
     values = [each.value for each in found.metrics[0].variants] if found.metrics else []
-    if values:
+    if values and kind is Kind.EXPERIMENT:
         click.echo(f"  {exposure_told(health.exposure, found.devices, values).sentence}")
     for value, devices in health.showed_other.items():
         click.echo(f"  {counted(devices, 'device')} of {value} showed something else")

@@ -43,7 +43,9 @@ def test_a_group_is_refused_what_makes_no_sense(run: Run) -> None:
 def test_a_holdout_is_added_measured_and_ended(run: Run) -> None:
     assert run("holdouts", "list").stdout.startswith("no holdouts yet")
     added = run("holdouts", "add", "year", "--share", "5%", "--metric", "conversion:buy")
-    assert added.stdout == "year running: holds 5% of new devices; 0 devices drawn so far\n  conversion:buy\n"
+    assert added.stdout == (
+        "year, running: holds 5% of new devices out of every experiment; 0 devices came so far\n  conversion:buy\n"
+    )
     for share in ("0%", "100%", "x"):
         assert "must be above 0%" in str(run("holdouts", "add", "other", "--share", share).exception)
     changed = json.loads(run("holdouts", "metrics", "year", "--metric", "amount:buy", "--json").stdout)
@@ -51,9 +53,11 @@ def test_a_holdout_is_added_measured_and_ended(run: Run) -> None:
     asked = run("holdouts", "metrics", "year", "--metric", "conversion:refund").stderr
     assert "if so, run: abtest holdouts metrics year --metric 'conversion:refund less'" in asked
     run("worker", "--once")
-    assert run("holdouts", "results", "year").stderr == asked
-    assert run("holdouts", "results", "year").stdout.startswith("year: Not enough data")
-    assert run("holdouts", "end", "year").stdout.startswith("year ended: holds 5% of new devices")
+    results = run("holdouts", "results", "year")
+    assert results.stderr == asked
+    assert results.stdout.startswith("year: Not enough data")
+    assert "reported exposure" not in results.stdout
+    assert run("holdouts", "end", "year").stdout.startswith("year, ended: holds 5% of new devices")
     assert "the holdout year has ended already" in str(run("holdouts", "end", "year").exception)
     assert run("holdouts", "list").stdout.splitlines()[1].split() == ["year", "ended", "5%", "0"]
     assert run("experiments", "list").stdout.startswith("no experiments yet")
