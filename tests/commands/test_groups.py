@@ -57,6 +57,7 @@ def test_a_holdout_is_added_measured_and_ended(run: Run) -> None:
     assert results.stderr == asked
     assert results.stdout.startswith("year: Not enough data")
     assert "reported exposure" not in results.stdout
+    assert "0 devices, 0 assignments, 0 experiments" in run("verify").stdout
     assert run("holdouts", "end", "year").stdout.startswith("year, ended: holds 5% of new devices")
     assert "the holdout year has ended already" in str(run("holdouts", "end", "year").exception)
     assert run("holdouts", "list").stdout.splitlines()[1].split() == ["year", "ended", "5%", "0"]
