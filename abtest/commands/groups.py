@@ -224,10 +224,11 @@ def _print_holdout(holdout: Experiment, as_json: bool) -> None:
     if as_json:
         print_json(described_holdout(holdout))
         return
-    came = counted(holdout.enrolled, "device")
+    status, came = holdout.holdout_status, counted(holdout.enrolled, "device")
+    holds = "holds" if status == "running" else "held"
     click.echo(
-        f"{holdout.key}, {holdout.holdout_status}: "
-        f"holds {_share(holdout)} of new devices out of every experiment; {came} came so far"
+        f"{holdout.key}, {status}: {holds} {_share(holdout)} of new devices out of every experiment; "
+        f"{came} came so far"
     )
     for text in (holdout.description, ", ".join(map(str, holdout.metrics))):
         if text:

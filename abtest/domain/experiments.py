@@ -202,6 +202,11 @@ class Experiment(Struct, frozen=True):
         return "running" if self.status is Status.RUNNING else "ended"
 
     @property
+    def stage(self) -> str:
+        """Its status, for a holdout in the words of a holdout."""
+        return self.holdout_status if self.kind is Kind.HOLDOUT else self.status.value
+
+    @property
     def phase(self) -> Phase:
         """The phase that enrols."""
         return self.phases[-1]

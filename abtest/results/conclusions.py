@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from abtest import clock
-from abtest.domain import DEFAULT_APP, Kind, Status
+from abtest.domain import DEFAULT_APP, Kind
 from abtest.errors import UnknownExperiment
 from abtest.inference import Comparison, Due, Exposure, Lift, NotEnough, Question, VariantResult, Verdict
 from abtest.language import Said, said
@@ -193,7 +193,7 @@ def _nothing(summary: Summary, key: str) -> ExperimentResults:
     waiting = NotEnough(Question("conversion", experiment.values), "uncounted")
     return ExperimentResults(
         key=key,
-        status=Status(experiment.status),
+        status=experiment.stage,
         baseline=experiment.values[experiment.baseline_place],
         planned=experiment.planned,
         devices=0,

@@ -25,7 +25,7 @@ def judged(measured: Measured, now: int) -> Conclusions:
     metrics = tuple(_metric(measured, place, exact, today) for place in range(len(experiment.metrics)))
     return Conclusions(
         key=experiment.key,
-        status=experiment.status,
+        status=experiment.stage,
         baseline=experiment.values[experiment.baseline_place],
         planned=experiment.planned,
         devices=sum(day.devices for day in measured.days),

@@ -58,7 +58,9 @@ def test_a_holdout_is_added_measured_and_ended(run: Run) -> None:
     assert results.stdout.startswith("year: Not enough data")
     assert "reported exposure" not in results.stdout
     assert "0 devices, 0 assignments, 0 experiments" in run("verify").stdout
-    assert run("holdouts", "end", "year").stdout.startswith("year, ended: holds 5% of new devices")
+    assert run("holdouts", "end", "year").stdout.startswith("year, ended: held 5% of new devices")
+    run("worker", "--once")
+    assert "ended, 0 devices" in run("holdouts", "results", "year").stdout
     assert "the holdout year has ended already" in str(run("holdouts", "end", "year").exception)
     assert run("holdouts", "list").stdout.splitlines()[1].split() == ["year", "ended", "5%", "0"]
     assert run("experiments", "list").stdout.startswith("no experiments yet")
