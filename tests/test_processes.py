@@ -273,6 +273,17 @@ def test_seed_is_exact_and_the_same_devices_change_nothing(tmp_path: Path) -> No
     assert run(database, "verify").returncode == 0
 
 
+def test_seeded_devices_say_something_about_themselves(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    run(database, "experiments", "add", "tap", "--variant", "a=1", "--variant", "b=1", "--audience", "platform=ios")
+    with Abtest(database, "serve", "--port", "0") as serve:
+        url = f"http://127.0.0.1:{serve.port()}"
+        asked = json.loads(run(database, "seed", "100", "--url", url, "--prefix", "a-", "--json").stdout)
+    told = [json.loads(run(database, "why", f"a-{place}", "--json").stdout)["attributes"] for place in range(1, 6)]
+    assert any("country" in each for each in told)
+    assert 20 < sum(asked["experiments"]["tap"].values()) < 60
+
+
 def test_seeded_devices_behave_once_and_their_results_are_shown(tmp_path: Path) -> None:
     database = tmp_path / "abtest.db"
     with Abtest(database, "up", "--port", "0", "--processes", "2", "--interval", "0.2") as up:

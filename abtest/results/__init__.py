@@ -3,6 +3,7 @@
 from abtest.results import worker
 from abtest.results.conclusions import ExperimentResults, MetricResults, ResultService
 from abtest.results.exporting import table
+from abtest.results.mix import devices as made_up_devices
 from abtest.results.outlook import Outlook, PlannedEffect, often, outlook
 from abtest.results.planning import (
     Plan,
@@ -38,6 +39,7 @@ __all__ = [
     "equal",
     "find",
     "found_with",
+    "made_up_devices",
     "measured",
     "next_step",
     "often",

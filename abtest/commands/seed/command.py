@@ -99,7 +99,8 @@ def seed(
 ) -> None:
     """Send requests from COUNT fake devices to a running server, over HTTP.
 
-    Each device asks for its experiments as an app does, and is enrolled, stored and counted like a real one.
+    Each device asks for its experiments as an app does, and is enrolled, stored and counted like a real one. What it
+    says about itself, such as platform and country, is made up, as on the page Simulate.
 
     With --events each device also reports an exposure for every experiment it is in, and some devices buy. --rate
     says how many buy; values that have an effect change that. Buyers pay the price that they were shown, or about

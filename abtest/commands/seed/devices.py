@@ -8,18 +8,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import click
 import msgspec
 
 from abtest.commands.options import print_table, say
 from abtest.commands.seed.behaving import Behaviour, Effects, Sending
-from abtest.domain import DEFAULT_APP, path_of
+from abtest.domain import DEFAULT_APP, Attributes, path_of
 from abtest.errors import InvalidSetting, Unreachable
 from abtest.events import Accepted
 from abtest.language import counted, duration, number, percent
-from abtest.results import signed
+from abtest.results import made_up_devices, signed
 
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 30.0
@@ -45,6 +45,7 @@ class Devices:
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
         self._behaviour = behaviour
         self._local = threading.local()
+        self._said = made_up_devices([])
         self._lock = threading.Lock()
         self._connections: set[http.client.HTTPConnection] = set()
         self._stop = threading.Event()
@@ -94,18 +95,18 @@ class Devices:
         """
         while True:
             with self._lock:
-                token = next(tokens, None)
+                token, said = next(tokens, None), next(self._said)
             if token is None or self.stopped:
                 return
-            self._live(token)
+            self._live(token, said)
             if self.stopped:
                 return
             with self._lock:
                 asked()
 
-    def _live(self, token: str) -> None:
+    def _live(self, token: str, said: Attributes) -> None:
         """One device: it asks for its experiments, and reports what it did with them."""
-        values = self._answer(dict[str, str], token, "GET", EXPERIMENTS)
+        values = self._answer(dict[str, str], token, "GET", EXPERIMENTS, query=urlencode(said.pairs))
         if values is None:
             with self._lock:
                 self.unanswered += not self.stopped
@@ -119,14 +120,16 @@ class Devices:
             if accepted is not None:
                 self._count_events(accepted, sending)
 
-    def _answer(self, kind: type[T], token: str, method: str, path: str, body: bytes | None = None) -> T | None:
+    def _answer(
+        self, kind: type[T], token: str, method: str, path: str, body: bytes | None = None, query: str = ""
+    ) -> T | None:
         """What the server answers; asks again after a pause when it is busy or gone. None when it failed."""
         failure, asking = "", f"{method} {self._url}{path}"
         for attempt in range(ATTEMPTS):
             if self.stopped:
                 return None
             try:
-                status, retry_after, answer = self._request(token, method, path, body)
+                status, retry_after, answer = self._request(token, method, f"{path}?{query}" if query else path, body)
                 self._heard_at = time.monotonic()
                 if status in {http.HTTPStatus.OK, http.HTTPStatus.ACCEPTED}:
                     return msgspec.json.decode(answer, type=kind)

@@ -20,7 +20,10 @@ from abtest.web.pages.handlers import Static
 from abtest.web.problems import BY_STATUS, STATUS
 
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
-COMMAND_LINE_ONLY = {"experiment_exists", "impossible_transition", "invalid_experiment", "conflict"}
+COMMAND_LINE_ONLY = {
+    *("experiment_exists", "impossible_transition", "invalid_experiment", "conflict"),
+    *("invalid_test_device", "unknown_test_device"),
+}
 PARAMETER = re.compile(r"\{[^}]+\}")
 
 
