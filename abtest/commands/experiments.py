@@ -358,12 +358,11 @@ def _print(experiment: Experiment, as_json: bool) -> None:
     for label, text in (
         ("", experiment.description),
         ("created ", clock.iso(experiment.created_at)),
+        ("started ", clock.iso(experiment.started_at) if experiment.started_later and experiment.started_at else ""),
+        ("ended ", clock.iso(experiment.ended_at) if experiment.ended_at else ""),
         ("judged by ", ", ".join(map(str, experiment.metrics))),
         ("baseline ", experiment.values[experiment.baseline_place]),
-        (
-            "planned for ",
-            counted(experiment.planned, "device") if experiment.planned else "no particular number of devices",
-        ),
+        ("planned for ", counted(experiment.planned, "device") if experiment.planned else ""),
         ("winner ", experiment.winner),
         ("type ", experiment.type.value),
         ("audience ", audience_said(experiment.audience)),

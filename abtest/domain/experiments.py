@@ -192,6 +192,11 @@ class Experiment(Struct, frozen=True):
         return 0 if self.baseline is None else self.values.index(self.baseline)
 
     @property
+    def started_later(self) -> bool:
+        """Whether it was a draft first."""
+        return self.started_at is not None and self.started_at > self.created_at
+
+    @property
     def enrolled(self) -> int:
         """Devices that were enrolled in all phases."""
         return sum(phase.enrolled for phase in self.phases)

@@ -45,7 +45,7 @@ def stop_too_low(experiment: Experiment, stop_at: int) -> str:
     """Why it can't stop at so many devices; empty if it can."""
     if stop_at > experiment.enrolled:
         return ""
-    return f"{counted(experiment.enrolled, 'device')} already; it can stop only at more"
+    return f"{counted(experiment.enrolled, 'device')} already; choose a number above that"
 
 
 def planned_too_late(experiment: Experiment) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -32,12 +33,20 @@ def test_an_experiment_is_added_listed_and_shown(run: Run) -> None:
 
 def test_an_experiment_shows_its_baseline_and_its_plan(run: Run) -> None:
     run("experiments", "add", "color", *COLOR)
-    assert (
-        "  baseline red\n  planned for no particular number of devices\n"
-        in run("experiments", "show", "color").stdout
-    )
+    shown = run("experiments", "show", "color").stdout
+    assert "  baseline red\n" in shown
+    assert "planned for" not in shown
     changed = run("experiments", "metrics", "color", "--baseline", "green", "--planned", "1500")
     assert "  baseline green\n  planned for 1,500 devices\n" in changed.stdout
+
+
+def test_an_experiment_shows_when_it_was_started_and_when_it_ended(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR)
+    assert "started" not in run("experiments", "show", "color").stdout
+    run("experiments", "add", "later", *COLOR, "--draft")
+    time.sleep(0.002)  # so that it starts after it was made
+    assert re.search(r"\n  started 20\S+Z\n", run("experiments", "start", "later").stdout)
+    assert re.search(r"\n  ended 20\S+Z\n", run("experiments", "finish", "later").stdout)
 
 
 def test_an_experiment_has_a_type_and_its_values_are_of_it(run: Run) -> None:

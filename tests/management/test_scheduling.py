@@ -191,7 +191,7 @@ async def test_an_experiment_stops_at_its_devices_over_all_phases(tmp_path: Path
         service = ExperimentService(store)
         await service.add([experiment("color", "1", "1", coverage="0.5", stop_at=10)])
         await answers(store, tokens("a", 8))
-        with pytest.raises(Conflict, match="color has 4 devices already; it can stop only at more"):
+        with pytest.raises(Conflict, match="color has 4 devices already; choose a number above that"):
             await service.reweight("color", stop_at=4)
         await service.reweight("color", stop_at=7)
         given = await answers(store, tokens("b", 40))
