@@ -10,6 +10,7 @@ from abtest.language.audiences import (
     left_out,
     test_device_said,
     tested_said,
+    who_takes_part,
 )
 from abtest.language.counts import counted, names
 from abtest.language.metrics import exposure_told, metric_name
@@ -76,4 +77,5 @@ __all__ = [
     "tested_said",
     "times",
     "times_said",
+    "who_takes_part",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from abtest.domain import Audience, Condition, Experiment, Operator
+from abtest.domain import FULL_COVERAGE, Audience, Condition, Experiment, Operator
 from abtest.language.counts import counted
 from abtest.language.numbers import number
 from abtest.language.times import exact_day
@@ -38,6 +38,16 @@ def condition_said(condition: Condition) -> str:
 def coverage_said(coverage: Decimal) -> str:
     """20%, exactly."""
     return f"{(100 * coverage).normalize():f}%"
+
+
+def who_takes_part(experiment: Experiment) -> str:
+    """60% by the group screen; platform is ios; coverage 50%. Empty where every new device does."""
+    said = [
+        f"{coverage_said(experiment.group_share)} by the group {experiment.group}" if experiment.group_share else "",
+        audience_said(experiment.audience),
+        f"coverage {coverage_said(experiment.phase.coverage)}" if experiment.phase.coverage < FULL_COVERAGE else "",
+    ]
+    return "; ".join(filter(None, said))
 
 
 def group_said(experiment: Experiment) -> str:

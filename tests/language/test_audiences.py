@@ -1,7 +1,11 @@
+from decimal import Decimal
+
 import pytest
+from msgspec import structs
 
 from abtest.domain import parse_audience, parse_condition
-from abtest.language import audience_said, left_out
+from abtest.language import audience_said, left_out, who_takes_part
+from tests.management.test_applying import CHECKOUT
 
 
 def test_an_audience_is_said_in_words() -> None:
@@ -26,3 +30,11 @@ def test_an_audience_is_said_in_words() -> None:
 )
 def test_why_a_device_is_left_out(condition: str, text: str | None, told: str) -> None:
     assert left_out(parse_condition(condition), text) == told
+
+
+def test_who_takes_part_is_said_where_not_every_device_does() -> None:
+    assert who_takes_part(CHECKOUT) == "platform is ios or android; coverage 20%"
+    grouped = structs.replace(CHECKOUT, audience=(), group="screen", group_share=Decimal("0.6"))
+    assert who_takes_part(grouped) == "60% by the group screen; coverage 20%"
+    everybody = structs.replace(CHECKOUT, audience=(), phases=(structs.replace(CHECKOUT.phase, coverage=Decimal(1)),))
+    assert who_takes_part(everybody) == ""

@@ -41,6 +41,7 @@ from abtest.language import (
     tenths,
     test_device_said,
     tested_said,
+    who_takes_part,
 )
 from abtest.management import app_option, ask_direction
 from abtest.results import often
@@ -109,6 +110,7 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     audience_said,
     condition_said,
     coverage_said,
+    who_takes_part,
     elsewhere_said,
     test_device_said,
     tested_said,

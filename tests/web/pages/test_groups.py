@@ -44,6 +44,7 @@ async def test_a_group_says_who_has_what(client: Client, store: SQLiteStore) -> 
     assert "✓ Exact shares (since the last change, largest deviation 0 devices" in told
     assert "Group screen gives it 30% of new devices" in await words(client, "/experiments/one")
     assert "Groups: screen" in await words(client, "/")
+    assert "Who takes part: 30% by the group screen" in await words(client, "/")
 
 
 async def test_a_holdout_says_what_all_experiments_bring(client: Client, store: SQLiteStore) -> None:

@@ -6,10 +6,11 @@ from abtest.store.sqlite.driver import Raw
 
 DUE = """
 SELECT app.key, experiment.key, 'running', start_at FROM experiment JOIN app ON app.id = app_id
-WHERE status = 'draft' AND start_at <= ?1
+WHERE kind = 'experiment' AND status = 'draft' AND start_at <= ?1
 UNION ALL
 SELECT app.key, experiment.key, 'finished', end_at FROM experiment JOIN app ON app.id = app_id
-WHERE status IN ('draft', 'running', 'paused') AND end_at <= ?1 AND (status != 'draft' OR start_at <= ?1)
+WHERE kind = 'experiment' AND status IN ('draft', 'running', 'paused') AND end_at <= ?1
+  AND (status != 'draft' OR start_at <= ?1)
 ORDER BY 4
 """
 
