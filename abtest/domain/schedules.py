@@ -20,7 +20,7 @@ def parse_time(given: str | datetime, field: str) -> int:
     """The time in milliseconds since 1970-01-01 UTC. Raises InvalidExperiment."""
     try:
         found = clock.milliseconds(msgspec.convert(given, Moment))
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         raise InvalidExperiment(f"{field}: {TIME_RULE}") from None
     if not 0 <= found <= LATEST:
         raise InvalidExperiment(f"{field}: must be in the years 1970 to 9999")

@@ -63,7 +63,8 @@ def test_experiments_are_those_of_an_app(run: Run, monkeypatch: pytest.MonkeyPat
     assert "color is running" in run("experiments", "show", "color", "--app", "default").stdout
     assert run("experiments", "start", "color").stdout.startswith("color is running")
     assert isinstance(run("experiments", "show", "price").exception, UnknownExperiment)
-    assert isinstance(run("experiments", "list", "--app", "nothing").exception, UnknownApp)
+    for app in ("nothing", "\udcff", ""):
+        assert isinstance(run("experiments", "list", "--app", app).exception, UnknownApp)
 
 
 def test_groups_and_holdouts_are_those_of_an_app(run: Run) -> None:

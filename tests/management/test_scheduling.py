@@ -163,7 +163,15 @@ async def test_a_plan_that_cannot_be_kept_is_refused(tmp_path: Path, fields: dic
 
 def test_a_time_has_a_time_zone() -> None:
     assert parse_time("2026-12-03T10:00:00.25+01:00", "end_at") == parse_time("2026-12-03T09:00:00.25Z", "end_at")
-    for wrong in ("2026-12-03T10:00:00", "2026-12-03", "10000-01-01T00:00:00Z", "3 Dec 2026", "", "1796288400"):
+    for wrong in (
+        "2026-12-03T10:00:00",
+        "2026-12-03",
+        "10000-01-01T00:00:00Z",
+        "3 Dec 2026",
+        "",
+        "1796288400",
+        "\udcff",
+    ):
         with pytest.raises(InvalidExperiment, match="end_at: must be a time with its time zone, such as"):
             parse_time(wrong, "end_at")
     for wrong in ("9999-12-31T23:59:59-01:00", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"):

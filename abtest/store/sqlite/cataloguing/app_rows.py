@@ -1,6 +1,6 @@
 """Apps in SQLite: functions on a raw connection, each run inside one transaction."""
 
-from abtest.domain import App
+from abtest.domain import KEY, App
 from abtest.errors import Conflict, UnknownApp
 from abtest.store.sqlite.driver import Raw
 
@@ -23,7 +23,7 @@ def apps(connection: Raw) -> list[App]:
 
 def app_id(connection: Raw, key: str) -> int:
     """The number of the app with this key. Raises UnknownApp."""
-    found = connection.execute(APP, (key,)).fetchone()
+    found = connection.execute(APP, (key,)).fetchone() if KEY.fullmatch(key) else None
     if found is None:
         raise UnknownApp(key)
     return int(found[0])
