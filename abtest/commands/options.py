@@ -12,8 +12,8 @@ import msgspec
 
 from abtest import bootstrap
 from abtest.domain import DEFAULT_APP, Variant, parse_weight
-from abtest.errors import AbtestError
-from abtest.settings import LIMITS, Setting, Settings
+from abtest.errors import AbtestError, InvalidSetting
+from abtest.settings import ADDRESS, BASE_PATH, LIMITS, PORT, Setting, Settings
 from abtest.store import Store
 
 T = TypeVar("T")
@@ -136,6 +136,16 @@ async def in_store(database: str, work: Callable[[Store], Awaitable[T]], create:
 async def require(database: str) -> None:
     """Say what is wrong with the database once, before anything starts, or that it is created."""
     await in_store(database, lambda store: store.config_version())
+
+
+def own_server() -> str:
+    """The URL of the server that would start with these environment variables. Raises InvalidSetting."""
+    address, port, base_path = (
+        os.environ.get(setting.variable, str(setting.default)) for setting in (ADDRESS, PORT, BASE_PATH)
+    )
+    if not port.isdecimal():
+        raise InvalidSetting(f"{PORT.variable}: must be a number")
+    return Settings(address=address, base_path=base_path).url(int(port))
 
 
 def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:

@@ -1,6 +1,5 @@
 """seed: fake devices through real HTTP."""
 
-import os
 import sys
 import time
 import uuid
@@ -13,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from abtest import clock
-from abtest.commands.options import Whole, as_json, naming_options, of_app, option, print_json, say
+from abtest.commands.options import Whole, as_json, naming_options, of_app, option, own_server, print_json, say
 from abtest.commands.seed.behaving import (
     DEFAULT_DAYS,
     DEFAULT_EFFECTS,
@@ -29,7 +28,6 @@ from abtest.commands.seed.devices import Devices
 from abtest.domain import KEY, LONGEST_TOKEN, check_token
 from abtest.errors import InvalidSetting, InvalidToken
 from abtest.language import number
-from abtest.settings import ADDRESS, PORT, Settings
 
 BEHAVING = {
     "rate": "--rate",
@@ -123,7 +121,7 @@ def seed(
         raise InvalidSetting("must be the key of an app", field="app")
     if prefix is not None:
         _check_prefix(prefix, count)
-    devices = Devices(url or _own_server(), _behaviour(context, **behaving), app)
+    devices = Devices(url or own_server(), _behaviour(context, **behaving), app)
     for texts, name in ((behaving["effects"], "--effect"), (behaving["spend_effects"], "--spend-effect")):
         _check_effects(devices, parse_effects(texts, name), name)
     tokens = _tokens(count, prefix)
@@ -202,13 +200,6 @@ def _check_prefix(prefix: str, count: int) -> None:
             f"together with the number, it must be 1 to {LONGEST_TOKEN} visible ASCII characters (0x21-0x7E)",
             field="prefix",
         ) from None
-
-
-def _own_server() -> str:
-    address, port = (os.environ.get(setting.variable, str(setting.default)) for setting in (ADDRESS, PORT))
-    if not port.isdecimal():
-        raise InvalidSetting(f"{PORT.variable}: must be a number")
-    return Settings(address=address).url(int(port))
 
 
 def _tokens(count: int, prefix: str | None) -> Iterator[str]:
