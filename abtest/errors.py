@@ -47,6 +47,12 @@ class InvalidTestDevice(AbtestError):
     code = "invalid_test_device"
 
 
+class InvalidField(AbtestError):
+    """What was entered about a person or an access token can't be accepted; the message names the field."""
+
+    code = "invalid_field"
+
+
 class InvalidJson(AbtestError):
     """A request's body is not JSON, or has a key twice."""
 
@@ -105,8 +111,63 @@ class UnknownTestDevice(AbtestError):
         super().__init__("no test device has this token")
 
 
+class UnknownPerson(AbtestError):
+    """Nobody has this name."""
+
+    code = "unknown_person"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no person {name!r}")
+
+
+class UnknownAccessToken(AbtestError):
+    """No access token has this id."""
+
+    code = "unknown_access_token"
+
+    def __init__(self, id: int) -> None:
+        super().__init__(f"there is no access token {id}")
+
+
+class UnknownLink(AbtestError):
+    """A one-time link was used, has expired, or was replaced by a newer one; or there never was one."""
+
+    code = "unknown_link"
+
+    def __init__(self) -> None:
+        super().__init__("this link was used already, has expired, or was replaced by a newer one; ask for another")
+
+
+class NotSignedIn(AbtestError):
+    """The secret of a session or an access token is unknown, was ended, or has expired: it is not said which."""
+
+    code = "not_signed_in"
+
+    def __init__(self) -> None:
+        super().__init__("sign in, or send an access token that is in force")
+
+
+class WrongPassword(AbtestError):
+    """Nobody has this name and this password; it is not said which of them is wrong."""
+
+    code = "wrong_password"
+
+    def __init__(self) -> None:
+        super().__init__("the name or the password is wrong")
+
+
+class TooManyAttempts(AbtestError):
+    """Too many failed to sign in with this name, or from this address. `retry_after` in seconds."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too many tried to sign in with this name or from this address; wait a little")
+        self.retry_after = retry_after
+
+
 class Conflict(AbtestError):
-    """The experiment already exists, or its status does not allow the change."""
+    """What is to be made already exists, or the state of what is to be changed does not allow it."""
 
     code = "conflict"
 

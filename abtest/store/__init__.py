@@ -31,12 +31,14 @@ from abtest.store.figures import (
     SummaryStore,
     Tested,
 )
+from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore
 from abtest.store.protocols import Store
 from abtest.store.upkeep import Condition, ConditionStore, lacking
 
 __all__ = [
     "ALL_DEVICES",
     "OUTSIDE_AUDIENCE",
+    "AccessTokenStore",
     "Alteration",
     "AppStore",
     "AssignmentRecord",
@@ -63,8 +65,10 @@ __all__ = [
     "Measured",
     "MetricFigures",
     "NewDevices",
+    "PeopleStore",
     "PhaseRecord",
     "ResultStore",
+    "SessionStore",
     "StatusRecord",
     "Store",
     "Summary",

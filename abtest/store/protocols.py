@@ -9,6 +9,7 @@ from abtest.store.catalogue import AppStore, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import FoldingStore
+from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore
 from abtest.store.upkeep import ConditionStore, ErasureStore
 
 
@@ -17,6 +18,9 @@ class Store(
     AppStore,
     ExperimentStore,
     TestDeviceStore,
+    PeopleStore,
+    SessionStore,
+    AccessTokenStore,
     EventStore,
     ConditionStore,
     FoldingStore,

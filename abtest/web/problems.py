@@ -10,16 +10,23 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.InvalidToken: 400,
     errors.InvalidJson: 400,
     errors.InvalidSetting: 422,
+    errors.NotSignedIn: 401,
+    errors.WrongPassword: 401,
     errors.UnknownApp: 404,
     errors.UnknownDevice: 404,
     errors.UnknownExperiment: 404,
     errors.UnknownTestDevice: 404,
+    errors.UnknownAccessToken: 404,
+    errors.UnknownLink: 404,
+    errors.UnknownPerson: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.UnsupportedType: 415,
     errors.InvalidEvent: 422,
     errors.InvalidExperiment: 422,
     errors.InvalidTestDevice: 422,
+    errors.InvalidField: 422,
+    errors.TooManyAttempts: 429,
     errors.TooManyDevices: 429,
     errors.Unavailable: 503,
     errors.StorageError: 503,
@@ -28,8 +35,11 @@ WITHHELD: dict[type, str] = {
     errors.StorageError: "the database can't be used",
     errors.UnknownApp: "there is no app with this key",
     errors.UnknownExperiment: "there is no {0.kind} with this key",
+    errors.UnknownPerson: "nobody has this name",
 }
 """Used instead of messages that contain a path or a part of the request; {0} is the error."""
+WAITING = errors.TooManyAttempts | errors.TooManyDevices | errors.Unavailable | errors.StorageError
+"""Errors that say when to ask again."""
 BY_STATUS = {
     403: ("forbidden", "a page of another site must not make this request"),
     404: ("not_found", "there is nothing at this path"),
@@ -69,7 +79,9 @@ def described(error: BaseException) -> tuple[Problem, dict[str, str]]:
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
         detail = next((WITHHELD[kind].format(error) for kind in type(error).__mro__ if kind in WITHHELD), str(error))
         headers = {}
-        if isinstance(error, errors.TooManyDevices | errors.Unavailable | errors.StorageError):
+        if isinstance(error, WAITING):
             headers["Retry-After"] = str(error.retry_after)
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
         return problem(status, error.code, detail), headers
     return problem(500, "internal_error", "something went wrong in the server; it was logged"), {}

@@ -9,7 +9,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from abtest.domain import DEFAULT_APP, Attributes, Event, scoped
 from abtest.errors import Unavailable
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
-from abtest.store.sqlite import auditing, backup, cataloguing, enrolling, erasing, events, measuring, summarising
+from abtest.store.sqlite import (
+    admitting,
+    auditing,
+    backup,
+    cataloguing,
+    enrolling,
+    erasing,
+    events,
+    measuring,
+    summarising,
+)
 from abtest.store.sqlite.database import Database
 from abtest.store.sqlite.driver import Raw
 from abtest.store.upkeep import is_full
@@ -91,6 +101,25 @@ class SQLiteStore(Database):
     add_test_device = _writing(cataloguing.add_test_device)
     remove_test_device = _writing(cataloguing.remove_test_device)
     tested = _reading(cataloguing.tested)
+
+    people = _reading(admitting.people)
+    add_person = _writing(admitting.add_person)
+    change_person = _writing(admitting.change_person)
+    remove_person = _writing(admitting.remove_person)
+    put_link = _writing(admitting.put_link)
+    linked = _reading(admitting.linked)
+    use_link = _writing(admitting.use_link)
+    password = _reading(admitting.password)
+    begin_session = _writing(admitting.begin_session)
+    session = _reading(admitting.session)
+    sessions = _reading(admitting.sessions)
+    see_session = _writing(admitting.see_session)
+    end_sessions = _writing(admitting.end_sessions)
+    access_tokens = _reading(admitting.access_tokens)
+    add_access_token = _writing(admitting.add_access_token)
+    revoke_access_token = _writing(admitting.revoke_access_token)
+    access_token = _reading(admitting.access_token)
+    use_access_token = _writing(admitting.use_access_token)
 
     config_version = _reading(enrolling.config_version)
 

@@ -14,6 +14,7 @@ from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
 from abtest.store.sqlite import auditing, erasing, events, measuring, summarising
+from abtest.store.sqlite.admitting import access_token_rows, person_rows, session_rows
 from abtest.store.sqlite.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.enrolling import catalogue, drawing, profiles, requests
@@ -114,6 +115,21 @@ QUERIES = {
     "new counts per day": (summarising.NEW_COUNTS_PER_DAY, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "totals to audit": (auditing.TOTALS, (1, 2), ["metric_device USING PRIMARY KEY"]),
     "exposures to audit": (auditing.EXPOSED, (1, 2), ["exposed USING PRIMARY KEY"]),
+    "a person": (person_rows.PERSON, ("a",), ["person USING INDEX", "app USING INTEGER PRIMARY KEY"]),
+    "whose link it is": (
+        session_rows.LINKED,
+        (b"", 1),
+        ["sign_in_link USING INDEX", "person USING INTEGER PRIMARY KEY"],
+    ),
+    "a password": (session_rows.PASSWORD, ("a",), ["person USING INDEX"]),
+    "a password to begin with": (session_rows.PERSON, ("a", "b"), ["person USING INDEX"]),
+    "a session": (session_rows.SESSION, (b"", 1), ["session USING INDEX", "person USING INTEGER PRIMARY KEY"]),
+    "sessions of a person": (session_rows.SESSIONS, (1, 1), ["session USING INDEX session_person"]),
+    "expired sessions": (session_rows.END_EXPIRED, (1, 1), ["session USING INDEX session_person"]),
+    "one session to end": (session_rows.END, (1, "1"), ["session USING INTEGER PRIMARY KEY"]),
+    "sessions to end": (session_rows.END_ALL, (1,), ["session USING COVERING INDEX session_person"]),
+    "an access token": (access_token_rows.ACCESS_TOKEN, (b"", 1), ["access_token USING INDEX"]),
+    "an access token to revoke": (access_token_rows.REVOKE, ("1",), ["access_token USING INTEGER PRIMARY KEY"]),
     "strangers": (auditing.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),
 }
 STATEMENTS = {
@@ -131,6 +147,8 @@ SMALL = {
     "app": "what people created",
     "experiment": "what people created",
     "test_device": "what people created",
+    "person": "who signs in",
+    "access_token": "what people created",
     "test_value": "what people created",
     "summary_app": "one row per app",
     "summary_winner": "one row per experiment",

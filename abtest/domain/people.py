@@ -1,0 +1,108 @@
+"""People who sign in and programs that call: a role says what they may do, in one app or in all."""
+
+from enum import StrEnum
+from unicodedata import normalize
+
+from msgspec import Struct
+
+from abtest import clock
+from abtest.domain.schedules import parse_time
+from abtest.domain.values import text_fault
+from abtest.errors import InvalidExperiment, InvalidField
+
+LONGEST_NAME = 64
+SHORTEST_PASSWORD = 12
+LINK_LASTS = clock.DAY
+SESSION_LASTS = 30 * clock.DAY
+"""Since it was last used."""
+EXPIRY_RULE = "must be a date such as 2026-12-31, or a time such as 2026-12-31T18:00:00Z"
+
+
+class Role(StrEnum):
+    """What somebody may do; each role may do what those before it may."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+
+class Person(Struct, frozen=True):
+    """Who signs in. `app`: the key of the one app that the role is for, None for every app.
+
+    `has_password`: not before the person used a link.
+    """
+
+    name: str
+    role: Role
+    app: str | None
+    created_at: int
+    has_password: bool
+
+
+class Session(Struct, frozen=True):
+    """One browser in which a person is signed in. `seen_at`: when it was last used, to the minute."""
+
+    id: int
+    person: Person
+    created_at: int
+    seen_at: int
+
+
+class AccessToken(Struct, frozen=True):
+    """What a program signs in with; role and app as those of a person. `used_at`: to the minute."""
+
+    id: int
+    name: str
+    role: Role
+    app: str | None
+    created_at: int
+    expires_at: int | None
+    used_at: int | None
+
+
+def may(who: Person | AccessToken, role: Role, app: str | None) -> bool:
+    """Whether somebody may do in this app what needs this role; None for what concerns every app."""
+    roles = list(Role)
+    return who.app in {None, app} and roles.index(who.role) >= roles.index(role)
+
+
+def folded(name: str) -> str:
+    """The same for names that differ only in case, or in how Unicode writes their letters."""
+    return normalize("NFKC", normalize("NFKC", name).casefold())
+
+
+def name_fault(name: str) -> str:
+    """Why nobody can have this name; empty if somebody can."""
+    if not 1 <= len(name) <= LONGEST_NAME:
+        return f"must have 1 to {LONGEST_NAME} characters"
+    if fault := text_fault(name):
+        return fault
+    if not name.isprintable() or name != name.strip():
+        return "must have printable characters only, and no space at its ends"
+    return ""
+
+
+def check_name(name: str) -> str:
+    """The name. Raises InvalidField."""
+    if fault := name_fault(name):
+        raise InvalidField(fault, field="name")
+    return name
+
+
+def check_password(password: str) -> str:
+    """The password. Raises InvalidField."""
+    if len(password) < SHORTEST_PASSWORD:
+        raise InvalidField(f"must have at least {SHORTEST_PASSWORD} characters", field="password")
+    return password
+
+
+def parse_expiry(text: str, now: int) -> int:
+    """The last moment of this day in UTC, or this time. Raises InvalidField, also when it has passed."""
+    is_date = len(text) == len("2026-12-31")
+    try:
+        found = parse_time(f"{text}T23:59:59.999Z" if is_date else text, "expires")
+    except InvalidExperiment:
+        raise InvalidField(EXPIRY_RULE, field="expires") from None
+    if found <= now:
+        raise InvalidField("has passed already", field="expires")
+    return found

@@ -1,0 +1,95 @@
+"""Storing who may sign in. Of secrets and passwords only hashes come here."""
+
+from typing import Protocol
+
+from msgspec import UNSET, UnsetType
+
+from abtest.domain import AccessToken, Person, Role, Session
+
+
+class PeopleStore(Protocol):
+    """Keeps people, and the links with which they set a password. Names are compared as `folded` says."""
+
+    async def people(self) -> list[Person]:
+        """Everybody, in the order of creation."""
+        ...
+
+    async def add_person(
+        self, name: str, role: Role, app: str | None, link: bytes, link_expires_at: int, now: int
+    ) -> Person:
+        """Create a person without a password, and a link. Raises Conflict or UnknownApp."""
+        ...
+
+    async def change_person(self, name: str, role: Role | None = None, app: str | UnsetType | None = UNSET) -> Person:
+        """Give a person another role or another app. Raises UnknownPerson, UnknownApp, or Conflict as below."""
+        ...
+
+    async def remove_person(self, name: str) -> None:
+        """Remove a person with the sessions. Raises UnknownPerson, or Conflict for the last admin of every app."""
+        ...
+
+    async def put_link(self, name: str, link: bytes, expires_at: int) -> None:
+        """Give a person this link, and void the older one. Raises UnknownPerson."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Keeps passwords and sessions."""
+
+    async def linked(self, link: bytes, now: int) -> Person:
+        """The person whose link this is. Raises UnknownLink."""
+        ...
+
+    async def use_link(self, link: bytes, password: str, session: bytes, now: int) -> None:
+        """Set the password, end the link and all sessions, and begin a new session. Raises UnknownLink."""
+        ...
+
+    async def password(self, name: str) -> str | None:
+        """The hash of a person's password; None if nobody has this name, or there is no password."""
+        ...
+
+    async def begin_session(self, name: str, password: str, session: bytes, now: int) -> bool:
+        """Begin a session, and forget expired ones; False if this is not the person's password any more."""
+        ...
+
+    async def session(self, session: bytes, now: int) -> Session | None:
+        """The session, unless it has expired."""
+        ...
+
+    async def sessions(self, name: str, now: int) -> list[Session]:
+        """A person's sessions that have not expired, the oldest first. Raises UnknownPerson."""
+        ...
+
+    async def see_session(self, id: int, now: int) -> None:
+        """Note that a session was used."""
+        ...
+
+    async def end_sessions(self, name: str, id: int | None = None) -> int:
+        """End a person's session with this id, or every one; how many. Raises UnknownPerson."""
+        ...
+
+
+class AccessTokenStore(Protocol):
+    """Keeps access tokens."""
+
+    async def access_tokens(self) -> list[AccessToken]:
+        """Every one, expired ones too, in the order of creation."""
+        ...
+
+    async def add_access_token(
+        self, name: str, role: Role, app: str | None, secret: bytes, expires_at: int | None, now: int
+    ) -> AccessToken:
+        """Create an access token. Raises UnknownApp."""
+        ...
+
+    async def revoke_access_token(self, id: int) -> None:
+        """Remove an access token. Raises UnknownAccessToken."""
+        ...
+
+    async def access_token(self, secret: bytes, now: int) -> AccessToken | None:
+        """The access token, unless it has expired."""
+        ...
+
+    async def use_access_token(self, id: int, now: int) -> None:
+        """Note that an access token was used."""
+        ...

@@ -1,0 +1,41 @@
+"""Who may sign in: people, their links and sessions, and access tokens."""
+
+from abtest.store.sqlite.admitting.access_token_rows import (
+    access_token,
+    access_tokens,
+    add_access_token,
+    revoke_access_token,
+    use_access_token,
+)
+from abtest.store.sqlite.admitting.person_rows import add_person, change_person, people, put_link, remove_person
+from abtest.store.sqlite.admitting.session_rows import (
+    begin_session,
+    end_sessions,
+    linked,
+    password,
+    see_session,
+    session,
+    sessions,
+    use_link,
+)
+
+__all__ = [
+    "access_token",
+    "access_tokens",
+    "add_access_token",
+    "add_person",
+    "begin_session",
+    "change_person",
+    "end_sessions",
+    "linked",
+    "password",
+    "people",
+    "put_link",
+    "remove_person",
+    "revoke_access_token",
+    "see_session",
+    "session",
+    "sessions",
+    "use_access_token",
+    "use_link",
+]

@@ -1,0 +1,59 @@
+"""Access tokens in SQLite: functions on a raw connection, each run inside one transaction."""
+
+from abtest.domain import AccessToken, Role
+from abtest.errors import UnknownAccessToken
+from abtest.store.sqlite.admitting.person_rows import optional_app_id
+from abtest.store.sqlite.driver import Raw
+
+ACCESS_TOKENS = """
+SELECT access_token.id, name, role, app.key, access_token.created_at, expires_at, used_at
+FROM access_token LEFT JOIN app ON app.id = app_id ORDER BY access_token.id
+"""
+
+ACCESS_TOKEN = """
+SELECT access_token.id, name, role, app.key, access_token.created_at, expires_at, used_at
+FROM access_token LEFT JOIN app ON app.id = app_id
+WHERE hash = ? AND (expires_at IS NULL OR expires_at > ?)
+"""
+
+ADD = "INSERT INTO access_token (name, role, app_id, hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)"
+
+REVOKE = "DELETE FROM access_token WHERE id = ?"
+
+USE = "UPDATE access_token SET used_at = ? WHERE id = ?"
+
+
+def access_tokens(connection: Raw) -> list[AccessToken]:
+    """Every one, expired ones too, in the order of creation."""
+    return [_access_token(*row) for row in connection.execute(ACCESS_TOKENS)]
+
+
+def add_access_token(
+    connection: Raw, name: str, role: Role, app: str | None, secret: bytes, expires_at: int | None, now: int
+) -> AccessToken:
+    """Create an access token. Raises UnknownApp."""
+    row = (name, role, optional_app_id(connection, app), secret, now, expires_at)
+    return AccessToken(connection.execute(ADD, row).lastrowid, name, role, app, now, expires_at, None)
+
+
+def revoke_access_token(connection: Raw, id: int) -> None:
+    """Remove an access token. Raises UnknownAccessToken."""
+    if not connection.execute(REVOKE, (str(id),)).rowcount:  # as a text it may be too large for SQLite
+        raise UnknownAccessToken(id)
+
+
+def access_token(connection: Raw, secret: bytes, now: int) -> AccessToken | None:
+    """The access token, unless it has expired."""
+    found = connection.execute(ACCESS_TOKEN, (secret, now)).fetchone()
+    return None if found is None else _access_token(*found)
+
+
+def use_access_token(connection: Raw, id: int, now: int) -> None:
+    """Note that an access token was used."""
+    connection.execute(USE, (now, id))
+
+
+def _access_token(
+    id: int, name: str, role: str, app: str | None, created_at: int, expires_at: int | None, used_at: int | None
+) -> AccessToken:
+    return AccessToken(id, name, Role(role), app, created_at, expires_at, used_at)

@@ -1,0 +1,102 @@
+"""People in SQLite: functions on a raw connection, each run inside one transaction."""
+
+from msgspec import UNSET, UnsetType
+
+from abtest.domain import Person, Role, folded
+from abtest.errors import Conflict, UnknownPerson
+from abtest.store.sqlite.cataloguing import app_id
+from abtest.store.sqlite.driver import Raw, leaving_nothing
+
+PEOPLE = """
+SELECT person.name, role, app.key, person.created_at, password IS NOT NULL
+FROM person LEFT JOIN app ON app.id = app_id ORDER BY person.id
+"""
+
+PERSON = """
+SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL
+FROM person LEFT JOIN app ON app.id = app_id WHERE folded = ?
+"""
+
+OTHER_ADMINS = "SELECT count(*) FROM person WHERE role = 'admin' AND app_id IS NULL AND id != ?"
+
+ADD = "INSERT INTO person (name, folded, role, app_id, created_at) VALUES (?, ?, ?, ?, ?)"
+
+CHANGE = "UPDATE person SET role = ?, app_id = ? WHERE id = ?"
+
+REMOVE = "DELETE FROM person WHERE id = ?"
+
+PUT_LINK = """
+INSERT INTO sign_in_link (person_id, hash, expires_at) VALUES (?, ?, ?)
+ON CONFLICT (person_id) DO UPDATE SET hash = excluded.hash, expires_at = excluded.expires_at
+"""
+
+
+def people(connection: Raw) -> list[Person]:
+    """Everybody, in the order of creation."""
+    return [read_person(*row) for row in connection.execute(PEOPLE)]
+
+
+def add_person(
+    connection: Raw, name: str, role: Role, app: str | None, link: bytes, link_expires_at: int, now: int
+) -> Person:
+    """Create a person without a password, and a link. Raises Conflict or UnknownApp."""
+    number = optional_app_id(connection, app)
+    if connection.execute(PERSON, (folded(name),)).fetchone():
+        raise Conflict(
+            f"there is a person {name!r} already; names that differ only in case are the same", "person_exists"
+        )
+    id = connection.execute(ADD, (name, folded(name), role, number, now)).lastrowid
+    connection.execute(PUT_LINK, (id, link, link_expires_at))
+    return Person(name, role, app, now, has_password=False)
+
+
+def change_person(
+    connection: Raw, name: str, role: Role | None = None, app: str | UnsetType | None = UNSET
+) -> Person:
+    """Give a person another role or another app. Raises UnknownPerson, UnknownApp, or Conflict as below."""
+    id, person = find_person(connection, name)
+    role = role or person.role
+    app = person.app if app is UNSET else app
+    if (role, app) != (Role.ADMIN, None):
+        _require_other_admin(connection, id, person)
+    connection.execute(CHANGE, (role, optional_app_id(connection, app), id))
+    return find_person(connection, name)[1]
+
+
+def remove_person(connection: Raw, name: str) -> None:
+    """Remove a person with the sessions. Raises UnknownPerson, or Conflict for the last admin of every app."""
+    id, person = find_person(connection, name)
+    _require_other_admin(connection, id, person)
+    with leaving_nothing(connection):
+        connection.execute(REMOVE, (id,))
+
+
+def put_link(connection: Raw, name: str, link: bytes, expires_at: int) -> None:
+    """Give a person this link, and void the older one. Raises UnknownPerson."""
+    id, _ = find_person(connection, name)
+    connection.execute(PUT_LINK, (id, link, expires_at))
+
+
+def find_person(connection: Raw, name: str) -> tuple[int, Person]:
+    """The person with this name, after the id. Raises UnknownPerson."""
+    found = connection.execute(PERSON, (folded(name),)).fetchone()
+    if found is None:
+        raise UnknownPerson(name)
+    return found[0], read_person(*found[1:])
+
+
+def optional_app_id(connection: Raw, app: str | None) -> int | None:
+    """The number of the app that a role is for; None for every app. Raises UnknownApp."""
+    return None if app is None else app_id(connection, app)
+
+
+def read_person(name: str, role: str, app: str | None, created_at: int, has_password: int) -> Person:
+    """A person from a row."""
+    return Person(name, Role(role), app, created_at, bool(has_password))
+
+
+def _require_other_admin(connection: Raw, id: int, person: Person) -> None:
+    if (person.role, person.app) != (Role.ADMIN, None):
+        return
+    if connection.execute(OTHER_ADMINS, (id,)).fetchone() == (0,):
+        raise Conflict(f"{person.name} is the last admin of every app; make somebody else one first", "last_admin")
