@@ -9,6 +9,7 @@ RUN_TIME = [
     "jinja2>=3.1.6",
     "click>=8.2",
     "msgspec>=0.20",
+    "argon2-cffi>=25",  # passwords
     "prometheus_client>=0.26",
     "scipy>=1.15",  # scipy.special alone: quantiles and tails of distributions
     "uvloop>=0.22",

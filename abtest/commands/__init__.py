@@ -12,6 +12,7 @@ from abtest.commands import (
     experiments,
     figures,
     groups,
+    people,
     planning,
     recovering,
     results,
@@ -21,13 +22,21 @@ from abtest.commands import (
     trust,
 )
 from abtest.commands.options import option
-from abtest.errors import AbtestError, InvalidExperiment, InvalidSetting, InvalidTestDevice, InvalidToken
+from abtest.errors import (
+    AbtestError,
+    InvalidExperiment,
+    InvalidField,
+    InvalidSetting,
+    InvalidTestDevice,
+    InvalidToken,
+)
 from abtest.settings import DATABASE
 
 __all__ = ["abtest", "main"]
 
 FAILED, USAGE = 1, 2
 STANDARD_ERROR = 2
+ASKED_WRONGLY = InvalidExperiment | InvalidField | InvalidSetting | InvalidTestDevice | InvalidToken
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -53,6 +62,7 @@ for group in (
     groups,
     test_devices,
     apps,
+    people,
     seed,
     figures,
     results,
@@ -73,8 +83,7 @@ def main() -> None:
         abtest(prog_name="abtest")
     except AbtestError as error:
         click.echo(f"abtest: {error}", err=True)
-        asked_wrongly = isinstance(error, InvalidExperiment | InvalidSetting | InvalidTestDevice | InvalidToken)
-        sys.exit(USAGE if asked_wrongly else FAILED)
+        sys.exit(USAGE if isinstance(error, ASKED_WRONGLY) else FAILED)
     finally:
         _drop_unsaid()
 

@@ -3,7 +3,7 @@
 from abtest.enrolment.answers import Answer, EnrolmentService, Limits
 from abtest.enrolment.batching import Batches
 from abtest.enrolment.explanation import ChosenByHand, Explanation, ExplanationService, Reason
-from abtest.enrolment.limiting import Proxies, Rate
+from abtest.enrolment.limiting import Limiter, Proxies, Rate
 from abtest.enrolment.taking import Taking, in_force, taking
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "EnrolmentService",
     "Explanation",
     "ExplanationService",
+    "Limiter",
     "Limits",
     "Proxies",
     "Rate",

@@ -1,22 +1,29 @@
-"""The life of experiments, groups and holdouts: which change is allowed when. And test devices, and apps."""
+"""The life of experiments, groups and holdouts: which change is allowed when. Test devices, apps, people."""
 
+from abtest.management.access_tokens import AccessTokenService
 from abtest.management.applying import Proposal
 from abtest.management.apps import AppService, app_option
 from abtest.management.declared import as_declared, parse_declared, parse_toml, write_toml
 from abtest.management.describing import described
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
+from abtest.management.people import Link, PeopleService
 from abtest.management.scheduling import keep_schedule
+from abtest.management.signing_in import SignInService
 from abtest.management.test_devices import TestDeviceService
 
 __all__ = [
     "DEMO",
+    "AccessTokenService",
     "AppService",
     "ExperimentService",
     "GroupService",
     "HoldoutService",
+    "Link",
+    "PeopleService",
     "Proposal",
     "Question",
+    "SignInService",
     "TestDeviceService",
     "app_option",
     "as_declared",

@@ -1,0 +1,51 @@
+"""Access tokens: what programs sign in with."""
+
+from contextlib import suppress
+
+from abtest import clock
+from abtest.domain import AccessToken, Role, check_name, parse_expiry
+from abtest.errors import NotSignedIn, Unavailable
+from abtest.management.credentials import hashed, new_secret
+from abtest.management.signing_in import NOTED_AGAIN_AFTER
+from abtest.store import AccessTokenStore
+
+PREFIX = "abt_"
+"""Scanners that look for secrets in code know one by it."""
+
+
+class AccessTokenService:
+    """Makes, revokes and knows access tokens. Several may have the same name, so that one can replace another."""
+
+    def __init__(self, store: AccessTokenStore) -> None:
+        self._store = store
+
+    async def all(self) -> list[AccessToken]:
+        """Every one that was not revoked, expired ones too, in the order of creation."""
+        return await self._store.access_tokens()
+
+    async def add(
+        self, name: str, role: Role, app: str | None = None, expires: str | None = None
+    ) -> tuple[AccessToken, str]:
+        """Create one, and the secret, which is shown once. `app`: as of people. `expires`: see parse_expiry.
+
+        Raises InvalidField or UnknownApp.
+        """
+        now, secret = clock.now(), PREFIX + new_secret()
+        expires_at = None if expires is None else parse_expiry(expires, now)
+        added = await self._store.add_access_token(check_name(name), role, app, hashed(secret), expires_at, now)
+        return added, secret
+
+    async def revoke(self, id: int) -> None:
+        """End one, from the next request on. Raises UnknownAccessToken."""
+        await self._store.revoke_access_token(id)
+
+    async def find(self, secret: str) -> AccessToken:
+        """The access token with this secret. Raises NotSignedIn if unknown, revoked or expired alike."""
+        now = clock.now()
+        found = await self._store.access_token(hashed(secret), now)
+        if found is None:
+            raise NotSignedIn
+        if found.used_at is None or now - found.used_at >= NOTED_AGAIN_AFTER:
+            with suppress(Unavailable):  # who can't be noted, on a full disk, may read all the same
+                await self._store.use_access_token(found.id, now)
+        return found

@@ -1,0 +1,53 @@
+"""People: who may sign in, and with which role."""
+
+from msgspec import UNSET, Struct, UnsetType
+
+from abtest import clock
+from abtest.domain import LINK_LASTS, Person, Role, check_name
+from abtest.management.credentials import hashed, new_secret
+from abtest.store import PeopleStore
+
+
+class Link(Struct, frozen=True):
+    """A one-time link with which a person sets a password. The secret is shown once."""
+
+    secret: str
+    expires_at: int
+
+
+class PeopleService:
+    """Adds, changes and removes people. `app`: the key of the one app that a role is for; None is every app.
+
+    Names that differ only in case are the same. Raises InvalidField, UnknownPerson, UnknownApp, or Conflict.
+    """
+
+    def __init__(self, store: PeopleStore) -> None:
+        self._store = store
+
+    async def all(self) -> list[Person]:
+        """Everybody, in the order of creation."""
+        return await self._store.people()
+
+    async def add(self, name: str, role: Role, app: str | None = None) -> tuple[Person, Link]:
+        """Create a person, who has no password before the link was used."""
+        link, now = _link(), clock.now()
+        added = await self._store.add_person(check_name(name), role, app, hashed(link.secret), link.expires_at, now)
+        return added, link
+
+    async def change(self, name: str, role: Role | None = None, app: str | UnsetType | None = UNSET) -> Person:
+        """Give a person another role or another app, from the next request on; what is left out stays."""
+        return await self._store.change_person(check_name(name), role, app)
+
+    async def link(self, name: str) -> Link:
+        """A new link, which voids the older one. The password that there is stays until the link is used."""
+        link = _link()
+        await self._store.put_link(check_name(name), hashed(link.secret), link.expires_at)
+        return link
+
+    async def remove(self, name: str) -> None:
+        """Remove a person, and end the sessions."""
+        await self._store.remove_person(check_name(name))
+
+
+def _link() -> Link:
+    return Link(new_secret(), clock.now() + LINK_LASTS)

@@ -1,0 +1,81 @@
+"""Signing in: passwords and sessions."""
+
+import time
+from contextlib import suppress
+
+from abtest import clock
+from abtest.domain import LONGEST_NAME, Person, Session, check_name, check_password, folded, name_fault
+from abtest.enrolment import Limiter, Rate
+from abtest.errors import NotSignedIn, TooManyAttempts, Unavailable, WrongPassword
+from abtest.management.credentials import Passwords, hashed, new_secret
+from abtest.store import SessionStore
+
+PER_NAME = Rate(1 / 30, 10)
+PER_ADDRESS = Rate(1 / 10, 20)
+IN_ALL = Rate(5, 50)
+NO_LIMIT = Rate(0, 0)
+NOTED_AGAIN_AFTER = 60_000
+"""Milliseconds: a request writes at most once in so long that a session or an access token was used."""
+
+
+class SignInService:
+    """Lets people in. Attempts are counted in this process; those that succeed don't count.
+
+    Whoever tries passwords of a name slows that person down too, but a link always lets the person in.
+    """
+
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
+        self._passwords = Passwords()
+        self._names = Limiter(PER_NAME, NO_LIMIT)
+        self._addresses = Limiter(PER_ADDRESS, IN_ALL)
+
+    async def linked(self, link: str) -> Person:
+        """The person whose link this is; it can still be used. Raises UnknownLink."""
+        return await self._store.linked(hashed(link), clock.now())
+
+    async def use_link(self, link: str, password: str) -> str:
+        """Set the person's password, end every session, and begin one: its secret.
+
+        Raises UnknownLink or InvalidField.
+        """
+        await self.linked(link)
+        kept, secret = await self._passwords.hash(check_password(password)), new_secret()
+        await self._store.use_link(hashed(link), kept, hashed(secret), clock.now())
+        return secret
+
+    async def sign_in(self, name: str, password: str, address: str | None) -> str:
+        """Begin a session: its secret. `address`: what attempts count against, as Proxies.source gives it.
+
+        Raises WrongPassword, which doesn't tell whether there is such a person, nor does the time until then; or
+        TooManyAttempts.
+        """
+        counted, now = folded(name)[:LONGEST_NAME], time.monotonic()
+        if wait := self._addresses.take(address, now) or self._names.take(counted, now):
+            raise TooManyAttempts(wait)
+        kept = None if name_fault(name) else await self._store.password(name)
+        matches, secret = await self._passwords.match(password, kept), new_secret()
+        if not (kept and matches and await self._store.begin_session(name, kept, hashed(secret), clock.now())):
+            raise WrongPassword
+        self._addresses.give_back(address)
+        self._names.give_back(counted)
+        return secret
+
+    async def session(self, secret: str) -> Session:
+        """The session with this secret, and in it the person with the role of this moment. Raises NotSignedIn."""
+        now = clock.now()
+        found = await self._store.session(hashed(secret), now)
+        if found is None:
+            raise NotSignedIn
+        if now - found.seen_at >= NOTED_AGAIN_AFTER:
+            with suppress(Unavailable):  # who can't be noted, on a full disk, may look all the same
+                await self._store.see_session(found.id, now)
+        return found
+
+    async def sessions(self, name: str) -> list[Session]:
+        """A person's sessions that have not expired, the oldest first. Raises InvalidField or UnknownPerson."""
+        return await self._store.sessions(check_name(name), clock.now())
+
+    async def end_sessions(self, name: str, id: int | None = None) -> int:
+        """End a person's session with this id, or every one; how many. Raises InvalidField or UnknownPerson."""
+        return await self._store.end_sessions(check_name(name), id)

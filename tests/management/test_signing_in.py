@@ -1,0 +1,219 @@
+"""Signing in: links, passwords, sessions, and who tries too often."""
+
+import asyncio
+from collections import Counter
+from threading import get_ident
+
+import pytest
+from argon2 import PasswordHasher
+
+from abtest import clock
+from abtest.domain import Role
+from abtest.enrolment import Rate
+from abtest.errors import InvalidField, NotSignedIn, TooManyAttempts, UnknownLink, UnknownPerson, WrongPassword
+from abtest.management import PeopleService, SignInService, credentials, signing_in
+from abtest.store.sqlite.store import SQLiteStore
+from tests.management.test_people import PASSWORD, enter
+
+
+async def refused(service: SignInService, name: str, password: str, address: str | None = None) -> str:
+    """What is said to who may not come in."""
+    with pytest.raises(WrongPassword) as error:
+        await service.sign_in(name, password, address)
+    return str(error.value)
+
+
+async def test_who_has_the_password_comes_in(store: SQLiteStore) -> None:
+    await enter(store)
+    entrance = SignInService(store)
+    session = await entrance.session(await entrance.sign_in("ANNA", PASSWORD, "192.0.2.1"))
+    assert (session.person.name, session.person.role, session.person.app) == ("anna", Role.ADMIN, None)
+    assert session.person.has_password
+
+
+async def test_who_has_not_is_not_told_why(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await enter(store)
+    await PeopleService(store).add("ben", Role.VIEWER)
+    verified, verify = list[str](), PasswordHasher.verify
+
+    def counting(self: PasswordHasher, kept: str, password: bytes) -> bool:
+        verified.append(kept)
+        return verify(self, kept, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", counting)
+    attempts = [
+        ("anna", PASSWORD + "!"),
+        ("nobody", PASSWORD),
+        ("ben", ""),
+        ("a" * 100_000, "x"),
+        ("\udcff", "\udcff"),
+    ]
+    entrance = SignInService(store)
+    assert {await refused(entrance, *each) for each in attempts} == {"the name or the password is wrong"}
+    # Each took the work of one comparison.
+    assert len(verified) == len(attempts)
+    assert verified.count(credentials.UNKNOWN) == 4
+    assert not credentials.Passwords()._hasher.check_needs_rehash(credentials.UNKNOWN)
+
+
+async def test_a_password_is_the_same_however_a_keyboard_writes_it(store: SQLiteStore) -> None:
+    _, link = await PeopleService(store).add("zoe", Role.VIEWER)
+    entrance = SignInService(store)
+    await entrance.use_link(link.secret, "Zoë in the garden")
+    assert await entrance.sign_in("zoe", "Zoe\u0308 in the garden", None)
+    await refused(entrance, "zoe", "zoë in the garden")
+
+
+async def test_passwords_are_hashed_beside_the_loop_and_one_at_a_time(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enter(store)
+    entrance, threads, at_once = SignInService(store), set[int](), Counter[str]()
+    verify = PasswordHasher.verify
+
+    def watching(self: PasswordHasher, kept: str, password: bytes) -> bool:
+        threads.add(get_ident())
+        at_once["running"] += 1
+        at_once["most"] = max(at_once["most"], at_once["running"])
+        try:
+            return verify(self, kept, password)
+        finally:
+            at_once["running"] -= 1
+
+    monkeypatch.setattr(PasswordHasher, "verify", watching)
+    await asyncio.gather(*(entrance.sign_in("anna", PASSWORD, None) for _ in range(4)))
+    assert get_ident() not in threads
+    assert at_once["most"] == 1
+
+
+async def test_a_link_works_once(store: SQLiteStore) -> None:
+    _, link = await PeopleService(store).add("anna", Role.EDITOR)
+    entrance = SignInService(store)
+    for _ in range(2):  # a program that looks at links in mails uses none up
+        assert (await entrance.linked(link.secret)).name == "anna"
+    with pytest.raises(InvalidField, match="at least 12"):
+        await entrance.use_link(link.secret, "short")
+    both = [entrance.use_link(link.secret, PASSWORD + end) for end in ("1", "2")]
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+    assert isinstance(first, str)
+    assert isinstance(second, UnknownLink)
+    assert (await entrance.session(first)).person.name == "anna"
+    await refused(entrance, "anna", PASSWORD + "2")
+    for secret in (link.secret, "", "\udcff"):
+        with pytest.raises(UnknownLink, match="used already, has expired, or was replaced"):
+            await entrance.linked(secret)
+
+
+async def test_a_newer_link_voids_the_older_one(store: SQLiteStore) -> None:
+    people, entrance = PeopleService(store), SignInService(store)
+    _, older = await people.add("anna", Role.EDITOR)
+    newer = await people.link("Anna")
+    with pytest.raises(UnknownLink):
+        await entrance.use_link(older.secret, PASSWORD)
+    assert await entrance.use_link(newer.secret, PASSWORD)
+
+
+async def test_a_link_lasts_a_day(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = clock.now()
+    _, link = await PeopleService(store).add("anna", Role.EDITOR)
+    assert began + clock.DAY <= link.expires_at <= clock.now() + clock.DAY
+    monkeypatch.setattr(clock, "now", lambda: link.expires_at - 1)
+    assert await SignInService(store).linked(link.secret)
+    monkeypatch.setattr(clock, "now", lambda: link.expires_at)
+    with pytest.raises(UnknownLink):
+        await SignInService(store).use_link(link.secret, PASSWORD)
+
+
+async def test_another_password_ends_every_session_and_the_older_password(store: SQLiteStore) -> None:
+    older = await enter(store)
+    entrance = SignInService(store)
+    link = await PeopleService(store).link("anna")
+    assert await entrance.session(older)  # a link that nobody used changes nothing
+    newer = await entrance.use_link(link.secret, "another horse battery")
+    with pytest.raises(NotSignedIn):
+        await entrance.session(older)
+    assert await entrance.session(newer)
+    await refused(entrance, "anna", PASSWORD)
+
+
+async def test_a_password_that_was_replaced_while_it_was_compared_lets_nobody_in(store: SQLiteStore) -> None:
+    await enter(store)
+    kept = await store.password("anna")
+    assert kept is not None
+    link = await PeopleService(store).link("anna")
+    await SignInService(store).use_link(link.secret, "another horse battery")
+    assert not await store.begin_session("anna", kept, b"1" * 32, clock.now())
+
+
+async def test_sessions_are_listed_and_ended(store: SQLiteStore) -> None:
+    await enter(store, "ben")
+    first = await enter(store)
+    entrance = SignInService(store)
+    second, third = [await entrance.sign_in("anna", PASSWORD, None) for _ in range(2)]
+    listed = await entrance.sessions("Anna")
+    assert [each.id for each in listed] == [(await entrance.session(each)).id for each in (first, second, third)]
+    (of_ben,) = await entrance.sessions("ben")
+    for other in (of_ben.id, 10**30, -1):
+        assert await entrance.end_sessions("anna", other) == 0
+    assert await entrance.end_sessions("anna", listed[0].id) == 1
+    with pytest.raises(NotSignedIn):
+        await entrance.session(first)
+    assert await entrance.end_sessions("anna") == 2
+    assert await entrance.sessions("anna") == []
+    assert len(await entrance.sessions("ben")) == 1
+    with pytest.raises(UnknownPerson):
+        await entrance.end_sessions("nobody")
+
+
+async def test_a_session_ends_30_days_after_it_was_last_used(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    secret, entrance = await enter(store), SignInService(store)
+    for days in (29, 58, 87):
+        monkeypatch.setattr(clock, "now", lambda days=days: now + days * clock.DAY)
+        assert await entrance.session(secret)
+    monkeypatch.setattr(clock, "now", lambda: now + 117 * clock.DAY)
+    with pytest.raises(NotSignedIn):
+        await entrance.session(secret)
+    assert await entrance.sessions("anna") == []
+    await entrance.sign_in("anna", PASSWORD, None)
+    assert await entrance.end_sessions("anna") == 1  # the expired one is gone
+
+
+async def test_whoever_tries_one_name_is_slowed_down(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing_in, "PER_NAME", Rate(1 / 30, 2))
+    await enter(store)
+    await enter(store, "ben")
+    entrance = SignInService(store)
+    for place, name in enumerate(("anna", "ANNA")):
+        await refused(entrance, name, "wrong", f"192.0.2.{place}")
+    with pytest.raises(TooManyAttempts) as slowed:
+        await entrance.sign_in("anna", PASSWORD, "192.0.2.9")
+    assert 0 < slowed.value.retry_after <= 30
+    assert await entrance.sign_in("ben", PASSWORD, "192.0.2.9")
+    link = await PeopleService(store).link("anna")
+    assert await entrance.use_link(link.secret, PASSWORD)
+
+
+async def test_whoever_tries_from_one_address_is_slowed_down(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signing_in, "PER_ADDRESS", Rate(1 / 10, 2))
+    await enter(store)
+    entrance = SignInService(store)
+    for name in ("a", "b"):
+        await refused(entrance, name, "wrong", "192.0.2.1")
+    with pytest.raises(TooManyAttempts):
+        await entrance.sign_in("anna", PASSWORD, "192.0.2.1")
+    assert await entrance.sign_in("anna", PASSWORD, "192.0.2.2")
+
+
+async def test_attempts_that_succeed_do_not_count(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing_in, "PER_NAME", Rate(1 / 1000, 1))
+    monkeypatch.setattr(signing_in, "PER_ADDRESS", Rate(1 / 1000, 1))
+    await enter(store)
+    entrance = SignInService(store)
+    for _ in range(3):
+        assert await entrance.sign_in("anna", PASSWORD, "192.0.2.1")
