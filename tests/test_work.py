@@ -22,7 +22,7 @@ from abtest.results import worker
 from abtest.results.reports import ReportService
 from abtest.settings import Settings
 from abtest.store.sqlite.driver import Connection
-from abtest.store.sqlite.enrolling import catalogue
+from abtest.store.sqlite.enrolling import catalogue, drawing
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import hot
 from abtest.web.app import make_app
@@ -97,12 +97,17 @@ async def test_a_batch_is_one_trip_to_the_thread(store: SQLiteStore, monkeypatch
     assert len(made) == 1
 
 
+def inserts(rows: int) -> int:
+    """The statements that add so many assignments."""
+    return sum(divmod(rows, drawing.AT_ONCE))
+
+
 async def test_the_statements_of_a_batch_grow_with_its_rows_alone(store: SQLiteStore) -> None:
     await store.enrol(tokens("first", 1), 1)
     for size in (1, 100):
         with statements(store) as ran:
             await store.enrol(tokens(f"of-{size}", size), 1)
-        assert len(ran) == 2 * size + 11
+        assert len(ran) == inserts(2 * size) + 11
     with statements(store) as ran:
         await store.enrol(tokens("of-100", 100), 1)
     assert len(ran) == 4  # begin, version, look up, commit
@@ -122,11 +127,11 @@ async def test_an_audience_costs_no_statement_and_is_decided_once_for_equal_attr
     ios, android = (read_attributes([("platform", name)]) for name in ("ios", "android"))
     await store.enrol(["first", "second"], 1, {"first": ios, "second": android})
     assert decided == 3 * [ios] + 3 * [android]
-    for attributes, more in ((ios, 100 + 2), (android, 0)):
+    for attributes, experiments in ((ios, 3), (android, 2)):
         asked = tokens(attributes.pairs[0][1], 100)
         with statements(store) as ran:
             await store.enrol(asked, 1, dict.fromkeys(asked, attributes))
-        assert len(ran) == 2 * 100 + 11 + more
+        assert len(ran) == inserts(100 * experiments) + 2 * experiments + 7
     assert len(decided) == 6
 
 

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from abtest.domain import DEFAULT_APP, Attributes, Event, scoped
 from abtest.errors import Unavailable
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
+from abtest.store.figures import Folded
 from abtest.store.sqlite import (
     admitting,
     auditing,
@@ -20,6 +21,7 @@ from abtest.store.sqlite import (
     measuring,
     summarising,
 )
+from abtest.store.sqlite.audiences import Decided
 from abtest.store.sqlite.database import Database
 from abtest.store.sqlite.driver import Raw
 from abtest.store.upkeep import is_full
@@ -86,6 +88,7 @@ class SQLiteStore(Database):
         self._free_disk = free_disk
         self._catalogue = enrolling.NOTHING
         self._kept = enrolling.Kept()
+        self._decided = Decided()
 
     experiments = _reading(cataloguing.experiments)
     add = _writing(cataloguing.add)
@@ -139,12 +142,15 @@ class SQLiteStore(Database):
         self._catalogue, enrolment = await self.read(enrolling.find, self._catalogue, tokens)
         return enrolment
 
+    async def fold(self, most: int, now: int) -> Folded:
+        """See FoldingStore.fold."""
+        return await self.write(summarising.fold, self._decided, most, now)
+
     async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
         """See EventStore.track."""
         self._require_room()
         return await self.write(events.track, requests, now)
 
-    fold = _writing(summarising.fold)
     summary = _reading(summarising.summary)
     enrolled_per_hour = _reading(summarising.enrolled_per_hour)
     measured = _reading(measuring.measured)

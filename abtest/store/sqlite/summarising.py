@@ -1,8 +1,6 @@
 """The summary in SQLite: functions on a raw connection, run inside one transaction each."""
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 
 from abtest import clock
 from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, KEY, Kind, is_open
@@ -10,9 +8,12 @@ from abtest.errors import StorageError, UnknownExperiment
 from abtest.store.audit import ALL_DEVICES, OUTSIDE_AUDIENCE
 from abtest.store.figures import AudienceCounts, Folded, NewDevices, Summary
 from abtest.store.sqlite import cataloguing, measuring
-from abtest.store.sqlite.columns import load_audience
+from abtest.store.sqlite.audiences import Decided
+from abtest.store.sqlite.columns import dump_audience
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling import config_version, last_device, load_attributes
+from abtest.store.sqlite.enrolling import config_version, last_device
+
+NO_AUDIENCE = dump_audience(())
 
 SUMMARY = "SELECT device_watermark, as_of FROM summary"
 
@@ -83,8 +84,6 @@ GROUP BY experiment.id
 
 NEW_PROFILES = "SELECT group_concat(ifnull(profile_id, 0)) FROM device WHERE id > ? AND id <= ?"
 
-PROFILES = "SELECT profile.id, app_id, attributes FROM json_each(?) AS asked JOIN profile ON profile.id = asked.value"
-
 PHASE = """
 SELECT phase.experiment_id, max(phase.id), variant.place >= 0
 FROM variant JOIN phase ON phase.experiment_id = variant.experiment_id
@@ -136,7 +135,7 @@ RESTORED = "SELECT name, value FROM meta WHERE name IN ('restored_at', 'restored
 MOVE = "UPDATE summary SET device_watermark = ?, as_of = ?"
 
 
-def fold(connection: Raw, most: int, now: int) -> Folded:
+def fold(connection: Raw, decided: Decided, most: int, now: int) -> Folded:
     """Fold at most so many devices after the watermark, and move it; then as many events, once no device is left.
 
     Raises StorageError when more are counted than there ever were.
@@ -150,7 +149,7 @@ def fold(connection: Raw, most: int, now: int) -> Folded:
     last = changed or last  # so that a chunk knows one phase and one status of each experiment
     if last > watermark:
         _fold(connection, watermark, last)
-        _fold_profiles(connection, watermark, last)
+        _fold_profiles(connection, decided, watermark, last)
     connection.execute(MOVE, (last, now))
     events, left = measuring.fold(connection, most) if last == newest else (0, newest - last)
     return Folded(last - watermark, events, left, config_version(connection))
@@ -174,47 +173,35 @@ def _fold(connection: Raw, after: int, upto: int) -> None:
     connection.executemany(measuring.ADD_DEVICES, per_day)
 
 
-def _fold_profiles(connection: Raw, after: int, upto: int) -> None:
+def _fold_profiles(connection: Raw, decided: Decided, after: int, upto: int) -> None:
     """Count the devices of each app, for each open experiment too, and those outside its audience.
 
     No status begins among them.
     """
-    audiences = [
-        (status_change, app, load_audience(audience))
+    asked = [
+        (status_change, app, audience)
         for status_change, app, status, winner, audience in connection.execute(AUDIENCES, (after,))
         if is_open(status, winner)
     ]
     alone = connection.execute(APPS).fetchall() == [(DEFAULT_APP_ID,)]
-    if alone and not any(conditions for *_, conditions in audiences):
+    if alone and all(audience == NO_AUDIENCE for *_, audience in asked):
         connection.execute(ADD_TO_APP, (DEFAULT_APP_ID, upto - after))
-        asked = [(status_change, ALL_DEVICES, upto - after) for status_change, *_ in audiences]
-        connection.executemany(ADD_TO_OUTSIDE, asked)
+        everybody = [(status_change, ALL_DEVICES, upto - after) for status_change, *_ in asked]
+        connection.executemany(ADD_TO_OUTSIDE, everybody)
         return
     (profiles,) = connection.execute(NEW_PROFILES, (after, upto)).fetchone()
-    devices = Counter(map(int, profiles.split(",")))
-    kept: dict[int, tuple[int, Mapping[str, str]]] = {0: (DEFAULT_APP_ID, {})}
-    for id, app, attributes in connection.execute(PROFILES, (json.dumps(list(devices)),)):
-        kept[id] = app, dict(load_attributes(attributes).pairs)
+    audiences = tuple((app, audience) for _, app, audience in asked)
     of_app: Counter[int] = Counter()
-    for profile, count in devices.items():
-        of_app[kept[profile][0]] += count
-    connection.executemany(ADD_TO_APP, of_app.items())
-    alike: dict[tuple[int, tuple[str, ...]], Counter[tuple[str | None, ...]]] = {}
     outside: Counter[tuple[int, int]] = Counter()
-    for status_change, app, conditions in audiences:
-        names = tuple(each.attribute for each in conditions)
-        outside[status_change, ALL_DEVICES] = of_app[app]
-        if (app, names) not in alike:  # many audiences ask for the same attributes, and these have few values
-            alike[app, names] = Counter()
-            for profile, count in devices.items():
-                in_app, said = kept[profile]
-                if in_app == app:
-                    alike[app, names][tuple(map(said.get, names))] += count
-        for texts, count in alike[app, names].items():
-            if places := [place for place, each in enumerate(conditions) if not each.is_fulfilled(texts[place])]:
-                for place in (OUTSIDE_AUDIENCE, *places):
-                    outside[status_change, place] += count
-    connection.executemany(ADD_TO_OUTSIDE, [(*where, count) for where, count in outside.items() if count])
+    for (app, failed), devices in decided.count(connection, audiences, Counter(profiles.split(","))):
+        of_app[app] += devices
+        for (status_change, of, _), places in zip(asked, failed, strict=True):
+            if of == app:
+                outside[status_change, ALL_DEVICES] += devices
+                for place in (OUTSIDE_AUDIENCE, *places) if places else ():
+                    outside[status_change, place] += devices
+    connection.executemany(ADD_TO_APP, of_app.items())
+    connection.executemany(ADD_TO_OUTSIDE, [(*where, count) for where, count in outside.items()])
 
 
 def _new_counts(connection: Raw, after: int, upto: int) -> list[tuple[int, int, bool, int, int]]:

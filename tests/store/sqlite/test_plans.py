@@ -13,7 +13,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
-from abtest.store.sqlite import auditing, erasing, events, measuring, summarising
+from abtest.store.sqlite import audiences, auditing, erasing, events, measuring, summarising
 from abtest.store.sqlite.admitting import access_token_rows, person_rows, session_rows
 from abtest.store.sqlite.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
 from abtest.store.sqlite.driver import open_raw
@@ -60,7 +60,7 @@ QUERIES = {
     "next change": (summarising.NEXT_CHANGE, (1, 2), ["phase", "status_change"]),
     "audiences": (summarising.AUDIENCES, (1,), ["status_change USING INDEX"]),
     "new profiles": (summarising.NEW_PROFILES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
-    "profiles of a chunk": (summarising.PROFILES, ("[1]",), ["profile USING INTEGER PRIMARY KEY"]),
+    "profiles of a chunk": (audiences.PROFILES, ("[1]",), ["profile USING INTEGER PRIMARY KEY"]),
     "devices outside": (summarising.OUTSIDE, (), ["status_change USING INTEGER PRIMARY KEY"]),
     "devices of an app": (summarising.DEVICES, (1,), ["summary_app USING INTEGER PRIMARY KEY"]),
     "winners": (summarising.WINNERS, (), ["SCAN summary_winner"]),

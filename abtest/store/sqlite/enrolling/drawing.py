@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import compress, count, repeat
+from itertools import chain, compress, count, repeat
 
 from abtest import allocation
 from abtest.domain import HELD_PLACE
@@ -22,6 +22,10 @@ ADD_TOKENS = "INSERT INTO device_token (token, device_id) SELECT value, ? + key 
 ADD_ASSIGNMENT = """
 INSERT INTO assignment (device_id, experiment_id, phase_id, variant_id, position) VALUES (?, ?, ?, ?, ?)
 """
+
+AT_ONCE = 64
+
+ADD_ASSIGNMENTS = ADD_ASSIGNMENT + ", (?, ?, ?, ?, ?)" * (AT_ONCE - 1)
 
 NEXT_POSITION = "SELECT next_position, block_counts FROM phase WHERE id = ?"
 
@@ -60,8 +64,16 @@ def draw_all(
     else:
         variants = _draw_some(connection, catalogue, drawn, devices, profiles, rows)
     rows.sort()  # in the order in which they lie in the file, where each is added after the last one
-    connection.executemany(ADD_ASSIGNMENT, rows)
+    _assign(connection, rows)
     return variants
+
+
+def _assign(connection: Raw, rows: Sequence[Row]) -> None:
+    """Add these assignments: many at once take half the time of one after another."""
+    whole = len(rows) - len(rows) % AT_ONCE
+    for begin in range(0, whole, AT_ONCE):
+        connection.execute(ADD_ASSIGNMENTS, list(chain.from_iterable(rows[begin : begin + AT_ONCE])))
+    connection.executemany(ADD_ASSIGNMENT, rows[whole:])
 
 
 def _draw_some(
