@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from abtest import clock
-from abtest.domain import Experiment, Kind, Status
+from abtest.domain import By, Experiment, Kind, Status
 from abtest.enrolment import EnrolmentService, ExplanationService, Limits, Rate
 from abtest.errors import InvalidSetting, Unavailable
 from abtest.events import TrackingService
@@ -71,10 +71,10 @@ async def migrate(database: str) -> int:
         return migrations.newest()
 
 
-async def prepare(settings: Settings) -> list[Experiment]:
+async def prepare(settings: Settings, by: By) -> list[Experiment]:
     """Create or migrate the database, and add the demo experiments to a new one; returns all experiments."""
     async with opened(settings.database, migrate=True) as store:
-        experiments = ExperimentService(store)
+        experiments = ExperimentService(store, by=by)
         there = await experiments.all()
         if there or await store.boots():
             return there
@@ -86,9 +86,9 @@ async def back_up(store: Store, file: Path, progress: Callable[[int, int], None]
     return await recovery.back_up(store, file, progress, _audit)
 
 
-async def restore(file: Path, database: str) -> tuple[int, Path | None]:
+async def restore(file: Path, database: str, by: By) -> tuple[int, Path | None]:
     """Make a backup the database; see recovery.restore."""
-    return await recovery.restore(file, database_path(database), _audit)
+    return await recovery.restore(file, database_path(database), _audit, by)
 
 
 def kept_files(database: str) -> list[Path]:

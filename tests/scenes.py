@@ -10,12 +10,16 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from abtest.domain import By, Hand
 from abtest.domain.experiments import NewExperiment, Variant
 from abtest.enrolment import Answer
 from abtest.store.enrolment import Enrolment
 from abtest.store.sqlite import migrations
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.store import SQLiteStore
+
+ANNA = By(Hand.PERSON, "anna", "192.0.2.7")
+"""Who changes things in tests."""
 
 
 def experiment(

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from abtest import clock
-from abtest.commands.options import as_json, print_json, print_table, with_store
+from abtest.commands.options import as_json, print_json, print_table, user, with_store
 from abtest.domain import App, path_of
 from abtest.management import AppService
 
@@ -27,7 +27,7 @@ def add(database: str, key: str, as_json: bool) -> None:
     \b
     abtest apps add staging
     """
-    added = with_store(database, lambda store: AppService(store).add(key))
+    added = with_store(database, lambda store: AppService(store, by=user()).add(key))
     if as_json:
         print_json(_described(added))
     else:
@@ -39,7 +39,7 @@ def add(database: str, key: str, as_json: bool) -> None:
 @click.pass_obj
 def list_(database: str, as_json: bool) -> None:
     """List every app. The app default is always there."""
-    found = with_store(database, lambda store: AppService(store).all())
+    found = with_store(database, lambda store: AppService(store, by=user()).all())
     if as_json:
         print_json([_described(each) for each in found])
     else:

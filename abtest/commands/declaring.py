@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeVar
 import click
 
 from abtest.commands.experiments import ask_whether_less, state
-from abtest.commands.options import as_json, of_app, option, print_json, say, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, say, user, with_store
 from abtest.domain import Status
 from abtest.errors import InvalidExperiment
 from abtest.management import (
@@ -48,7 +48,9 @@ def load(database: str, file: Path, app: str, as_json: bool) -> None:
     price = ["amount:purchase", "conversion:refund/14d"]
     """
     new = _parsed(file, parse_toml)
-    loaded = with_store(database, lambda store: ExperimentService(store, app).add(new.experiments, new.metrics))
+    loaded = with_store(
+        database, lambda store: ExperimentService(store, app, by=user()).add(new.experiments, new.metrics)
+    )
     for experiment in loaded:
         ask_whether_less(experiment)
     if as_json:
@@ -81,7 +83,7 @@ def apply(database: str, file: Path, yes: bool, dry_run: bool, app: str, as_json
     if not (yes or dry_run or (sys.stdin and sys.stdin.isatty())):
         raise click.UsageError("there is no terminal to ask in; give --yes to apply, or --dry-run to only look")
     declared = _parsed(file, parse_declared)
-    shown = with_store(database, lambda store: ExperimentService(store, app).propose(declared))
+    shown = with_store(database, lambda store: ExperimentService(store, app, by=user()).propose(declared))
     _show(shown, say if as_json else click.echo)
     doing = bool(shown.steps) and not shown.refused and not dry_run
     if doing:
@@ -89,7 +91,9 @@ def apply(database: str, file: Path, yes: bool, dry_run: bool, app: str, as_json
             say("nothing was done")
             raise click.exceptions.Exit(1)
         judged = {step.key for step in shown.steps if step.field in {None, "metrics"}}
-        for experiment in with_store(database, lambda store: ExperimentService(store, app).apply(declared, shown)):
+        for experiment in with_store(
+            database, lambda store: ExperimentService(store, app, by=user()).apply(declared, shown)
+        ):
             if experiment.key in judged:
                 ask_whether_less(experiment)
     if as_json:
@@ -107,7 +111,7 @@ def dump(database: str, all_: bool, output: BinaryIO, app: str) -> None:
 
     It has what another database needs to have the same experiments, but never what decides who gets which value.
     """
-    found = with_store(database, lambda store: ExperimentService(store, app).all())
+    found = with_store(database, lambda store: ExperimentService(store, app, by=user()).all())
     wanted = [as_declared(each) for each in found if all_ or each.status is not Status.ARCHIVED]
     output.write(write_toml(wanted).encode())
 

@@ -19,6 +19,7 @@ from abtest.commands.options import (
     say,
     stop_at,
     times,
+    user,
     variants,
     with_store,
 )
@@ -133,7 +134,7 @@ def add(
         end_at=None if end_at is None else parse_time(end_at, "end_at"),
         stop_at=stop_at,
     )
-    (added,) = with_store(database, lambda store: ExperimentService(store, app).add([new]))
+    (added,) = with_store(database, lambda store: ExperimentService(store, app, by=user()).add([new]))
     ask_whether_less(added)
     if as_json:
         print_json(described(added))
@@ -147,7 +148,7 @@ def add(
 @click.pass_obj
 def list_(database: str, app: str, as_json: bool) -> None:
     """List every experiment."""
-    found = with_store(database, lambda store: ExperimentService(store, app).all())
+    found = with_store(database, lambda store: ExperimentService(store, app, by=user()).all())
     if as_json:
         print_json([described(experiment) for experiment in found])
         return
@@ -175,7 +176,7 @@ def list_(database: str, app: str, as_json: bool) -> None:
 @click.pass_obj
 def show(database: str, key: str, app: str, as_json: bool) -> None:
     """Show the variants and phases of one experiment."""
-    _print(with_store(database, lambda store: ExperimentService(store, app).one(key)), as_json)
+    _print(with_store(database, lambda store: ExperimentService(store, app, by=user()).one(key)), as_json)
 
 
 @experiments.command()
@@ -314,7 +315,7 @@ def metrics(
     if not metrics and baseline is None and planned is None:
         raise click.UsageError("give a --metric, a --baseline or a --planned number of devices")
     changed = with_store(
-        database, lambda store: ExperimentService(store, app).measure(key, metrics, baseline, planned)
+        database, lambda store: ExperimentService(store, app, by=user()).measure(key, metrics, baseline, planned)
     )
     _print(changed, as_json)
     if metrics:
@@ -347,7 +348,7 @@ def ask_whether_less(experiment: Experiment) -> None:
 def _change(
     database: str, app: str, as_json: bool, change: Callable[[ExperimentService], Awaitable[Experiment]]
 ) -> None:
-    _print(with_store(database, lambda store: change(ExperimentService(store, app))), as_json)
+    _print(with_store(database, lambda store: change(ExperimentService(store, app, by=user()))), as_json)
 
 
 def _print(experiment: Experiment, as_json: bool) -> None:

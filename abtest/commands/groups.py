@@ -6,7 +6,7 @@ import click
 
 from abtest import clock
 from abtest.commands.experiments import ask_whether_less
-from abtest.commands.options import as_json, of_app, option, print_json, print_table, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, print_table, user, with_store
 from abtest.commands.results import print_results
 from abtest.domain import Experiment, Kind, members, parse_coverage
 from abtest.language import counted, coverage_said, number
@@ -42,7 +42,9 @@ def add_group(database: str, key: str, description: str, app: str, as_json: bool
     abtest groups add checkout
     abtest groups join checkout button_color --share 50%
     """
-    _print_group(with_store(database, lambda store: GroupService(store, app).add(key, description)), as_json)
+    _print_group(
+        with_store(database, lambda store: GroupService(store, app, by=user()).add(key, description)), as_json
+    )
 
 
 @groups.command("list")
@@ -51,7 +53,7 @@ def add_group(database: str, key: str, description: str, app: str, as_json: bool
 @click.pass_obj
 def list_groups(database: str, app: str, as_json: bool) -> None:
     """List the groups, with the share of each of their experiments."""
-    found = with_store(database, lambda store: GroupService(store, app).all())
+    found = with_store(database, lambda store: GroupService(store, app, by=user()).all())
     if as_json:
         print_json([described_group(each) for each in found])
     elif not found:
@@ -67,7 +69,7 @@ def list_groups(database: str, app: str, as_json: bool) -> None:
 @click.pass_obj
 def show_group(database: str, key: str, app: str, as_json: bool) -> None:
     """Show the experiments of a group."""
-    _print_group(with_store(database, lambda store: GroupService(store, app).one(key)), as_json)
+    _print_group(with_store(database, lambda store: GroupService(store, app, by=user()).one(key)), as_json)
 
 
 @groups.command()
@@ -83,7 +85,9 @@ def join(database: str, group: str, experiment: str, share: str, app: str, as_js
     From then on it gets only the new devices that the group gives it. No other experiment's share or device changes.
     """
     part = parse_coverage(share, "share")
-    _print_group(with_store(database, lambda store: GroupService(store, app).join(group, experiment, part)), as_json)
+    _print_group(
+        with_store(database, lambda store: GroupService(store, app, by=user()).join(group, experiment, part)), as_json
+    )
 
 
 @groups.command()
@@ -94,7 +98,9 @@ def join(database: str, group: str, experiment: str, share: str, app: str, as_js
 @click.pass_obj
 def leave(database: str, group: str, experiment: str, app: str, as_json: bool) -> None:
     """Take an experiment out of a group. Its share is free, and every new device may come to it again."""
-    _print_group(with_store(database, lambda store: GroupService(store, app).leave(group, experiment)), as_json)
+    _print_group(
+        with_store(database, lambda store: GroupService(store, app, by=user()).leave(group, experiment)), as_json
+    )
 
 
 @click.group()
@@ -119,7 +125,9 @@ def add_holdout(
     abtest holdouts add q4 --share 5% --metric amount:purchase
     """
     part = parse_coverage(share, "share")
-    held = with_store(database, lambda store: HoldoutService(store, app).add(key, part, description, metrics))
+    held = with_store(
+        database, lambda store: HoldoutService(store, app, by=user()).add(key, part, description, metrics)
+    )
     _print_holdout(held, as_json)
     ask_whether_less(held)
 
@@ -130,7 +138,7 @@ def add_holdout(
 @click.pass_obj
 def list_holdouts(database: str, app: str, as_json: bool) -> None:
     """List the holdouts."""
-    found = with_store(database, lambda store: HoldoutService(store, app).all())
+    found = with_store(database, lambda store: HoldoutService(store, app, by=user()).all())
     if as_json:
         print_json([described_holdout(each) for each in found])
     elif not found:
@@ -147,7 +155,7 @@ def list_holdouts(database: str, app: str, as_json: bool) -> None:
 @click.pass_obj
 def end(database: str, key: str, app: str, as_json: bool) -> None:
     """Hold no more devices. Those that are held stay so, and both sides go on being compared."""
-    _print_holdout(with_store(database, lambda store: HoldoutService(store, app).end(key)), as_json)
+    _print_holdout(with_store(database, lambda store: HoldoutService(store, app, by=user()).end(key)), as_json)
 
 
 @holdouts.command("metrics")
@@ -164,7 +172,7 @@ def holdout_metrics(database: str, key: str, metrics: tuple[str, ...], app: str,
     """
     if not metrics:
         raise click.UsageError("give a --metric")
-    changed = with_store(database, lambda store: HoldoutService(store, app).measure(key, metrics))
+    changed = with_store(database, lambda store: HoldoutService(store, app, by=user()).measure(key, metrics))
     _print_holdout(changed, as_json)
     ask_whether_less(changed)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -11,7 +12,7 @@ import click
 import msgspec
 
 from abtest import bootstrap
-from abtest.domain import DEFAULT_APP, Variant, parse_weight
+from abtest.domain import DEFAULT_APP, By, Hand, Variant, parse_weight
 from abtest.errors import AbtestError, InvalidSetting
 from abtest.settings import ADDRESS, BASE_PATH, LIMITS, PORT, Setting, Settings
 from abtest.store import Store
@@ -146,6 +147,15 @@ def own_server() -> str:
     if not port.isdecimal():
         raise InvalidSetting(f"{PORT.variable}: must be a number")
     return Settings(address=address, base_path=base_path).url(int(port))
+
+
+def user() -> By:
+    """The system's user who runs this. A container may have no name for it; what variables say, anybody can set."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = ""
+    return By(Hand.COMMAND_LINE, name if name and name.isprintable() else f"user {os.getuid()}")
 
 
 def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:

@@ -8,7 +8,7 @@ from typing import TextIO
 import click
 
 from abtest import bootstrap
-from abtest.commands.options import as_json, of_app, option, print_json, say, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, say, user, with_store
 from abtest.domain import check_token
 from abtest.errors import InvalidToken
 from abtest.language import counted, number
@@ -56,7 +56,7 @@ def restore(database: str, file: Path, as_json: bool) -> None:
     abtest restore abtest-monday.db
     """
     path = bootstrap.database_path(database)
-    devices, kept = asyncio.run(bootstrap.restore(file, database))
+    devices, kept = asyncio.run(bootstrap.restore(file, database, user()))
     if as_json:
         print_json({"devices": devices, "kept": None if kept is None else str(kept)})
         return
@@ -90,7 +90,7 @@ def forget(database: str, token: str | None, file: TextIO | None, app: str, as_j
         raise click.UsageError("give either a TOKEN or --from-file")
 
     async def run(store: Store) -> tuple[int, bool]:
-        return await store.forget(tokens, app), await store.empty_log()
+        return await store.forget(tokens, app, user()), await store.empty_log()
 
     forgotten, emptied = with_store(database, run)
     if as_json:

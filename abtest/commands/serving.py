@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import structs
 
 from abtest import bootstrap
-from abtest.commands.options import require, say
+from abtest.commands.options import require, say, user
 from abtest.enrolment import Proxies
 from abtest.errors import InvalidSetting
 from abtest.language import counted, duration
@@ -54,7 +54,7 @@ def _check(settings: Settings) -> None:
 
 
 async def _up(settings: Settings) -> None:
-    experiments = await bootstrap.prepare(settings)
+    experiments = await bootstrap.prepare(settings, user())
     settings = bootstrap.with_demo(settings, experiments)
     sockets = open_port(settings.address, settings.port)
     url = settings.url(port_of(sockets))

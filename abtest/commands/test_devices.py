@@ -1,13 +1,11 @@
 """test-devices: a person chooses what a token gets."""
 
-import getpass
-import os
 from typing import Any
 
 import click
 
 from abtest import clock
-from abtest.commands.options import as_json, of_app, option, print_json, print_table, say, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, print_table, say, user, with_store
 from abtest.domain import TestDevice
 from abtest.management import TestDeviceService, app_option
 
@@ -41,7 +39,7 @@ def add(database: str, token: str, values: tuple[str, ...], note: str, app: str,
     """
     chosen = _chosen(values)
     made, changed = with_store(
-        database, lambda store: TestDeviceService(store, app).add(token, chosen, note, _user())
+        database, lambda store: TestDeviceService(store, app, by=user()).add(token, chosen, note)
     )
     if as_json:
         print_json(_described(made) | {"changed": changed})
@@ -63,7 +61,7 @@ def remove(database: str, token: str, app: str, as_json: bool) -> None:
     \b
     abtest test-devices remove my-phone
     """
-    is_device = with_store(database, lambda store: TestDeviceService(store, app).remove(token))
+    is_device = with_store(database, lambda store: TestDeviceService(store, app, by=user()).remove(token))
     if as_json:
         print_json({"token": token, "is_device": is_device})
         return
@@ -80,7 +78,7 @@ def remove(database: str, token: str, app: str, as_json: bool) -> None:
 @click.pass_obj
 def list_(database: str, app: str, as_json: bool) -> None:
     """List every test device with its values."""
-    found = with_store(database, lambda store: TestDeviceService(store, app).all())
+    found = with_store(database, lambda store: TestDeviceService(store, app, by=user()).all())
     if as_json:
         print_json([_described(each) for each in found])
         return
@@ -116,15 +114,6 @@ def _chosen(texts: tuple[str, ...]) -> dict[str, str]:
             raise click.UsageError(f"value {place}: {key} has one already")
         chosen[key] = value
     return chosen
-
-
-def _user() -> str:
-    """Who runs this; a container may have no names for its users, and a variable may contain anything."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        name = ""
-    return name if name and name.isprintable() else f"user {os.getuid()}"
 
 
 def _described(test_device: TestDevice) -> dict[str, Any]:

@@ -43,6 +43,21 @@ from abtest.domain.experiments import (
     parse_weight,
 )
 from abtest.domain.groups import HELD, HELD_PLACE, joined, left, members, new_group, new_holdout
+from abtest.domain.journal import (
+    NOTHING,
+    PROGRAM,
+    WORKER,
+    Action,
+    By,
+    Entry,
+    Facts,
+    Hand,
+    chained,
+    differing,
+    facts,
+    given,
+    written,
+)
 from abtest.domain.metrics import Metric, parse_metrics
 from abtest.domain.people import (
     LINK_LASTS,
@@ -62,7 +77,7 @@ from abtest.domain.people import (
 )
 from abtest.domain.schedules import Moment, check_order, parse_time
 from abtest.domain.tally import Cell, Held, Occurrence, Showing, Sums, Tally, add_buckets
-from abtest.domain.values import TYPE_RULE, Type, same, typed
+from abtest.domain.values import TYPE_RULE, Type, same, text_fault, typed
 
 __all__ = [
     "APPS",
@@ -83,20 +98,28 @@ __all__ = [
     "MOST_PROFILES",
     "MOST_TEST_DEVICES",
     "MOST_VARIANTS",
+    "NOTHING",
     "NO_ATTRIBUTES",
+    "PROGRAM",
     "SESSION_LASTS",
     "SHORTEST_PASSWORD",
     "TOKEN_RULE",
     "TYPE_RULE",
+    "WORKER",
     "AccessToken",
+    "Action",
     "App",
     "Attributes",
     "Audience",
+    "By",
     "Cell",
     "Change",
     "Condition",
+    "Entry",
     "Event",
     "Experiment",
+    "Facts",
+    "Hand",
     "Held",
     "Kind",
     "Metric",
@@ -117,6 +140,7 @@ __all__ = [
     "Variant",
     "add_buckets",
     "app_of",
+    "chained",
     "check_baseline",
     "check_key",
     "check_name",
@@ -126,9 +150,12 @@ __all__ = [
     "check_planned",
     "check_stop_at",
     "check_token",
+    "differing",
+    "facts",
     "failed",
     "finding",
     "folded",
+    "given",
     "in_order",
     "is_open",
     "joined",
@@ -150,6 +177,8 @@ __all__ = [
     "read_json",
     "same",
     "scoped",
+    "text_fault",
     "typed",
     "unscoped",
+    "written",
 ]

@@ -36,7 +36,7 @@ def joined(group: Experiment, key: str, share: Decimal) -> Mapping[str, Decimal]
     there = members(group)
     free = 1 - sum(there.values(), Decimal(0))
     if share > free:
-        raise InvalidExperiment(f"group share: {group.key} has {_percent(free)} left, less than {_percent(share)}")
+        raise InvalidExperiment(f"group share: {group.key} has {percent(free)} left, less than {percent(share)}")
     return there | {key: share}
 
 
@@ -48,5 +48,6 @@ def left(group: Experiment, key: str) -> Mapping[str, Decimal]:
     return {member: share for member, share in there.items() if member != key}
 
 
-def _percent(part: Decimal) -> str:
+def percent(part: Decimal) -> str:
+    """20%, exactly."""
     return f"{(100 * part).normalize():f}%"

@@ -13,6 +13,7 @@ from abtest.language.audiences import (
     who_takes_part,
 )
 from abtest.language.counts import counted, names
+from abtest.language.journal import by_said, entry_said
 from abtest.language.metrics import exposure_told, metric_name
 from abtest.language.numbers import (
     amount,
@@ -41,6 +42,7 @@ __all__ = [
     "ago",
     "amount",
     "audience_said",
+    "by_said",
     "chance",
     "condition_said",
     "counted",
@@ -48,6 +50,7 @@ __all__ = [
     "difference",
     "duration",
     "elsewhere_said",
+    "entry_said",
     "exact_day",
     "exact_time",
     "exposure_told",

@@ -1,12 +1,13 @@
-"""The life of experiments, groups and holdouts: which change is allowed when. Test devices, apps, people."""
+"""What people change, and which change is allowed when; and the journal of all changes."""
 
 from abtest.management.access_tokens import AccessTokenService
 from abtest.management.applying import Proposal
 from abtest.management.apps import AppService, app_option
 from abtest.management.declared import as_declared, parse_declared, parse_toml, write_toml
-from abtest.management.describing import described
+from abtest.management.describing import described, described_entry
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
+from abtest.management.journal import JournalService
 from abtest.management.people import Link, PeopleService
 from abtest.management.scheduling import keep_schedule
 from abtest.management.signing_in import SignInService
@@ -19,6 +20,7 @@ __all__ = [
     "ExperimentService",
     "GroupService",
     "HoldoutService",
+    "JournalService",
     "Link",
     "PeopleService",
     "Proposal",
@@ -29,6 +31,7 @@ __all__ = [
     "as_declared",
     "ask_direction",
     "described",
+    "described_entry",
     "keep_schedule",
     "parse_declared",
     "parse_toml",

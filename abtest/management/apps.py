@@ -1,15 +1,16 @@
 """Apps: what the devices, experiments and events of one server belong to."""
 
 from abtest import clock
-from abtest.domain import DEFAULT_APP, App, check_key
+from abtest.domain import DEFAULT_APP, App, By, check_key
 from abtest.store import AppStore
 
 
 class AppService:
     """Creates apps."""
 
-    def __init__(self, store: AppStore) -> None:
+    def __init__(self, store: AppStore, *, by: By) -> None:
         self._store = store
+        self._by = by
 
     async def all(self) -> list[App]:
         """Every app, in the order of creation."""
@@ -17,7 +18,7 @@ class AppService:
 
     async def add(self, key: str) -> App:
         """Create an app; returns once it is durable. Raises InvalidExperiment or Conflict."""
-        return await self._store.add_app(check_key(key), clock.now())
+        return await self._store.add_app(check_key(key), clock.now(), self._by)
 
 
 def app_option(app: str) -> str:

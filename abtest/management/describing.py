@@ -1,10 +1,10 @@
-"""An experiment as people and programs get it."""
+"""Experiments and entries of the journal as people and programs get them."""
 
 from typing import Any
 
 from abtest import clock
-from abtest.domain import Experiment
-from abtest.language import coverage_said, schedule_said
+from abtest.domain import Entry, Experiment
+from abtest.language import coverage_said, entry_said, schedule_said
 
 
 def described(experiment: Experiment) -> dict[str, Any]:
@@ -43,4 +43,20 @@ def described(experiment: Experiment) -> dict[str, Any]:
             }
             for phase in experiment.phases
         ],
+    }
+
+
+def described_entry(entry: Entry) -> dict[str, Any]:
+    """An entry of the journal as JSON."""
+    return {
+        "id": entry.id,
+        "at": clock.iso(entry.at),
+        "by": {"kind": entry.by.kind, "name": entry.by.name, "address": entry.by.address},
+        "app": entry.app,
+        "action": entry.action,
+        "subject": entry.subject,
+        "before": dict(entry.before_facts),
+        "after": dict(entry.after_facts),
+        "said": entry_said(entry),
+        "hash": entry.hash,
     }

@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from abtest import clock
 from abtest.domain import (
     DEFAULT_APP,
+    By,
     Change,
     Experiment,
     Kind,
@@ -69,9 +70,10 @@ class ExperimentService:
     Conflict when the status does not allow the change.
     """
 
-    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP) -> None:
+    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP, *, by: By) -> None:
         self._store = store
         self._app = app
+        self._by = by
 
     async def all(self) -> list[Experiment]:
         """Every experiment, in the order of creation."""
@@ -90,7 +92,7 @@ class ExperimentService:
         """Create these experiments, and set the metrics of existing ones, by key: all of it or nothing."""
         for experiment in new:
             require_addable(experiment.checked())
-        return await self._store.add(new, clock.now(), metrics or {}, self._app)
+        return await self._store.add(new, clock.now(), metrics or {}, self._app, by=self._by)
 
     async def start(self, key: str) -> Experiment:
         """Let a draft take devices."""
@@ -212,7 +214,7 @@ class ExperimentService:
             found.require_allowed()
             return Alteration(found.added, found.changes)
 
-        await self._store.alter(rule, clock.now(), self._app)
+        await self._store.alter(rule, clock.now(), self._app, self._by)
         return await self.all()
 
     async def _move(self, key: str, verb: str, allowed: Set[Status], to: Status) -> Experiment:
@@ -230,7 +232,7 @@ class ExperimentService:
         return await self._change(key, rule)
 
     async def _change(self, key: str, rule: Callable[[Experiment], Change]) -> Experiment:
-        return await self._store.change(key, rule, clock.now(), self._app)
+        return await self._store.change(key, rule, clock.now(), self._app, by=self._by)
 
 
 class Question(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from abtest import clock
-from abtest.domain import DEFAULT_APP, Change, Experiment, Kind, Status, new_group, new_holdout, parse_metrics
+from abtest.domain import DEFAULT_APP, By, Change, Experiment, Kind, Status, new_group, new_holdout, parse_metrics
 from abtest.errors import Conflict, UnknownExperiment
 from abtest.store import ExperimentStore
 
@@ -15,9 +15,10 @@ class GroupService:
     Conflict.
     """
 
-    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP) -> None:
+    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP, *, by: By) -> None:
         self._store = store
         self._app = app
+        self._by = by
 
     async def all(self) -> list[Experiment]:
         """Every group, in the order of creation."""
@@ -33,24 +34,25 @@ class GroupService:
     async def add(self, key: str, description: str = "") -> Experiment:
         """Create a group without experiments."""
         new = new_group(key, description)
-        (added,) = await self._store.add([new], clock.now(), app=self._app, kind=Kind.GROUP)
+        (added,) = await self._store.add([new], clock.now(), app=self._app, kind=Kind.GROUP, by=self._by)
         return added
 
     async def join(self, group: str, key: str, share: Decimal) -> Experiment:
         """Put an experiment into a group; new devices come to it only where the group gives them to it."""
-        return await self._store.join(group, key, share, clock.now(), self._app)
+        return await self._store.join(group, key, share, clock.now(), self._app, self._by)
 
     async def leave(self, group: str, key: str) -> Experiment:
         """Take an experiment out of a group; its share is free, and all new devices may come to it."""
-        return await self._store.leave(group, key, clock.now(), self._app)
+        return await self._store.leave(group, key, clock.now(), self._app, self._by)
 
 
 class HoldoutService:
     """Creates and ends holdouts, as above."""
 
-    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP) -> None:
+    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP, *, by: By) -> None:
         self._store = store
         self._app = app
+        self._by = by
 
     async def all(self) -> list[Experiment]:
         """Every holdout, in the order of creation."""
@@ -59,7 +61,7 @@ class HoldoutService:
     async def add(self, key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> Experiment:
         """Hold this part of all new devices, from now on: they are in no experiment, ever."""
         new = new_holdout(key, share, description, metrics)
-        (added,) = await self._store.add([new], clock.now(), app=self._app, kind=Kind.HOLDOUT)
+        (added,) = await self._store.add([new], clock.now(), app=self._app, kind=Kind.HOLDOUT, by=self._by)
         return added
 
     async def end(self, key: str) -> Experiment:
@@ -70,9 +72,11 @@ class HoldoutService:
                 raise Conflict(f"the holdout {key} has ended already", code="impossible_transition")
             return Change(status=Status.PAUSED)
 
-        return await self._store.change(key, rule, clock.now(), self._app, Kind.HOLDOUT)
+        return await self._store.change(key, rule, clock.now(), self._app, Kind.HOLDOUT, self._by)
 
     async def measure(self, key: str, metrics: tuple[str, ...]) -> Experiment:
         """Change what held and free devices are compared by; the first metric is the primary one."""
         wanted = parse_metrics(metrics)
-        return await self._store.change(key, lambda _: Change(metrics=wanted), clock.now(), self._app, Kind.HOLDOUT)
+        return await self._store.change(
+            key, lambda _: Change(metrics=wanted), clock.now(), self._app, Kind.HOLDOUT, self._by
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from abtest import clock
-from abtest.domain import DEFAULT_APP, Change, Experiment, Status
+from abtest.domain import DEFAULT_APP, WORKER, Change, Experiment, Status
 from abtest.errors import Conflict
 from abtest.language import late_end, late_start
 from abtest.store import Due, ExperimentStore
@@ -13,7 +13,7 @@ async def keep_schedule(store: ExperimentStore, say: Callable[[str], None]) -> N
     """Start and finish what is due, in the order of its times, and `say` so. Each change is a transaction."""
     for due in await store.due(clock.now()):
         try:
-            done = await store.change(due.key, _rule(due), clock.now(), due.app)
+            done = await store.change(due.key, _rule(due), clock.now(), due.app, by=WORKER)
         except Conflict:  # a person or another worker was faster
             continue
         name = due.key if due.app == DEFAULT_APP else f"{due.key} of the app {due.app}"

@@ -3,28 +3,29 @@
 from collections.abc import Mapping
 
 from abtest import clock
-from abtest.domain import DEFAULT_APP, TestDevice, check_note, check_token
+from abtest.domain import DEFAULT_APP, By, TestDevice, check_note, check_token
 from abtest.store import TestDeviceStore
 
 
 class TestDeviceService:
     """Makes test devices of an app, and removes them. Every server process knows of a change within a second."""
 
-    def __init__(self, store: TestDeviceStore, app: str = DEFAULT_APP) -> None:
+    def __init__(self, store: TestDeviceStore, app: str = DEFAULT_APP, *, by: By) -> None:
         self._store = store
         self._app = app
+        self._by = by
 
     async def all(self) -> list[TestDevice]:
         """Every test device. Raises UnknownApp."""
         return await self._store.test_devices(self._app)
 
-    async def add(self, token: str, values: Mapping[str, str], note: str, made_by: str) -> tuple[TestDevice, bool]:
+    async def add(self, token: str, values: Mapping[str, str], note: str) -> tuple[TestDevice, bool]:
         """Let a token get exactly these values, by key; and whether that changes a test device.
 
         Raises InvalidToken, InvalidTestDevice, UnknownApp, UnknownExperiment or Conflict.
         """
         return await self._store.add_test_device(
-            check_token(token), values, check_note(note), made_by, clock.now(), self._app
+            check_token(token), values, check_note(note), clock.now(), self._app, self._by
         )
 
     async def remove(self, token: str) -> bool:
@@ -32,4 +33,4 @@ class TestDeviceService:
 
         Raises InvalidToken, UnknownApp or UnknownTestDevice.
         """
-        return await self._store.remove_test_device(check_token(token), self._app)
+        return await self._store.remove_test_device(check_token(token), clock.now(), self._app, self._by)

@@ -11,6 +11,7 @@ from abtest.store.audit import (
     EventChunk,
     EventLedger,
     ExperimentRecord,
+    JournalEnd,
     Ledger,
     PhaseRecord,
     StatusRecord,
@@ -31,6 +32,7 @@ from abtest.store.figures import (
     SummaryStore,
     Tested,
 )
+from abtest.store.journal import JournalStore
 from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore
 from abtest.store.protocols import Store
 from abtest.store.upkeep import Condition, ConditionStore, lacking
@@ -60,6 +62,8 @@ __all__ = [
     "ExperimentRecord",
     "ExperimentStore",
     "FoldingStore",
+    "JournalEnd",
+    "JournalStore",
     "Ledger",
     "MeasureStore",
     "Measured",

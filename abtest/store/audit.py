@@ -6,7 +6,18 @@ from typing import Protocol
 from msgspec import Struct
 
 from abtest.allocation import Weights
-from abtest.domain import DEFAULT_APP, Attributes, Audience, Cell, Metric, Occurrence, Showing, Sums, TestDevice
+from abtest.domain import (
+    DEFAULT_APP,
+    Attributes,
+    Audience,
+    Cell,
+    Entry,
+    Metric,
+    Occurrence,
+    Showing,
+    Sums,
+    TestDevice,
+)
 
 OUTSIDE_AUDIENCE, ALL_DEVICES = -1, -2
 """Beside the place of a condition: devices outside the audience, and all devices, inside or outside."""
@@ -191,6 +202,14 @@ class EventChunk(Struct, frozen=True):
     erasures: int
 
 
+class JournalEnd(Struct, frozen=True):
+    """The newest entry: its id and hash as they are noted, and the largest id that an entry has; 0 where none has."""
+
+    id: int
+    hash: str
+    last: int
+
+
 class AuditStore(Protocol):
     """Reads what is needed to check every promise."""
 
@@ -220,4 +239,12 @@ class AuditStore(Protocol):
 
     async def test_device(self, token: str, app: str = DEFAULT_APP) -> TestDevice | None:
         """The test device of an app with this token, if there is one. Raises UnknownApp."""
+        ...
+
+    async def journal_end(self) -> JournalEnd:
+        """Where the journal ends."""
+        ...
+
+    async def journal_chunk(self, after: int, most: int) -> Sequence[Entry]:
+        """The next entries after this id, ascending. They never change, so chunks need no common snapshot."""
         ...

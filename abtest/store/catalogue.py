@@ -1,4 +1,4 @@
-"""Storing what people make: experiments, apps and test devices."""
+"""Storing what people make: experiments, apps and test devices. `by`: who does, as the journal says it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -6,7 +6,19 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain import DEFAULT_APP, App, Change, Experiment, Kind, Metric, NewExperiment, Status, TestDevice
+from abtest.domain import (
+    DEFAULT_APP,
+    PROGRAM,
+    App,
+    By,
+    Change,
+    Experiment,
+    Kind,
+    Metric,
+    NewExperiment,
+    Status,
+    TestDevice,
+)
 
 NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
 
@@ -44,6 +56,7 @@ class ExperimentStore(Protocol):
         metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
         app: str = DEFAULT_APP,
         kind: Kind = Kind.EXPERIMENT,
+        by: By = PROGRAM,
     ) -> list[Experiment]:
         """Create these, and set the metrics of existing experiments, by key: all of it or nothing.
 
@@ -59,6 +72,7 @@ class ExperimentStore(Protocol):
         now: int,
         app: str = DEFAULT_APP,
         kind: Kind = Kind.EXPERIMENT,
+        by: By = PROGRAM,
     ) -> Experiment:
         """Apply what the rule decides about the experiment as it is now, in one transaction.
 
@@ -67,7 +81,13 @@ class ExperimentStore(Protocol):
         """
         ...
 
-    async def alter(self, rule: Callable[[list[Experiment]], Alteration], now: int, app: str = DEFAULT_APP) -> None:
+    async def alter(
+        self,
+        rule: Callable[[list[Experiment]], Alteration],
+        now: int,
+        app: str = DEFAULT_APP,
+        by: By = PROGRAM,
+    ) -> None:
         """Do what the rule decides about all experiments as they are now, in one transaction: all of it or nothing.
 
         Raises Conflict when a key is taken, UnknownExperiment, or what the rule raises.
@@ -78,14 +98,16 @@ class ExperimentStore(Protocol):
         """What is to be started or finished by now, in any app, in the order of its times."""
         ...
 
-    async def join(self, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP) -> Experiment:
+    async def join(
+        self, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
+    ) -> Experiment:
         """Put an experiment into a group, and return the group. No other member's share or device changes.
 
         Raises UnknownExperiment, Conflict, or InvalidExperiment when the group has no room.
         """
         ...
 
-    async def leave(self, group: str, key: str, now: int, app: str = DEFAULT_APP) -> Experiment:
+    async def leave(self, group: str, key: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM) -> Experiment:
         """Take an experiment out of a group, and return the group. Raises UnknownExperiment or Conflict."""
         ...
 
@@ -97,7 +119,7 @@ class AppStore(Protocol):
         """Every app, in the order of creation."""
         ...
 
-    async def add_app(self, key: str, now: int) -> App:
+    async def add_app(self, key: str, now: int, by: By = PROGRAM) -> App:
         """Create an app. Raises Conflict."""
         ...
 
@@ -114,9 +136,9 @@ class TestDeviceStore(Protocol):
         token: str,
         values: Mapping[str, str],
         note: str,
-        made_by: str,
         now: int,
         app: str = DEFAULT_APP,
+        by: By = PROGRAM,
     ) -> tuple[TestDevice, bool]:
         """Make a token a test device that gets these values, by key; and whether it replaces one with this token.
 
@@ -125,6 +147,6 @@ class TestDeviceStore(Protocol):
         """
         ...
 
-    async def remove_test_device(self, token: str, app: str = DEFAULT_APP) -> bool:
+    async def remove_test_device(self, token: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM) -> bool:
         """Let a token be what it was before; whether it is a device. Raises UnknownTestDevice."""
         ...

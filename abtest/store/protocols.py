@@ -9,6 +9,7 @@ from abtest.store.catalogue import AppStore, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import FoldingStore
+from abtest.store.journal import JournalStore
 from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore
 from abtest.store.upkeep import ConditionStore, ErasureStore
 
@@ -26,6 +27,7 @@ class Store(
     FoldingStore,
     ErasureStore,
     AuditStore,
+    JournalStore,
     Protocol,
 ):
     """All of them, and what only commands need."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain import DEFAULT_APP
+from abtest.domain import DEFAULT_APP, PROGRAM, By
 from abtest.errors import StorageError
 from abtest.language import number
 from abtest.settings import FREE_DISK
@@ -65,7 +65,7 @@ class ForgettingStore(Protocol):
 class ErasureStore(ForgettingStore, Protocol):
     """Erases tokens."""
 
-    async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP) -> int:
+    async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP, by: By = PROGRAM) -> int:
         """Replace these tokens of an app with random ones that nobody knows, and erase the events.
 
         Returns how many of them existed. Raises UnknownApp.

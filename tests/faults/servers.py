@@ -19,7 +19,7 @@ from abtest.domain import NewExperiment, Variant
 from abtest.management import ExperimentService, GroupService, HoldoutService
 from abtest.supervisor import LISTENING, SUPERVISED
 from tests.faults.shims import Shim
-from tests.scenes import opened
+from tests.scenes import ANNA, opened
 
 ROOT = Path(__file__).parent.parent.parent
 SECONDS = 30
@@ -225,11 +225,11 @@ def create(database: Path, *experiments: tuple[str, ...]) -> None:
 
     async def add() -> None:
         async with opened(database) as store:
-            await ExperimentService(store).add(new)
+            await ExperimentService(store, by=ANNA).add(new)
             if not experiments:
-                await HoldoutService(store).add("year", Decimal("0.1"))
-                await GroupService(store).add("screen")
-                await ExperimentService(store).add([BANNER, BADGE])
+                await HoldoutService(store, by=ANNA).add("year", Decimal("0.1"))
+                await GroupService(store, by=ANNA).add("screen")
+                await ExperimentService(store, by=ANNA).add([BANNER, BADGE])
 
     asyncio.run(add())  # in this process: starting another takes longer than all of it
 

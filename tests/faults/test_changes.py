@@ -15,6 +15,7 @@ from abtest.store.sqlite.store import SQLiteStore
 from tests.faults.clients import Ledger, ask_all, load, named
 from tests.faults.parts import Part
 from tests.faults.servers import create, two_serve, verify
+from tests.scenes import ANNA
 
 
 def changes(folder: Path, number: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
@@ -61,7 +62,7 @@ async def _under_load(database: Path, port: int, ledger: Ledger, number: int, se
     store = SQLiteStore(database, patience=10)
     await store.open()
     try:
-        done = await _change(ExperimentService(store), GroupService(store), ledger, number, seed)
+        done = await _change(ExperimentService(store, by=ANNA), GroupService(store, by=ANNA), ledger, number, seed)
     finally:
         await store.close()
         finished.set()

@@ -28,7 +28,7 @@ from abtest.results.reports import ReportService
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.verification import VerificationService
 from tests.faults.parts import Part
-from tests.scenes import values_by_key
+from tests.scenes import ANNA, values_by_key
 
 MEMORY = Path("/dev/shm")
 KEYS = tuple("abcdefgh")
@@ -159,13 +159,13 @@ class Life(RuleBasedStateMachine):
     def at(self, app: str) -> None:
         """What happens from now on happens in this app."""
         if app not in self.models:
-            self.run(AppService(self.store).add(app))
+            self.run(AppService(self.store, by=ANNA).add(app))
             self.models[app] = Model()
         self.app, self.model = app, self.models[app]
         self.number = self.run(self.enrolment.find_app(app))
-        self.experiments = ExperimentService(self.store, app)
-        self.groups = GroupService(self.store, app)
-        self.holdouts = HoldoutService(self.store, app)
+        self.experiments = ExperimentService(self.store, app, by=ANNA)
+        self.groups = GroupService(self.store, app, by=ANNA)
+        self.holdouts = HoldoutService(self.store, app, by=ANNA)
 
     def run(self, work: Any) -> Any:
         return self.runner.run(work)

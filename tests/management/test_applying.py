@@ -15,7 +15,7 @@ from abtest.management.declared import as_declared, parse_declared, write_toml
 from abtest.management.experiments import ExperimentService
 from abtest.management.groups import GroupService
 from abtest.trust import VerificationService
-from tests.scenes import answers, experiment, opened, tokens
+from tests.scenes import ANNA, answers, experiment, opened, tokens
 
 CHECKOUT = Experiment(
     id=1,
@@ -256,12 +256,12 @@ async def test_a_dump_makes_the_same_experiments_in_an_empty_database(tmp_path: 
     statuses = [*(f'status = "{status}"' for status in WAYS), *(f'status = "{each}"\n{winner}' for each in WAYS[3:])]
     new = [as_new(f"key{n}", status.format(f"key{n}")) for n, status in enumerate(statuses)]
     async with opened(tmp_path / "one.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await applied(service, "\n".join(new))
         dumped = write_toml([as_declared(each) for each in await service.all()])
         assert (await service.propose(parse_declared(dumped))).steps == ()
     async with opened(tmp_path / "two.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await applied(service, dumped)
         assert write_toml([as_declared(each) for each in await service.all()]) == dumped
         assert [str(each.status) for each in await service.all()] == [*WAYS, *WAYS[3:]]
@@ -284,7 +284,7 @@ async def applied(service: ExperimentService, text: str) -> None:
 
 async def test_devices_keep_their_values_when_a_file_gives_new_weights(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await applied(service, as_new("color", 'metrics = ["conversion:buy"]'))
         before = await answers(store, tokens("a", 30))
         await applied(service, as_new("color", "").replace("33.3", "0", 1))
@@ -297,7 +297,7 @@ async def test_devices_keep_their_values_when_a_file_gives_new_weights(tmp_path:
 
 async def test_nothing_is_done_if_something_else_was_shown(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1", "1")])
         declared = parse_declared(as_new("color", "").replace("33.3", "50", 1) + as_new("size", ""))
         shown = await service.propose(declared)
@@ -312,7 +312,7 @@ async def test_nothing_is_done_if_something_else_was_shown(tmp_path: Path) -> No
 
 async def test_what_is_refused_keeps_everything_else_from_being_done(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1", "1")])
         with pytest.raises(Conflict, match="type can't be changed"):
             await applied(service, as_new("size", "") + as_new("color", 'type = "json"').replace('"color-', '"1'))
@@ -325,7 +325,7 @@ def in_group(key: str, share: str, more: str = "") -> str:
 
 async def test_a_file_puts_experiments_into_groups_and_swaps_their_shares(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service, groups = ExperimentService(store), GroupService(store)
+        service, groups = ExperimentService(store, by=ANNA), GroupService(store, by=ANNA)
         await applied(service, in_group("one", "60%") + in_group("two", "40%"))
         assert members(await groups.one("screen")) == {"one": Decimal("0.6"), "two": Decimal("0.4")}
         await applied(service, in_group("one", "40%") + in_group("two", "60%"))
@@ -342,8 +342,8 @@ async def test_a_file_puts_experiments_into_groups_and_swaps_their_shares(tmp_pa
 
 async def test_a_file_whose_groups_have_no_room_changes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         with pytest.raises(InvalidExperiment, match="group share: screen has 40% left, less than 50%"):
             await applied(service, in_group("one", "60%") + in_group("two", "50%"))
         assert await service.all() == []
-        assert await GroupService(store).all() == []
+        assert await GroupService(store, by=ANNA).all() == []

@@ -11,7 +11,7 @@ from abtest.errors import InvalidExperiment
 from abtest.management import ExperimentService, as_declared, keep_schedule, parse_declared, write_toml
 from abtest.management.applying import Proposal, propose
 from tests.management.test_applying import CHECKOUT, FILE, KEY, having, with_devices
-from tests.scenes import experiment, opened
+from tests.scenes import ANNA, experiment, opened
 
 START, END = parse_time("2999-12-03T09:00:00Z", ""), parse_time("2999-12-17T09:00:00Z", "")
 PLANNED = structs.replace(CHECKOUT, status=Status.DRAFT, start_at=START, end_at=END)
@@ -87,7 +87,7 @@ def test_an_end_that_has_passed_is_not_created() -> None:
 
 async def test_a_dump_has_what_is_still_to_come(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         now = clock.now()
         await store.add(
             [
@@ -105,7 +105,7 @@ async def test_a_dump_has_what_is_still_to_come(tmp_path: Path) -> None:
     assert (later.start_at, later.end_at, later.stop_at) == (START, END + 1, 600)
     assert (begun.start_at, begun.end_at, ended.end_at) == (None, END, None)
     async with opened(tmp_path / "other.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         declared = parse_declared(text)
         shown = await service.propose(declared)
         assert [step.sentence for step in shown.steps] == [

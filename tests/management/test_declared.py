@@ -11,7 +11,7 @@ from abtest.domain.values import TURNED, Type
 from abtest.errors import InvalidExperiment, UnknownExperiment
 from abtest.management.declared import Declared, parse_declared, parse_toml, write_toml
 from abtest.management.experiments import ExperimentService
-from tests.scenes import experiment, opened
+from tests.scenes import ANNA, experiment, opened
 
 
 def test_a_file_without_an_experiment_is_refused() -> None:
@@ -88,7 +88,7 @@ def test_a_bad_file_says_what_is_wrong(text: str, words: str) -> None:
 async def test_a_file_sets_the_metrics_of_existing_experiments_or_changes_nothing(tmp_path: Path) -> None:
     new = '[[experiments]]\nkey = "new"\nvariants = [{ value = "x", weight = 1 }, { value = "y", weight = 1 }]\n'
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1")])
         wrong = parse_toml(new + '[metrics]\ncolor = ["conversion:purchase"]\nnothing = []\n')
         with pytest.raises(UnknownExperiment, match="nothing"):

@@ -10,7 +10,7 @@ from abtest.domain.metrics import parse_metrics
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.results import worker
-from tests.scenes import answers, experiment, opened
+from tests.scenes import ANNA, answers, experiment, opened
 
 ACTIONS = ("start", "pause", "resume", "finish", "archive")
 ALLOWED = {
@@ -32,7 +32,7 @@ WAYS: dict[Status, tuple[str, ...]] = {
 @pytest.mark.parametrize("status", Status)
 async def test_a_status_allows_its_changes_and_no_other(tmp_path: Path, status: Status) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         for action in ACTIONS:
             await service.add([experiment(action, "1", "1", draft=True)])
             for step in WAYS[status]:
@@ -47,7 +47,7 @@ async def test_a_status_allows_its_changes_and_no_other(tmp_path: Path, status: 
 
 async def test_new_weights_name_every_value_and_begin_a_phase(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1")])
         changed = await service.reweight("color", [Variant("color-1", Decimal(3)), Variant("color-0", Decimal(1))])
         assert [phase.weights for phase in changed.phases] == [(Decimal(1),) * 2, (Decimal(1), Decimal(3))]
@@ -61,7 +61,7 @@ async def test_new_weights_name_every_value_and_begin_a_phase(tmp_path: Path) ->
 
 async def test_another_coverage_keeps_the_weights_and_other_weights_keep_the_coverage(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1", coverage="0.01")])
         await service.reweight("color", coverage=Decimal("0.1"))
         changed = await service.reweight("color", [Variant(f"color-{n}", Decimal(n + 1)) for n in range(2)])
@@ -89,7 +89,7 @@ def test_what_is_no_part_is_no_coverage(text: str) -> None:
 
 async def test_a_winner_is_one_of_the_values(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1")])
         with pytest.raises(InvalidExperiment, match="'pink' is not a value of color"):
             await service.finish("color", "pink")
@@ -100,7 +100,7 @@ async def test_a_winner_is_one_of_the_values(tmp_path: Path) -> None:
 
 async def test_a_winner_can_be_named_once_after_the_end(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1")])
         await service.finish("color")
         with pytest.raises(Conflict, match="color is finished"):
@@ -115,7 +115,7 @@ async def test_a_winner_can_be_named_once_after_the_end(tmp_path: Path) -> None:
 
 async def test_a_plan_has_a_device_for_each_variant(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1", "1")])
         with pytest.raises(InvalidExperiment, match="planned: must be from 3 devices, one for each variant, to 10"):
             await service.measure("color", planned=2)
@@ -156,7 +156,7 @@ async def test_a_bad_experiment_is_refused_with_what_and_where(
 ) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         with pytest.raises(InvalidExperiment, match=words):
-            await ExperimentService(store).add([experiment("good", "1", "1"), new])
+            await ExperimentService(store, by=ANNA).add([experiment("good", "1", "1"), new])
         assert await store.experiments() == []
 
 
@@ -164,7 +164,7 @@ async def test_a_value_may_be_any_text_that_people_write(tmp_path: Path) -> None
     values = ("👩‍🚀", "1\N{NO-BREAK SPACE}000 €", "עברית")
     new = NewExperiment("greeting", tuple(Variant(value, Decimal(1)) for value in values))
     async with opened(tmp_path / "abtest.db") as store:
-        (added,) = await ExperimentService(store).add([new])
+        (added,) = await ExperimentService(store, by=ANNA).add([new])
         assert added.values == values
 
 
@@ -209,7 +209,7 @@ def test_whether_less_is_better_is_asked_if_an_event_sounds_like_harm(event: str
 
 async def test_less_can_be_set_later_and_changes_no_figure(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1", metrics=("conversion:refund",))])
         await store.enrol(["device"], 1)
         await store.track([("device", [Event("1", "refund")])], 2)
@@ -222,7 +222,7 @@ async def test_less_can_be_set_later_and_changes_no_figure(tmp_path: Path) -> No
 
 async def test_a_baseline_that_no_device_would_get_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         with pytest.raises(InvalidExperiment, match="color: baseline: 'color-0' has weight 0"):
             await service.add([experiment("color", "0", "1")])
         await service.add([structs.replace(experiment("color", "0", "1"), baseline="color-1")])
@@ -230,7 +230,7 @@ async def test_a_baseline_that_no_device_would_get_is_refused(tmp_path: Path) ->
 
 async def test_a_baseline_that_is_changed_after_devices_came_is_noted(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1")])
         before = await service.measure("color", baseline="color-1")
         await store.enrol(["device"], 1)

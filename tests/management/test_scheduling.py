@@ -12,7 +12,7 @@ from abtest.errors import Conflict, InvalidExperiment
 from abtest.language import schedule_said
 from abtest.management import ExperimentService, keep_schedule, parse_toml
 from tests.management.test_declared import TOML
-from tests.scenes import answers, experiment, opened, tokens
+from tests.scenes import ANNA, answers, experiment, opened, tokens
 
 MINUTE = 60_000
 SOON = clock.now() + clock.DAY
@@ -84,7 +84,7 @@ async def test_a_start_that_has_passed_changes_nothing_that_a_person_did(
 ) -> None:
     said: list[str] = []
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await store.add([experiment("color", "1", "1", start_at=1)], 1)
         for each in done:
             await getattr(service, each)("color")
@@ -95,7 +95,7 @@ async def test_a_start_that_has_passed_changes_nothing_that_a_person_did(
 
 async def test_an_end_finishes_what_runs_or_is_paused_and_no_draft(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service, end = ExperimentService(store), clock.now() - 1
+        service, end = ExperimentService(store, by=ANNA), clock.now() - 1
         keys = ("running", "paused", "draft", "archived", "won")
         await store.add([experiment(key, "1", "1", draft=key == "draft", end_at=end) for key in keys], 1)
         await service.pause("paused")
@@ -113,7 +113,7 @@ async def test_what_has_passed_its_end_takes_no_devices_before_it_has_another(
     tmp_path: Path, action: str, status: str
 ) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await store.add([experiment("color", "1", "1", draft=status == "draft", end_at=clock.now() - 1)], 1)
         if status == "paused":
             await service.pause("color")
@@ -125,7 +125,7 @@ async def test_what_has_passed_its_end_takes_no_devices_before_it_has_another(
 
 async def test_times_can_be_changed_and_removed_until_they_are_kept(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1", start_at=SOON, end_at=SOON + 9)])
         moved = await service.schedule("color", start_at=SOON + 1)
         assert (moved.start_at, moved.end_at) == (SOON + 1, SOON + 9)
@@ -158,7 +158,7 @@ async def test_times_can_be_changed_and_removed_until_they_are_kept(tmp_path: Pa
 async def test_a_plan_that_cannot_be_kept_is_refused(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         with pytest.raises(InvalidExperiment, match=words):
-            await ExperimentService(store).add([experiment("color", "1", "1", **fields)])
+            await ExperimentService(store, by=ANNA).add([experiment("color", "1", "1", **fields)])
 
 
 def test_a_time_has_a_time_zone() -> None:
@@ -196,7 +196,7 @@ def test_a_file_gives_times_as_texts_or_as_toml_has_them() -> None:
 
 async def test_an_experiment_stops_at_its_devices_over_all_phases(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await service.add([experiment("color", "1", "1", coverage="0.5", stop_at=10)])
         await answers(store, tokens("a", 8))
         with pytest.raises(Conflict, match="color has 4 devices already; choose a number above that"):
@@ -212,7 +212,7 @@ async def test_an_experiment_stops_at_its_devices_over_all_phases(tmp_path: Path
 
 async def test_the_plan_is_said_in_words(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         start, end = parse_time("2026-12-03T09:00:00Z", ""), parse_time("2026-12-10T09:30:00Z", "")
         await store.add([experiment("color", "1", "1", start_at=start, end_at=end, stop_at=2)], 1)
         planned = await service.one("color")

@@ -22,7 +22,7 @@ from abtest.store.sqlite.cataloguing import test_device_rows
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService
 from tests.processes import Abtest, Device, run, wait_until_answering
-from tests.scenes import answers, experiment, opened, tokens, until, values_of
+from tests.scenes import ANNA, answers, experiment, opened, tokens, until, values_of
 
 CHOSEN = {"color": "color-1", "price": "price-0"}
 
@@ -46,7 +46,7 @@ async def choose(
     store: SQLiteStore, token: str, values: Mapping[str, str] = CHOSEN, note: str = "", app: str = DEFAULT_APP
 ) -> bool:
     """Make it a test device; whether it was one."""
-    made, changed = await TestDeviceService(store, app).add(token, values, note, "anna")
+    made, changed = await TestDeviceService(store, app, by=ANNA).add(token, values, note)
     assert (made.token, dict(made.values), made.note, made.made_by) == (token, dict(values), note, "anna")
     return changed
 
@@ -71,7 +71,7 @@ async def test_what_was_chosen_is_replaced_as_a_whole(store: SQLiteStore) -> Non
     assert not await choose(store, "phone", note="for the demo")
     assert await choose(store, "phone", {"offer": "offer-0"})
     assert await answers(store, ["phone"]) == [{"offer": "offer-0"}]
-    (only,) = await TestDeviceService(store).all()
+    (only,) = await TestDeviceService(store, by=ANNA).all()
     assert (only.note, only.is_device) == ("", False)
 
 
@@ -96,7 +96,7 @@ async def test_a_device_keeps_its_place_in_the_counts_and_gets_its_own_values_ag
     assert await converters(store) == 3
     assert (await store.summary()).counts[1, 1] == (2, 2)
     assert not (await VerificationService(store).verify()).broken
-    assert await TestDeviceService(store).remove("a-2")
+    assert await TestDeviceService(store, by=ANNA).remove("a-2")
     assert await answers(store, tokens("a", 4)) == [CHOSEN, *before[1:]]
     assert await store.track([("a-2", [Event("2", "purchase")])], 3) == [1]
     assert await converters(store) == 4
@@ -106,13 +106,13 @@ async def test_once_removed_it_is_a_new_device_on_its_next_request(store: SQLite
     await choose(store, "phone")
     await answers(store, ["phone", "a"])
     assert await store.track([("phone", [Event("1", "purchase")])], 2) == [1]
-    assert not await TestDeviceService(store).remove("phone")
+    assert not await TestDeviceService(store, by=ANNA).remove("phone")
     assert await store.track([("phone", [Event("1", "purchase")])], 2) == [None]
     assert (await store.enrol(["phone"], 3)).new == {"phone"}
     assert (await store.device("phone")).id == 2
     assert await converters(store) == 0
     with pytest.raises(UnknownTestDevice):
-        await TestDeviceService(store).remove("phone")
+        await TestDeviceService(store, by=ANNA).remove("phone")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_what_cannot_be_chosen_is_refused_and_changes_nothing(
     version = await store.config_version()
     with pytest.raises(error, match=words):
         await choose(store, token, {"offer": "offer-0"} | values, note)
-    (only,) = await TestDeviceService(store).all()
+    (only,) = await TestDeviceService(store, by=ANNA).all()
     assert (dict(only.values), only.note, await store.config_version()) == (CHOSEN, "Anna's", version)
 
 
@@ -171,12 +171,12 @@ async def test_the_same_token_in_two_apps_is_two_test_devices(store: SQLiteStore
         await choose(store, "phone", {"offer": "offer-0"}, app="staging")
     with pytest.raises(UnknownApp):
         await choose(store, "phone", app="nowhere")
-    staged = TestDeviceService(store, "staging")
+    staged = TestDeviceService(store, "staging", by=ANNA)
     assert [each.token for each in await staged.all()] == ["phone"]
     assert not (await VerificationService(store).verify()).broken
-    await TestDeviceService(store).remove("phone")
+    await TestDeviceService(store, by=ANNA).remove("phone")
     with pytest.raises(InvalidToken):
-        await TestDeviceService(store).remove(scoped(staging.id, "phone"))
+        await TestDeviceService(store, by=ANNA).remove(scoped(staging.id, "phone"))
     assert len(await staged.all()) == 1
 
 
@@ -200,7 +200,7 @@ async def test_a_forgotten_token_is_nowhere(store: SQLiteStore, ended: str) -> N
         assert await store.forget([token, "nobody"]) == 1
         assert await store.forget([token]) == 0
     elif ended == "removed":
-        await TestDeviceService(store).remove(token)
+        await TestDeviceService(store, by=ANNA).remove(token)
     else:
         await choose(store, "other")
         await choose(store, token, {})
@@ -215,18 +215,18 @@ async def test_a_device_that_is_one_is_forgotten_as_both(store: SQLiteStore) -> 
     await answers(store, tokens("a", 4))
     await choose(store, "a-1")
     assert await store.forget(["a-1"]) == 1
-    assert await TestDeviceService(store).all() == []
+    assert await TestDeviceService(store, by=ANNA).all() == []
     assert (await store.enrol(["a-1"], 2)).new == {"a-1"}
     assert not (await VerificationService(store).verify()).broken
 
 
 async def test_a_backup_keeps_them(store: SQLiteStore, tmp_path: Path) -> None:
     await choose(store, "phone", note="Anna's")
-    listed = await TestDeviceService(store).all()
+    listed = await TestDeviceService(store, by=ANNA).all()
     await back_up(store, tmp_path / "copy.db", lambda done, total: None)
-    await restore(tmp_path / "copy.db", f"sqlite:///{tmp_path}/other.db")
+    await restore(tmp_path / "copy.db", f"sqlite:///{tmp_path}/other.db", ANNA)
     async with opened(tmp_path / "other.db") as other:
-        assert await TestDeviceService(other).all() == listed
+        assert await TestDeviceService(other, by=ANNA).all() == listed
         assert await answers(other, ["phone"]) == [CHOSEN]
 
 
@@ -277,9 +277,9 @@ def test_one_that_comes_and_goes_while_it_asks_gets_what_was_chosen_or_its_own(t
 
     async def change(asking: list[Any]) -> None:
         async with opened(database) as store:
-            service = TestDeviceService(store)
+            service = TestDeviceService(store, by=ANNA)
             for place in range(30):
-                await service.add("phone", chosen[place % 3], "", "storm")
+                await service.add("phone", chosen[place % 3], "")
                 seen = len(got)
                 await until(lambda seen=seen: len(got) > seen + 20 or asking[0].done())  # type: ignore[misc]  # mypy knows no default of a lambda
                 await service.remove("phone")

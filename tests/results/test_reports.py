@@ -11,7 +11,7 @@ from abtest.results import worker
 from abtest.results.reports import ReportService
 from abtest.store.figures import AudienceCounts, NewDevices
 from abtest.store.sqlite.store import SQLiteStore
-from tests.scenes import answers, experiment, opened, tokens
+from tests.scenes import ANNA, answers, experiment, opened, tokens
 
 
 async def excluded(store: SQLiteStore) -> int:
@@ -22,7 +22,7 @@ async def excluded(store: SQLiteStore) -> int:
 
 async def test_devices_that_came_before_or_while_it_took_none_are_excluded(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await answers(store, tokens("before", 10))
         await store.add([experiment("color", "1", "1", draft=True)], clock.now())
         await answers(store, tokens("draft", 5))
@@ -36,7 +36,7 @@ async def test_devices_that_came_before_or_while_it_took_none_are_excluded(tmp_p
 
 async def test_devices_that_got_the_winner_are_not_excluded(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await answers(store, tokens("before", 10))
         await store.add([experiment("color", "1", "1")], clock.now())
         await service.finish("color", "color-1")
@@ -54,7 +54,7 @@ async def test_who_was_outside_the_audience_is_counted_while_the_experiment_is_o
     }
     said |= {token: read_attributes([("platform", "ios"), ("app_version", "4")]) for token in tokens("both", 4)}
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await answers(store, tokens("before", 10))
         await service.add([experiment("color", "1", "1", audience=("platform=ios", "app_version>=3.10"))])
         await store.enrol(list(said), clock.now(), said)
@@ -72,9 +72,9 @@ async def test_who_was_outside_the_audience_is_counted_while_the_experiment_is_o
 
 async def test_every_excluded_device_is_counted_under_one_reason(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
-        service = ExperimentService(store)
+        service = ExperimentService(store, by=ANNA)
         await answers(store, tokens("before", 10))
-        await HoldoutService(store).add("q4", Decimal("0.1"))
+        await HoldoutService(store, by=ANNA).add("q4", Decimal("0.1"))
         await service.add([experiment("color", "1", "1", audience=("platform=ios",), coverage="0.5", stop_at=20)])
         await service.pause("color")
         await answers(store, tokens("paused", 10))
@@ -95,7 +95,7 @@ async def test_only_devices_in_the_figures_are_excluded(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         await answers(store, tokens("before", 10))
         await store.add([experiment("color", "1", "1")], clock.now())
-        await ExperimentService(store).finish("color", "color-1")
+        await ExperimentService(store, by=ANNA).finish("color", "color-1")
         await answers(store, tokens("won", 7))
         await store.fold(4, clock.now())
         (report,) = (await ReportService(store).report()).experiments

@@ -35,7 +35,7 @@ from abtest.web.hot import HotServer
 from abtest.web.pages.planning import SIMULATION_LABELS
 from abtest.web.pages.rendering import render
 from tests.conftest import Client
-from tests.scenes import answers, experiment, new, tokens, until
+from tests.scenes import ANNA, answers, experiment, new, tokens, until
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ async def test_the_counts_are_exact(simulation: SimulationService) -> None:
 async def test_the_present_weights_of_running_experiments_count(
     simulation: SimulationService, store: SQLiteStore
 ) -> None:
-    service = ExperimentService(store)
+    service = ExperimentService(store, by=ANNA)
     await service.pause("button_color")
     weights = zip(("10", "20", "50", "5"), (0, 0, 1, 1), strict=True)
     await service.reweight("price", [Variant(value, Decimal(weight)) for value, weight in weights])
@@ -286,7 +286,7 @@ def rates(events: HTTPResponse) -> list[int | None]:
 
 async def test_where_nothing_is_drawn_there_is_no_speed(client: Client, store: SQLiteStore) -> None:
     for key in ("button_color", "price"):
-        await ExperimentService(store).pause(key)
+        await ExperimentService(store, by=ANNA).pause(key)
     page, events = await client.fetch("/simulate?devices=600"), await client.fetch("/simulate/run?devices=600")
     assert b"No experiment is running, so these devices got nothing." in page.body
     for shown in (page.body, events.body):

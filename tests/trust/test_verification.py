@@ -18,7 +18,7 @@ from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.audit import Audit
 from abtest.trust.verification import VerificationService
-from tests.scenes import answers, experiment, opened, tokens
+from tests.scenes import ANNA, answers, experiment, opened, tokens
 
 DAMAGES = {
     "UPDATE assignment SET variant_id = 3 - variant_id WHERE device_id = 9 AND experiment_id = 1": "gives",
@@ -140,7 +140,7 @@ async def make(store: SQLiteStore) -> None:
     for place, token in enumerate(tokens("a", 20)):
         sent = [Event("1", "purchase", amount=place)] if place % 2 else [Event("1", "exposure", "color")]
         await store.track([(token, sent)], 1)
-    await store.add_test_device("phone", {"color": "color-1"}, "", "anna", 1)
+    await store.add_test_device("phone", {"color": "color-1"}, "", 1)
     await worker.tick(store)
 
 
@@ -306,7 +306,7 @@ async def test_a_scheduled_life_verifies(tmp_path: Path) -> None:
         await answers(store, tokens("draft", 5))
         await worker.tick(store)
         await answers(store, tokens("ended", 5))
-        await ExperimentService(store).finish("color", "color-1")
+        await ExperimentService(store, by=ANNA).finish("color", "color-1")
         await answers(store, tokens("won", 5))
         await worker.tick(store)
         assert (await VerificationService(store).verify()).findings == ()

@@ -21,7 +21,7 @@ from abtest.trust.verification import VerificationService
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import experiment, figure, new
+from tests.scenes import ANNA, experiment, figure, new
 
 PLAIN, EVENTS, FLAGS = "/api/v1/experiments", "/api/v1/events", "/ofrep/v1/evaluate/flags"
 STAGING = "/apps/staging"
@@ -66,9 +66,12 @@ def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
 
     async def prepare() -> None:
         await store.open()
-        await ExperimentService(store).add([sure("price", "10", Type.NUMBER), experiment("color", "1", "1")])
-        await AppService(store).add("staging")
-        await ExperimentService(store, "staging").add([sure("price", "10"), experiment("shape", "1", "1", "1")])
+        made = [sure("price", "10", Type.NUMBER), experiment("color", "1", "1")]
+        await ExperimentService(store, by=ANNA).add(made)
+        await AppService(store, by=ANNA).add("staging")
+        await ExperimentService(store, "staging", by=ANNA).add(
+            [sure("price", "10"), experiment("shape", "1", "1", "1")]
+        )
 
     io_loop.run_sync(prepare)
     yield store
@@ -85,8 +88,8 @@ def app(store: SQLiteStore, settings: Settings, io_loop: IOLoop) -> HotServer:
 async def twins(store: SQLiteStore) -> None:
     """Two apps in which a device gets the same texts, of different types."""
     for key, type in (("texts", Type.STRING), ("numbers", Type.NUMBER)):
-        await AppService(store).add(key)
-        await ExperimentService(store, key).add([sure("price", "10", type)])
+        await AppService(store, by=ANNA).add(key)
+        await ExperimentService(store, key, by=ANNA).add([sure("price", "10", type)])
 
 
 async def values(client: Client, app: str, token: str, **headers: str) -> HTTPResponse:
@@ -128,8 +131,8 @@ async def test_the_default_app_may_be_named(client: Client) -> None:
 
 async def test_a_device_is_new_in_an_app_whatever_it_is_in_another(client: Client, store: SQLiteStore) -> None:
     await values(client, "", "a")
-    await ExperimentService(store).add([experiment("later", "1", "1")])
-    await ExperimentService(store, "staging").add([experiment("later", "1", "1")])
+    await ExperimentService(store, by=ANNA).add([experiment("later", "1", "1")])
+    await ExperimentService(store, "staging", by=ANNA).add([experiment("later", "1", "1")])
     assert "later" not in document(await values(client, "", "a"))
     assert (await client.fetch(STAGING + PLAIN, method="HEAD", headers={"Device-Token": "a"})).code == 404
     assert "later" in document(await values(client, STAGING, "a"))
@@ -162,9 +165,9 @@ async def test_an_answer_of_one_app_never_leaks_into_another(client: Client, sto
 
 
 async def test_a_flag_without_a_value_is_no_flag_in_another_app(client: Client, store: SQLiteStore) -> None:
-    await AppService(store).add("empty")
-    await AppService(store).add("drafting")
-    await ExperimentService(store, "drafting").add([experiment("later", "1", "1", draft=True)])
+    await AppService(store, by=ANNA).add("empty")
+    await AppService(store, by=ANNA).add("drafting")
+    await ExperimentService(store, "drafting", by=ANNA).add([experiment("later", "1", "1", draft=True)])
     for app, code in (("drafting", 200), ("empty", 404), ("drafting", 200)):
         assert (await flags(client, f"/apps/{app}", "a", "/later", **KEPT)).code == code
 
@@ -216,16 +219,16 @@ async def test_a_path_that_is_of_no_app_is_404(client: Client, path: str) -> Non
 
 @pytest.mark.parametrize("path", OF_APPS)
 async def test_what_an_app_has_lies_under_it(client: Client, store: SQLiteStore, path: str) -> None:
-    await ExperimentService(store, "staging").add([experiment("color", "1", "1")])
+    await ExperimentService(store, "staging", by=ANNA).add([experiment("color", "1", "1")])
     plain, named = await client.fetch(path), await client.fetch(STAGING + path)
     assert (named.code, named.headers.get("Allow")) == (plain.code, plain.headers.get("Allow"))
     assert named.code in {200, 400, 405}
 
 
 async def test_an_app_that_another_process_made_is_known_at_once(client: Client, store: SQLiteStore) -> None:
-    await AppService(store).add("fresh")
+    await AppService(store, by=ANNA).add("fresh")
     assert (await client.fetch("/apps/fresh/")).code == 200
-    await AppService(store).add("fresher")
+    await AppService(store, by=ANNA).add("fresher")
     assert (await values(client, "/apps/fresher", "a")).body == b"{}"
 
 
@@ -278,7 +281,7 @@ async def test_the_switcher_leads_to_the_same_page_of_every_app(client: Client) 
 
 async def test_pages_show_the_app_and_the_commands_that_mean_it(client: Client, store: SQLiteStore) -> None:
     await values(client, STAGING, "a")
-    await ExperimentService(store, "staging").add([experiment("later", "1", "1", draft=True)])
+    await ExperimentService(store, "staging", by=ANNA).add([experiment("later", "1", "1", draft=True)])
     await worker.tick(store)
     page = (await client.fetch(f"{STAGING}/experiments/later")).body.decode()
     assert "abtest experiments start later --app staging</code>" in page

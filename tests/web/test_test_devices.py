@@ -18,7 +18,7 @@ from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import answers, experiment, figure
+from tests.scenes import ANNA, answers, experiment, figure
 
 PATH = "/api/v1/experiments"
 FLAGS = "/ofrep/v1/evaluate/flags"
@@ -45,7 +45,7 @@ def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
         NewExperiment("page", pages, type=Type.JSON, draft=True),
     ]
     io_loop.run_sync(lambda: store.add(made, 1))
-    io_loop.run_sync(lambda: TestDeviceService(store).add("phone", CHOSEN, "Anna's <phone>", "anna"))
+    io_loop.run_sync(lambda: TestDeviceService(store, by=ANNA).add("phone", CHOSEN, "Anna's <phone>"))
     yield store
     io_loop.run_sync(store.close)
 
@@ -75,12 +75,12 @@ async def test_it_is_known_and_its_attributes_change_nothing(client: Client) -> 
 async def test_a_change_gives_another_etag_and_then_304(client: Client, store: SQLiteStore) -> None:
     before = await ask(client)
     assert (await ask(client, **{"If-None-Match": before.headers["ETag"]})).code == 304
-    await TestDeviceService(store).add("phone", {"price": "10"}, "", "anna")
+    await TestDeviceService(store, by=ANNA).add("phone", {"price": "10"}, "")
     await client.server.app.enrolment.refresh()
     after = await ask(client, **{"If-None-Match": before.headers["ETag"]})
     assert (after.code, after.body) == (200, b'{"price":"10"}')
     assert (await ask(client, **{"If-None-Match": after.headers["ETag"]})).code == 304
-    await TestDeviceService(store).remove("phone")
+    await TestDeviceService(store, by=ANNA).remove("phone")
     await client.server.app.enrolment.refresh()
     assert (await ask(client, method="HEAD", **{"If-None-Match": after.headers["ETag"]})).code == 404
 
@@ -133,5 +133,5 @@ async def test_the_page_of_an_experiment_says_how_many_there_are(client: Client,
         ),
         ("b", "3 test devices have a value of it; they are not counted. 2 of them are devices: they keep their pla"),
     ):
-        await TestDeviceService(store).add(token, {"price": "10"}, "", "anna")
+        await TestDeviceService(store, by=ANNA).add(token, {"price": "10"}, "")
         assert said in await page("price")

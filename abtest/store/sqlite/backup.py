@@ -5,9 +5,11 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from abtest.domain import PROGRAM, Action, By
 from abtest.errors import StorageError
 from abtest.store.sqlite import driver
 from abtest.store.sqlite.driver import Raw, open_raw
+from abtest.store.sqlite.journal import record
 
 PAGES = 2_000
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -86,11 +88,12 @@ def seal(path: Path) -> None:
     flush(path)
 
 
-def mark_restored(connection: Raw, now: int) -> None:
+def mark_restored(connection: Raw, now: int, by: By = PROGRAM) -> None:
     """Note that this database is a restored backup, and up to when it knew devices."""
     (last_seen,) = connection.execute(LAST_SEEN).fetchone()
     connection.execute(MARK, ("restored_at", now))
     connection.execute(MARK, ("restored_to", last_seen))
+    record(connection, by, now, Action.RESTORE)
 
 
 def put_in_place(arriving: Path, target: Path, kept: Path) -> None:

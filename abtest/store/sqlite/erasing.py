@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from abtest.domain import Showing, Tally, app_of, scoped
+from abtest.domain import Action, By, Showing, Tally, app_of, scoped
 from abtest.store.sqlite import measuring
 from abtest.store.sqlite.cataloguing import RAISE_CONFIG_VERSION
 from abtest.store.sqlite.driver import PRAGMAS, Raw, leaving_nothing
+from abtest.store.sqlite.journal import record
 
 EVENTS_AT_ONCE = 1_000
 
@@ -82,7 +83,7 @@ def counted(connection: Raw, token: str) -> tuple[int, Counted] | None:
     return found and (found[0], _counted(connection, found[0], NOTHING))
 
 
-def forget(connection: Raw, token: str, device: int, known: Counted) -> bool:
+def forget(connection: Raw, token: str, app: str, by: By, now: int, device: int, known: Counted) -> bool:
     """Put a random tombstone in the token's place, and subtract what the summary counts of its device.
 
     `known`: as it was read before. Deletes the first of the device's events; see `erase`. False if another process
@@ -102,15 +103,17 @@ def forget(connection: Raw, token: str, device: int, known: Counted) -> bool:
     erase(connection, device)
     connection.execute(COUNT_ERASURE)
     connection.execute(RAISE_CONFIG_VERSION)  # every process drops what it cached
+    record(connection, by, now, Action.FORGET_DEVICE, app)
     return True
 
 
-def forget_test_device(connection: Raw, token: str) -> bool:
+def forget_test_device(connection: Raw, token: str, app: str, by: By, now: int) -> bool:
     """Delete a test device that is no device; False if there is none with this token."""
     with leaving_nothing(connection):
         forgotten = connection.execute(FORGET_TEST_DEVICE, (token,)).rowcount
     if forgotten:
         connection.execute(RAISE_CONFIG_VERSION)
+        record(connection, by, now, Action.FORGET_DEVICE, app)
     return bool(forgotten)
 
 

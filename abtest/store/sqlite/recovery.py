@@ -8,6 +8,7 @@ from glob import escape
 from pathlib import Path
 
 from abtest import clock
+from abtest.domain import By
 from abtest.errors import StorageError
 from abtest.store.audit import AuditStore
 from abtest.store.protocols import Store
@@ -45,7 +46,7 @@ async def back_up(store: Store, file: Path, progress: Progress, audit: Audit) ->
     return devices
 
 
-async def restore(file: Path, target: Path, audit: Audit) -> tuple[int, Path | None]:
+async def restore(file: Path, target: Path, audit: Audit, by: By) -> tuple[int, Path | None]:
     """Replace the database with a backup; returns how many devices it has, and where the old file is kept, if any.
 
     Raises StorageError, and changes nothing, when the file is not a sound backup, when the database is in use, or
@@ -63,7 +64,7 @@ async def restore(file: Path, target: Path, audit: Audit) -> tuple[int, Path | N
                 raise StorageError(f"{file} is no backup: it has a log, as a database in use has; use a backup of it")
             backup.require_unused(target)
             shutil.copyfile(file, arriving)
-            devices = await _checked(arriving, str(file), audit, restored_at=clock.now())
+            devices = await _checked(arriving, str(file), audit, restored_by=by)
             backup.seal(arriving)
             backup.require_unused(target)
         backup.put_in_place(arriving, target, kept or target)
@@ -73,7 +74,7 @@ async def restore(file: Path, target: Path, audit: Audit) -> tuple[int, Path | N
     return devices, kept
 
 
-async def _checked(path: Path, name: str, audit: Audit, restored_at: int | None = None) -> int:
+async def _checked(path: Path, name: str, audit: Audit, restored_by: By | None = None) -> int:
     """Check a copy, and delete what it has of forgotten devices; returns how many devices it has."""
     store = SQLiteStore(path)
     await store.open(migrate=True, create=False)
@@ -83,8 +84,8 @@ async def _checked(path: Path, name: str, audit: Audit, restored_at: int | None 
         if damage or findings:
             raise StorageError(f"{name} is damaged: {[*damage, *findings][0]}", code="damaged")
         await store.finish_forgetting()
-        if restored_at is not None:
-            await store.mark_restored(restored_at)
+        if restored_by is not None:
+            await store.mark_restored(clock.now(), restored_by)
         return devices
     except RuntimeError as error:  # tables that every schema has are missing or different
         raise StorageError(f"{name} is damaged: {error}", code="damaged") from error

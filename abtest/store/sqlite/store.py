@@ -6,7 +6,8 @@ from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from abtest.domain import DEFAULT_APP, Attributes, Event, scoped
+from abtest import clock
+from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
 from abtest.errors import Unavailable
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.figures import Folded
@@ -18,6 +19,7 @@ from abtest.store.sqlite import (
     enrolling,
     erasing,
     events,
+    journal,
     measuring,
     summarising,
 )
@@ -164,6 +166,9 @@ class SQLiteStore(Database):
     event_chunk = _reading(auditing.event_chunk)
     experiment_records = _reading(auditing.experiment_records)
     device = _reading(auditing.device)
+    journal_end = _reading(journal.journal_end)
+    journal_chunk = _reading(journal.journal_chunk)
+    entries = _reading(journal.entries)
 
     mark_restored = _writing(backup.mark_restored)
     check = _reading(_check)
@@ -182,14 +187,14 @@ class SQLiteStore(Database):
                 raise
             await self.alone(self._sync)
 
-    async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP) -> int:
+    async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP, by: By = PROGRAM) -> int:
         """See ErasureStore.forget."""
         id, forgotten = await self.read(cataloguing.app_id, app), 0
         for token in (scoped(id, each) for each in tokens):
             if found := await self.read(erasing.counted, token):
-                forgotten += await self.write(erasing.forget, token, *found)
+                forgotten += await self.write(erasing.forget, token, app, by, clock.now(), *found)
             else:
-                forgotten += await self.write(erasing.forget_test_device, token)
+                forgotten += await self.write(erasing.forget_test_device, token, app, by, clock.now())
         await self.finish_forgetting()
         return forgotten
 

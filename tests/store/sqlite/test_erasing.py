@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from abtest.domain import Change, Event, parse_metrics
+from abtest.domain import DEFAULT_APP, Change, Event, parse_metrics
 from abtest.results import worker
 from abtest.store.sqlite import erasing
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService
 from tests.processes import Abtest, run
-from tests.scenes import experiment, opened, tokens
+from tests.scenes import ANNA, experiment, opened, tokens
 
 METRICS = ("conversion:purchase", "amount:purchase", "amount:purchase/1d")
 MANY = 20 * erasing.EVENTS_AT_ONCE
@@ -103,8 +103,8 @@ async def test_what_the_worker_counts_while_a_device_is_being_forgotten_is_subtr
         await store.fold(most=15, now=4)  # so that the new metric counts some of the events, and the others none
         await store.fold(most=22, now=4)
         await store.fold(most=2, now=4)
-        assert await store.write(erasing.forget, "busy", *found)
-        assert not await store.write(erasing.forget, "busy", *found)
+        assert await store.write(erasing.forget, "busy", DEFAULT_APP, ANNA, 3, *found)
+        assert not await store.write(erasing.forget, "busy", DEFAULT_APP, ANNA, 3, *found)
         assert (await VerificationService(store).verify()).findings == ()
         await worker.tick(store)
         assert (await VerificationService(store).verify()).findings == ()

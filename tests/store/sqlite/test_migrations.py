@@ -37,6 +37,8 @@ DROP TABLE access_token;
 DROP TABLE session;
 DROP TABLE sign_in_link;
 DROP TABLE person;
+DROP TABLE journal;
+DROP TABLE journal_end;
 DROP TABLE app;
 DROP TABLE test_value;
 DROP TABLE test_device;

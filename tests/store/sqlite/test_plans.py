@@ -152,6 +152,8 @@ SMALL = {
     "test_value": "what people created",
     "summary_app": "one row per app",
     "summary_winner": "one row per experiment",
+    "journal": "what people did",
+    "journal_end": "one row",
     "metric": "what people created",
     "phase": "what people created",
     "variant": "what people created",

@@ -16,7 +16,7 @@ from abtest.errors import StorageError
 from abtest.store.sqlite.driver import PRAGMAS, open_raw
 from abtest.trust.verification import VerificationService
 from tests.processes import Abtest, Device, run, wait_until_answering
-from tests.scenes import answers, experiment, opened, tokens
+from tests.scenes import ANNA, answers, experiment, opened, tokens
 
 SERVE = ("serve", "--port", "0", "--processes", "1")
 ADD_COLOR = ("experiments", "add", "color", "--variant", "red=1", "--variant", "green=1")
@@ -57,7 +57,7 @@ async def test_a_damaged_backup_is_refused_and_nothing_changes(tmp_path: Path) -
     connection.execute("UPDATE phase SET next_position = 3")
     connection.close()
     with pytest.raises(StorageError, match="is damaged: phase 1 of color"):
-        await restore(copy, f"sqlite:///{database}")
+        await restore(copy, f"sqlite:///{database}", ANNA)
     assert names(tmp_path) == {"copy.db"}
 
 
@@ -136,7 +136,7 @@ async def test_a_stray_log_is_not_mixed_with_a_backup(tmp_path: Path) -> None:
         pass
     Path(f"{tmp_path}/abtest.db-wal").write_bytes(b"what another database left")
     with pytest.raises(StorageError, match="exists without its database"):
-        await restore(tmp_path / "copy.db", f"sqlite:///{tmp_path}/abtest.db")
+        await restore(tmp_path / "copy.db", f"sqlite:///{tmp_path}/abtest.db", ANNA)
 
 
 async def test_a_backup_takes_the_place_of_a_damaged_database_that_nobody_has_open(tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ async def test_a_backup_takes_the_place_of_a_damaged_database_that_nobody_has_op
     server.execute("UPDATE meta SET value = value")
     database.write_bytes(b"no database any more" * 1000)
     with pytest.raises(StorageError, match="is in use"):
-        await restore(copy, f"sqlite:///{database}")
+        await restore(copy, f"sqlite:///{database}", ANNA)
     server.close()
-    _, kept = await restore(copy, f"sqlite:///{database}")
+    _, kept = await restore(copy, f"sqlite:///{database}", ANNA)
     assert kept is not None
     assert b"no database any more" in kept.read_bytes()
     assert run(database, "verify").returncode == 0
@@ -164,7 +164,7 @@ async def test_the_leftovers_of_a_killed_restore_are_not_mixed_with_the_next(tmp
     async with opened(copy) as store:
         await store.add([experiment("color", "1", "1")], 1)
     Path(f"{killed}-wal").write_bytes(left)
-    await restore(copy, f"sqlite:///{database}")
+    await restore(copy, f"sqlite:///{database}", ANNA)
     async with opened(database) as store:
         assert [each.key for each in await store.experiments()] == ["color"]
     assert names(tmp_path) == {"abtest.db", "copy.db"}
@@ -192,7 +192,7 @@ async def test_a_database_in_use_is_no_backup(tmp_path: Path) -> None:
     async with opened(tmp_path / "used.db") as store:
         await answers(store, ["a"])
         with pytest.raises(StorageError, match=r"used\.db is no backup: it has a log, .*nothing was changed"):
-            await restore(tmp_path / "used.db", f"sqlite:///{tmp_path}/abtest.db")
+            await restore(tmp_path / "used.db", f"sqlite:///{tmp_path}/abtest.db", ANNA)
     assert names(tmp_path) == {"used.db"}
 
 
@@ -202,7 +202,7 @@ async def test_a_database_behind_a_link_is_restored_there(tmp_path: Path) -> Non
         async with opened(path):
             pass
     (tmp_path / "abtest.db").symlink_to("disk/real.db")
-    _, kept = await restore(tmp_path / "copy.db", f"sqlite:///{tmp_path}/abtest.db")
+    _, kept = await restore(tmp_path / "copy.db", f"sqlite:///{tmp_path}/abtest.db", ANNA)
     assert (tmp_path / "abtest.db").is_symlink()
     assert kept is not None
     assert kept.parent == tmp_path / "disk"

@@ -14,7 +14,7 @@ from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
 from tests.processes import SECONDS, Abtest, run, wait_until_answering
-from tests.scenes import experiment, opened
+from tests.scenes import ANNA, experiment, opened
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ async def test_crawlers_are_kept_from_making_devices(client: Client) -> None:
 
 async def test_up_decides_by_its_demo_experiments(tmp_path: Path) -> None:
     settings = Settings(database=f"sqlite:///{tmp_path}/abtest.db")
-    assert with_demo(settings, await prepare(settings)).demo == "on"
+    assert with_demo(settings, await prepare(settings, ANNA)).demo == "on"
     async with opened(tmp_path / "abtest.db") as store:
-        await ExperimentService(store).archive("price")
-    there = await prepare(settings)
+        await ExperimentService(store, by=ANNA).archive("price")
+    there = await prepare(settings, ANNA)
     assert with_demo(settings, there).demo == "off"
     assert with_demo(Settings(demo="on"), there).demo == "on"
 
@@ -63,7 +63,7 @@ async def test_up_on_a_database_of_somebody_elses_experiments_has_no_demo(tmp_pa
     async with opened(tmp_path / "abtest.db") as store:
         await store.add([experiment("color", "1", "1")], 1)
     settings = Settings(database=f"sqlite:///{tmp_path}/abtest.db")
-    assert with_demo(settings, await prepare(settings)).demo == "off"
+    assert with_demo(settings, await prepare(settings, ANNA)).demo == "off"
 
 
 @pytest.mark.parametrize(("command", "status"), [("up", 200), ("serve", 404), ("serve --demo on", 200)])

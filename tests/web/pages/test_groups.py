@@ -16,7 +16,7 @@ from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import answers, experiment, tokens
+from tests.scenes import ANNA, answers, experiment, tokens
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def words(client: Client, path: str) -> str:
 
 
 async def test_a_group_says_who_has_what(client: Client, store: SQLiteStore) -> None:
-    groups = GroupService(store)
+    groups = GroupService(store, by=ANNA)
     await groups.add("screen", "one at a time")
     assert "No experiment is in it." in await words(client, "/groups/screen")
     for key, share in (("one", "0.3"), ("two", "0.5")):
@@ -48,7 +48,7 @@ async def test_a_group_says_who_has_what(client: Client, store: SQLiteStore) -> 
 
 
 async def test_a_holdout_says_what_all_experiments_bring(client: Client, store: SQLiteStore) -> None:
-    holdouts = HoldoutService(store)
+    holdouts = HoldoutService(store, by=ANNA)
     await holdouts.add("year", Decimal("0.1"))
     await store.add([experiment("one", "1", "1")], 1)
     assert "No metric yet, so there is no verdict. Set one: abtest holdouts metrics year" in await words(
@@ -71,10 +71,10 @@ async def test_a_holdout_says_what_all_experiments_bring(client: Client, store: 
 
 async def test_an_experiment_says_what_kept_how_many_devices_out(client: Client, store: SQLiteStore) -> None:
     await answers(store, tokens("early", 7))
-    await HoldoutService(store).add("year", Decimal("0.1"))
-    await GroupService(store).add("screen")
+    await HoldoutService(store, by=ANNA).add("year", Decimal("0.1"))
+    await GroupService(store, by=ANNA).add("screen")
     await store.add([experiment("one", "1", "1", audience=("platform=ios",), coverage="0.5")], 1)
-    await GroupService(store).join("screen", "one", Decimal("0.5"))
+    await GroupService(store, by=ANNA).join("screen", "one", Decimal("0.5"))
     said = {token: read_attributes([("platform", "ios")]) for token in tokens("ios", 100)}
     await store.enrol(list(said), 1, said)
     await answers(store, tokens("silent", 20))
@@ -92,7 +92,7 @@ async def test_an_experiment_says_what_kept_how_many_devices_out(client: Client,
     devices, excluded, elsewhere, uncovered = map(int, found.groups())
     assert 7 + 20 + elsewhere + uncovered == excluded == 127 - devices
     assert elsewhere + uncovered + devices == 100
-    await ExperimentService(store).finish("one")
+    await ExperimentService(store, by=ANNA).finish("one")
     assert "or given to none or another experiment of its group" in await words(client, "/experiments/one")
 
 
@@ -104,7 +104,7 @@ async def test_an_experiment_says_how_many_came_when_it_was_full(client: Client,
 
 
 async def test_a_holdout_says_that_its_metric_was_changed_later(client: Client, store: SQLiteStore) -> None:
-    holdouts = HoldoutService(store)
+    holdouts = HoldoutService(store, by=ANNA)
     await holdouts.add("year", Decimal("0.1"), metrics=("conversion:buy",))
     await answers(store, tokens("a", 10))
     await holdouts.measure("year", ("conversion:refund",))

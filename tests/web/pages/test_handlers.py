@@ -23,7 +23,7 @@ from abtest.web.hot import HotServer
 from abtest.web.pages.rendering import since
 from tests.conftest import Client
 from tests.results.test_judging import live
-from tests.scenes import answers, experiment, tokens
+from tests.scenes import ANNA, answers, experiment, tokens
 
 ELSEWHERE = re.compile(r'<a href="https://arxiv[.]org/abs/[0-9.]+">')
 """What a person may follow, and no page loads."""
@@ -150,7 +150,7 @@ async def test_a_count_that_is_wrong_is_said(client: Client, store: SQLiteStore)
 
 
 async def test_every_status_has_its_words(client: Client, store: SQLiteStore) -> None:
-    service = ExperimentService(store)
+    service = ExperimentService(store, by=ANNA)
     await store.add([experiment(key, "1", "1") for key in ("paused", "finished", "won", "archived")], clock.now())
     await store.add([experiment("drafted", "1", "1", draft=True)], clock.now())
     await worker.tick(store)
@@ -192,7 +192,7 @@ async def test_each_phase_is_shown_with_its_own_counts(client: Client, store: SQ
     await store.add([experiment("color", "1", "1")], clock.now())
     await answers(store, tokens("first", 100))
     weights = [Variant("color-0", Decimal(1)), Variant("color-1", Decimal(3))]
-    await ExperimentService(store).reweight("color", weights)
+    await ExperimentService(store, by=ANNA).reweight("color", weights)
     await answers(store, tokens("second", 100))
     await worker.tick(store)
     shown = await page(client, "/experiments/color")
@@ -220,7 +220,7 @@ async def test_hostile_words_are_shown_and_not_run(client: Client, store: SQLite
     breaking = "\"'><img src=x onerror=alert(1)>"
     variants = (Variant(script, Decimal(1)), Variant(breaking, Decimal(1)), Variant("{{ 7 * 7 }}", Decimal(1)))
     hostile = NewExperiment(key="hostile", variants=variants, description=script)
-    await ExperimentService(store).add([hostile])
+    await ExperimentService(store, by=ANNA).add([hostile])
     await worker.tick(store)
     for path in ("/", "/experiments/hostile", "/simulate?devices=3"):
         shown = await page(client, path)
@@ -236,7 +236,7 @@ async def test_a_value_that_is_a_colour_has_a_swatch_and_what_only_begins_as_one
     colours = ["#00FF00", "red", "rgb(255, 0, 0)", "hsl(120deg 100% 50% / 0.5)"]
     hostile = ['red"/><script>alert(1)</script>', "rgb(0,0,0);fill:url(//evil)", "url(#a)", "var(--page)"]
     variants = tuple(Variant(value, Decimal(1)) for value in colours + hostile)
-    await ExperimentService(store).add([NewExperiment(key="color", variants=variants)])
+    await ExperimentService(store, by=ANNA).add([NewExperiment(key="color", variants=variants)])
     for path in ("/", "/experiments/color", "/simulate?devices=8"):
         shown = await page(client, path)
         assert list(dict.fromkeys(re.findall('class="swatch".*? fill="([^"]*)"', shown))) == colours
@@ -245,7 +245,9 @@ async def test_a_value_that_is_a_colour_has_a_swatch_and_what_only_begins_as_one
 
 async def test_the_longest_of_everything_is_shown_in_full(client: Client, store: SQLiteStore) -> None:
     variants = tuple(Variant(f"{number:02}" + "x" * 254, Decimal(1)) for number in range(20))
-    await ExperimentService(store).add([NewExperiment(key="k" * 64, variants=variants, description="d " * 500)])
+    await ExperimentService(store, by=ANNA).add(
+        [NewExperiment(key="k" * 64, variants=variants, description="d " * 500)]
+    )
     await answers(store, tokens("device", 200))
     await worker.tick(store)
     shown = await page(client, "/experiments/" + "k" * 64)

@@ -16,7 +16,7 @@ from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import answers, experiment
+from tests.scenes import ANNA, answers, experiment
 from tests.web.pages.test_handlers import words
 
 DASH = "\N{EN DASH}"
@@ -40,7 +40,7 @@ async def explained(client: Client, token: str) -> HTTPResponse:
 
 async def test_a_device_is_explained(client: Client, store: SQLiteStore) -> None:
     await store.add([experiment("color", "1"), experiment("paused", "1", "1")], clock.now())
-    await ExperimentService(store).pause("paused")
+    await ExperimentService(store, by=ANNA).pause("paused")
     said = read_attributes([("platform", "ios"), ("country", "DE")])
     await store.enrol(["first", "person"], clock.now(), {"person": said})
     await store.add([experiment("later", "1", "1")], clock.now())
@@ -80,14 +80,14 @@ async def test_only_the_form_of_this_server_may_ask(client: Client, store: SQLit
 async def test_a_test_device_is_called_one_first(client: Client, store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1"), experiment("price", "1", "1", draft=True)], clock.now())
     note = "<b>Anna's</b>"
-    await store.add_test_device("phone", {"price": "price-1"}, note, "anna", clock.now())
+    await store.add_test_device("phone", {"price": "price-1"}, note, clock.now(), by=ANNA)
     shown = words((await explained(client, "phone")).body.decode())
     assert "A test device (&lt;b&gt;Anna&#39;s&lt;/b&gt;, made by anna on " in shown
     assert "): gets what was chosen by hand; never counted Experiment Value price price-1" in shown
     assert "first requests" not in shown
-    await store.remove_test_device("phone")
+    await store.remove_test_device("phone", clock.now())
     await answers(store, ["phone"])
-    await store.add_test_device("phone", {}, "", "anna", clock.now())
+    await store.add_test_device("phone", {}, "", clock.now(), by=ANNA)
     shown = words((await explained(client, "phone")).body.decode())
     assert "No value was chosen, so it gets none. It is also device 1 in the order of first requests" in shown
     assert "It gets these values again once it is no test device. Experiment Value Why color color-" in shown

@@ -1,8 +1,9 @@
 """Apps in SQLite: functions on a raw connection, each run inside one transaction."""
 
-from abtest.domain import KEY, App
+from abtest.domain import KEY, PROGRAM, Action, App, By
 from abtest.errors import Conflict, UnknownApp
 from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.journal import record
 
 APPS = "SELECT id, key, created_at FROM app ORDER BY id"
 
@@ -29,11 +30,12 @@ def app_id(connection: Raw, key: str) -> int:
     return int(found[0])
 
 
-def add_app(connection: Raw, key: str, now: int) -> App:
+def add_app(connection: Raw, key: str, now: int, by: By = PROGRAM) -> App:
     """Create an app. Raises Conflict."""
     if connection.execute(APP, (key,)).fetchone():
         raise Conflict(f"the app {key!r} already exists", code="app_exists")
     id = connection.execute(ADD_APP, (key, now)).lastrowid
     connection.execute(ADD_PROFILE, (id,))
     connection.execute(RAISE_CONFIG_VERSION)
+    record(connection, by, now, Action.ADD_APP, key, key)
     return App(id, key, now)

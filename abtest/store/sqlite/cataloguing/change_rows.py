@@ -10,6 +10,9 @@ from msgspec import structs
 from abtest import allocation
 from abtest.domain import (
     DEFAULT_APP,
+    PROGRAM,
+    Action,
+    By,
     Change,
     Experiment,
     Kind,
@@ -17,6 +20,9 @@ from abtest.domain import (
     NewExperiment,
     Phase,
     Status,
+    differing,
+    facts,
+    given,
     joined,
     left,
     new_group,
@@ -31,6 +37,7 @@ from abtest.store.sqlite.columns import dump_audience, dump_weights
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling import last_device
 from abtest.store.sqlite.events import last_event
+from abtest.store.sqlite.journal import record
 
 ADD_EXPERIMENT = """
 INSERT INTO experiment (
@@ -84,6 +91,7 @@ def add(
     metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
     app: str = DEFAULT_APP,
     kind: Kind = Kind.EXPERIMENT,
+    by: By = PROGRAM,
 ) -> list[Experiment]:
     """Create these experiments, groups or holdouts, and set the metrics of others.
 
@@ -95,10 +103,14 @@ def add(
             raise Conflict(f"the {kind} {wanted.key!r} already exists", code=f"{kind}_exists")
         _add(connection, id, wanted, now, kind)
         if wanted.group is not None and wanted.group_share is not None:
-            join(connection, wanted.group, wanted.key, wanted.group_share, now, app)
+            _join(connection, wanted.group, experiment(connection, wanted.key, app), wanted.group_share, now)
+        added = experiment(connection, wanted.key, app, kind)
+        record(connection, by, now, Action(f"{kind}.add"), app, added.key, after=given(facts(added)))
     connection.execute(RAISE_CONFIG_VERSION)
     for key, judged_by in metrics.items():
-        _make(connection, experiment(connection, key, app), Change(metrics=judged_by), now)
+        before = experiment(connection, key, app)
+        _make(connection, before, Change(metrics=judged_by), now)
+        _record(connection, before, now, by)
     made = (experiment(connection, wanted.key, app, kind) for wanted in experiments)
     return [*made, *(experiment(connection, key, app) for key in metrics)]
 
@@ -126,6 +138,7 @@ def change(
     now: int,
     app: str = DEFAULT_APP,
     kind: Kind = Kind.EXPERIMENT,
+    by: By = PROGRAM,
 ) -> Experiment:
     """Apply what the rule decides about the experiment as it is now, or the group or holdout.
 
@@ -133,44 +146,52 @@ def change(
     """
     before = experiment(connection, key, app, kind)
     _make(connection, before, rule(before), now)
-    return experiment(connection, key, app, kind)
+    return _record(connection, before, now, by)
 
 
-def alter(connection: Raw, rule: Callable[[list[Experiment]], Alteration], now: int, app: str = DEFAULT_APP) -> None:
+def alter(
+    connection: Raw,
+    rule: Callable[[list[Experiment]], Alteration],
+    now: int,
+    app: str = DEFAULT_APP,
+    by: By = PROGRAM,
+) -> None:
     """Add and change what the rule decides about all experiments as they are now.
 
     Groups that there are not are added. Who leaves a group does so before others join it.
     """
-    present = experiments(connection, app)
-    decided = rule(present)
-    new = {each.key for each in decided.added}
-    _add_groups(connection, decided, now, app)
+    present = {each.key: each for each in experiments(connection, app)}
+    decided = rule(list(present.values()))
+    _add_groups(connection, decided, now, app, by)
     leaving = {
         key
         for key, change in decided.changes
         if change.group is not None or (change.status is not None and change.status.over)
     }
-    for each in present:
+    for each in present.values():
         if each.key in leaving and each.group is not None:
-            leave(connection, each.group, each.key, now, app)
+            _leave(connection, each.group, each.key, now, app)
     for key, change in decided.changes:
-        if key not in new:
+        if key in present:
             _make(connection, experiment(connection, key, app), change, now)
+            _record(connection, present[key], now, by)
     if decided.added:
-        add(connection, decided.added, now, app=app)
+        add(connection, decided.added, now, app=app, by=by)
     for key, change in decided.changes:
-        if key in new:
-            _make(connection, experiment(connection, key, app), change, now)
+        if key not in present:
+            added = experiment(connection, key, app)
+            _make(connection, added, change, now)
+            _record(connection, added, now, by)
 
 
-def _add_groups(connection: Raw, decided: Alteration, now: int, app: str) -> None:
+def _add_groups(connection: Raw, decided: Alteration, now: int, app: str, by: By) -> None:
     there = {each.key for each in experiments(connection, app, Kind.GROUP)}
     wanted = [each.group for each in decided.added] + [
         change.group and change.group[0] for _, change in decided.changes
     ]
     missing = [new_group(key) for key in dict.fromkeys(wanted) if key and key not in there]
     if missing:
-        add(connection, missing, now, app=app, kind=Kind.GROUP)
+        add(connection, missing, now, app=app, kind=Kind.GROUP, by=by)
 
 
 def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> None:
@@ -180,9 +201,9 @@ def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> Non
         connection.execute(SET_STATUS, (decided.status, winner, before.id))
         connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last, last_event(connection)))
         if before.group is not None and decided.status.over:
-            leave(connection, before.group, before.key, now, before.app)
+            _leave(connection, before.group, before.key, now, before.app)
     if decided.group is not None and decided.group[0]:
-        join(connection, decided.group[0], before.key, decided.group[1], now, before.app)
+        _join(connection, decided.group[0], before, decided.group[1], now)
     if decided.weights is not None or decided.coverage is not None or decided.stop_at is not None:
         begun = Phase(
             before.phase.number + 1,
@@ -210,22 +231,47 @@ def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> Non
     connection.execute(RAISE_CONFIG_VERSION)
 
 
-def join(connection: Raw, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP) -> Experiment:
+def _record(connection: Raw, before: Experiment, now: int, by: By) -> Experiment:
+    """Record what became of an experiment, a group or a holdout, and return it."""
+    after = experiment(connection, before.key, before.app, before.kind)
+    was, became = differing(facts(before), facts(after))
+    if became:
+        record(connection, by, now, Action(f"{before.kind}.change"), before.app, before.key, was, became)
+    return after
+
+
+def join(
+    connection: Raw, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
+) -> Experiment:
     """Put an experiment into a group, and return the group. No other member's share or device changes.
 
     Raises UnknownApp, UnknownExperiment, Conflict, or InvalidExperiment where the group has no room.
     """
     joining = experiment(connection, key, app)
+    there = _join(connection, group, joining, share, now)
+    _record(connection, joining, now, by)
+    return there
+
+
+def _join(connection: Raw, group: str, joining: Experiment, share: Decimal, now: int) -> Experiment:
+    key = joining.key
     if joining.group is not None:
         raise Conflict(f"{key} is in the group {joining.group} already", code="impossible_transition")
     if joining.status.over:
         raise Conflict(f"{key} is {joining.status} and can't join a group", code="impossible_transition")
-    there = experiment(connection, group, app, Kind.GROUP)
+    there = experiment(connection, group, joining.app, Kind.GROUP)
     return _regroup(connection, there, joined(there, key, share), now)
 
 
-def leave(connection: Raw, group: str, key: str, now: int, app: str = DEFAULT_APP) -> Experiment:
+def leave(connection: Raw, group: str, key: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM) -> Experiment:
     """Take an experiment out of a group, and return the group. Raises UnknownApp, UnknownExperiment or Conflict."""
+    leaving = experiment(connection, key, app)
+    there = _leave(connection, group, key, now, app)
+    _record(connection, leaving, now, by)
+    return there
+
+
+def _leave(connection: Raw, group: str, key: str, now: int, app: str) -> Experiment:
     there = experiment(connection, group, app, Kind.GROUP)
     return _regroup(connection, there, left(there, key), now)
 

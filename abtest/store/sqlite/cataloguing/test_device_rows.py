@@ -2,12 +2,25 @@
 
 from collections.abc import Mapping
 
-from abtest.domain import DEFAULT_APP, KEY, MOST_TEST_DEVICES, TestDevice, scoped, unscoped
+from abtest.domain import (
+    DEFAULT_APP,
+    KEY,
+    MOST_TEST_DEVICES,
+    PROGRAM,
+    Action,
+    By,
+    Facts,
+    TestDevice,
+    differing,
+    scoped,
+    unscoped,
+)
 from abtest.errors import Conflict, InvalidTestDevice, UnknownExperiment, UnknownTestDevice
 from abtest.language import counted
 from abtest.store.figures import Tested
 from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
 from abtest.store.sqlite.driver import Raw, leaving_nothing
+from abtest.store.sqlite.journal import record
 
 TEST_DEVICES = """
 SELECT id, token, note, made_by, made_at, EXISTS (SELECT 1 FROM device_token WHERE token = test_device.token)
@@ -67,9 +80,9 @@ def add_test_device(
     token: str,
     values: Mapping[str, str],
     note: str,
-    made_by: str,
     now: int,
     app: str = DEFAULT_APP,
+    by: By = PROGRAM,
 ) -> tuple[TestDevice, bool]:
     """Make a token a test device that gets these values, by key; and whether it replaces one with this token.
 
@@ -79,17 +92,24 @@ def add_test_device(
     id = app_id(connection, app)
     chosen = [_variant(connection, id, key, value) for key, value in values.items()]
     there = scoped(id, token)
-    changed = _remove(connection, there)
+    before = test_device(connection, token, app)
+    _remove(connection, there)
     if connection.execute(COUNT, (id,)).fetchone() >= (MOST_TEST_DEVICES,):
         message = f"there are {counted(MOST_TEST_DEVICES, 'test device')} already; remove one first"
         raise Conflict(message, code="too_many_test_devices")
-    number = connection.execute(ADD, (id, there, note, made_by, now)).lastrowid
+    number = connection.execute(ADD, (id, there, note, by.name, now)).lastrowid
     connection.executemany(ADD_VALUE, [(number, *each) for each in chosen])
     connection.execute(RAISE_CONFIG_VERSION)
-    return _test_device(connection, *connection.execute(TEST_DEVICE, (there,)).fetchone()), changed
+    if before is None:
+        record(connection, by, now, Action.ADD_TEST_DEVICE, app, after=_facts(values))
+    else:
+        differ = differing(_facts(before.values), _facts(values))
+        record(connection, by, now, Action.CHANGE_TEST_DEVICE, app, "", *differ)
+    made = _test_device(connection, *connection.execute(TEST_DEVICE, (there,)).fetchone())
+    return made, before is not None
 
 
-def remove_test_device(connection: Raw, token: str, app: str = DEFAULT_APP) -> bool:
+def remove_test_device(connection: Raw, token: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM) -> bool:
     """Let this token be what it was before; whether it is a device. Raises UnknownApp or UnknownTestDevice."""
     there = scoped(app_id(connection, app), token)
     found = test_device(connection, token, app)
@@ -97,6 +117,7 @@ def remove_test_device(connection: Raw, token: str, app: str = DEFAULT_APP) -> b
         raise UnknownTestDevice
     _remove(connection, there)
     connection.execute(RAISE_CONFIG_VERSION)
+    record(connection, by, now, Action.REMOVE_TEST_DEVICE, app, before=_facts(found.values))
     return found.is_device
 
 
@@ -105,10 +126,15 @@ def tested(connection: Raw, experiment_id: int) -> Tested:
     return Tested(*connection.execute(TESTED, (experiment_id,)).fetchone())
 
 
-def _remove(connection: Raw, scoped_token: str) -> bool:
-    """Whether there was one. Its token leaves no trace: `forget` would not find it later."""
+def _remove(connection: Raw, scoped_token: str) -> None:
+    """Remove it if there is one. Its token leaves no trace: `forget` would not find it later."""
     with leaving_nothing(connection):
-        return bool(connection.execute(REMOVE, (scoped_token,)).rowcount)
+        connection.execute(REMOVE, (scoped_token,))
+
+
+def _facts(values: Mapping[str, str]) -> Facts:
+    """What the journal keeps: the token and the note say whose it is, and have to go when they are forgotten."""
+    return {"values": dict(values)}
 
 
 def _test_device(

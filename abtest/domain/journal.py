@@ -1,0 +1,157 @@
+"""The journal: every change, by whom, and what it was before and after. Each entry has the hash of the one before."""
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from msgspec import Struct
+
+from abtest import clock
+from abtest.domain.experiments import Experiment, Kind
+from abtest.domain.groups import HELD_PLACE, percent
+
+Facts = Mapping[str, Any]
+"""Fields and what they are, as in JSON."""
+NOTHING: Facts = {}
+
+
+class Hand(StrEnum):
+    """What made a change."""
+
+    PERSON = "person"
+    ACCESS_TOKEN = "access token"
+    COMMAND_LINE = "command line"
+    WORKER = "worker"
+    PROGRAM = "program"
+
+
+class By(Struct, frozen=True):
+    """Who made a change. `kind`: a Hand. `name`: of the person, of the access token, or of the system's user.
+
+    `address`: where the request came from; None where there was none.
+    """
+
+    kind: str
+    name: str = ""
+    address: str | None = None
+
+
+WORKER = By(Hand.WORKER)
+PROGRAM = By(Hand.PROGRAM)
+"""A program that uses the store by itself, and has not said for whom."""
+
+
+class Action(StrEnum):
+    """What was done."""
+
+    ADD_EXPERIMENT = "experiment.add"
+    CHANGE_EXPERIMENT = "experiment.change"
+    ADD_GROUP = "group.add"
+    CHANGE_GROUP = "group.change"
+    ADD_HOLDOUT = "holdout.add"
+    CHANGE_HOLDOUT = "holdout.change"
+    ADD_TEST_DEVICE = "test_device.add"
+    CHANGE_TEST_DEVICE = "test_device.change"
+    REMOVE_TEST_DEVICE = "test_device.remove"
+    ADD_APP = "app.add"
+    FORGET_DEVICE = "device.forget"
+    RESTORE = "database.restore"
+
+
+class Entry(Struct, frozen=True):
+    """An entry as it is stored. `at` in milliseconds. `app`, `subject`: keys; None and "" where there is none.
+
+    `action`: an Action. `before`, `after`: what differs, as JSON.
+    """
+
+    id: int
+    at: int
+    by: By
+    app: str | None
+    action: str
+    subject: str
+    before: str
+    after: str
+    hash: str
+
+    @property
+    def before_facts(self) -> Facts:
+        """What was before; nothing if it can't be read."""
+        return _read(self.before)
+
+    @property
+    def after_facts(self) -> Facts:
+        """What was afterwards."""
+        return _read(self.after)
+
+    def fits(self, previous: str) -> bool:
+        """Whether its hash is that of its fields after an entry with this hash."""
+        return self.hash == chained(previous, self)
+
+
+def chained(previous: str, entry: Entry) -> str:
+    """The hash of an entry after one with the hash `previous`: SHA-256 of both as a JSON list."""
+    by = entry.by
+    fields = (entry.id, entry.at, by.kind, by.name, by.address, entry.app, entry.action, entry.subject)
+    return sha256(json.dumps([previous, *fields, entry.before, entry.after]).encode()).hexdigest()
+
+
+def differing(before: Facts, after: Facts) -> tuple[Facts, Facts]:
+    """What is not the same in both, which have the same fields."""
+    names = [name for name in after if before[name] != after[name]]
+    return {name: before[name] for name in names}, {name: after[name] for name in names}
+
+
+def given(facts: Facts) -> Facts:
+    """Without what was left open."""
+    return {name: fact for name, fact in facts.items() if fact not in (None, "", [])}
+
+
+def written(facts: Facts) -> str:
+    """Facts as an entry keeps them."""
+    return json.dumps(facts, separators=(",", ":"))
+
+
+def _read(text: str) -> Facts:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return NOTHING
+    return found if isinstance(found, dict) else NOTHING
+
+
+def facts(experiment: Experiment) -> Facts:
+    """What people decided about an experiment, a group or a holdout."""
+    metrics = [str(metric) for metric in experiment.metrics]
+    if experiment.kind is Kind.GROUP:
+        return {"description": experiment.description}
+    phase = experiment.phase
+    weights = dict(zip(experiment.values, (f"{weight:f}" for weight in phase.weights), strict=True))
+    if experiment.kind is Kind.HOLDOUT:
+        return {
+            "status": experiment.holdout_status,
+            "description": experiment.description,
+            "share": percent(phase.weights[HELD_PLACE] / 100),
+            "metrics": metrics,
+        }
+    start, end = experiment.start_at, experiment.end_at
+    return {
+        "status": experiment.status.value,
+        "winner": experiment.winner,
+        "description": experiment.description,
+        "type": experiment.type.value,
+        "phase": phase.number,
+        "weights": weights,
+        "coverage": percent(phase.coverage),
+        "stop_at": phase.stop_at,
+        "audience": [str(condition) for condition in experiment.audience],
+        "group": experiment.group,
+        "group_share": None if experiment.group_share is None else percent(experiment.group_share),
+        "start_at": None if start is None else clock.iso(start),
+        "end_at": None if end is None else clock.iso(end),
+        "metrics": metrics,
+        "baseline": experiment.values[experiment.baseline_place],
+        "planned": experiment.planned,
+    }

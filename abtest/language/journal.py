@@ -1,0 +1,59 @@
+"""Entries of the journal, in words. Whatever is in them can't change the terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from abtest.domain import Action, By, Entry, Hand, text_fault
+
+DONE: Mapping[str, str] = {
+    Action.ADD_EXPERIMENT: "added {}",
+    Action.CHANGE_EXPERIMENT: "changed {}",
+    Action.ADD_GROUP: "added the group {}",
+    Action.CHANGE_GROUP: "changed the group {}",
+    Action.ADD_HOLDOUT: "added the holdout {}",
+    Action.CHANGE_HOLDOUT: "changed the holdout {}",
+    Action.ADD_TEST_DEVICE: "added a test device",
+    Action.CHANGE_TEST_DEVICE: "changed a test device",
+    Action.REMOVE_TEST_DEVICE: "removed a test device",
+    Action.ADD_APP: "added the app {}",
+    Action.FORGET_DEVICE: "forgot a device",
+    Action.RESTORE: "restored a backup",
+}
+
+
+def entry_said(entry: Entry) -> str:
+    """changed price: status finished (was running), winner 20 (was none)."""
+    known = DONE.get(entry.action)
+    done = f"{entry.action} {entry.subject}" if known is None else known.format(entry.subject)
+    changes = ", ".join(_changes(entry))
+    return _harmless(f"{done}: {changes}" if changes else done)
+
+
+def by_said(by: By) -> str:
+    """anna, command line; or anna, 192.0.2.7."""
+    kind = None if by.kind == Hand.PERSON else by.kind
+    return _harmless(", ".join(filter(None, (by.name, kind, by.address))))
+
+
+def _changes(entry: Entry) -> Iterator[str]:
+    before, after = entry.before_facts, entry.after_facts
+    changed = entry.action.endswith(".change")
+    for field in {**before, **after}:
+        name = field.replace("_", " ")
+        if changed:
+            yield f"{name} {_fact(after.get(field))} (was {_fact(before.get(field))})"
+        else:
+            yield f"{name} {_fact(after.get(field, before.get(field)))}"
+
+
+def _fact(fact: Any) -> str:
+    if isinstance(fact, dict):
+        return ", ".join(f"{name} {each}" for name, each in fact.items()) or "none"
+    if isinstance(fact, list):
+        return ", ".join(map(str, fact)) or "none"
+    return "none" if fact in (None, "") else str(fact)
+
+
+def _harmless(text: str) -> str:
+    """The text with what could forge lines in a terminal as codes: \\x1b."""
+    return "".join(ascii(each)[1:-1] if text_fault(each) else each for each in text)

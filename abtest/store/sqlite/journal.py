@@ -1,0 +1,77 @@
+"""The journal in SQLite: functions on a raw connection, each run inside one transaction."""
+
+from abtest.domain import NOTHING, Action, By, Entry, Facts, chained, written
+from abtest.store.audit import JournalEnd
+from abtest.store.sqlite.driver import Raw
+
+END = "SELECT id, hash FROM journal_end"
+
+ADD = """
+INSERT INTO journal (id, at, kind, name, address, app, action, subject, before, after, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+MOVE_END = "UPDATE journal_end SET id = ?, hash = ?"
+
+LAST = "SELECT ifnull(max(id), 0) FROM journal"
+
+NEWEST = """
+SELECT id, at, kind, name, address, app, action, subject, before, after, hash FROM journal
+WHERE (?1 IS NULL OR app = ?1)
+  AND (?2 IS NULL OR instr(lower(name || ', ' || kind || ', ' || ifnull(address, '')), lower(?2)))
+  AND (?3 IS NULL OR subject = ?3 OR instr(before || after, '"group":"' || ?3 || '"'))
+  AND (?4 IS NULL OR at >= ?4)
+ORDER BY id DESC LIMIT ?5
+"""
+
+CHUNK = """
+SELECT id, at, kind, name, address, app, action, subject, before, after, hash FROM journal
+WHERE id > ? ORDER BY id LIMIT ?
+"""
+
+
+def record(
+    connection: Raw,
+    by: By,
+    now: int,
+    action: Action,
+    app: str | None = None,
+    subject: str = "",
+    before: Facts = NOTHING,
+    after: Facts = NOTHING,
+) -> None:
+    """Add an entry, in the transaction of the change. `before`, `after`: what differs."""
+    last, previous = connection.execute(END).fetchone()
+    id, texts = last + 1, (written(before), written(after))
+    hash = chained(previous, Entry(id, now, by, app, action, subject, *texts, hash=""))
+    connection.execute(ADD, (id, now, by.kind, by.name, by.address, app, action, subject, *texts, hash))
+    connection.execute(MOVE_END, (id, hash))
+
+
+def entries(
+    connection: Raw,
+    most: int,
+    app: str | None = None,
+    by: str | None = None,
+    about: str | None = None,
+    since: int | None = None,
+) -> list[Entry]:
+    """The newest entries, the newest first."""
+    return [_entry(*row) for row in connection.execute(NEWEST, (app, by, about, since, most))]
+
+
+def journal_end(connection: Raw) -> JournalEnd:
+    """Where the journal ends."""
+    id, hash = connection.execute(END).fetchone() or (0, "")
+    (last,) = connection.execute(LAST).fetchone()
+    return JournalEnd(id, hash, last)
+
+
+def journal_chunk(connection: Raw, after: int, most: int) -> list[Entry]:
+    """The next entries after this id, ascending."""
+    return [_entry(*row) for row in connection.execute(CHUNK, (after, most))]
+
+
+def _entry(id: int, at: int, kind: str, name: str, address: str | None, *others: str) -> Entry:
+    app, action, subject, before, after, hash = others
+    return Entry(id, at, By(kind, name, address), app, action, subject, before, after, hash)
