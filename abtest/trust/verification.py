@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from abtest.store import AuditStore, ExperimentRecord, Ledger
 from abtest.trust.audit import Audit, Verified
+from abtest.trust.chain import broken_chain
 from abtest.trust.recounting import recount
 
 CHUNK = 20_000
@@ -23,7 +24,7 @@ class VerificationService:
         for after, upto in _ranges(ledger):
             audit.chunk(await self._store.chunk(after, upto))
             progress(upto, ledger.last_device)
-        return audit.close(await recount(self._store))
+        return audit.close([*await recount(self._store), *await broken_chain(self._store)])
 
 
 def _ranges(ledger: Ledger) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,27 @@
+"""Checks that no entry of the journal was changed, added or taken away: each has the hash of the one before it."""
+
+from abtest.store import AuditStore
+
+ENTRIES = 5_000
+
+
+async def broken_chain(store: AuditStore) -> list[str]:
+    """What is wrong with the journal; of entries that don't fit, only the first."""
+    end = await store.journal_end()
+    last, previous = 0, ""
+    while last < end.id and (entries := await store.journal_chunk(last, ENTRIES)):
+        for entry in entries:
+            if entry.id != last + 1:
+                return [f"journal: entry {last + 1} is missing"]
+            if not entry.fits(previous):
+                return [f"journal: entry {entry.id} is not what was written, or not the one before it"]
+            last, previous = entry.id, entry.hash
+            if last == end.id:
+                break
+    if last < end.id:
+        return [f"journal: entry {last + 1} is missing"]
+    if previous != end.hash:
+        return [f"journal: entry {last} is not the newest one that was written"]
+    if end.last > end.id:
+        return [f"journal: entry {end.last} was added after the newest one that was written"]
+    return []
