@@ -14,6 +14,7 @@ from abtest.commands.options import (
     print_json,
     print_table,
     say,
+    user,
     with_store,
 )
 from abtest.domain import AccessToken, Person, Role
@@ -51,7 +52,7 @@ def add(database: str, name: str, role: str, app: str | None, url: str | None, a
     abtest people add 'Ben Olsen' --role editor --app staging
     """
     url = url or own_server()
-    person, link = with_store(database, lambda store: PeopleService(store).add(name, Role(role), app))
+    person, link = with_store(database, lambda store: PeopleService(store, by=user()).add(name, Role(role), app))
     told = f"added {name}, {_role(person)}; this link sets the password"
     _print_link(told, link, url, _person(person), as_json)
 
@@ -73,7 +74,7 @@ def role_(database: str, name: str, role: str, app: str | None, all_apps: bool, 
     if app is not None and all_apps:
         raise click.UsageError("--app can't be combined with --all-apps")
     where = None if all_apps else UNSET if app is None else app
-    person = with_store(database, lambda store: PeopleService(store).change(name, Role(role), where))
+    person = with_store(database, lambda store: PeopleService(store, by=user()).change(name, Role(role), where))
     if as_json:
         print_json(_person(person))
     else:
@@ -92,7 +93,7 @@ def link(database: str, name: str, url: str | None, as_json: bool) -> None:
     abtest people link anna
     """
     url = url or own_server()
-    made = with_store(database, lambda store: PeopleService(store).link(name))
+    made = with_store(database, lambda store: PeopleService(store, by=user()).link(name))
     _print_link(f"this link sets the password of {name}", made, url, {"name": name}, as_json)
 
 
@@ -106,7 +107,7 @@ def remove(database: str, name: str, as_json: bool) -> None:
     \b
     abtest people remove anna
     """
-    with_store(database, lambda store: PeopleService(store).remove(name))
+    with_store(database, lambda store: PeopleService(store, by=user()).remove(name))
     if as_json:
         print_json({"name": name})
     else:
@@ -118,7 +119,7 @@ def remove(database: str, name: str, as_json: bool) -> None:
 @click.pass_obj
 def list_people(database: str, as_json: bool) -> None:
     """List everybody who may sign in."""
-    found = with_store(database, lambda store: PeopleService(store).all())
+    found = with_store(database, lambda store: PeopleService(store, by=user()).all())
     if as_json:
         print_json([_person(each) for each in found])
         return
@@ -161,7 +162,9 @@ def add_token(database: str, name: str, role: str, app: str | None, expires: str
     \b
     abtest access-tokens add deploy --role editor --expires 2030-12-31
     """
-    made, token = with_store(database, lambda store: AccessTokenService(store).add(name, Role(role), app, expires))
+    made, token = with_store(
+        database, lambda store: AccessTokenService(store).add(name, Role(role), app, expires, by=user())
+    )
     if as_json:
         print_json(_access_token(made) | {"token": token})
         return
@@ -179,7 +182,7 @@ def revoke(database: str, id: int, as_json: bool) -> None:
     \b
     abtest access-tokens revoke 1
     """
-    with_store(database, lambda store: AccessTokenService(store).revoke(id))
+    with_store(database, lambda store: AccessTokenService(store).revoke(id, by=user()))
     if as_json:
         print_json({"id": id})
     else:

@@ -56,6 +56,12 @@ class Action(StrEnum):
     CHANGE_TEST_DEVICE = "test_device.change"
     REMOVE_TEST_DEVICE = "test_device.remove"
     ADD_APP = "app.add"
+    ADD_PERSON = "person.add"
+    CHANGE_PERSON = "person.change"
+    LINK_PERSON = "person.link"
+    REMOVE_PERSON = "person.remove"
+    ADD_ACCESS_TOKEN = "access_token.add"
+    REVOKE_ACCESS_TOKEN = "access_token.revoke"
     FORGET_DEVICE = "device.forget"
     RESTORE = "database.restore"
 

@@ -16,6 +16,12 @@ DONE: Mapping[str, str] = {
     Action.CHANGE_TEST_DEVICE: "changed a test device",
     Action.REMOVE_TEST_DEVICE: "removed a test device",
     Action.ADD_APP: "added the app {}",
+    Action.ADD_PERSON: "added {}",
+    Action.CHANGE_PERSON: "changed {}",
+    Action.LINK_PERSON: "made a link that sets the password of {}",
+    Action.REMOVE_PERSON: "removed {}",
+    Action.ADD_ACCESS_TOKEN: "added the access token {}",
+    Action.REVOKE_ACCESS_TOKEN: "revoked the access token {}",
     Action.FORGET_DEVICE: "forgot a device",
     Action.RESTORE: "restored a backup",
 }
@@ -39,14 +45,13 @@ def _changes(entry: Entry) -> Iterator[str]:
     before, after = entry.before_facts, entry.after_facts
     changed = entry.action.endswith(".change")
     for field in {**before, **after}:
-        name = field.replace("_", " ")
-        if changed:
-            yield f"{name} {_fact(after.get(field))} (was {_fact(before.get(field))})"
-        else:
-            yield f"{name} {_fact(after.get(field, before.get(field)))}"
+        said = f"{field.replace('_', ' ')} {_fact(field, after.get(field, before.get(field)))}"
+        yield f"{said} (was {_fact(field, before.get(field))})" if changed else said
 
 
-def _fact(fact: Any) -> str:
+def _fact(field: str, fact: Any) -> str:
+    if field == "app" and fact is None:
+        return "any"
     if isinstance(fact, dict):
         return ", ".join(f"{name} {each}" for name, each in fact.items()) or "none"
     if isinstance(fact, list):

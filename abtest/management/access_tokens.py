@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from abtest import clock
-from abtest.domain import AccessToken, Role, check_name, parse_expiry
+from abtest.domain import AccessToken, By, Role, check_name, parse_expiry
 from abtest.errors import NotSignedIn, Unavailable
 from abtest.management.credentials import hashed, new_secret
 from abtest.management.signing_in import NOTED_AGAIN_AFTER
@@ -24,7 +24,7 @@ class AccessTokenService:
         return await self._store.access_tokens()
 
     async def add(
-        self, name: str, role: Role, app: str | None = None, expires: str | None = None
+        self, name: str, role: Role, app: str | None = None, expires: str | None = None, *, by: By
     ) -> tuple[AccessToken, str]:
         """Create one, and the secret, which is shown once. `app`: as of people. `expires`: see parse_expiry.
 
@@ -32,12 +32,12 @@ class AccessTokenService:
         """
         now, secret = clock.now(), PREFIX + new_secret()
         expires_at = None if expires is None else parse_expiry(expires, now)
-        added = await self._store.add_access_token(check_name(name), role, app, hashed(secret), expires_at, now)
+        added = await self._store.add_access_token(check_name(name), role, app, hashed(secret), expires_at, now, by)
         return added, secret
 
-    async def revoke(self, id: int) -> None:
+    async def revoke(self, id: int, *, by: By) -> None:
         """End one, from the next request on. Raises UnknownAccessToken."""
-        await self._store.revoke_access_token(id)
+        await self._store.revoke_access_token(id, clock.now(), by)
 
     async def find(self, secret: str) -> AccessToken:
         """The access token with this secret. Raises NotSignedIn if unknown, revoked or expired alike."""

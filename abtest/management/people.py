@@ -3,7 +3,7 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from abtest import clock
-from abtest.domain import LINK_LASTS, Person, Role, check_name
+from abtest.domain import LINK_LASTS, By, Person, Role, check_name
 from abtest.management.credentials import hashed, new_secret
 from abtest.store import PeopleStore
 
@@ -21,8 +21,9 @@ class PeopleService:
     Names that differ only in case are the same. Raises InvalidField, UnknownPerson, UnknownApp, or Conflict.
     """
 
-    def __init__(self, store: PeopleStore) -> None:
+    def __init__(self, store: PeopleStore, *, by: By) -> None:
         self._store = store
+        self._by = by
 
     async def all(self) -> list[Person]:
         """Everybody, in the order of creation."""
@@ -31,22 +32,24 @@ class PeopleService:
     async def add(self, name: str, role: Role, app: str | None = None) -> tuple[Person, Link]:
         """Create a person, who has no password before the link was used."""
         link, now = _link(), clock.now()
-        added = await self._store.add_person(check_name(name), role, app, hashed(link.secret), link.expires_at, now)
+        added = await self._store.add_person(
+            check_name(name), role, app, hashed(link.secret), link.expires_at, now, self._by
+        )
         return added, link
 
     async def change(self, name: str, role: Role | None = None, app: str | UnsetType | None = UNSET) -> Person:
         """Give a person another role or another app, from the next request on; what is left out stays."""
-        return await self._store.change_person(check_name(name), role, app)
+        return await self._store.change_person(check_name(name), clock.now(), role, app, self._by)
 
     async def link(self, name: str) -> Link:
         """A new link, which voids the older one. The password that there is stays until the link is used."""
         link = _link()
-        await self._store.put_link(check_name(name), hashed(link.secret), link.expires_at)
+        await self._store.put_link(check_name(name), hashed(link.secret), link.expires_at, clock.now(), self._by)
         return link
 
     async def remove(self, name: str) -> None:
         """Remove a person, and end the sessions."""
-        await self._store.remove_person(check_name(name))
+        await self._store.remove_person(check_name(name), clock.now(), self._by)
 
 
 def _link() -> Link:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
-from abtest.domain import AccessToken, Person, Role, Session
+from abtest.domain import PROGRAM, AccessToken, By, Person, Role, Session
 
 
 class PeopleStore(Protocol):
@@ -15,20 +15,34 @@ class PeopleStore(Protocol):
         ...
 
     async def add_person(
-        self, name: str, role: Role, app: str | None, link: bytes, link_expires_at: int, now: int
+        self,
+        name: str,
+        role: Role,
+        app: str | None,
+        link: bytes,
+        link_expires_at: int,
+        now: int,
+        by: By = PROGRAM,
     ) -> Person:
         """Create a person without a password, and a link. Raises Conflict or UnknownApp."""
         ...
 
-    async def change_person(self, name: str, role: Role | None = None, app: str | UnsetType | None = UNSET) -> Person:
+    async def change_person(
+        self,
+        name: str,
+        now: int,
+        role: Role | None = None,
+        app: str | UnsetType | None = UNSET,
+        by: By = PROGRAM,
+    ) -> Person:
         """Give a person another role or another app. Raises UnknownPerson, UnknownApp, or Conflict as below."""
         ...
 
-    async def remove_person(self, name: str) -> None:
+    async def remove_person(self, name: str, now: int, by: By = PROGRAM) -> None:
         """Remove a person with the sessions. Raises UnknownPerson, or Conflict for the last admin of every app."""
         ...
 
-    async def put_link(self, name: str, link: bytes, expires_at: int) -> None:
+    async def put_link(self, name: str, link: bytes, expires_at: int, now: int, by: By = PROGRAM) -> None:
         """Give a person this link, and void the older one. Raises UnknownPerson."""
         ...
 
@@ -77,12 +91,19 @@ class AccessTokenStore(Protocol):
         ...
 
     async def add_access_token(
-        self, name: str, role: Role, app: str | None, secret: bytes, expires_at: int | None, now: int
+        self,
+        name: str,
+        role: Role,
+        app: str | None,
+        secret: bytes,
+        expires_at: int | None,
+        now: int,
+        by: By = PROGRAM,
     ) -> AccessToken:
         """Create an access token. Raises UnknownApp."""
         ...
 
-    async def revoke_access_token(self, id: int) -> None:
+    async def revoke_access_token(self, id: int, now: int, by: By = PROGRAM) -> None:
         """Remove an access token. Raises UnknownAccessToken."""
         ...
 

@@ -15,6 +15,7 @@ def entry(action: str, before: str = "{}", after: str = "{}") -> Entry:
     [
         ("experiment.change", '{"winner":null}', '{"winner":"20"}', "changed price: winner 20 (was none)"),
         ("experiment.change", '{"stop_at":5}', '{"stop_at":9}', "changed price: stop at 9 (was 5)"),
+        ("person.change", '{"app":null}', '{"app":"x"}', "changed price: app x (was any)"),
         ("group.add", "{}", "{}", "added the group price"),
         ("holdout.add", "{}", '{"metrics":["a:b","c:d"]}', "added the holdout price: metrics a:b, c:d"),
         ("test_device.remove", '{"values":{"x":"1","y":"2"}}', "{}", "removed a test device: values x 1, y 2"),

@@ -7,19 +7,22 @@ import pytest
 
 from abtest import clock
 from abtest.bootstrap import prepare
-from abtest.domain import Change, Status, Variant, parse_metrics
+from abtest.domain import Change, Role, Status, Variant, parse_metrics
 from abtest.errors import AbtestError, UnknownApp
 from abtest.language import by_said, entry_said
 from abtest.management import (
+    AccessTokenService,
     AppService,
     ExperimentService,
     GroupService,
     HoldoutService,
     JournalService,
+    PeopleService,
     TestDeviceService,
     keep_schedule,
     parse_declared,
 )
+from abtest.management.credentials import hashed
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService
@@ -150,6 +153,30 @@ async def test_apps_test_devices_and_devices_without_a_token_or_a_note(store: SQ
     assert "secret" not in str(entries)
 
 
+async def test_people_and_access_tokens_without_their_secrets(store: SQLiteStore) -> None:
+    await AppService(store, by=ANNA).add("staging")
+    people, tokens = PeopleService(store, by=ANNA), AccessTokenService(store)
+    await people.add("Ben", Role.ADMIN)
+    _, first = await people.add("zoe", Role.VIEWER, "staging")
+    await people.change("Zoe", Role.EDITOR, None)
+    await people.change("zoe", Role.EDITOR)
+    second = await people.link("zoe")
+    await people.remove("zoe")
+    _, token = await tokens.add("ci", Role.EDITOR, "staging", "2100-01-01", by=ANNA)
+    await tokens.revoke(1, by=ANNA)
+    assert (await told(store))[1:] == [
+        "added Ben: role admin, app any",
+        "added zoe: role viewer, app staging",
+        "changed zoe: role editor (was viewer), app any (was staging)",
+        "made a link that sets the password of zoe",
+        "removed zoe: role editor, app any",
+        "added the access token ci: id 1, role editor, app staging, expires at 2100-01-01T23:59:59Z",
+        "revoked the access token ci: id 1, role editor",
+    ]
+    entries = str(await JournalService(store).newest(100))
+    assert not any(secret in entries for secret in (first.secret, second.secret, token, hashed(token).hex()))
+
+
 async def test_the_worker_says_what_it_started_and_finished(store: SQLiteStore) -> None:
     await store.add([experiment("price", "1", "1", start_at=1, end_at=2)], clock.now(), by=ANNA)
     await keep_schedule(store, lambda said: None)
@@ -169,6 +196,8 @@ FAILING: dict[str, Callable[[SQLiteStore], Awaitable[object]]] = {
     "an app that is there": lambda store: AppService(store, by=ANNA).add("default"),
     "a test device without its experiment": lambda store: TestDeviceService(store, by=ANNA).add("a", {"b": "c"}, ""),
     "a test device that is none": lambda store: TestDeviceService(store, by=ANNA).remove("a"),
+    "the last admin": lambda store: PeopleService(store, by=ANNA).remove("ben"),
+    "an access token that is none": lambda store: AccessTokenService(store).revoke(7, by=ANNA),
     "a holdout that has ended": lambda store: HoldoutService(store, by=ANNA).end("q4"),
 }
 
@@ -181,6 +210,7 @@ async def test_a_change_that_failed_leaves_no_entry(store: SQLiteStore, failing:
     await GroupService(store, by=ANNA).join("full", "color", Decimal(1))
     await HoldoutService(store, by=ANNA).add("q4", Decimal("0.05"))
     await HoldoutService(store, by=ANNA).end("q4")
+    await PeopleService(store, by=ANNA).add("ben", Role.ADMIN)
     before = await told(store)
     with pytest.raises(AbtestError):
         await FAILING[failing](store)

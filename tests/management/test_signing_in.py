@@ -14,6 +14,7 @@ from abtest.errors import InvalidField, NotSignedIn, TooManyAttempts, UnknownLin
 from abtest.management import PeopleService, SignInService, credentials, signing_in
 from abtest.store.sqlite.store import SQLiteStore
 from tests.management.test_people import PASSWORD, enter
+from tests.scenes import ANNA
 
 
 async def refused(service: SignInService, name: str, password: str, address: str | None = None) -> str:
@@ -33,7 +34,7 @@ async def test_who_has_the_password_comes_in(store: SQLiteStore) -> None:
 
 async def test_who_has_not_is_not_told_why(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     await enter(store)
-    await PeopleService(store).add("ben", Role.VIEWER)
+    await PeopleService(store, by=ANNA).add("ben", Role.VIEWER)
     verified, verify = list[str](), PasswordHasher.verify
 
     def counting(self: PasswordHasher, kept: str, password: bytes) -> bool:
@@ -57,7 +58,7 @@ async def test_who_has_not_is_not_told_why(store: SQLiteStore, monkeypatch: pyte
 
 
 async def test_a_password_is_the_same_however_a_keyboard_writes_it(store: SQLiteStore) -> None:
-    _, link = await PeopleService(store).add("zoe", Role.VIEWER)
+    _, link = await PeopleService(store, by=ANNA).add("zoe", Role.VIEWER)
     entrance = SignInService(store)
     await entrance.use_link(link.secret, "Zoë in the garden")
     assert await entrance.sign_in("zoe", "Zoe\u0308 in the garden", None)
@@ -87,7 +88,7 @@ async def test_passwords_are_hashed_beside_the_loop_and_one_at_a_time(
 
 
 async def test_a_link_works_once(store: SQLiteStore) -> None:
-    _, link = await PeopleService(store).add("anna", Role.EDITOR)
+    _, link = await PeopleService(store, by=ANNA).add("anna", Role.EDITOR)
     entrance = SignInService(store)
     for _ in range(2):  # a program that looks at links in mails uses none up
         assert (await entrance.linked(link.secret)).name == "anna"
@@ -105,7 +106,7 @@ async def test_a_link_works_once(store: SQLiteStore) -> None:
 
 
 async def test_a_newer_link_voids_the_older_one(store: SQLiteStore) -> None:
-    people, entrance = PeopleService(store), SignInService(store)
+    people, entrance = PeopleService(store, by=ANNA), SignInService(store)
     _, older = await people.add("anna", Role.EDITOR)
     newer = await people.link("Anna")
     with pytest.raises(UnknownLink):
@@ -115,7 +116,7 @@ async def test_a_newer_link_voids_the_older_one(store: SQLiteStore) -> None:
 
 async def test_a_link_lasts_a_day(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     began = clock.now()
-    _, link = await PeopleService(store).add("anna", Role.EDITOR)
+    _, link = await PeopleService(store, by=ANNA).add("anna", Role.EDITOR)
     assert began + clock.DAY <= link.expires_at <= clock.now() + clock.DAY
     monkeypatch.setattr(clock, "now", lambda: link.expires_at - 1)
     assert await SignInService(store).linked(link.secret)
@@ -127,7 +128,7 @@ async def test_a_link_lasts_a_day(store: SQLiteStore, monkeypatch: pytest.Monkey
 async def test_another_password_ends_every_session_and_the_older_password(store: SQLiteStore) -> None:
     older = await enter(store)
     entrance = SignInService(store)
-    link = await PeopleService(store).link("anna")
+    link = await PeopleService(store, by=ANNA).link("anna")
     assert await entrance.session(older)  # a link that nobody used changes nothing
     newer = await entrance.use_link(link.secret, "another horse battery")
     with pytest.raises(NotSignedIn):
@@ -140,7 +141,7 @@ async def test_a_password_that_was_replaced_while_it_was_compared_lets_nobody_in
     await enter(store)
     kept = await store.password("anna")
     assert kept is not None
-    link = await PeopleService(store).link("anna")
+    link = await PeopleService(store, by=ANNA).link("anna")
     await SignInService(store).use_link(link.secret, "another horse battery")
     assert not await store.begin_session("anna", kept, b"1" * 32, clock.now())
 
@@ -193,7 +194,7 @@ async def test_whoever_tries_one_name_is_slowed_down(store: SQLiteStore, monkeyp
         await entrance.sign_in("anna", PASSWORD, "192.0.2.9")
     assert 0 < slowed.value.retry_after <= 30
     assert await entrance.sign_in("ben", PASSWORD, "192.0.2.9")
-    link = await PeopleService(store).link("anna")
+    link = await PeopleService(store, by=ANNA).link("anna")
     assert await entrance.use_link(link.secret, PASSWORD)
 
 

@@ -1,9 +1,11 @@
 """Access tokens in SQLite: functions on a raw connection, each run inside one transaction."""
 
-from abtest.domain import AccessToken, Role
+from abtest import clock
+from abtest.domain import PROGRAM, AccessToken, Action, By, Role
 from abtest.errors import UnknownAccessToken
 from abtest.store.sqlite.admitting.person_rows import optional_app_id
 from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.journal import record
 
 ACCESS_TOKENS = """
 SELECT access_token.id, name, role, app.key, access_token.created_at, expires_at, used_at
@@ -18,7 +20,7 @@ WHERE hash = ? AND (expires_at IS NULL OR expires_at > ?)
 
 ADD = "INSERT INTO access_token (name, role, app_id, hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)"
 
-REVOKE = "DELETE FROM access_token WHERE id = ?"
+REVOKE = "DELETE FROM access_token WHERE id = ? RETURNING id, name, role"
 
 USE = "UPDATE access_token SET used_at = ? WHERE id = ?"
 
@@ -29,17 +31,31 @@ def access_tokens(connection: Raw) -> list[AccessToken]:
 
 
 def add_access_token(
-    connection: Raw, name: str, role: Role, app: str | None, secret: bytes, expires_at: int | None, now: int
+    connection: Raw,
+    name: str,
+    role: Role,
+    app: str | None,
+    secret: bytes,
+    expires_at: int | None,
+    now: int,
+    by: By = PROGRAM,
 ) -> AccessToken:
     """Create an access token. Raises UnknownApp."""
     row = (name, role, optional_app_id(connection, app), secret, now, expires_at)
-    return AccessToken(connection.execute(ADD, row).lastrowid, name, role, app, now, expires_at, None)
+    id = connection.execute(ADD, row).lastrowid
+    expires = {} if expires_at is None else {"expires_at": clock.iso(expires_at)}
+    facts = {"id": id, "role": role.value, "app": app, **expires}
+    record(connection, by, now, Action.ADD_ACCESS_TOKEN, subject=name, after=facts)
+    return AccessToken(id, name, role, app, now, expires_at, None)
 
 
-def revoke_access_token(connection: Raw, id: int) -> None:
+def revoke_access_token(connection: Raw, id: int, now: int, by: By = PROGRAM) -> None:
     """Remove an access token. Raises UnknownAccessToken."""
-    if not connection.execute(REVOKE, (str(id),)).rowcount:  # as a text it may be too large for SQLite
+    found = connection.execute(REVOKE, (str(id),)).fetchall()  # as a text it may be too large for SQLite
+    if not found:
         raise UnknownAccessToken(id)
+    ((id, name, role),) = found
+    record(connection, by, now, Action.REVOKE_ACCESS_TOKEN, subject=name, before={"id": id, "role": role})
 
 
 def access_token(connection: Raw, secret: bytes, now: int) -> AccessToken | None:

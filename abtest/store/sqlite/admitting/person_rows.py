@@ -2,10 +2,11 @@
 
 from msgspec import UNSET, UnsetType
 
-from abtest.domain import Person, Role, folded
+from abtest.domain import PROGRAM, Action, By, Facts, Person, Role, differing, folded
 from abtest.errors import Conflict, UnknownPerson
 from abtest.store.sqlite.cataloguing import app_id
 from abtest.store.sqlite.driver import Raw, leaving_nothing
+from abtest.store.sqlite.journal import record
 
 PEOPLE = """
 SELECT person.name, role, app.key, person.created_at, password IS NOT NULL
@@ -37,7 +38,14 @@ def people(connection: Raw) -> list[Person]:
 
 
 def add_person(
-    connection: Raw, name: str, role: Role, app: str | None, link: bytes, link_expires_at: int, now: int
+    connection: Raw,
+    name: str,
+    role: Role,
+    app: str | None,
+    link: bytes,
+    link_expires_at: int,
+    now: int,
+    by: By = PROGRAM,
 ) -> Person:
     """Create a person without a password, and a link. Raises Conflict or UnknownApp."""
     number = optional_app_id(connection, app)
@@ -47,11 +55,18 @@ def add_person(
         )
     id = connection.execute(ADD, (name, folded(name), role, number, now)).lastrowid
     connection.execute(PUT_LINK, (id, link, link_expires_at))
-    return Person(name, role, app, now, has_password=False)
+    added = Person(name, role, app, now, has_password=False)
+    record(connection, by, now, Action.ADD_PERSON, subject=name, after=_facts(added))
+    return added
 
 
 def change_person(
-    connection: Raw, name: str, role: Role | None = None, app: str | UnsetType | None = UNSET
+    connection: Raw,
+    name: str,
+    now: int,
+    role: Role | None = None,
+    app: str | UnsetType | None = UNSET,
+    by: By = PROGRAM,
 ) -> Person:
     """Give a person another role or another app. Raises UnknownPerson, UnknownApp, or Conflict as below."""
     id, person = find_person(connection, name)
@@ -60,21 +75,27 @@ def change_person(
     if (role, app) != (Role.ADMIN, None):
         _require_other_admin(connection, id, person)
     connection.execute(CHANGE, (role, optional_app_id(connection, app), id))
-    return find_person(connection, name)[1]
+    _, changed = find_person(connection, name)
+    was, became = differing(_facts(person), _facts(changed))
+    if became:
+        record(connection, by, now, Action.CHANGE_PERSON, None, person.name, was, became)
+    return changed
 
 
-def remove_person(connection: Raw, name: str) -> None:
+def remove_person(connection: Raw, name: str, now: int, by: By = PROGRAM) -> None:
     """Remove a person with the sessions. Raises UnknownPerson, or Conflict for the last admin of every app."""
     id, person = find_person(connection, name)
     _require_other_admin(connection, id, person)
     with leaving_nothing(connection):
         connection.execute(REMOVE, (id,))
+    record(connection, by, now, Action.REMOVE_PERSON, subject=person.name, before=_facts(person))
 
 
-def put_link(connection: Raw, name: str, link: bytes, expires_at: int) -> None:
+def put_link(connection: Raw, name: str, link: bytes, expires_at: int, now: int, by: By = PROGRAM) -> None:
     """Give a person this link, and void the older one. Raises UnknownPerson."""
-    id, _ = find_person(connection, name)
+    id, person = find_person(connection, name)
     connection.execute(PUT_LINK, (id, link, expires_at))
+    record(connection, by, now, Action.LINK_PERSON, subject=person.name)
 
 
 def find_person(connection: Raw, name: str) -> tuple[int, Person]:
@@ -93,6 +114,10 @@ def optional_app_id(connection: Raw, app: str | None) -> int | None:
 def read_person(name: str, role: str, app: str | None, created_at: int, has_password: int) -> Person:
     """A person from a row."""
     return Person(name, Role(role), app, created_at, bool(has_password))
+
+
+def _facts(person: Person) -> Facts:
+    return {"role": person.role.value, "app": person.app}
 
 
 def _require_other_admin(connection: Raw, id: int, person: Person) -> None:
