@@ -1,15 +1,16 @@
-"""verify, why: proof."""
+"""verify, why, audit: proof."""
 
 import sys
 
 import click
 
-from abtest import bootstrap
-from abtest.commands.options import as_json, of_app, print_json, print_table, with_store
-from abtest.domain import check_token
+from abtest import bootstrap, clock
+from abtest.commands.options import Whole, as_json, of_app, option, print_json, print_table, say, with_store
+from abtest.domain import check_token, parse_time
 from abtest.enrolment import ChosenByHand, ExplanationService
 from abtest.errors import UnknownDevice
-from abtest.language import counted, number, test_device_said
+from abtest.language import by_said, counted, entry_said, number, test_device_said
+from abtest.management import JournalService, described_entry
 from abtest.store import Store
 from abtest.trust import VerificationService, Verified
 
@@ -20,6 +21,7 @@ CHECKS = (
     "no device is in an experiment created after its first request, that took no devices, or that was not for it",
     "no device is in two experiments of a group, and no device that is held is in any",
     "the statistics match the raw rows",
+    "no entry of the audit log was changed or is missing",
 )
 
 
@@ -91,7 +93,39 @@ def why(database: str, token: str, app: str, as_json: bool) -> None:
             print_table([what, "VALUE", "WHY"], rows)
 
 
-COMMANDS = (verify, why)
+@click.command()
+@option("--app", metavar="KEY", help="Only changes in this app.")
+@option("--by", metavar="TEXT", help="Only changes made by somebody whose name, or address, contains this.")
+@option("--about", metavar="KEY", help="Only changes of the experiment, group, holdout or app with this key.")
+@option("--since", metavar="TIME", help="Only changes since this time: 2026-12-03T09:00:00Z.")
+@option("--limit", type=Whole(1, 1_000_000), default=50, help="The most changes to show.")
+@as_json
+@click.pass_obj
+def audit(
+    database: str, app: str | None, by: str | None, about: str | None, since: str | None, limit: int, as_json: bool
+) -> None:
+    """Show who changed what, and when; the newest change first.
+
+    \b
+    abtest audit
+    abtest audit --about price --since 2026-12-03T09:00:00Z
+    """
+    begin = None if since is None else parse_time(since, "since")
+    # One more tells whether there are more.
+    found = with_store(database, lambda store: JournalService(store).newest(limit + 1, app, by, about, begin))
+    shown = found[:limit]
+    if as_json:
+        print_json([described_entry(each) for each in shown])
+    elif not shown:
+        click.echo("no such changes")
+    else:
+        rows = [[clock.iso(each.at), by_said(each.by), each.app or "-", entry_said(each)] for each in shown]
+        print_table(["WHEN", "BY", "APP", "WHAT"], rows)
+    if len(found) > limit:
+        say("there are older changes; --limit shows more of them")
+
+
+COMMANDS = (verify, why, audit)
 
 
 def _print_chosen(chosen: ChosenByHand) -> None:
