@@ -19,6 +19,7 @@ FAULTS = (
     "double_fault",
     "first_requests",
     "changes",
+    "journal",
     "clocks",
     "full_disk",
     "io_errors",

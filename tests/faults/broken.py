@@ -12,6 +12,7 @@ from msgspec import structs
 from abtest.commands import main
 from abtest.domain import devices
 from abtest.store.sqlite import database, driver, enrolling, migrations
+from abtest.store.sqlite.cataloguing import change_rows
 from abtest.store.sqlite.enrolling import catalogue, requests
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import server
@@ -165,6 +166,19 @@ def reads_slowly() -> None:
     server.Stream.read_from_fd = read_from_fd  # type: ignore[assignment]  # the defect
 
 
+def records_apart() -> None:
+    """An entry of the journal has a transaction of its own, after that of the change."""
+    record = change_rows.record  # type: ignore[attr-defined]  # it is imported there, and used by that name
+
+    def apart(connection: Any, *entry: Any, **named: Any) -> None:
+        connection.execute("COMMIT")
+        time.sleep(0.05)
+        connection.execute("BEGIN IMMEDIATE")
+        record(connection, *entry, **named)
+
+    change_rows.record = apart  # type: ignore[attr-defined]  # the defect
+
+
 DEFECTS = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -182,6 +196,7 @@ DEFECTS = {
         ignores_failed_commits,
         never_checkpoints,
         reads_slowly,
+        records_apart,
     )
 }
 
