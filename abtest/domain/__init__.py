@@ -1,6 +1,6 @@
 """The words of the product as frozen values, with their rules. Rows and dicts never leave the store."""
 
-from abtest.domain.apps import APPS, DEFAULT_APP, DEFAULT_APP_ID, App, app_of, path_of, scoped, unscoped
+from abtest.domain.apps import APPS, DEFAULT_APP, DEFAULT_APP_ID, SEPARATOR, App, app_of, path_of, scoped, unscoped
 from abtest.domain.attributes import KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes, read_attributes
 from abtest.domain.audience import (
     Audience,
@@ -101,6 +101,7 @@ __all__ = [
     "NOTHING",
     "NO_ATTRIBUTES",
     "PROGRAM",
+    "SEPARATOR",
     "SESSION_LASTS",
     "SHORTEST_PASSWORD",
     "TOKEN_RULE",

@@ -19,7 +19,7 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
-from abtest.domain import APPS, DEFAULT_APP, DEFAULT_APP_ID, check_token, scoped
+from abtest.domain import APPS, DEFAULT_APP, DEFAULT_APP_ID, SEPARATOR, check_token, scoped
 from abtest.enrolment import Answer, EnrolmentService, Proxies
 from abtest.errors import TooLarge, UnknownDevice
 from abtest.settings import Settings
@@ -114,26 +114,25 @@ class HotServer(HTTPServerConnectionDelegate):
 
 
 class _Message(HTTPMessageDelegate):
-    """One request."""
+    """One request. What it begins with belongs to the class: an instance is made for each request."""
+
+    _other: HTTPMessageDelegate | None = None
+    _way: Way = PLAIN
+    _app: int | None = DEFAULT_APP_ID
+    _app_key = DEFAULT_APP
+    _preflight: Response | None = None
+    _device = _method = _version = _query = ""
+    _origin: str | None = None
+    _plain = _too_large = False
+    _body_size = 0
+    _headers = NO_HEADERS
+    _began = 0.0
 
     def __init__(self, server: HotServer, server_conn: ServerConnection, connection: Connection) -> None:
         self._server = server
         self._server_conn = server_conn
         self._connection = connection
-        self._other: HTTPMessageDelegate | None = None
-        self._way: Way = PLAIN
-        self._app: int | None = DEFAULT_APP_ID
-        self._app_key = DEFAULT_APP
-        self._preflight: Response | None = None
-        self._device = ""
-        self._method = self._version = self._query = ""
-        self._origin: str | None = None
-        self._plain = False
         self._body: list[bytes] = []
-        self._body_size = 0
-        self._too_large = False
-        self._headers = NO_HEADERS
-        self._began = 0.0
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -205,14 +204,16 @@ class _Message(HTTPMessageDelegate):
             return
         try:
             body = b"".join(self._body)
-            # First: what is no token may be how the token of another app is kept.
-            token, app = check_token(self._way.token(self._headers, body)), self._app
+            token, app = self._way.token(self._headers, body), self._app
+            if SEPARATOR in token:  # what is no token may be how the token of another app is kept
+                check_token(token)
             self._device = token if app == DEFAULT_APP_ID else scoped(app, token)
             answer = self._server.enrolment.cached(self._device)
             if answer is not None:
                 self._reply(self._way, answer)
                 self._server.monitoring.cached(perf_counter() - self._began)
                 return
+            check_token(token)
             if self._method == "HEAD":
                 finding = asyncio.ensure_future(self._server.enrolment.find(token, app))
                 finding.add_done_callback(self._decided)

@@ -279,9 +279,9 @@ def test_one_that_comes_and_goes_while_it_asks_gets_what_was_chosen_or_its_own(t
         async with opened(database) as store:
             service = TestDeviceService(store, by=ANNA)
             for place in range(30):
-                await service.add("phone", chosen[place % 3], "")
-                seen = len(got)
-                await until(lambda seen=seen: len(got) > seen + 20 or asking[0].done())  # type: ignore[misc]  # mypy knows no default of a lambda
+                wanted, seen = chosen[place % 3], len(got)
+                await service.add("phone", wanted, "")
+                await until(lambda wanted=wanted, seen=seen: wanted in got[seen:] or asking[0].done())  # type: ignore[misc]  # mypy knows no default of a lambda
                 await service.remove("phone")
 
     with serving(database) as server, ThreadPoolExecutor(6) as pool:

@@ -1,6 +1,7 @@
 """The page that explains a device: only its own form may ask, and the token is nowhere but in the body."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -10,13 +11,14 @@ from tornado.httpclient import HTTPResponse
 from abtest import clock
 from abtest.bootstrap import wired
 from abtest.domain import read_attributes
+from abtest.management import GroupService, HoldoutService
 from abtest.management.experiments import ExperimentService
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import ANNA, answers, experiment
+from tests.scenes import ANNA, answers, experiment, tokens
 from tests.web.pages.test_handlers import words
 
 DASH = "\N{EN DASH}"
@@ -97,3 +99,15 @@ async def test_no_copy_of_an_explanation_is_kept(client: Client, store: SQLiteSt
     await answers(store, ["person"])
     answer = await explained(client, "person")
     assert (answer.headers["Cache-Control"], "person" in answer.body.decode()) == ("no-store", False)
+
+
+async def test_holdouts_and_groups_stand_before_the_experiments(client: Client, store: SQLiteStore) -> None:
+    await HoldoutService(store, by=ANNA).add("year", Decimal("0.01"))
+    await GroupService(store, by=ANNA).add("screen")
+    await store.add([experiment("banner", "1", "1")], 1)
+    await GroupService(store, by=ANNA).join("screen", "banner", Decimal(1))
+    await answers(store, tokens("a", 1))
+    page = (await explained(client, "a-0")).body.decode()
+    told = re.findall(r'<th scope="col">(Holdout|Group|Experiment)</th>', page)
+    assert told == ["Holdout", "Group", "Experiment"]
+    assert 'href="/groups/screen"' in page

@@ -63,7 +63,6 @@ def draw_all(
         variants: list[tuple[int, ...]] = list(zip(*columns, strict=True)) if columns else [()] * len(devices)
     else:
         variants = _draw_some(connection, catalogue, drawn, devices, profiles, rows)
-    rows.sort()  # in the order in which they lie in the file, where each is added after the last one
     _assign(connection, rows)
     return variants
 
