@@ -248,8 +248,8 @@ def events(plan: Plan, say: Say) -> Iterator[Result]:
         for enrolling in (False, True):
             name = "events in requests of 20, 32 connections" + (f", while {ENROLLING} enrol" if enrolling else "")
             say(name)
+            before = _settled(server)
             beside = [start(server, "new", ENROLLING, plan.seconds)] if enrolling else []
-            before = server.count("event")
             told = finish(start(server, "events", 32, plan.seconds))
             enrolled = sum(finish(each).rate for each in beside)
             _check_events(server.count("event") - before, told.requests)
@@ -301,6 +301,15 @@ CASES = (
     events,
     soak,
 )
+
+
+def _settled(server: Server) -> int:
+    """The number of events, once those of requests that were under way when the last load ended are stored."""
+    found, before = server.count("event"), -1
+    while found != before:
+        time.sleep(0.2)
+        found, before = server.count("event"), found
+    return found
 
 
 def _check_events(stored: int, requests: int) -> None:
