@@ -6,7 +6,7 @@ import click
 
 from abtest import bootstrap, clock
 from abtest.commands.options import Whole, as_json, of_app, option, print_json, print_table, say, with_store
-from abtest.domain import check_token, parse_time
+from abtest.domain import Sought, check_token, parse_time
 from abtest.enrolment import ChosenByHand, ExplanationService
 from abtest.errors import UnknownDevice
 from abtest.language import by_said, counted, entry_said, number, test_device_said
@@ -110,9 +110,9 @@ def audit(
     abtest audit
     abtest audit --about price --since 2026-12-03T09:00:00Z
     """
-    begin = None if since is None else parse_time(since, "since")
+    sought = Sought(app, by, about, None if since is None else parse_time(since, "since"))
     # One more tells whether there are more.
-    found = with_store(database, lambda store: JournalService(store).newest(limit + 1, app, by, about, begin))
+    found = with_store(database, lambda store: JournalService(store).newest(sought, limit + 1))
     shown = found[:limit]
     if as_json:
         print_json([described_entry(each) for each in shown])

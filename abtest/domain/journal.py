@@ -66,6 +66,19 @@ class Action(StrEnum):
     RESTORE = "database.restore"
 
 
+class Sought(Struct, frozen=True):
+    """Which entries are looked for; all of them unless something is given.
+
+    `app`: only those made in it. `by`: this text is in what is said of who made it. `about`: of the experiment,
+    group, holdout or app with this key. `since`: not before this time, in milliseconds since 1970-01-01 UTC.
+    """
+
+    app: str | None = None
+    by: str | None = None
+    about: str | None = None
+    since: int | None = None
+
+
 class Entry(Struct, frozen=True):
     """An entry as it is stored. `at` in milliseconds. `app`, `subject`: keys; None and "" where there is none.
 

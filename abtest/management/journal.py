@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from abtest.domain import Entry, text_fault
+from abtest.domain import Entry, Sought, text_fault
 from abtest.errors import UnknownApp
 from abtest.store import AppStore, JournalStore
 
@@ -17,17 +17,10 @@ class JournalService:
     def __init__(self, store: EntryStore) -> None:
         self._store = store
 
-    async def newest(
-        self,
-        most: int,
-        app: str | None = None,
-        by: str | None = None,
-        about: str | None = None,
-        since: int | None = None,
-    ) -> list[Entry]:
+    async def newest(self, sought: Sought, most: int) -> list[Entry]:
         """See JournalStore.entries. Raises UnknownApp."""
-        if app is not None and app not in {each.key for each in await self._store.apps()}:
-            raise UnknownApp(app)
-        if text_fault(f"{by}{about}"):
+        if sought.app is not None and sought.app not in {each.key for each in await self._store.apps()}:
+            raise UnknownApp(sought.app)
+        if text_fault(f"{sought.by}{sought.about}"):
             return []  # no entry has such a text, and some of them no store can look for
-        return await self._store.entries(most, app, by, about, since)
+        return await self._store.entries(sought, most)

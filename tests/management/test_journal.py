@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from abtest import clock
 from abtest.bootstrap import prepare
-from abtest.domain import Change, Role, Status, Variant, parse_metrics
+from abtest.domain import Change, Role, Sought, Status, Variant, parse_metrics
 from abtest.errors import AbtestError, UnknownApp
 from abtest.language import by_said, entry_said
 from abtest.management import (
@@ -33,7 +34,7 @@ PRICE = "status running, type string, phase 1, weights price-0 1, price-1 1, cov
 
 async def told(store: SQLiteStore) -> list[str]:
     """What the journal says, the oldest first."""
-    entries = await JournalService(store).newest(100)
+    entries = await JournalService(store).newest(Sought(), 100)
     assert {each.by for each in entries} <= {ANNA}
     assert (await VerificationService(store).verify()).findings == ()
     return [entry_said(each) for each in reversed(entries)]
@@ -87,7 +88,7 @@ async def test_groups_and_holdouts(store: SQLiteStore) -> None:
         "changed the holdout q4: metrics amount:buy (was none)",
         "changed the holdout q4: status ended (was running)",
     ]
-    about = await JournalService(store).newest(100, about="checkout")
+    about = await JournalService(store).newest(Sought(about="checkout"), 100)
     assert [each.subject for each in about] == ["price", "price", "price", "price", "checkout"]
 
 
@@ -148,7 +149,7 @@ async def test_apps_test_devices_and_devices_without_a_token_or_a_note(store: SQ
         "forgot a device",
         "forgot a device",
     ]
-    entries = await JournalService(store).newest(100)
+    entries = await JournalService(store).newest(Sought(), 100)
     assert {each.app for each in entries} == {"staging"}
     assert "secret" not in str(entries)
 
@@ -173,14 +174,14 @@ async def test_people_and_access_tokens_without_their_secrets(store: SQLiteStore
         "added the access token ci: id 1, role editor, app staging, expires at 2100-01-01T23:59:59Z",
         "revoked the access token ci: id 1, role editor",
     ]
-    entries = str(await JournalService(store).newest(100))
+    entries = str(await JournalService(store).newest(Sought(), 100))
     assert not any(secret in entries for secret in (first.secret, second.secret, token, hashed(token).hex()))
 
 
 async def test_the_worker_says_what_it_started_and_finished(store: SQLiteStore) -> None:
     await store.add([experiment("price", "1", "1", start_at=1, end_at=2)], clock.now(), by=ANNA)
     await keep_schedule(store, lambda said: None)
-    entries = await JournalService(store).newest(2)
+    entries = await JournalService(store).newest(Sought(), 2)
     assert [(by_said(each.by), entry_said(each)) for each in entries] == [
         ("worker", "changed price: status finished (was running)"),
         ("worker", "changed price: status running (was draft)"),
@@ -267,14 +268,14 @@ async def test_entries_are_found_by_app_person_key_and_time(store: SQLiteStore) 
     await store.add([experiment("color", "1", "1")], 3, app="staging")
     service = JournalService(store)
 
-    async def ids(*asked: str | int | None) -> list[int]:
-        return [each.id for each in await service.newest(2, *asked)]  # type: ignore[arg-type]  # by their places
+    async def ids(**wanted: Any) -> list[int]:
+        return [each.id for each in await service.newest(Sought(**wanted), 2)]
 
     assert await ids() == [3, 2]
-    assert await ids("staging") == [3, 1]
-    assert await ids(None, "ANNA") == await ids(None, "192.0.2") == [2, 1]
-    assert await ids(None, "program") == await ids(None, None, "color") == [3]
-    assert await ids(None, None, None, 3) == [3]
-    assert await ids(None, "\udcff") == await ids(None, None, '"') == []
+    assert await ids(app="staging") == [3, 1]
+    assert await ids(by="ANNA") == await ids(by="192.0.2") == [2, 1]
+    assert await ids(by="program") == await ids(about="color") == [3]
+    assert await ids(since=3) == [3]
+    assert await ids(by="\udcff") == await ids(about='"') == []
     with pytest.raises(UnknownApp):
-        await ids("nothing")
+        await ids(app="nothing")

@@ -1,6 +1,6 @@
 """The journal in SQLite: functions on a raw connection, each run inside one transaction."""
 
-from abtest.domain import NOTHING, Action, By, Entry, Facts, chained, written
+from abtest.domain import NOTHING, Action, By, Entry, Facts, Sought, chained, written
 from abtest.store.audit import JournalEnd
 from abtest.store.sqlite.driver import Raw
 
@@ -48,16 +48,10 @@ def record(
     connection.execute(MOVE_END, (id, hash))
 
 
-def entries(
-    connection: Raw,
-    most: int,
-    app: str | None = None,
-    by: str | None = None,
-    about: str | None = None,
-    since: int | None = None,
-) -> list[Entry]:
-    """The newest entries, the newest first."""
-    return [_entry(*row) for row in connection.execute(NEWEST, (app, by, about, since, most))]
+def entries(connection: Raw, sought: Sought, most: int) -> list[Entry]:
+    """The newest of these entries, the newest first."""
+    wanted = (sought.app, sought.by, sought.about, sought.since, most)
+    return [_entry(*row) for row in connection.execute(NEWEST, wanted)]
 
 
 def journal_end(connection: Raw) -> JournalEnd:
