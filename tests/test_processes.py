@@ -299,7 +299,11 @@ def test_seeded_devices_behave_once_and_their_results_are_shown(tmp_path: Path) 
         )
         assert "true effects: button_color:#00FF00 +90%, price:50 -100%\n" in again.stdout
         one = run(database, "seed", "1", *seed[2:], "--rate", "0%", "--effect", "price:10=+1%")
-        assert "no device got price:50, so its effect changed nothing\n" in one.stderr
+        told = json.loads(run(database, "why", "a-1", "--json").stdout)["experiments"]
+        got = {f"{each['key']}:{each['value']}" for each in told}
+        idle = [each for each in ("button_color:#00FF00", "price:50", "price:10") if each not in got]
+        said = [line for line in one.stderr.splitlines() if line.startswith("no device got ")]
+        assert said == [f"no device got {each}, so its effect changed nothing" for each in idle]
     assert run(database, "worker", "--once").returncode == 0
     results = json.loads(run(database, "results", "button_color", "--json").stdout)
     assert sum(variant["converters"] for variant in results["metrics"][0]["variants"]) == counts["purchases"]
