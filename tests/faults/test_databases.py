@@ -19,7 +19,7 @@ from abtest.store.sqlite.migrations import newest
 from abtest.web.ops import LARGE_LOG
 from tests.faults.clients import OK, Ledger, Reply, ask_all, connected, load, more, named
 from tests.faults.parts import Part
-from tests.faults.servers import create, free_port, run, serve
+from tests.faults.servers import COLOR, PRICE, create, free_port, run, serve
 from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
 
 
@@ -47,7 +47,7 @@ def code(reply: Reply) -> str:
 
 def test_a_held_database_is_busy_and_then_goes_on(tmp_path: Path) -> None:
     database, port = tmp_path / "abtest.db", free_port()
-    create(database)
+    create(database, COLOR, PRICE)
     with serve(database, port, "--deadline", "0.3") as server:
         known = value(port, "known")
         holder = sqlite3.connect(database, isolation_level=None)
