@@ -28,6 +28,7 @@ from abtest.language import (
     audience_said,
     counted,
     coverage_said,
+    decision_said,
     full_said,
     group_said,
     next_said,
@@ -212,16 +213,19 @@ def resume(database: str, key: str, app: str, as_json: bool) -> None:
 @experiments.command()
 @key_argument
 @option("--winner", metavar="VALUE", help="The value that every new device gets.")
+@option("--because", default="", metavar="TEXT", help="Why it is that winner, or none.")
 @of_app
 @as_json
 @click.pass_obj
-def finish(database: str, key: str, winner: str | None, app: str, as_json: bool) -> None:
-    """Stop enrolling for good; enrolled devices keep their values. A winner can also be named afterwards, once.
+def finish(database: str, key: str, winner: str | None, because: str, app: str, as_json: bool) -> None:
+    """Stop enrolling for good; enrolled devices keep their values.
+
+    A winner and a reason can also be given afterwards, once.
 
     \b
-    abtest experiments finish button_color --winner '#00FF00'
+    abtest experiments finish button_color --winner '#00FF00' --because 'more people buy'
     """
-    _change(database, app, as_json, lambda service: service.finish(key, winner))
+    _change(database, app, as_json, lambda service: service.finish(key, winner, because))
 
 
 @experiments.command()
@@ -364,7 +368,7 @@ def _print(experiment: Experiment, as_json: bool) -> None:
         ("judged by ", ", ".join(map(str, experiment.metrics))),
         ("baseline ", experiment.values[experiment.baseline_place]),
         ("planned for ", counted(experiment.planned, "device") if experiment.planned else ""),
-        ("winner ", experiment.winner),
+        *(("", line) for line in decision_said(experiment)),
         ("type ", experiment.type.value),
         ("audience ", audience_said(experiment.audience)),
         ("in the group ", group_said(experiment)),

@@ -2,12 +2,13 @@
 
 import click
 
-from abtest.commands.options import as_json, of_app, print_json, print_table, say, with_store
-from abtest.domain import Kind, parse_metrics
+from abtest.commands.options import as_json, of_app, print_json, print_table, say, user, with_store
+from abtest.domain import Experiment, Kind, parse_metrics
 from abtest.inference import Comparison, Lift, VariantResult
 from abtest.language import (
     chance,
     counted,
+    decision_said,
     difference,
     duration,
     exposure_told,
@@ -17,7 +18,7 @@ from abtest.language import (
     p_value,
     signed_percent,
 )
-from abtest.management import app_option, ask_direction
+from abtest.management import ExperimentService, app_option, ask_direction
 from abtest.results import ExperimentResults, MetricResults, ResultService
 from abtest.store import Store
 
@@ -33,7 +34,7 @@ NOT_SAFE = (
 @as_json
 @click.pass_obj
 def results(database: str, key: str, app: str, as_json: bool) -> None:
-    """Show an experiment's verdict and metrics, and whether the figures can be trusted.
+    """Show an experiment's verdict and metrics, and whether the figures can be trusted; first, what was decided.
 
     The figures are those of the stats worker's last tick; `abtest worker --once` updates them.
 
@@ -41,14 +42,17 @@ def results(database: str, key: str, app: str, as_json: bool) -> None:
     abtest results button_color
     """
 
-    async def read(store: Store) -> ExperimentResults:
-        return await ResultService(store, app).one(key)
+    async def read(store: Store) -> tuple[ExperimentResults, Experiment]:
+        found = await ResultService(store, app).one(key)
+        return found, await ExperimentService(store, app, by=user()).one(key)
 
-    found = with_store(database, read)
+    found, experiment = with_store(database, read)
     if as_json:
         print_json(found)
-    else:
-        print_results(found, app)
+        return
+    if decision := decision_said(experiment):
+        click.echo("\n  ".join((f"{key}: finished", *decision)) + "\n")
+    print_results(found, app)
 
 
 COMMANDS = (results,)

@@ -13,6 +13,7 @@ from abtest import allocation
 from abtest.domain.apps import DEFAULT_APP
 from abtest.domain.audience import Audience, parse_audience
 from abtest.domain.metrics import Metric, parse_metrics
+from abtest.domain.people import By
 from abtest.domain.schedules import check_order
 from abtest.domain.values import Type, check_values, text_fault
 from abtest.errors import InvalidExperiment
@@ -23,7 +24,8 @@ COVERAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?|\.[0-9]{1,4})%|([01]?\.[0-9
 FULL_COVERAGE = Decimal(1)
 MOST_VARIANTS = 20
 LONGEST_VALUE = 256
-LONGEST_DESCRIPTION = 1000
+LONGEST_TEXT = 1000
+"""Of a description or a reason."""
 MOST_PLANNED = 10**12
 
 
@@ -158,7 +160,8 @@ class Experiment(Struct, frozen=True):
     baseline, after devices had been enrolled. `planned`: the number of devices in all variants, if one was planned.
     `group`: the key of the group it is in, and `group_share` the part of all devices that the group gives it.
     `start_at`, `end_at`: when it is to be started and finished, if that is planned; `started_at`, `ended_at`: when it
-    was for the first time.
+    was for the first time. `because`: why it was finished as it was, with this winner or with none; `decided_at`,
+    `decided_by`: when that was decided, and who did, None where that is not known.
     """
 
     id: int
@@ -185,6 +188,9 @@ class Experiment(Struct, frozen=True):
     end_at: int | None = None
     started_at: int | None = None
     ended_at: int | None = None
+    because: str = ""
+    decided_at: int | None = None
+    decided_by: By | None = None
 
     @property
     def baseline_place(self) -> int:
@@ -237,6 +243,7 @@ class Change(Struct, frozen=True):
 
     status: Status | None = None
     winner: str | None = None
+    because: str | None = None
     weights: tuple[Decimal, ...] | None = None
     coverage: Decimal | None = None
     stop_at: int | None = None
@@ -258,10 +265,12 @@ def check_key(key: str, field: str = "key") -> str:
 
 def check_description(text: str) -> str:
     """The description. Raises InvalidExperiment."""
-    if len(text) > LONGEST_DESCRIPTION:
-        raise InvalidExperiment(f"description: must have at most {LONGEST_DESCRIPTION} characters")
-    _check_text(text, "description:")
-    return text
+    return _check_long_text(text, "description:")
+
+
+def check_because(text: str) -> str:
+    """The reason of a decision. Raises InvalidExperiment."""
+    return _check_long_text(text, "because:")
 
 
 def parse_weight(text: str, where: str = "weight") -> Decimal:
@@ -318,6 +327,14 @@ def check_variants(variants: Sequence[Variant]) -> None:
         raise InvalidExperiment(f"variants: the value {repeated[0]!r} is given twice")
     if not any(variant.weight for variant in variants):
         raise InvalidExperiment("weights: at least one must be above 0")
+
+
+def _check_long_text(text: str, what: str) -> str:
+    """The text. Raises InvalidExperiment."""
+    if len(text) > LONGEST_TEXT:
+        raise InvalidExperiment(f"{what} must have at most {LONGEST_TEXT} characters")
+    _check_text(text, what)
+    return text
 
 
 def _check_text(text: str, what: str) -> None:

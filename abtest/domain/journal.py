@@ -11,36 +11,11 @@ from msgspec import Struct
 from abtest import clock
 from abtest.domain.experiments import Experiment, Kind
 from abtest.domain.groups import HELD_PLACE, percent
+from abtest.domain.people import By
 
 Facts = Mapping[str, Any]
 """Fields and what they are, as in JSON."""
 NOTHING: Facts = {}
-
-
-class Hand(StrEnum):
-    """What made a change."""
-
-    PERSON = "person"
-    ACCESS_TOKEN = "access token"
-    COMMAND_LINE = "command line"
-    WORKER = "worker"
-    PROGRAM = "program"
-
-
-class By(Struct, frozen=True):
-    """Who made a change. `kind`: a Hand. `name`: of the person, of the access token, or of the system's user.
-
-    `address`: where the request came from; None where there was none.
-    """
-
-    kind: str
-    name: str = ""
-    address: str | None = None
-
-
-WORKER = By(Hand.WORKER)
-PROGRAM = By(Hand.PROGRAM)
-"""A program that uses the store by itself, and has not said for whom."""
 
 
 class Action(StrEnum):
@@ -159,6 +134,7 @@ def facts(experiment: Experiment) -> Facts:
     return {
         "status": experiment.status.value,
         "winner": experiment.winner,
+        "because": experiment.because,
         "description": experiment.description,
         "type": experiment.type.value,
         "phase": phase.number,

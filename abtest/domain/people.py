@@ -1,4 +1,4 @@
-"""People who sign in and programs that call: a role says what they may do, in one app or in all."""
+"""People who sign in and programs that call: a role says what they may do, in one app or in all; who did what."""
 
 from enum import StrEnum
 from unicodedata import normalize
@@ -58,6 +58,32 @@ class AccessToken(Struct, frozen=True):
     created_at: int
     expires_at: int | None
     used_at: int | None
+
+
+class Hand(StrEnum):
+    """What made a change."""
+
+    PERSON = "person"
+    ACCESS_TOKEN = "access token"
+    COMMAND_LINE = "command line"
+    WORKER = "worker"
+    PROGRAM = "program"
+
+
+class By(Struct, frozen=True):
+    """Who made a change. `kind`: a Hand. `name`: of the person, of the access token, or of the system's user.
+
+    `address`: where the request came from; None where there was none.
+    """
+
+    kind: str
+    name: str = ""
+    address: str | None = None
+
+
+WORKER = By(Hand.WORKER)
+PROGRAM = By(Hand.PROGRAM)
+"""A program that uses the store by itself, and has not said for whom."""
 
 
 def may(who: Person | AccessToken, role: Role, app: str | None) -> bool:

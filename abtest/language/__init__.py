@@ -13,6 +13,7 @@ from abtest.language.audiences import (
     who_takes_part,
 )
 from abtest.language.counts import counted, names
+from abtest.language.decisions import decided_said, decision_said
 from abtest.language.journal import by_said, entry_said
 from abtest.language.metrics import exposure_told, metric_name
 from abtest.language.numbers import (
@@ -47,6 +48,8 @@ __all__ = [
     "condition_said",
     "counted",
     "coverage_said",
+    "decided_said",
+    "decision_said",
     "difference",
     "duration",
     "elsewhere_said",

@@ -11,7 +11,7 @@ from abtest.domain import Audience, Change, Experiment, NewExperiment, Status, i
 from abtest.errors import Conflict
 from abtest.language import audience_said, counted, coverage_said, times_said
 from abtest.management.declared import Declared
-from abtest.management.lifecycle import BEFORE, may_finish, planned_too_late, require_addable, stop_too_low
+from abtest.management.lifecycle import BEFORE, finishing, planned_too_late, require_addable, stop_too_low
 
 KEPT = "a device keeps the value it got"
 NEW_WEIGHTS = "new weights begin phase {phase}:"
@@ -116,9 +116,15 @@ def _compared(declared: Declared, experiment: Experiment) -> tuple[list[Step], C
             steps.append(step)
             if not step.refused:
                 wanted[field.name] = field.declared(declared, experiment)
-    if "winner" in wanted:
-        wanted["status"] = Status.FINISHED
+    if wanted.keys() & {"winner", "because"} and (change := _finishing(declared, experiment)):
+        wanted |= {"status": change.status, "winner": change.winner, "because": change.because}
     return steps, Change(**wanted) if wanted else None
+
+
+def _finishing(declared: Declared, experiment: Experiment) -> Change | None:
+    if declared.status is not Status.FINISHED:
+        return None
+    return finishing(experiment, declared.winner, _because(declared, experiment) or None)
 
 
 def _status_said(declared: Declared) -> str:
@@ -129,14 +135,14 @@ def _status_said(declared: Declared) -> str:
 
 def _way(declared: Declared) -> list[Change]:
     """The changes that bring a new experiment, which is a draft or runs, to its status."""
-    finish = Change(status=Status.FINISHED, winner=declared.winner)
+    finish = Change(status=Status.FINISHED, winner=declared.winner, because=declared.because)
     match declared.status:
         case Status.PAUSED:
             return [Change(status=Status.PAUSED)]
         case Status.FINISHED:
             return [finish]
         case Status.ARCHIVED:
-            return [*([finish] if declared.winner else []), Change(status=Status.ARCHIVED)]
+            return [*([finish] if declared.winner or declared.because else []), Change(status=Status.ARCHIVED)]
     return []
 
 
@@ -173,9 +179,19 @@ def _winner(declared: Declared, experiment: Experiment) -> str | None:
 
 
 def _why_not_winner(declared: Declared, experiment: Experiment) -> str:
-    if declared.status is Status.FINISHED and may_finish(experiment, declared.winner):
+    if _finishing(declared, experiment):
         return ""
     return "a winner is named when the experiment is finished, and stays"
+
+
+def _because(declared: Declared, experiment: Experiment) -> str:
+    return experiment.because if declared.because is None else declared.because
+
+
+def _why_not_because(declared: Declared, experiment: Experiment) -> str:
+    if _finishing(declared, experiment):
+        return ""
+    return "a reason is given when the experiment is finished, and stays"
 
 
 def _weights(declared: Declared, experiment: Experiment) -> tuple[Decimal, ...]:
@@ -294,6 +310,7 @@ FIELDS = (
     Field("audience", _audience, lambda it: it.audience, _audience_said, _never("who was left out stays out")),
     Field("status", _status, lambda it: it.status, _text, _why_not_status),
     Field("winner", _winner, lambda it: it.winner, _text, _why_not_winner),
+    Field("because", _because, lambda it: it.because, _text, _why_not_because),
     Field("description", lambda file, _: file.new.description, lambda it: it.description, _text),
     Field("metrics", lambda file, _: parse_metrics(file.new.metrics), lambda it: it.metrics, _list),
     Field("baseline", _baseline, _stored_baseline, _text),

@@ -23,6 +23,7 @@ from abtest.domain import (
     Status,
     Type,
     Variant,
+    check_because,
     finding,
     parse_coverage,
     parse_metrics,
@@ -60,6 +61,7 @@ class _Experiment(Struct, forbid_unknown_fields=True):
     stop_at: int | None = None
     status: Status | None = None
     winner: str | None = None
+    because: str | None = None
 
 
 class _File(Struct, forbid_unknown_fields=True):
@@ -68,11 +70,12 @@ class _File(Struct, forbid_unknown_fields=True):
 
 
 class Declared(Struct, frozen=True):
-    """An experiment as it shall be. `status`: None leaves it as it is, and a new experiment runs."""
+    """An experiment as it shall be. `status`, `because`: None leaves it as it is; a new experiment runs."""
 
     new: NewExperiment
     status: Status | None = None
     winner: str | None = None
+    because: str | None = None
 
 
 class Described(Struct, frozen=True):
@@ -126,7 +129,7 @@ def as_declared(experiment: Experiment) -> Declared:
         stop_at=phase.stop_at,
     )
     status = None if experiment.status is Status.RUNNING or start_at is not None else experiment.status
-    return Declared(new, status, experiment.winner)
+    return Declared(new, status, experiment.winner, experiment.because or None)
 
 
 def write_toml(declared: Sequence[Declared]) -> str:
@@ -140,6 +143,7 @@ def _table(declared: Declared) -> str:
         "key": new.key,
         "status": declared.status,
         "winner": declared.winner,
+        "because": declared.because,
         "description": new.description,
         "type": None if new.type is Type.STRING else new.type,
         "metrics": new.metrics,
@@ -229,7 +233,11 @@ def _one(experiment: _Experiment) -> Declared:
             raise InvalidExperiment('winner: only with status = "finished" or "archived"')
         if experiment.winner not in {variant.value for variant in new.variants}:
             raise InvalidExperiment(f"winner: {experiment.winner!r} is not a value of this experiment")
-    return Declared(new, status, experiment.winner)
+    if experiment.because is not None:
+        if status is None or not status.over:
+            raise InvalidExperiment('because: only with status = "finished" or "archived"')
+        check_because(experiment.because)
+    return Declared(new, status, experiment.winner, experiment.because)
 
 
 def _placed(table: Mapping[str, Any], place: str) -> str:

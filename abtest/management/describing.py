@@ -19,6 +19,11 @@ def described(experiment: Experiment) -> dict[str, Any]:
         "baseline": experiment.values[experiment.baseline_place],
         "planned": experiment.planned,
         "winner": experiment.winner,
+        "because": experiment.because,
+        "decided_at": None if experiment.decided_at is None else clock.iso(experiment.decided_at),
+        "decided_by": None
+        if experiment.decided_by is None
+        else {"kind": experiment.decided_by.kind, "name": experiment.decided_by.name},
         "type": experiment.type,
         "audience": [str(condition) for condition in experiment.audience],
         "coverage": coverage_said(experiment.phase.coverage),

@@ -19,6 +19,7 @@ from abtest.domain import (
     Type,
     Variant,
     check_baseline,
+    check_because,
     check_order,
     check_planned,
     check_stop_at,
@@ -33,7 +34,7 @@ from abtest.management.declared import Declared
 from abtest.management.lifecycle import (
     BEFORE,
     WEIGHED,
-    may_finish,
+    finishing,
     planned_too_late,
     require_addable,
     require_future,
@@ -106,18 +107,21 @@ class ExperimentService:
         """Take devices again."""
         return await self._move(key, "resumed", {Status.PAUSED}, Status.RUNNING)
 
-    async def finish(self, key: str, winner: str | None = None) -> Experiment:
+    async def finish(self, key: str, winner: str | None = None, because: str = "") -> Experiment:
         """Take no more devices, for good; with a winner, new devices get that value.
 
-        One that is finished without a winner can still be given one.
+        `because`: why it is that winner, or none. One that is finished can still be given a winner or a reason that
+        it lacks.
         """
+        check_because(because)
 
         def rule(experiment: Experiment) -> Change:
-            if not may_finish(experiment, winner):
-                _require(experiment, "finished", BEFORE[Status.FINISHED])
+            change = finishing(experiment, winner, because)
+            if change is None:
+                raise _impossible(experiment, "finished")
             if winner is not None and winner not in experiment.values:
                 raise InvalidExperiment(f"winner: {winner!r} is not a value of {key}")
-            return Change(status=Status.FINISHED, winner=winner)
+            return change
 
         return await self._change(key, rule)
 
@@ -263,6 +267,8 @@ def ask_direction(
 
 def _require(experiment: Experiment, verb: str, allowed: Set[Status]) -> None:
     if experiment.status not in allowed:
-        raise Conflict(
-            f"{experiment.key} is {experiment.status.said} and can't be {verb}", code="impossible_transition"
-        )
+        raise _impossible(experiment, verb)
+
+
+def _impossible(experiment: Experiment, verb: str) -> Conflict:
+    return Conflict(f"{experiment.key} is {experiment.status.said} and can't be {verb}", code="impossible_transition")

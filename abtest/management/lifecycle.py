@@ -1,7 +1,7 @@
 """Which change of an experiment is allowed when."""
 
 from abtest import clock
-from abtest.domain import Experiment, NewExperiment, Status
+from abtest.domain import WORKER, Change, Experiment, NewExperiment, Status
 from abtest.errors import InvalidExperiment
 from abtest.language import counted
 
@@ -17,10 +17,22 @@ WEIGHED = frozenset(each for each in Status if not each.over)
 """Those in which an experiment can get new weights, another coverage or end."""
 
 
-def may_finish(experiment: Experiment, winner: str | None) -> bool:
-    """Whether it can be finished. One that is, without a winner, can still be given one."""
-    lacks_winner = experiment.status is Status.FINISHED and experiment.winner is None
-    return experiment.status in BEFORE[Status.FINISHED] or (lacks_winner and winner is not None)
+def finishing(experiment: Experiment, winner: str | None, because: str | None) -> Change | None:
+    """What changes when it is finished so; None if it can't be.
+
+    One that is finished can still be given a winner, and a reason, if it has none. Whoever gives the reason alone has
+    not taken the decision, unless nobody had: its schedule ended it.
+    """
+    change = Change(status=Status.FINISHED, winner=winner, because=because)
+    if experiment.status in BEFORE[Status.FINISHED]:
+        return change
+    if experiment.status is not Status.FINISHED:
+        return None
+    if winner is not None and experiment.winner is None:
+        return change
+    if because and not experiment.because and winner in {None, experiment.winner}:
+        return change if experiment.decided_by == WORKER else Change(because=because)
+    return None
 
 
 def require_future(field: str, time: int | None) -> None:

@@ -149,6 +149,21 @@ def test_the_life_of_an_experiment(run: Run) -> None:
     assert json.loads(run("experiments", "archive", "color", "--json").stdout)["status"] == "archived"
 
 
+def test_a_decision_is_told_with_its_reason_and_survives_a_restored_backup(run: Run) -> None:
+    run("experiments", "add", "color", *COLOR)
+    run("experiments", "finish", "color", "--winner", "red", "--because", "people buy more")
+    decided = json.loads(run("experiments", "show", "color", "--json").stdout)
+    assert (decided["because"], decided["decided_by"]["kind"]) == ("people buy more", "command line")
+    told = f"decided by {decided['decided_by']['name']} on the command line on "
+    run("backup", "kept.db")
+    run("restore", "kept.db")
+    assert json.loads(run("experiments", "show", "color", "--json").stdout) == decided
+    for lines in (run("experiments", "show", "color").stdout, run("results", "color").stdout):
+        assert "  winner red\n  because: people buy more\n  " + told in lines
+    said = json.loads(run("audit", "--about", "color", "--json").stdout)
+    assert "because people buy more (was none)" in said[0]["said"]
+
+
 def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
     one = '[[experiments]]\nkey = "{}"\nvariants = [{{ value = "1", weight = 1 }}, {{ value = "2", weight = 1.5 }}]\n'
     (tmp_path / "new.toml").write_text(one.format("first") + one.format("second"))

@@ -168,6 +168,13 @@ def test_what_differs_will_be_as_the_file_says(old: str, new: str, sentence: str
             having(Status.FINISHED, "one"),
             "winner can't be changed from one to two: a winner is named when the experiment is finished, and stays",
         ),
+        (
+            KEY,
+            f'{KEY}\nstatus = "finished"\nbecause = "no effect"',
+            structs.replace(having(Status.FINISHED), because="too dear"),
+            "because can't be changed from too dear to no effect: a reason is given when the experiment is finished, "
+            "and stays",
+        ),
     ],
 )
 def test_what_can_never_change_is_refused_by_name(old: str, new: str, stored: Experiment, sentence: str) -> None:
@@ -206,6 +213,24 @@ def test_finishing_names_the_winner() -> None:
         "checkout: status will be finished (was running)",
         "checkout: winner will be two (was none)",
     ]
+
+
+def test_finishing_says_why() -> None:
+    found = proposed(KEY, f'{KEY}\nstatus = "finished"\nbecause = "no effect"')
+    assert found.changes == (("checkout", Change(status=Status.FINISHED, because="no effect")),)
+    assert [step.sentence for step in found.steps] == [
+        "checkout: status will be finished (was running)",
+        "checkout: because will be no effect (was none)",
+    ]
+
+
+def test_a_file_that_does_not_say_why_leaves_the_reason_as_it_is() -> None:
+    stored = structs.replace(having(Status.FINISHED), because="no effect")
+    assert proposed(KEY, f'{KEY}\nstatus = "finished"', stored).steps == ()
+    named = proposed(KEY, f'{KEY}\nstatus = "finished"\nwinner = "one"', stored)
+    assert named.changes == (("checkout", Change(status=Status.FINISHED, winner="one", because="no effect")),)
+    said = proposed(KEY, f'{KEY}\nstatus = "finished"\nbecause = "no effect"', having(Status.FINISHED, "one"))
+    assert said.changes == (("checkout", Change(because="no effect")),)
 
 
 @pytest.mark.parametrize("status", [Status.DRAFT, Status.PAUSED, Status.FINISHED])
@@ -252,7 +277,7 @@ WAYS = ["draft", "running", "paused", "finished", "archived"]
 
 
 async def test_a_dump_makes_the_same_experiments_in_an_empty_database(tmp_path: Path) -> None:
-    winner = 'winner = "{0}-1"'
+    winner = 'winner = "{0}-1"\nbecause = "{0}: \\"it sells\\""'
     statuses = [*(f'status = "{status}"' for status in WAYS), *(f'status = "{each}"\n{winner}' for each in WAYS[3:])]
     new = [as_new(f"key{n}", status.format(f"key{n}")) for n, status in enumerate(statuses)]
     async with opened(tmp_path / "one.db") as store:
@@ -266,6 +291,7 @@ async def test_a_dump_makes_the_same_experiments_in_an_empty_database(tmp_path: 
         assert write_toml([as_declared(each) for each in await service.all()]) == dumped
         assert [str(each.status) for each in await service.all()] == [*WAYS, *WAYS[3:]]
         assert [each.winner for each in await service.all()] == [*[None] * 5, "key5-1", "key6-1"]
+        assert [each.because for each in await service.all()] == [*[""] * 5, 'key5: "it sells"', 'key6: "it sells"']
         got = await answers(store, tokens("device", 20))
         assert {key for answer in got for key in answer} == {"key1", "key5"}
         assert all(answer["key5"] == "key5-1" for answer in got)

@@ -162,6 +162,7 @@ def test_what_is_written_is_read_again(declared: list[Declared]) -> None:
             "late: start_at: what is running does not start by itself; leave out the status",
         ),
         ('winner = "1"', 'price: winner: only with status = "finished" or "archived"'),
+        ('because = "x"', 'price: because: only with status = "finished" or "archived"'),
     ],
 )
 def test_a_status_that_can_not_be_is_refused(text: str, words: str) -> None:

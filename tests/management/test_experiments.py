@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from abtest.domain import By, Hand
 from abtest.domain.events import Event
 from abtest.domain.experiments import NewExperiment, Status, Variant, parse_coverage, parse_weight
 from abtest.domain.metrics import parse_metrics
@@ -111,6 +112,42 @@ async def test_a_winner_can_be_named_once_after_the_end(tmp_path: Path) -> None:
         assert await answers(store, ["new"]) == [{"color": "color-1"}]
         with pytest.raises(Conflict, match="color is finished"):
             await service.finish("color", "color-0")
+
+
+async def test_a_decision_has_its_reason_and_who_took_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store, by=ANNA)
+        await service.add([experiment("color", "1", "1")])
+        assert (await service.one("color")).decided_at is None
+        for text, fault in (("x" * 1001, "at most 1000 characters"), ("two\nlines", "control characters")):
+            with pytest.raises(InvalidExperiment, match=f"because: .*{fault}"):
+                await service.finish("color", "color-1", text)
+        decided = await service.finish("color", "color-1", "people buy more")
+        assert (decided.because, decided.decided_at) == ("people buy more", decided.ended_at)
+        assert decided.decided_by == By(ANNA.kind, ANNA.name)
+        archived = await service.archive("color")
+        assert archived.decided_by == decided.decided_by
+
+
+async def test_a_reason_can_be_given_once_afterwards_and_whose_decision_it_was_stays(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        anna, ben = (ExperimentService(store, by=By(Hand.PERSON, name)) for name in ("anna", "ben"))
+        await anna.add([experiment("color", "1", "1")])
+        await anna.finish("color", "color-1")
+        given = await ben.finish("color", "color-1", "people buy more")
+        assert (given.because, given.winner, given.decided_by) == ("people buy more", "color-1", By("person", "anna"))
+        for winner, because in ((None, "another"), (None, ""), ("color-0", "another")):
+            with pytest.raises(Conflict, match="color is finished"):
+                await ben.finish("color", winner, because)
+
+
+async def test_a_winner_that_is_named_later_is_another_decision_with_another_reason(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        anna, ben = (ExperimentService(store, by=By(Hand.PERSON, name)) for name in ("anna", "ben"))
+        await anna.add([experiment("color", "1", "1")])
+        await anna.finish("color", because="no effect")
+        named = await ben.finish("color", "color-1")
+        assert (named.because, named.decided_by) == ("", By(Hand.PERSON, "ben"))
 
 
 async def test_a_plan_has_a_device_for_each_variant(tmp_path: Path) -> None:

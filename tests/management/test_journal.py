@@ -230,6 +230,7 @@ async def test_a_change_and_its_entry_are_one_transaction(store: SQLiteStore) ->
 CHANGES = {
     "status": Change(status=Status.PAUSED),
     "winner": Change(status=Status.FINISHED, winner="price-1"),
+    "because": Change(because="it sells more"),
     "weights": Change(weights=(Decimal(1), Decimal(1))),
     "coverage": Change(coverage=Decimal("0.5")),
     "stop_at": Change(stop_at=7),

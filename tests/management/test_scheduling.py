@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from abtest import clock
-from abtest.domain import Change, Status, parse_time
+from abtest.domain import WORKER, By, Change, Status, parse_time
 from abtest.errors import Conflict, InvalidExperiment
 from abtest.language import schedule_said
 from abtest.management import ExperimentService, keep_schedule, parse_toml
@@ -106,6 +106,18 @@ async def test_an_end_finishes_what_runs_or_is_paused_and_no_draft(tmp_path: Pat
         assert [(each.status, each.winner) for each in await service.all()] == [
             ("finished", None), ("finished", None), ("draft", None), ("archived", None), ("finished", "won-0"),
         ]  # fmt: skip
+
+
+async def test_what_its_schedule_ended_is_decided_by_who_gives_the_reason(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store, by=ANNA)
+        await store.add([experiment("color", "1", "1", end_at=clock.now() - 1)], 1)
+        await keep_schedule(store, print)
+        ended = await service.one("color")
+        assert (ended.decided_by, ended.decided_at) == (WORKER, ended.ended_at)
+        decided = await service.finish("color", because="no effect")
+        assert (decided.decided_by, decided.because) == (By(ANNA.kind, ANNA.name), "no effect")
+        assert (decided.winner, decided.ended_at) == (None, ended.ended_at)
 
 
 @pytest.mark.parametrize(("action", "status"), [("start", "draft"), ("resume", "paused")])

@@ -83,6 +83,12 @@ SET_SCHEDULE = "UPDATE experiment SET start_at = ?, end_at = ? WHERE id = ?"
 
 SET_STATUS = "UPDATE experiment SET status = ?, winner = ? WHERE id = ?"
 
+SET_DECISION = """
+UPDATE experiment SET because = ?, decided_at = ?, decided_by_kind = ?, decided_by_name = ? WHERE id = ?
+"""
+
+SET_BECAUSE = "UPDATE experiment SET because = ? WHERE id = ?"
+
 
 def add(
     connection: Raw,
@@ -109,7 +115,7 @@ def add(
     connection.execute(RAISE_CONFIG_VERSION)
     for key, judged_by in metrics.items():
         before = experiment(connection, key, app)
-        _make(connection, before, Change(metrics=judged_by), now)
+        _make(connection, before, Change(metrics=judged_by), now, by)
         _record(connection, before, now, by)
     made = (experiment(connection, wanted.key, app, kind) for wanted in experiments)
     return [*made, *(experiment(connection, key, app) for key in metrics)]
@@ -145,7 +151,7 @@ def change(
     One that is finished or archived leaves its group.
     """
     before = experiment(connection, key, app, kind)
-    _make(connection, before, rule(before), now)
+    _make(connection, before, rule(before), now, by)
     return _record(connection, before, now, by)
 
 
@@ -173,14 +179,14 @@ def alter(
             _leave(connection, each.group, each.key, now, app)
     for key, change in decided.changes:
         if key in present:
-            _make(connection, experiment(connection, key, app), change, now)
+            _make(connection, experiment(connection, key, app), change, now, by)
             _record(connection, present[key], now, by)
     if decided.added:
         add(connection, decided.added, now, app=app, by=by)
     for key, change in decided.changes:
         if key not in present:
             added = experiment(connection, key, app)
-            _make(connection, added, change, now)
+            _make(connection, added, change, now, by)
             _record(connection, added, now, by)
 
 
@@ -194,14 +200,13 @@ def _add_groups(connection: Raw, decided: Alteration, now: int, app: str, by: By
         add(connection, missing, now, app=app, kind=Kind.GROUP, by=by)
 
 
-def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> None:
+def _make(connection: Raw, before: Experiment, decided: Change, now: int, by: By) -> None:
     if decided.status is not None:
-        last = last_device(connection)
-        winner = decided.winner or before.winner
-        connection.execute(SET_STATUS, (decided.status, winner, before.id))
-        connection.execute(ADD_STATUS_CHANGE, (before.id, decided.status, winner, now, last, last_event(connection)))
-        if before.group is not None and decided.status.over:
-            _leave(connection, before.group, before.key, now, before.app)
+        _move(connection, before, decided.status, decided.winner or before.winner, now)
+    if decided.status is Status.FINISHED:
+        connection.execute(SET_DECISION, (decided.because or "", now, by.kind, by.name, before.id))
+    elif decided.because is not None:
+        connection.execute(SET_BECAUSE, (decided.because, before.id))
     if decided.group is not None and decided.group[0]:
         _join(connection, decided.group[0], before, decided.group[1], now)
     if decided.weights is not None or decided.coverage is not None or decided.stop_at is not None:
@@ -229,6 +234,14 @@ def _make(connection: Raw, before: Experiment, decided: Change, now: int) -> Non
     if decided.schedule is not None:
         connection.execute(SET_SCHEDULE, (*decided.schedule, before.id))
     connection.execute(RAISE_CONFIG_VERSION)
+
+
+def _move(connection: Raw, before: Experiment, status: Status, winner: str | None, now: int) -> None:
+    connection.execute(SET_STATUS, (status, winner, before.id))
+    row = (before.id, status, winner, now, last_device(connection), last_event(connection))
+    connection.execute(ADD_STATUS_CHANGE, row)
+    if before.group is not None and status.over:
+        _leave(connection, before.group, before.key, now, before.app)
 
 
 def _record(connection: Raw, before: Experiment, now: int, by: By) -> Experiment:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec import Struct, structs
 
 from abtest import allocation
-from abtest.domain import DEFAULT_APP, KEY, Experiment, Kind, Metric, Phase, Status, Type, members
+from abtest.domain import DEFAULT_APP, KEY, By, Experiment, Kind, Metric, Phase, Status, Type, members
 from abtest.errors import UnknownExperiment
 from abtest.store.sqlite.cataloguing.app_rows import app_id
 from abtest.store.sqlite.columns import load_audience, load_weights
@@ -15,13 +15,15 @@ from abtest.store.sqlite.driver import Raw
 
 EXPERIMENTS = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
-  created_at, created_after_device, type, audience, start_at, end_at, seed
+  created_at, created_after_device, type, audience, start_at, end_at, because,
+  decided_at, decided_by_kind, decided_by_name, seed
 FROM experiment WHERE app_id = ? AND kind = ? ORDER BY id
 """
 
 EXPERIMENT = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
-  created_at, created_after_device, type, audience, start_at, end_at, seed
+  created_at, created_after_device, type, audience, start_at, end_at, because,
+  decided_at, decided_by_kind, decided_by_name, seed
 FROM experiment WHERE app_id = ? AND kind = ? AND key = ?
 """
 
@@ -84,7 +86,16 @@ class _Row(Struct, frozen=True):
     audience: str
     start_at: int | None
     end_at: int | None
+    because: str
+    decided_at: int | None
+    decided_by_kind: str | None
+    decided_by_name: str | None
     seed: bytes
+
+    @property
+    def decided_by(self) -> By | None:
+        """Who decided, if that is known."""
+        return None if self.decided_by_kind is None else By(self.decided_by_kind, self.decided_by_name or "")
 
 
 def _experiment(
@@ -120,6 +131,9 @@ def _experiment(
         end_at=row.end_at,
         started_at=first.get(Status.RUNNING),
         ended_at=first.get(Status.FINISHED),
+        because=row.because,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by,
     )
 
 
