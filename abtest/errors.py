@@ -156,6 +156,12 @@ class WrongPassword(AbtestError):
         super().__init__("the name or the password is wrong")
 
 
+class NotAdmitted(AbtestError):
+    """Who signs in is known to the provider, or to the proxy, but has no place here; the message says whom to ask."""
+
+    code = "not_admitted"
+
+
 class TooManyAttempts(AbtestError):
     """Too many failed to sign in with this name, or from this address. `retry_after` in seconds."""
 

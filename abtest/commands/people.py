@@ -114,6 +114,27 @@ def remove(database: str, name: str, as_json: bool) -> None:
         click.echo(f"removed {name}")
 
 
+@people.command()
+@click.argument("name")
+@as_json
+@click.pass_obj
+def disconnect(database: str, name: str, as_json: bool) -> None:
+    """Forget the account with which a person signs in by single sign-on, and end the sessions.
+
+    For who got another account: the next one with this name is connected with the person.
+
+    \b
+    abtest people disconnect anna
+    """
+    accounts = with_store(database, lambda store: PeopleService(store, by=user()).disconnect(name))
+    if as_json:
+        print_json({"name": name, "accounts": accounts})
+    elif accounts:
+        click.echo(f"disconnected {name}: the next account with this name signs in as {name}")
+    else:
+        click.echo(f"{name} has not signed in by single sign-on")
+
+
 @people.command("list")
 @as_json
 @click.pass_obj
@@ -133,10 +154,11 @@ def list_people(database: str, as_json: bool) -> None:
             each.app or EVERY_APP,
             clock.iso(each.created_at),
             "yes" if each.has_password else "no",
+            "yes" if each.is_connected else "no",
         ]
         for each in found
     ]
-    print_table(["NAME", "ROLE", "APP", "ADDED", "PASSWORD"], rows)
+    print_table(["NAME", "ROLE", "APP", "ADDED", "PASSWORD", "CONNECTED"], rows)
 
 
 @click.group("access-tokens")
@@ -236,6 +258,7 @@ def _person(person: Person) -> dict[str, Any]:
         "app": person.app,
         "created_at": clock.iso(person.created_at),
         "has_password": person.has_password,
+        "is_connected": person.is_connected,
     }
 
 

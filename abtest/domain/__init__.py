@@ -67,6 +67,7 @@ from abtest.domain.people import (
     AccessToken,
     By,
     Hand,
+    Identity,
     Person,
     Role,
     Session,
@@ -76,6 +77,7 @@ from abtest.domain.people import (
     may,
     name_fault,
     parse_expiry,
+    spelled_alike,
 )
 from abtest.domain.schedules import Moment, check_order, parse_time
 from abtest.domain.tally import Cell, Held, Occurrence, Showing, Sums, Tally, add_buckets
@@ -124,6 +126,7 @@ __all__ = [
     "Facts",
     "Hand",
     "Held",
+    "Identity",
     "Kind",
     "Metric",
     "Moment",
@@ -182,6 +185,7 @@ __all__ = [
     "read_json",
     "same",
     "scoped",
+    "spelled_alike",
     "text_fault",
     "typed",
     "unscoped",

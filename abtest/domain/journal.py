@@ -34,6 +34,8 @@ class Action(StrEnum):
     ADD_PERSON = "person.add"
     CHANGE_PERSON = "person.change"
     LINK_PERSON = "person.link"
+    CONNECT_PERSON = "person.connect"
+    DISCONNECT_PERSON = "person.disconnect"
     REMOVE_PERSON = "person.remove"
     ADD_ACCESS_TOKEN = "access_token.add"
     REVOKE_ACCESS_TOKEN = "access_token.revoke"

@@ -1,9 +1,10 @@
 """People who sign in and programs that call: a role says what they may do, in one app or in all; who did what."""
 
 from enum import StrEnum
+from string import ascii_lowercase, ascii_uppercase
 from unicodedata import normalize
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from abtest import clock
 from abtest.domain.schedules import parse_time
@@ -15,6 +16,7 @@ SHORTEST_PASSWORD = 12
 LINK_LASTS = clock.DAY
 SESSION_LASTS = 30 * clock.DAY
 """Since it was last used."""
+LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 EXPIRY_RULE = "must be a date such as 2026-12-31, or a time such as 2026-12-31T18:00:00Z"
 
 
@@ -29,7 +31,7 @@ class Role(StrEnum):
 class Person(Struct, frozen=True):
     """Who signs in. `app`: the key of the one app that the role is for, None for every app.
 
-    `has_password`: not before the person used a link.
+    `has_password`: not before the person used a link. `is_connected`: with an account of single sign-on.
     """
 
     name: str
@@ -37,6 +39,20 @@ class Person(Struct, frozen=True):
     app: str | None
     created_at: int
     has_password: bool
+    is_connected: bool = False
+
+
+class Identity(Struct, frozen=True):
+    """Who somebody is at an OpenID provider.
+
+    There, `subject` is one account for good, and `name` may be given to another. `grant`: the role that the account
+    has here, and for which app, None for every app; None if it has none, UNSET if the provider doesn't say roles.
+    """
+
+    issuer: str
+    subject: str
+    name: str
+    grant: tuple[Role, str | None] | UnsetType | None = UNSET
 
 
 class Session(Struct, frozen=True):
@@ -64,6 +80,7 @@ class Hand(StrEnum):
     """What made a change."""
 
     PERSON = "person"
+    SINGLE_SIGN_ON = "single sign-on"
     ACCESS_TOKEN = "access token"
     COMMAND_LINE = "command line"
     WORKER = "worker"
@@ -95,6 +112,14 @@ def may(who: Person | AccessToken, role: Role, app: str | None) -> bool:
 def folded(name: str) -> str:
     """The same for names that differ only in case, or in how Unicode writes their letters."""
     return normalize("NFKC", normalize("NFKC", name).casefold())
+
+
+def spelled_alike(name: str, other: str) -> bool:
+    """Whether names differ at most in A to Z and a to z, for names that others vouch for.
+
+    `folded` takes more letters for the same, and somewhere else they may be of two accounts.
+    """
+    return name.translate(LOWER) == other.translate(LOWER)
 
 
 def name_fault(name: str) -> str:

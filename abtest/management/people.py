@@ -47,6 +47,13 @@ class PeopleService:
         await self._store.put_link(check_name(name), hashed(link.secret), link.expires_at, clock.now(), self._by)
         return link
 
+    async def disconnect(self, name: str) -> int:
+        """Forget with which accounts a person signs in by single sign-on, and end the sessions; how many accounts.
+
+        The next account with this name is connected with the person.
+        """
+        return await self._store.disconnect(check_name(name), clock.now(), self._by)
+
     async def remove(self, name: str) -> None:
         """Remove a person, and end the sessions."""
         await self._store.remove_person(check_name(name), clock.now(), self._by)

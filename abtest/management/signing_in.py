@@ -1,12 +1,25 @@
 """Signing in: passwords and sessions."""
 
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from abtest import clock
-from abtest.domain import LONGEST_NAME, Person, Session, check_name, check_password, folded, name_fault
+from abtest.domain import (
+    LONGEST_NAME,
+    By,
+    Hand,
+    Identity,
+    Person,
+    Session,
+    check_name,
+    check_password,
+    folded,
+    name_fault,
+    spelled_alike,
+)
 from abtest.enrolment import Limiter, Rate
-from abtest.errors import NotSignedIn, TooManyAttempts, Unavailable, WrongPassword
+from abtest.errors import NotAdmitted, NotSignedIn, TooManyAttempts, Unavailable, UnknownApp, WrongPassword
 from abtest.management.credentials import Passwords, hashed, new_secret
 from abtest.store import SessionStore
 
@@ -60,6 +73,34 @@ class SignInService:
         self._addresses.give_back(address)
         self._names.give_back(counted)
         return secret
+
+    async def admit(self, prove: Callable[[], Awaitable[Identity]], source: str | None, address: str | None) -> str:
+        """Begin a session of the person whose identity an OpenID provider proves: its secret.
+
+        `source`: what attempts count against, as above. `address`: for the audit log. Raises what `prove` raises;
+        TooManyAttempts; NotAdmitted; or Conflict, if the role would leave no admin of every app.
+        """
+        if wait := self._addresses.take(source, time.monotonic()):
+            raise TooManyAttempts(wait)
+        identity, secret = await prove(), new_secret()
+        if fault := name_fault(identity.name):
+            raise NotAdmitted(f"the name of your account can't be one here: it {fault}")
+        by = By(Hand.SINGLE_SIGN_ON, identity.name, address)
+        try:
+            admitted = await self._store.admit(identity, hashed(secret), clock.now(), by)
+        except UnknownApp as error:
+            raise NotAdmitted(f"your account has a role for an app, but {error}; ask an admin to add it") from None
+        if not admitted:
+            raise NotAdmitted("your account has no role here; ask whoever manages the accounts to give it one")
+        self._addresses.give_back(source)
+        return secret
+
+    async def vouched_for(self, name: str) -> Person:
+        """The person whose name a trusted proxy sends. Raises NotAdmitted."""
+        found = None if name_fault(name) else await self._store.named(name)
+        if found is None or not spelled_alike(name, found.name):
+            raise NotAdmitted("nobody here has the name that your proxy says; ask an admin to add you under it")
+        return found
 
     async def session(self, secret: str) -> Session:
         """The session with this secret, and in it the person with the role of this moment. Raises NotSignedIn."""

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
-from abtest.domain import PROGRAM, AccessToken, By, Person, Role, Session
+from abtest.domain import PROGRAM, AccessToken, By, Identity, Person, Role, Session
 
 
 class PeopleStore(Protocol):
@@ -46,6 +46,10 @@ class PeopleStore(Protocol):
         """Give a person this link, and void the older one. Raises UnknownPerson."""
         ...
 
+    async def disconnect(self, name: str, now: int, by: By = PROGRAM) -> int:
+        """Forget a person's accounts at providers, and end the sessions; how many accounts. Raises UnknownPerson."""
+        ...
+
 
 class SessionStore(Protocol):
     """Keeps passwords and sessions."""
@@ -58,12 +62,24 @@ class SessionStore(Protocol):
         """Set the password, end the link and all sessions, and begin a new session. Raises UnknownLink."""
         ...
 
+    async def named(self, name: str) -> Person | None:
+        """The person with this name, if there is one."""
+        ...
+
     async def password(self, name: str) -> str | None:
         """The hash of a person's password; None if nobody has this name, or there is no password."""
         ...
 
     async def begin_session(self, name: str, password: str, session: bytes, now: int) -> bool:
         """Begin a session, and forget expired ones; False if this is not the person's password any more."""
+        ...
+
+    async def admit(self, identity: Identity, session: bytes, now: int, by: By = PROGRAM) -> bool:
+        """Begin a session of the person with this account, who gets the role that it grants; False if it grants none.
+
+        Without a role, the person's sessions end. The first time, an account is connected with the person of its
+        name, who is added if it grants a role. Raises NotAdmitted, UnknownApp, or Conflict as `change_person`.
+        """
         ...
 
     async def session(self, session: bytes, now: int) -> Session | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from abtest.domain import Identity
 from abtest.errors import Conflict, InvalidField, InvalidSetting, UnknownAccessToken, UnknownApp, UnknownPerson
 from abtest.management import AccessTokenService, SignInService
 from tests.commands.test_apps import STAGING
@@ -51,9 +52,9 @@ def test_a_person_is_added_given_a_role_listed_and_removed(run: Run) -> None:
     assert use(link[1]) == "anna"
     run("people", "add", "Ben Olsen", "--role", "editor", *STAGING)
     listed = run("people", "list").stdout.splitlines()
-    assert re.fullmatch(r"NAME +ROLE +APP +ADDED +PASSWORD", listed[0])
-    assert re.fullmatch(r"anna +admin +every app +20\S+Z +yes", listed[1])
-    assert re.fullmatch(r"Ben Olsen +editor +staging +20\S+Z +no", listed[2])
+    assert re.fullmatch(r"NAME +ROLE +APP +ADDED +PASSWORD +CONNECTED", listed[0])
+    assert re.fullmatch(r"anna +admin +every app +20\S+Z +yes +no", listed[1])
+    assert re.fullmatch(r"Ben Olsen +editor +staging +20\S+Z +no +no", listed[2])
     assert run("people", "role", "ben olsen", "viewer").stdout == "Ben Olsen is viewer of staging\n"
     assert run("people", "role", "ben olsen", "admin", "--all-apps").stdout == "Ben Olsen is admin of every app\n"
     assert run("people", "role", "anna", "editor", *STAGING).stdout == "anna is editor of staging\n"
@@ -77,6 +78,25 @@ def test_another_link_is_printed(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
         assert re.fullmatch(r"https://ab\.example\.com/sign-in/link/[\w-]{43}\n", linked.stdout)
 
 
+def test_a_person_is_disconnected_from_an_account(run: Run) -> None:
+    run(*ANNA)
+    assert run("people", "disconnect", "anna").stdout == "anna has not signed in by single sign-on\n"
+
+    async def prove() -> Identity:
+        return Identity("https://id.example.com", "1", "anna")
+
+    async def connect() -> None:
+        async with opened(Path("abtest.db")) as store:
+            await SignInService(store).admit(prove, None, None)
+
+    asyncio.run(connect())
+    assert json.loads(run("people", "list", "--json").stdout)[0]["is_connected"]
+    told = "disconnected anna: the next account with this name signs in as anna\n"
+    assert run("people", "disconnect", "anna").stdout == told
+    asyncio.run(connect())
+    assert json.loads(run("people", "disconnect", "anna", "--json").stdout) == {"name": "anna", "accounts": 1}
+
+
 def test_no_link_is_lost_where_it_can_not_be_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     link = LINK.fullmatch(run(*ANNA).stdout)
     assert link
@@ -93,7 +113,7 @@ def test_programs_read_people_as_json(run: Run) -> None:
     assert re.fullmatch(r"20\S+Z", added.pop("link_expires_at"))
     assert json.loads(run("people", "list", "--json").stdout) == [added]
     assert re.fullmatch(r"20\S+Z", added.pop("created_at"))
-    assert added == {"name": "anna", "role": "admin", "app": None, "has_password": False}
+    assert added == {"name": "anna", "role": "admin", "app": None, "has_password": False, "is_connected": False}
     run("people", "add", "ben", "--role", "admin")
     changed = json.loads(run("people", "role", "ben", "viewer", "--app", "default", "--json").stdout)
     assert (changed["role"], changed["app"]) == ("viewer", "default")

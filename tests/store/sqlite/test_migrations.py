@@ -36,6 +36,7 @@ INSERT INTO meta VALUES ('duplicate_events', 0), ('unknown_device_events', 0);
 DROP TABLE access_token;
 DROP TABLE session;
 DROP TABLE sign_in_link;
+DROP TABLE account;
 DROP TABLE person;
 DROP TABLE journal;
 DROP TABLE journal_end;

@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
 from abtest.store.sqlite import audiences, auditing, erasing, events, measuring, summarising
-from abtest.store.sqlite.admitting import access_token_rows, person_rows, session_rows
+from abtest.store.sqlite.admitting import access_token_rows, account_rows, person_rows, session_rows
 from abtest.store.sqlite.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.enrolling import catalogue, drawing, profiles, requests
@@ -128,6 +128,9 @@ QUERIES = {
     "expired sessions": (session_rows.END_EXPIRED, (1, 1), ["session USING INDEX session_person"]),
     "one session to end": (session_rows.END, (1, "1"), ["session USING INTEGER PRIMARY KEY"]),
     "sessions to end": (session_rows.END_ALL, (1,), ["session USING COVERING INDEX session_person"]),
+    "an account": (account_rows.CONNECTED, ("a", "b"), ["account USING INDEX", "person USING INTEGER PRIMARY KEY"]),
+    "the account of a person": (account_rows.SUBJECT, (1, "a"), ["account USING PRIMARY KEY"]),
+    "accounts to forget": (account_rows.DISCONNECT, (1,), ["account USING PRIMARY KEY"]),
     "an access token": (access_token_rows.ACCESS_TOKEN, (b"", 1), ["access_token USING INDEX"]),
     "an access token to revoke": (access_token_rows.REVOKE, ("1",), ["access_token USING INTEGER PRIMARY KEY"]),
     "strangers": (auditing.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),

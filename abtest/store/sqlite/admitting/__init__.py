@@ -1,4 +1,4 @@
-"""Who may sign in: people, their links and sessions, and access tokens."""
+"""Who may sign in: people, their links, accounts and sessions, and access tokens."""
 
 from abtest.store.sqlite.admitting.access_token_rows import (
     access_token,
@@ -7,11 +7,13 @@ from abtest.store.sqlite.admitting.access_token_rows import (
     revoke_access_token,
     use_access_token,
 )
+from abtest.store.sqlite.admitting.account_rows import admit, disconnect
 from abtest.store.sqlite.admitting.person_rows import add_person, change_person, people, put_link, remove_person
 from abtest.store.sqlite.admitting.session_rows import (
     begin_session,
     end_sessions,
     linked,
+    named,
     password,
     see_session,
     session,
@@ -24,10 +26,13 @@ __all__ = [
     "access_tokens",
     "add_access_token",
     "add_person",
+    "admit",
     "begin_session",
     "change_person",
+    "disconnect",
     "end_sessions",
     "linked",
+    "named",
     "password",
     "people",
     "put_link",

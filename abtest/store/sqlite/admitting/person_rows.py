@@ -9,12 +9,14 @@ from abtest.store.sqlite.driver import Raw, leaving_nothing
 from abtest.store.sqlite.journal import record
 
 PEOPLE = """
-SELECT person.name, role, app.key, person.created_at, password IS NOT NULL
+SELECT person.name, role, app.key, person.created_at, password IS NOT NULL,
+  EXISTS (SELECT 1 FROM account WHERE person_id = person.id)
 FROM person LEFT JOIN app ON app.id = app_id ORDER BY person.id
 """
 
 PERSON = """
-SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL
+SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL,
+  EXISTS (SELECT 1 FROM account WHERE person_id = person.id)
 FROM person LEFT JOIN app ON app.id = app_id WHERE folded = ?
 """
 
@@ -48,16 +50,22 @@ def add_person(
     by: By = PROGRAM,
 ) -> Person:
     """Create a person without a password, and a link. Raises Conflict or UnknownApp."""
-    number = optional_app_id(connection, app)
-    if connection.execute(PERSON, (folded(name),)).fetchone():
+    if person(connection, name):
         raise Conflict(
             f"there is a person {name!r} already; names that differ only in case are the same", "person_exists"
         )
-    id = connection.execute(ADD, (name, folded(name), role, number, now)).lastrowid
+    id, added = insert_person(connection, name, role, app, now, by)
     connection.execute(PUT_LINK, (id, link, link_expires_at))
+    return added
+
+
+def insert_person(connection: Raw, name: str, role: Role, app: str | None, now: int, by: By) -> tuple[int, Person]:
+    """Create a person, whose name nobody has: the id and the person. Raises UnknownApp."""
+    id = connection.execute(ADD, (name, folded(name), role, optional_app_id(connection, app), now)).lastrowid
+    assert id is not None
     added = Person(name, role, app, now, has_password=False)
     record(connection, by, now, Action.ADD_PERSON, subject=name, after=_facts(added))
-    return added
+    return id, added
 
 
 def change_person(
@@ -100,10 +108,16 @@ def put_link(connection: Raw, name: str, link: bytes, expires_at: int, now: int,
 
 def find_person(connection: Raw, name: str) -> tuple[int, Person]:
     """The person with this name, after the id. Raises UnknownPerson."""
-    found = connection.execute(PERSON, (folded(name),)).fetchone()
+    found = person(connection, name)
     if found is None:
         raise UnknownPerson(name)
-    return found[0], read_person(*found[1:])
+    return found
+
+
+def person(connection: Raw, name: str) -> tuple[int, Person] | None:
+    """The same, if there is one."""
+    found = connection.execute(PERSON, (folded(name),)).fetchone()
+    return None if found is None else (found[0], read_person(*found[1:]))
 
 
 def optional_app_id(connection: Raw, app: str | None) -> int | None:
@@ -111,9 +125,11 @@ def optional_app_id(connection: Raw, app: str | None) -> int | None:
     return None if app is None else app_id(connection, app)
 
 
-def read_person(name: str, role: str, app: str | None, created_at: int, has_password: int) -> Person:
+def read_person(
+    name: str, role: str, app: str | None, created_at: int, has_password: int, is_connected: int
+) -> Person:
     """A person from a row."""
-    return Person(name, Role(role), app, created_at, bool(has_password))
+    return Person(name, Role(role), app, created_at, bool(has_password), bool(is_connected))
 
 
 def _facts(person: Person) -> Facts:

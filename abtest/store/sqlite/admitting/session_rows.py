@@ -2,11 +2,12 @@
 
 from abtest.domain import SESSION_LASTS, Person, Session, folded
 from abtest.errors import UnknownLink
-from abtest.store.sqlite.admitting.person_rows import find_person, read_person
+from abtest.store.sqlite.admitting.person_rows import find_person, person, read_person
 from abtest.store.sqlite.driver import Raw
 
 LINKED = """
-SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL
+SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL,
+  EXISTS (SELECT 1 FROM account WHERE person_id = person.id)
 FROM sign_in_link
 CROSS JOIN person ON person.id = person_id
 LEFT JOIN app ON app.id = app_id
@@ -16,7 +17,8 @@ WHERE hash = ? AND expires_at > ?
 PASSWORD = "SELECT password FROM person WHERE folded = ?"
 
 SESSION = """
-SELECT session.id, session.created_at, seen_at, person.name, role, app.key, person.created_at, password IS NOT NULL
+SELECT session.id, session.created_at, seen_at, person.name, role, app.key, person.created_at, password IS NOT NULL,
+  EXISTS (SELECT 1 FROM account WHERE person_id = person.id)
 FROM session
 CROSS JOIN person ON person.id = person_id
 LEFT JOIN app ON app.id = app_id
@@ -56,6 +58,12 @@ def use_link(connection: Raw, link: bytes, password: str, session: bytes, now: i
     connection.execute(BEGIN, (id, session, now, now))
 
 
+def named(connection: Raw, name: str) -> Person | None:
+    """The person with this name, if there is one."""
+    found = person(connection, name)
+    return found and found[1]
+
+
 def password(connection: Raw, name: str) -> str | None:
     """The hash of a person's password; None if nobody has this name, or there is no password."""
     found = connection.execute(PASSWORD, (folded(name),)).fetchone()
@@ -67,9 +75,14 @@ def begin_session(connection: Raw, name: str, password: str, session: bytes, now
     found = connection.execute(PERSON, (folded(name), password)).fetchone()
     if found is None:
         return False
-    connection.execute(END_EXPIRED, (*found, now - SESSION_LASTS))
-    connection.execute(BEGIN, (*found, session, now, now))
+    begin(connection, found[0], session, now)
     return True
+
+
+def begin(connection: Raw, person: int, session: bytes, now: int) -> None:
+    """Begin a session of the person with this id, and forget expired ones."""
+    connection.execute(END_EXPIRED, (person, now - SESSION_LASTS))
+    connection.execute(BEGIN, (person, session, now, now))
 
 
 def session(connection: Raw, session: bytes, now: int) -> Session | None:

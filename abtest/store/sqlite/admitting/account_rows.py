@@ -1,0 +1,66 @@
+"""Accounts at OpenID providers in SQLite: functions on a raw connection, each run inside one transaction."""
+
+from msgspec import UNSET
+
+from abtest.domain import PROGRAM, Action, By, Identity, spelled_alike
+from abtest.errors import NotAdmitted
+from abtest.store.sqlite.admitting.person_rows import change_person, find_person, insert_person, person
+from abtest.store.sqlite.admitting.session_rows import END_ALL, begin
+from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.journal import record
+
+CONNECTED = """
+SELECT person.id, name FROM account CROSS JOIN person ON person.id = person_id WHERE issuer = ? AND subject = ?
+"""
+
+SUBJECT = "SELECT subject FROM account WHERE person_id = ? AND issuer = ?"
+
+CONNECT = "INSERT INTO account (person_id, issuer, subject) VALUES (?, ?, ?)"
+
+ASK = "ask an admin to disconnect it"
+
+DISCONNECT = "DELETE FROM account WHERE person_id = ? RETURNING issuer, subject"
+
+
+def admit(connection: Raw, identity: Identity, session: bytes, now: int, by: By = PROGRAM) -> bool:
+    """Begin a session of the person with this account; see SessionStore."""
+    connected = connection.execute(CONNECTED, (identity.issuer, identity.subject)).fetchone()
+    if identity.grant is None:
+        if connected:
+            connection.execute(END_ALL, connected[:1])
+        return False
+    id, name = connected or _connect(connection, identity, now, by)
+    if identity.grant is not UNSET:
+        change_person(connection, name, now, *identity.grant, by)
+    begin(connection, id, session, now)
+    return True
+
+
+def disconnect(connection: Raw, name: str, now: int, by: By = PROGRAM) -> int:
+    """Forget a person's accounts at providers, and end the sessions; how many accounts. Raises UnknownPerson."""
+    id, found = find_person(connection, name)
+    accounts = [_account(*row) for row in connection.execute(DISCONNECT, (id,))]
+    if accounts:
+        connection.execute(END_ALL, (id,))
+        record(connection, by, now, Action.DISCONNECT_PERSON, subject=found.name, before={"accounts": accounts})
+    return len(accounts)
+
+
+def _connect(connection: Raw, identity: Identity, now: int, by: By) -> tuple[int, str]:
+    """Connect the account with the person of this name, who is added if the account gives a role."""
+    found = person(connection, identity.name)
+    if found is None:
+        if identity.grant is UNSET or identity.grant is None:
+            raise NotAdmitted(f"nobody here has the name {identity.name!r}; ask an admin to add you under it")
+        found = insert_person(connection, identity.name, *identity.grant, now, by)
+    id, named = found
+    if not spelled_alike(identity.name, named.name) or connection.execute(SUBJECT, (id, identity.issuer)).fetchone():
+        raise NotAdmitted(f"the name {identity.name!r} is that of another account here; if it is yours, {ASK}")
+    connection.execute(CONNECT, (id, identity.issuer, identity.subject))
+    after = {"account": _account(identity.issuer, identity.subject)}
+    record(connection, by, now, Action.CONNECT_PERSON, subject=named.name, after=after)
+    return id, named.name
+
+
+def _account(issuer: str, subject: str) -> str:
+    return f"{subject} at {issuer}"
