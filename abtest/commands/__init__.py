@@ -7,14 +7,13 @@ import click
 
 from abtest.commands import (
     apps,
-    databases,
     declaring,
     experiments,
     figures,
     groups,
+    operating,
     people,
     planning,
-    recovering,
     results,
     running,
     seed,
@@ -67,8 +66,7 @@ for group in (
     figures,
     results,
     trust,
-    recovering,
-    databases,
+    operating,
 ):
     for command in group.COMMANDS:
         abtest.add_command(command)
