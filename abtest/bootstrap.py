@@ -23,6 +23,7 @@ from abtest.settings import Settings
 from abtest.store import AuditStore, Store, lacking
 from abtest.store.sqlite import SQLiteStore, migrations, recovery
 from abtest.trust import VerificationService
+from abtest.upkeep import Heartbeat
 
 if TYPE_CHECKING:
     from abtest.web import HotServer, Services
@@ -82,8 +83,12 @@ async def prepare(settings: Settings, by: By) -> list[Experiment]:
 
 
 async def back_up(store: Store, file: Path, progress: Callable[[int, int], None]) -> int:
-    """Write a checked copy of the database; see recovery.back_up."""
-    return await recovery.back_up(store, file, progress, _audit)
+    """Write a checked copy of the database, and note that there is one; see recovery.back_up."""
+    began = clock.now()
+    devices = await recovery.back_up(store, file, progress, _audit)
+    with suppress(Unavailable):  # a full disk does not make a backup on another one worse
+        await store.note_backup(began)
+    return devices
 
 
 async def restore(file: Path, database: str, by: By) -> tuple[int, Path | None]:
@@ -123,10 +128,12 @@ async def serve(
         app = make_app(services)
         server = listen(app, settings, sockets)
         say(f"listening on {settings.url(port_of(sockets))}; Ctrl-C stops it")
+        heartbeat = Heartbeat(store, "server", settings, services.monitoring.refusals)
         try:
-            await _watch(app, store, stop)
+            await _watch(app, store, heartbeat, stop)
         finally:
             await stop_serving(server)
+            await heartbeat.stop()
 
 
 async def watch_disk(settings: Settings, stop: asyncio.Event, say: Callable[[str], None]) -> None:
@@ -173,7 +180,25 @@ async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], Non
     """Keep the summary up to date until `stop` is set."""
     async with opened(settings.database, create=False, patience=None) as store:
         await store.boot()
-        await worker.work(store, settings.stats_interval, say, stop)
+        async with _beating(Heartbeat(store, "worker", settings), stop):
+            await worker.work(store, settings.stats_interval, say, stop)
+
+
+@asynccontextmanager
+async def _beating(heartbeat: Heartbeat, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Note that this process runs until the end of the block."""
+
+    async def beat() -> None:
+        heartbeat.beat()
+        while not await clock.stopped(stop, REFRESH_SECONDS):
+            heartbeat.beat()
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+        await heartbeat.stop()
 
 
 async def _audit(store: AuditStore) -> tuple[int, Sequence[str]]:
@@ -181,11 +206,12 @@ async def _audit(store: AuditStore) -> tuple[int, Sequence[str]]:
     return verified.devices, verified.findings
 
 
-async def _watch(app: "HotServer", store: SQLiteStore, stop: asyncio.Event) -> None:
-    """Notice when experiments change, and raise a failure of the database."""
+async def _watch(app: "HotServer", store: SQLiteStore, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
+    """Notice when experiments change, note that this process runs, and raise a failure of the database."""
     while not await clock.stopped(stop, REFRESH_SECONDS):
         if store.failure is not None:
             raise store.failure
         app.observe()
+        heartbeat.beat(app.enrolment.waiting)
         with suppress(Unavailable):
             await app.enrolment.refresh()

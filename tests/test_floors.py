@@ -14,7 +14,7 @@ FLOORS = [
     {"domain"},
     {"language"},
     {"store"},
-    {"enrolment", "events", "results", "management", "trust"},
+    {"enrolment", "events", "results", "management", "trust", "upkeep"},
     {"web"},
     {"bootstrap", "supervisor", "commands", "__main__"},
 ]

@@ -35,7 +35,7 @@ from abtest.store.figures import (
 from abtest.store.journal import JournalStore
 from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore
 from abtest.store.protocols import Store
-from abtest.store.upkeep import Condition, ConditionStore, lacking
+from abtest.store.upkeep import Condition, ConditionStore, Process, Upkeep, UpkeepStore, is_full, lacking
 
 __all__ = [
     "ALL_DEVICES",
@@ -71,6 +71,7 @@ __all__ = [
     "NewDevices",
     "PeopleStore",
     "PhaseRecord",
+    "Process",
     "ResultStore",
     "SessionStore",
     "StatusRecord",
@@ -79,5 +80,8 @@ __all__ = [
     "SummaryStore",
     "TestDeviceStore",
     "Tested",
+    "Upkeep",
+    "UpkeepStore",
+    "is_full",
     "lacking",
 ]

@@ -11,7 +11,7 @@ from abtest.store.events import EventStore
 from abtest.store.figures import FoldingStore
 from abtest.store.journal import JournalStore
 from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore
-from abtest.store.upkeep import ConditionStore, ErasureStore
+from abtest.store.upkeep import ErasureStore, UpkeepStore
 
 
 class Store(
@@ -23,7 +23,7 @@ class Store(
     SessionStore,
     AccessTokenStore,
     EventStore,
-    ConditionStore,
+    UpkeepStore,
     FoldingStore,
     ErasureStore,
     AuditStore,

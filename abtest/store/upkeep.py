@@ -1,6 +1,6 @@
-"""The condition of the store, and the erasure of tokens."""
+"""The condition of the store, what operators watch in it, and the erasure of tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -44,6 +44,71 @@ class ConditionStore(Protocol):
 
     def condition(self) -> Condition:
         """The present sizes. Raises StorageError."""
+        ...
+
+
+class Process(Struct, frozen=True):
+    """A server or a worker that runs, as it noted itself last; times in milliseconds.
+
+    `kind`: server or worker. `stats_interval`, `free_disk`: its settings. `waiting`: the most requests that waited at
+    once since it noted itself before. `refused`: by code, how many requests it refused since it started, and
+    `refused_lately` in the last minutes.
+    """
+
+    kind: str
+    host: str
+    pid: int
+    version: str
+    started_at: int
+    seen_at: int
+    stats_interval: float
+    free_disk: float
+    waiting: int = 0
+    refused: Mapping[str, int] = {}
+    refused_lately: Mapping[str, int] = {}
+
+
+class Upkeep(Struct, frozen=True):
+    """What the store knows for operators, of one moment; times in milliseconds.
+
+    `engine`: the database program with its version. `devices`: how many there were ever, and `folded` how many of
+    them the worker has counted; `as_of`: its last tick. `newest_at`: when the last device came. `sizes`: of each of
+    the last days, when a process looked first, and how many bytes the database had.
+    """
+
+    engine: str
+    schema: int
+    newest_schema: int
+    created_at: int
+    devices: int
+    newest_at: int | None
+    folded: int
+    as_of: int | None
+    backed_up_at: int | None
+    sizes: tuple[tuple[int, int], ...]
+    processes: tuple[Process, ...]
+
+
+class UpkeepStore(ConditionStore, Protocol):
+    """Keeps what operators watch."""
+
+    async def note_process(self, process: Process, database_bytes: int) -> None:
+        """Note that a process runs, in place of what it noted before, and once a day how large the database is.
+
+        Forgets the processes that were not seen for ten minutes.
+        """
+        ...
+
+    async def remove_process(self, process: Process) -> None:
+        """Forget a process that stops. Raises Unavailable (`busy`) when others write for a second."""
+        ...
+
+    async def note_backup(self, at: int) -> None:
+        """Note that there is a backup of that moment."""
+        ...
+
+    async def upkeep(self) -> Upkeep:
+        """All of it, from one snapshot. Reads no more when there are more devices."""
         ...
 
 

@@ -12,16 +12,17 @@ import fcntl
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from time import time
 
+import prometheus_client
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
-    Counter,
     Gauge,
     Histogram,
     generate_latest,
@@ -47,7 +48,10 @@ log = logging.getLogger("abtest.web")
 
 
 class Monitoring:
-    """The counts of this process, and the page with the counts of all processes."""
+    """The counts of this process, and the page with the counts of all processes.
+
+    `refusals`: how many requests this process answered with an error, by its code.
+    """
 
     def __init__(self) -> None:
         self._shared = COUNTS_FOLDER in os.environ and _room_is_there()
@@ -61,7 +65,8 @@ class Monitoring:
         )
         self.cached: Callable[[float], None] = answers.labels("cache").observe
         self.stored: Callable[[float], None] = answers.labels("store").observe
-        self._refused = Counter(
+        self.refusals: Counter[str] = Counter()
+        self._refused = prometheus_client.Counter(
             "abtest_refused",
             "Requests that were answered with an error, by its code.",
             ["code"],
@@ -86,7 +91,7 @@ class Monitoring:
             buckets=DEVICES,
             registry=self._registry,
         )
-        self._enrolled = Counter(
+        self._enrolled = prometheus_client.Counter(
             "abtest_new_devices", "Devices that came for the first time.", registry=self._registry
         )
         self._connections = self._gauge("abtest_connections", "Open connections.")
@@ -97,6 +102,7 @@ class Monitoring:
 
     def refused(self, code: str) -> None:
         """Count a request that was answered with this error code."""
+        self.refusals[code] += 1
         self._refused.labels(code).inc()
 
     def answered(self, handler: str, status: int, seconds: float) -> None:

@@ -121,7 +121,19 @@ class Database:
         Raises Unavailable (`busy`, `storage_full`) when nothing was stored and a retry makes sense, StorageError when
         the file can no longer be trusted, and what the function raises.
         """
-        return await self._trusted(lambda: self._writer.run(self._transaction, function, arguments, named))
+        return await self._trusted(
+            lambda: self._writer.run(self._transaction, self._patience, function, arguments, named)
+        )
+
+    async def write_within(
+        self,
+        patience: float,
+        function: Callable[Concatenate[Raw, P], T],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """The same, but waiting at most so many seconds for other writers."""
+        return await self._trusted(lambda: self._writer.run(self._transaction, patience, function, arguments, named))
 
     async def read(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns for one snapshot of the database; errors as in `write`."""
@@ -134,7 +146,9 @@ class Database:
 
     async def alone(self, function: Callable[[Raw], T]) -> T:
         """The same with the writer's connection, while no other process writes."""
-        return await self._trusted(lambda: self._writer.run(lambda raw: self._locked(lambda: function(raw))))
+        return await self._trusted(
+            lambda: self._writer.run(lambda raw: self._locked(lambda: function(raw), self._patience))
+        )
 
     async def _trusted(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The result of `ask`. After the first failure the file is never trusted again, and this process must end."""
@@ -171,12 +185,19 @@ class Database:
             connection.close()
 
     def _prepare(self, connection: Raw, migrate: bool, create: bool) -> None:
-        self._locked(lambda: migrations.prepare(connection, self.path, migrate, create))
+        self._locked(lambda: migrations.prepare(connection, self.path, migrate, create), self._patience)
 
     def _transaction(
-        self, connection: Raw, function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]
+        self,
+        connection: Raw,
+        patience: float | None,
+        function: Callable[..., T],
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
     ) -> T:
-        return self._locked(lambda: _in_transaction(connection, "BEGIN IMMEDIATE", function, arguments, named))
+        return self._locked(
+            lambda: _in_transaction(connection, "BEGIN IMMEDIATE", function, arguments, named), patience
+        )
 
     def _snapshot(
         self, connection: Raw, function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]
@@ -184,9 +205,9 @@ class Database:
         with _in_words(self._failed):
             return _in_transaction(connection, "BEGIN", function, arguments, named)
 
-    def _locked(self, function: Callable[[], T]) -> T:
+    def _locked(self, function: Callable[[], T], patience: float | None) -> T:
         with _in_words(self._failed):
-            self._queue()
+            self._queue(patience)
             try:
                 if self._identity not in (UNKNOWN, self._found()):
                     raise StorageError(f"the database {self.path} was deleted or replaced", code="missing_database")
@@ -194,15 +215,15 @@ class Database:
             finally:
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    def _queue(self) -> None:
-        if self._patience is None:
+    def _queue(self, patience: float | None) -> None:
+        if patience is None:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             return
-        latest = time.monotonic() + self._patience
+        latest = time.monotonic() + patience
         while not _try_lock(self._lock):
             if time.monotonic() > latest:
                 raise Unavailable(
-                    f"another program has kept the database locked for {self._patience:g} s; try again", code="busy"
+                    f"another program has kept the database locked for {patience:g} s; try again", code="busy"
                 )
             time.sleep(ASK_AGAIN_SECONDS)
 

@@ -22,11 +22,12 @@ from abtest.store.sqlite import (
     journal,
     measuring,
     summarising,
+    upkeep,
 )
 from abtest.store.sqlite.audiences import Decided
 from abtest.store.sqlite.database import Database
 from abtest.store.sqlite.driver import Raw
-from abtest.store.upkeep import is_full
+from abtest.store.upkeep import Process, is_full
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,6 +35,9 @@ T = TypeVar("T")
 BOOTS = "SELECT value FROM meta WHERE name = 'boots'"
 
 TRIES, PAUSE_SECONDS = 100, 0.02
+
+STOPPING_SECONDS = 1.0
+"""The longest time that a process which stops waits for others to write."""
 
 BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
 
@@ -173,6 +177,10 @@ class SQLiteStore(Database):
     journal_chunk = _reading(journal.journal_chunk)
     entries = _reading(journal.entries)
 
+    note_process = _writing(upkeep.note_process)
+    note_backup = _writing(upkeep.note_backup)
+    upkeep = _reading(upkeep.upkeep)
+
     mark_restored = _writing(backup.mark_restored)
     check = _reading(_check)
     boots = _reading(_boots)
@@ -189,6 +197,10 @@ class SQLiteStore(Database):
             if error.code != "storage_full":
                 raise
             await self.alone(self._sync)
+
+    async def remove_process(self, process: Process) -> None:
+        """See UpkeepStore.remove_process."""
+        await self.write_within(STOPPING_SECONDS, upkeep.remove_process, process)
 
     async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP, by: By = PROGRAM) -> int:
         """See ErasureStore.forget."""

@@ -40,6 +40,8 @@ DROP TABLE account;
 DROP TABLE person;
 DROP TABLE journal;
 DROP TABLE journal_end;
+DROP TABLE process;
+DROP TABLE database_size;
 DROP TABLE app;
 DROP TABLE test_value;
 DROP TABLE test_device;

@@ -164,6 +164,8 @@ SMALL = {
     "summary_result": "one row per experiment",
     "summary_variant": "one row per variant and phase",
     "summary_outside": "one row per status and condition",
+    "process": "what runs at this moment",
+    "database_size": "one row for each of the last days",
 }
 """What may be read from one end to the other by everyone, and why."""
 WHOLE = {

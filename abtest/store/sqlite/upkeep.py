@@ -1,0 +1,118 @@
+"""What operators watch: functions on a raw connection, run inside one transaction each."""
+
+from typing import Any
+
+from msgspec import json, structs
+
+from abtest import clock
+from abtest.store.sqlite import migrations
+from abtest.store.sqlite.driver import Raw, fixed_driver
+from abtest.store.sqlite.enrolling import last_device
+from abtest.store.upkeep import Process, Upkeep
+
+FORGET_PROCESS_AFTER = 10 * 60 * 1000
+"""Milliseconds after which the row of a process that was killed is deleted."""
+DAYS = 7
+
+SEEN = """
+INSERT INTO process (
+  host, pid, started_at, kind, version, stats_interval, free_disk, seen_at, waiting, refused, refused_lately
+)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (host, pid, started_at) DO UPDATE SET
+  seen_at = excluded.seen_at, waiting = excluded.waiting, refused = excluded.refused,
+  refused_lately = excluded.refused_lately
+"""
+
+LOST = "DELETE FROM process WHERE seen_at < ?"
+
+STOPPED = "DELETE FROM process WHERE host = ? AND pid = ? AND started_at = ?"
+
+PROCESSES = """
+SELECT kind, host, pid, version, started_at, seen_at, stats_interval, free_disk, waiting, refused, refused_lately
+FROM process
+ORDER BY kind, host, started_at, pid
+"""
+
+SIZE = "INSERT INTO database_size (day, at, bytes) VALUES (?, ?, ?) ON CONFLICT (day) DO NOTHING"
+
+OLD_SIZES = "DELETE FROM database_size WHERE day < ?"
+
+SIZES = "SELECT at, bytes FROM database_size ORDER BY day"
+
+BACKED_UP = """
+INSERT INTO meta (name, value) VALUES ('backed_up_at', ?)
+ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)
+"""
+
+BACKUP = "SELECT value FROM meta WHERE name = 'backed_up_at'"
+
+SUMMARY = "SELECT device_watermark, as_of FROM summary"
+
+CREATED = "SELECT created_at FROM app WHERE id = 1"
+
+FIRST_SEEN = "SELECT first_seen FROM device WHERE id = ?"
+
+
+def note_process(connection: Raw, process: Process, database_bytes: int) -> None:
+    """See UpkeepStore.note_process."""
+    connection.execute(
+        SEEN,
+        (
+            *_key(process),
+            process.kind,
+            process.version,
+            process.stats_interval,
+            process.free_disk,
+            process.seen_at,
+            process.waiting,
+            json.encode(process.refused).decode(),
+            json.encode(process.refused_lately).decode(),
+        ),
+    )
+    connection.execute(LOST, (process.seen_at - FORGET_PROCESS_AFTER,))
+    today = process.seen_at // clock.DAY
+    if connection.execute(SIZE, (today, process.seen_at, database_bytes)).rowcount:
+        connection.execute(OLD_SIZES, (today - DAYS,))
+
+
+def remove_process(connection: Raw, process: Process) -> None:
+    """See UpkeepStore.remove_process."""
+    connection.execute(STOPPED, _key(process))
+
+
+def note_backup(connection: Raw, at: int) -> None:
+    """See UpkeepStore.note_backup."""
+    connection.execute(BACKED_UP, (at,))
+
+
+def upkeep(connection: Raw) -> Upkeep:
+    """See UpkeepStore.upkeep."""
+    devices = last_device(connection)
+    folded, as_of = connection.execute(SUMMARY).fetchone()
+    return Upkeep(
+        engine=f"SQLite {fixed_driver().sqlite_version}",
+        schema=migrations.version(connection),
+        newest_schema=migrations.newest(),
+        created_at=_one(connection, CREATED),
+        devices=devices,
+        newest_at=_one(connection, FIRST_SEEN, devices),
+        folded=folded,
+        as_of=as_of,
+        backed_up_at=_one(connection, BACKUP),
+        sizes=tuple(connection.execute(SIZES).fetchall()),
+        processes=tuple(
+            structs.replace(Process(*fields), refused=json.decode(refused), refused_lately=json.decode(lately))
+            for *fields, refused, lately in connection.execute(PROCESSES)
+        ),
+    )
+
+
+def _key(process: Process) -> tuple[str, int, int]:
+    return process.host, process.pid, process.started_at
+
+
+def _one(connection: Raw, query: str, *arguments: Any) -> Any:
+    """The one value that it gives; None without a row."""
+    (value,) = connection.execute(query, arguments).fetchone() or (None,)
+    return value

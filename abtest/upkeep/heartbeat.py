@@ -1,0 +1,101 @@
+"""A process notes in the database that it runs."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections import Counter, deque
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from time import monotonic
+from types import MappingProxyType
+
+from msgspec import structs
+
+from abtest import clock
+from abtest.errors import AbtestError
+from abtest.settings import Settings
+from abtest.store import Process, UpkeepStore
+
+EVERY_SECONDS = 10.0
+LATELY_SECONDS = 300.0
+LEAST_ROOM = 10_000_000
+"""Bytes of free disk below which nothing is noted: that must not take the last room."""
+NOTHING: Mapping[str, int] = MappingProxyType({})
+
+log = logging.getLogger("abtest.upkeep")
+
+
+class Heartbeat:
+    """Keeps the row of this process up to date. Who calls it never waits."""
+
+    def __init__(
+        self,
+        store: UpkeepStore,
+        kind: str,
+        settings: Settings,
+        refused: Mapping[str, int] = NOTHING,
+        every: float = EVERY_SECONDS,
+    ) -> None:
+        """`refused`: the requests that this process has refused so far, by code; the mapping changes by itself."""
+        now = clock.now()
+        self._store = store
+        self._refused = refused
+        self._every = every
+        self._process = Process(
+            kind=kind,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=version("abtest"),
+            started_at=now,
+            seen_at=now,
+            stats_interval=settings.stats_interval,
+            free_disk=settings.free_disk,
+        )
+        self._due = monotonic()
+        self._earlier = deque([(self._due, Counter[str]())])
+        self._waiting = 0
+        self._noting: asyncio.Task[None] | None = None
+
+    def beat(self, waiting: int = 0) -> None:
+        """Begin to note that this process runs, unless it was noted a moment ago; to be called about every second.
+
+        `waiting`: how many requests wait at this moment.
+        """
+        self._waiting = max(self._waiting, waiting)
+        now = monotonic()
+        if now >= self._due and (self._noting is None or self._noting.done()):
+            self._due = now + self._every
+            self._noting = asyncio.create_task(self._note(now))
+
+    async def stop(self) -> None:
+        """Forget this process; if others write all the time, they forget it later."""
+        self._due = float("inf")
+        if self._noting is not None:
+            await self._noting
+        with suppress(AbtestError):
+            await self._store.remove_process(self._process)
+
+    async def _note(self, now: float) -> None:
+        try:
+            condition = self._store.condition()
+            if condition.free_bytes < LEAST_ROOM:
+                return
+            refused = Counter(self._refused)
+            while len(self._earlier) > 1 and self._earlier[1][0] <= now - LATELY_SECONDS:
+                self._earlier.popleft()
+            self._process = structs.replace(
+                self._process,
+                seen_at=clock.now(),
+                waiting=self._waiting,
+                refused=dict(refused),
+                refused_lately=dict(refused - self._earlier[0][1]),
+            )
+            self._earlier.append((now, refused))
+            self._waiting = 0
+            await self._store.note_process(self._process, condition.database_bytes)
+        except AbtestError:
+            pass  # the store is busy or full, or failed, which ends the process; its next look is not far
+        except Exception:  # a process is not to end because it can't say that it lives
+            log.exception("could not note that this process runs")
