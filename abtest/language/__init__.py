@@ -1,6 +1,6 @@
 """How numbers, times and verdicts are said to people: the one place that another language needs."""
 
-from abtest.language import times
+from abtest.language import times, warnings
 from abtest.language.audiences import (
     audience_said,
     condition_said,
@@ -31,6 +31,7 @@ from abtest.language.numbers import (
     rate,
     signed,
     signed_percent,
+    size,
     tenths,
 )
 from abtest.language.schedules import full_said, late_end, late_start, next_said, schedule_said, times_said
@@ -78,10 +79,12 @@ __all__ = [
     "schedule_said",
     "signed",
     "signed_percent",
+    "size",
     "tenths",
     "test_device_said",
     "tested_said",
     "times",
     "times_said",
+    "warnings",
     "who_takes_part",
 ]

@@ -15,6 +15,7 @@ MOST_PLACES = 25
 SMALLEST_P = 0.0001
 SURELY_NOT = 0.001
 SMALLEST_AMOUNT = 0.0001
+SIZES = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
 Number = float | Decimal | Fraction
 
@@ -56,6 +57,12 @@ def rate(part: float, language: str = ENGLISH) -> str:
 def mean(value: float, kind: str, language: str = ENGLISH) -> str:
     """What a device does on average: a `rate` for a conversion, else an `amount`."""
     return rate(value, language) if kind == "conversion" else amount(value, language)
+
+
+def size(amount: float, language: str = ENGLISH) -> str:
+    """Bytes with two figures that count, at least: 340 kB, 1.2 GB, 1,234 GB."""
+    factor, unit = next((each for each in SIZES if abs(amount) >= each[0]), (1, "bytes"))
+    return f"{_minus(figure(amount / factor, language=language))} {unit}"
 
 
 def places(value: Number, language: str = ENGLISH) -> str:

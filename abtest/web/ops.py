@@ -5,10 +5,9 @@ from abtest.enrolment import EnrolmentService
 from abtest.errors import Unavailable
 from abtest.results import ReportService
 from abtest.store import ConditionStore, lacking
+from abtest.upkeep import LARGE_LOG
 from abtest.web.base import Handler, OfApp
 from abtest.web.monitoring import CONTENT_TYPE, Monitoring
-
-LARGE_LOG = 64 * 1024 * 1024
 
 
 class Healthz(Handler):

@@ -16,7 +16,7 @@ import pytest
 
 from abtest.store.sqlite.driver import LOG_LIMIT
 from abtest.store.sqlite.migrations import newest
-from abtest.web.ops import LARGE_LOG
+from abtest.upkeep import LARGE_LOG
 from tests.faults.clients import OK, Ledger, Reply, ask_all, connected, load, more, named
 from tests.faults.parts import Part
 from tests.faults.servers import COLOR, PRICE, create, free_port, run, serve

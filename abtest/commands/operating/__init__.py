@@ -1,7 +1,7 @@
-"""Commands for operators: backup, restore, forget, db."""
+"""Commands for operators: status, backup, restore, forget, db."""
 
-from abtest.commands.operating import databases, recovering
+from abtest.commands.operating import databases, recovering, status
 
-COMMANDS = (*recovering.COMMANDS, *databases.COMMANDS)
+COMMANDS = (*status.COMMANDS, *recovering.COMMANDS, *databases.COMMANDS)
 
 __all__ = ["COMMANDS"]
