@@ -138,6 +138,15 @@ class UnknownLink(AbtestError):
         super().__init__("this link was used already, has expired, or was replaced by a newer one; ask for another")
 
 
+class UnknownSharedLink(AbtestError):
+    """There is no such shared link, or it was revoked: it is not said which. `id` is None for an unknown secret."""
+
+    code = "unknown_shared_link"
+
+    def __init__(self, id: int | None = None) -> None:
+        super().__init__("there is no such shared link" if id is None else f"there is no shared link {id}")
+
+
 class NotSignedIn(AbtestError):
     """The secret of a session or an access token is unknown, was ended, or has expired: it is not said which."""
 

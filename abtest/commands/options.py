@@ -71,6 +71,8 @@ def limits(command: Command) -> Command:
 
 as_json = option("--json", "as_json", is_flag=True, envvar="ABTEST_JSON", help="Print JSON instead of text.")
 
+url_option = option("--url", help="What the link begins with; by default the URL of `abtest serve` on this machine.")
+
 of_app = option("--app", default=DEFAULT_APP, metavar="KEY", help="The app, one of those of `abtest apps list`.")
 
 

@@ -14,6 +14,7 @@ from abtest.commands.options import (
     print_json,
     print_table,
     say,
+    url_option,
     user,
     with_store,
 )
@@ -26,7 +27,6 @@ EVERY_APP = "every app"
 # Not ABTEST_APP: it says which app a command is about, and must not decide what somebody may do.
 only_app = option("--app", metavar="KEY", envvar="ABTEST_ROLE_APP", help="The one app that the role is for.")
 role_option = option("--role", type=ROLES, required=True, help="What it allows: see `abtest people`.")
-url_option = option("--url", help="What the link begins with; by default the URL of `abtest serve` on this machine.")
 
 
 @click.group()

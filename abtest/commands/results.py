@@ -1,11 +1,25 @@
-"""results: metrics, intervals and the verdict in the terminal."""
+"""results, shared-links: metrics, intervals and the verdict in the terminal, and links to them."""
 
 import click
 
-from abtest.commands.options import as_json, of_app, print_json, print_table, say, user, with_store
+from abtest import clock
+from abtest.commands.options import (
+    as_json,
+    naming_options,
+    of_app,
+    option,
+    own_server,
+    print_json,
+    print_table,
+    say,
+    url_option,
+    user,
+    with_store,
+)
 from abtest.domain import Experiment, Kind, parse_metrics
 from abtest.inference import Comparison, Lift, VariantResult
 from abtest.language import (
+    by_said,
     chance,
     counted,
     decision_said,
@@ -18,7 +32,7 @@ from abtest.language import (
     p_value,
     signed_percent,
 )
-from abtest.management import ExperimentService, app_option, ask_direction
+from abtest.management import ExperimentService, SharedLinkService, app_option, ask_direction, described_shared_link
 from abtest.results import ExperimentResults, MetricResults, ResultService
 from abtest.store import Store
 
@@ -55,7 +69,73 @@ def results(database: str, key: str, app: str, as_json: bool) -> None:
     print_results(found, app)
 
 
-COMMANDS = (results,)
+@click.group("shared-links")
+def shared_links() -> None:
+    """Make and revoke links that show the results of one experiment to whoever has them, without signing in."""
+
+
+@shared_links.command()
+@click.argument("key")
+@option("--note", default="", help="Who gets it, or what for.")
+@url_option
+@of_app
+@as_json
+@click.pass_obj
+@naming_options()
+def add(database: str, key: str, note: str, url: str | None, app: str, as_json: bool) -> None:
+    """Make a link to the results of an experiment, and print it this once: only its hash is kept.
+
+    It works until it is revoked.
+
+    \b
+    abtest shared-links add price --note 'for the board'
+    """
+    url = url or own_server()
+    made, secret = with_store(database, lambda store: SharedLinkService(store).add(key, note, app, by=user()))
+    there = f"{url.rstrip('/')}/shared/{secret}"
+    if as_json:
+        print_json(described_shared_link(made) | {"link": there})
+        return
+    say(f"added shared link {made.id}, to the results of {key}; it is shown this once:")
+    click.echo(there)
+
+
+@shared_links.command()
+@click.argument("id", type=int)
+@of_app
+@as_json
+@click.pass_obj
+def revoke(database: str, id: int, app: str, as_json: bool) -> None:
+    """End a shared link at once and for good; ID is one of `abtest shared-links list`.
+
+    \b
+    abtest shared-links revoke 1
+    """
+    with_store(database, lambda store: SharedLinkService(store).revoke(id, app=app, by=user()))
+    if as_json:
+        print_json({"id": id})
+    else:
+        click.echo(f"revoked shared link {id}")
+
+
+@shared_links.command("list")
+@of_app
+@as_json
+@click.pass_obj
+def list_(database: str, app: str, as_json: bool) -> None:
+    """List the shared links of an app that were not revoked, without their secrets."""
+    found = with_store(database, lambda store: SharedLinkService(store).all(app=app))
+    if as_json:
+        print_json([described_shared_link(each) for each in found])
+        return
+    if not found:
+        click.echo(f"no shared links yet; make one with: abtest shared-links add KEY{app_option(app)}")
+        return
+    rows = [[str(each.id), each.key, clock.iso(each.made_at), by_said(each.made_by), each.note] for each in found]
+    print_table(["ID", "EXPERIMENT", "MADE", "BY", "NOTE"], rows, frozenset({0}))
+
+
+COMMANDS = (results, shared_links)
 
 
 def print_results(found: ExperimentResults, app: str, kind: Kind = Kind.EXPERIMENT) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from abtest.domain.values import text_fault
-from abtest.errors import InvalidTestDevice, InvalidToken
+from abtest.errors import InvalidField, InvalidToken
 
 TOKEN = re.compile(r"[\x21-\x7e]{1,128}")
 LONGEST_TOKEN = 128
@@ -39,9 +39,9 @@ def check_token(token: str) -> str:
 
 
 def check_note(note: str) -> str:
-    """The note of a test device. Raises InvalidTestDevice."""
+    """The note of a test device or of a shared link. Raises InvalidField."""
     if len(note) > LONGEST_NOTE:
-        raise InvalidTestDevice(f"note: must have at most {LONGEST_NOTE} characters")
+        raise InvalidField(f"must have at most {LONGEST_NOTE} characters", field="note")
     if fault := text_fault(note):
-        raise InvalidTestDevice(f"note: {fault}")
+        raise InvalidField(fault, field="note")
     return note

@@ -39,6 +39,8 @@ class Action(StrEnum):
     REMOVE_PERSON = "person.remove"
     ADD_ACCESS_TOKEN = "access_token.add"
     REVOKE_ACCESS_TOKEN = "access_token.revoke"
+    ADD_SHARED_LINK = "shared_link.add"
+    REVOKE_SHARED_LINK = "shared_link.revoke"
     FORGET_DEVICE = "device.forget"
     RESTORE = "database.restore"
 

@@ -103,6 +103,17 @@ PROGRAM = By(Hand.PROGRAM)
 """A program that uses the store by itself, and has not said for whom."""
 
 
+class SharedLink(Struct, frozen=True):
+    """Whoever has it sees the results of one experiment, by its app and `key`. `note`: who got it, or what for."""
+
+    id: int
+    app: str
+    key: str
+    note: str
+    made_at: int
+    made_by: By
+
+
 def may(who: Person | AccessToken, role: Role, app: str | None) -> bool:
     """Whether somebody may do in this app what needs this role; None for what concerns every app."""
     roles = list(Role)

@@ -24,6 +24,8 @@ DONE: Mapping[str, str] = {
     Action.REMOVE_PERSON: "removed {}",
     Action.ADD_ACCESS_TOKEN: "added the access token {}",
     Action.REVOKE_ACCESS_TOKEN: "revoked the access token {}",
+    Action.ADD_SHARED_LINK: "shared the results of {} by a link",
+    Action.REVOKE_SHARED_LINK: "revoked a link to the results of {}",
     Action.FORGET_DEVICE: "forgot a device",
     Action.RESTORE: "restored a backup",
 }

@@ -4,12 +4,13 @@ from abtest.management.access_tokens import AccessTokenService
 from abtest.management.applying import Proposal
 from abtest.management.apps import AppService, app_option
 from abtest.management.declared import as_declared, parse_declared, parse_toml, write_toml
-from abtest.management.describing import described, described_entry
+from abtest.management.describing import described, described_entry, described_shared_link
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
 from abtest.management.journal import JournalService
 from abtest.management.people import Link, PeopleService
 from abtest.management.scheduling import keep_schedule
+from abtest.management.sharing import SharedLinkService
 from abtest.management.signing_in import SignInService
 from abtest.management.test_devices import TestDeviceService
 
@@ -25,6 +26,7 @@ __all__ = [
     "PeopleService",
     "Proposal",
     "Question",
+    "SharedLinkService",
     "SignInService",
     "TestDeviceService",
     "app_option",
@@ -32,6 +34,7 @@ __all__ = [
     "ask_direction",
     "described",
     "described_entry",
+    "described_shared_link",
     "keep_schedule",
     "parse_declared",
     "parse_toml",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from abtest import clock
-from abtest.domain import Entry, Experiment
+from abtest.domain import By, Entry, Experiment, SharedLink
 from abtest.language import coverage_said, entry_said, schedule_said
 
 
@@ -21,9 +21,7 @@ def described(experiment: Experiment) -> dict[str, Any]:
         "winner": experiment.winner,
         "because": experiment.because,
         "decided_at": None if experiment.decided_at is None else clock.iso(experiment.decided_at),
-        "decided_by": None
-        if experiment.decided_by is None
-        else {"kind": experiment.decided_by.kind, "name": experiment.decided_by.name},
+        "decided_by": None if experiment.decided_by is None else _described_by(experiment.decided_by),
         "type": experiment.type,
         "audience": [str(condition) for condition in experiment.audience],
         "coverage": coverage_said(experiment.phase.coverage),
@@ -56,7 +54,7 @@ def described_entry(entry: Entry) -> dict[str, Any]:
     return {
         "id": entry.id,
         "at": clock.iso(entry.at),
-        "by": {"kind": entry.by.kind, "name": entry.by.name, "address": entry.by.address},
+        "by": _described_by(entry.by) | {"address": entry.by.address},
         "app": entry.app,
         "action": entry.action,
         "subject": entry.subject,
@@ -65,3 +63,18 @@ def described_entry(entry: Entry) -> dict[str, Any]:
         "said": entry_said(entry),
         "hash": entry.hash,
     }
+
+
+def described_shared_link(link: SharedLink) -> dict[str, Any]:
+    """A shared link as JSON, without its secret."""
+    return {
+        "id": link.id,
+        "experiment": link.key,
+        "note": link.note,
+        "made_at": clock.iso(link.made_at),
+        "made_by": _described_by(link.made_by),
+    }
+
+
+def _described_by(by: By) -> dict[str, Any]:
+    return {"kind": by.kind, "name": by.name}

@@ -22,7 +22,7 @@ class TestDeviceService:
     async def add(self, token: str, values: Mapping[str, str], note: str) -> tuple[TestDevice, bool]:
         """Let a token get exactly these values, by key; and whether that changes a test device.
 
-        Raises InvalidToken, InvalidTestDevice, UnknownApp, UnknownExperiment or Conflict.
+        Raises InvalidToken, InvalidTestDevice, InvalidField, UnknownApp, UnknownExperiment or Conflict.
         """
         return await self._store.add_test_device(
             check_token(token), values, check_note(note), clock.now(), self._app, self._by

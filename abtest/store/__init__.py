@@ -33,7 +33,7 @@ from abtest.store.figures import (
     Tested,
 )
 from abtest.store.journal import JournalStore
-from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore
+from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore, SharedLinkStore
 from abtest.store.protocols import Store
 from abtest.store.upkeep import Condition, ConditionStore, Process, Upkeep, UpkeepStore, is_full, lacking
 
@@ -74,6 +74,7 @@ __all__ = [
     "Process",
     "ResultStore",
     "SessionStore",
+    "SharedLinkStore",
     "StatusRecord",
     "Store",
     "Summary",

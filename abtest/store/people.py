@@ -4,7 +4,7 @@ from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
-from abtest.domain import PROGRAM, AccessToken, By, Identity, Person, Role, Session
+from abtest.domain import DEFAULT_APP, PROGRAM, AccessToken, By, Identity, Person, Role, Session, SharedLink
 
 
 class PeopleStore(Protocol):
@@ -129,4 +129,34 @@ class AccessTokenStore(Protocol):
 
     async def use_access_token(self, id: int, now: int) -> None:
         """Note that an access token was used."""
+        ...
+
+
+class SharedLinkStore(Protocol):
+    """Keeps links to the results of experiments."""
+
+    async def shared_links(self, key: str | None = None, app: str = DEFAULT_APP) -> list[SharedLink]:
+        """Those of an experiment of an app, or of all its experiments, in the order of creation.
+
+        Raises UnknownApp or UnknownExperiment.
+        """
+        ...
+
+    async def add_shared_link(
+        self, key: str, note: str, secret: bytes, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
+    ) -> SharedLink:
+        """Create a link. Raises UnknownApp or UnknownExperiment."""
+        ...
+
+    async def revoke_shared_link(
+        self, id: int, now: int, key: str | None = None, app: str = DEFAULT_APP, by: By = PROGRAM
+    ) -> None:
+        """Remove a link of an app, and of this experiment if one is named.
+
+        Raises UnknownApp, UnknownExperiment or UnknownSharedLink.
+        """
+        ...
+
+    async def shared_link(self, secret: bytes) -> SharedLink | None:
+        """The link with this secret."""
         ...

@@ -10,7 +10,7 @@ from abtest.store.enrolment import EnrolmentStore
 from abtest.store.events import EventStore
 from abtest.store.figures import FoldingStore
 from abtest.store.journal import JournalStore
-from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore
+from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore, SharedLinkStore
 from abtest.store.upkeep import ErasureStore, UpkeepStore
 
 
@@ -22,6 +22,7 @@ class Store(
     PeopleStore,
     SessionStore,
     AccessTokenStore,
+    SharedLinkStore,
     EventStore,
     UpkeepStore,
     FoldingStore,

@@ -18,6 +18,7 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.UnknownTestDevice: 404,
     errors.UnknownAccessToken: 404,
     errors.UnknownLink: 404,
+    errors.UnknownSharedLink: 404,
     errors.UnknownPerson: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,

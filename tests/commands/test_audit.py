@@ -59,13 +59,15 @@ CHANGING: dict[str, list[tuple[str, ...]]] = {  # what is typed, and before it
     "people remove": [("people", "remove", "anna"), ("people", "add", "anna", "--role", "viewer")],
     "access-tokens add": [("access-tokens", "add", "ci", "--role", "editor", "--expires", "2100-01-01")],
     "access-tokens revoke": [("access-tokens", "revoke", "1"), ("access-tokens", "add", "ci", "--role", "viewer")],
+    "shared-links add": [("shared-links", "add", "color", "--note", "for the board"), ADD],
+    "shared-links revoke": [("shared-links", "revoke", "1"), ADD, ("shared-links", "add", "color")],
     "forget": [("forget", "secret-phone"), ("test-devices", "add", "secret-phone")],
     "restore": [("restore", "copy.db"), ADD, ("backup", "copy.db")],
 }
 READING = {
     "access-tokens list", "apps list", "audit", "backup", "db check", "experiments dump", "experiments list",
     "experiments show", "groups list", "groups show", "holdouts list", "holdouts results", "people list",
-    "plan", "results", "seed", "stats", "test-devices list", "verify", "why",
+    "plan", "results", "seed", "shared-links list", "stats", "test-devices list", "verify", "why",
 }  # fmt: skip
 RUNNING = {"db migrate", "serve", "up", "worker"}
 """They change what somebody has planned, or make a database."""

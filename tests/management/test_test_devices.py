@@ -15,7 +15,15 @@ from abtest.bootstrap import back_up, restore
 from abtest.domain import DEFAULT_APP, Event, Status, scoped
 from abtest.domain.devices import LONGEST_NOTE
 from abtest.domain.experiments import Change
-from abtest.errors import Conflict, InvalidTestDevice, InvalidToken, UnknownApp, UnknownExperiment, UnknownTestDevice
+from abtest.errors import (
+    Conflict,
+    InvalidField,
+    InvalidTestDevice,
+    InvalidToken,
+    UnknownApp,
+    UnknownExperiment,
+    UnknownTestDevice,
+)
 from abtest.management import TestDeviceService
 from abtest.results import worker
 from abtest.store.sqlite.cataloguing import test_device_rows
@@ -126,11 +134,11 @@ async def test_once_removed_it_is_a_new_device_on_its_next_request(store: SQLite
         ("my phone", {}, "", InvalidToken, "visible ASCII"),
         ("phone\n", {}, "", InvalidToken, "visible ASCII"),
         ("", {}, "", InvalidToken, "visible ASCII"),
-        ("phone", {}, "a\x1b[2J", InvalidTestDevice, "note: .*control characters"),
-        ("phone", {}, "a\nb", InvalidTestDevice, "note: .*control characters"),
-        ("phone", {}, "\udcff", InvalidTestDevice, "note: .*UTF-8"),
-        ("phone", {}, "\u202eenohp", InvalidTestDevice, "note: .*turn the direction"),
-        ("phone", {}, "a" * (LONGEST_NOTE + 1), InvalidTestDevice, "note: must have at most 200"),
+        ("phone", {}, "a\x1b[2J", InvalidField, "note: .*control characters"),
+        ("phone", {}, "a\nb", InvalidField, "note: .*control characters"),
+        ("phone", {}, "\udcff", InvalidField, "note: .*UTF-8"),
+        ("phone", {}, "\u202eenohp", InvalidField, "note: .*turn the direction"),
+        ("phone", {}, "a" * (LONGEST_NOTE + 1), InvalidField, "note: must have at most 200"),
     ],
 )
 async def test_what_cannot_be_chosen_is_refused_and_changes_nothing(

@@ -132,6 +132,10 @@ class SQLiteStore(Database):
     revoke_access_token = _writing(admitting.revoke_access_token)
     access_token = _reading(admitting.access_token)
     use_access_token = _writing(admitting.use_access_token)
+    shared_links = _reading(admitting.shared_links)
+    add_shared_link = _writing(admitting.add_shared_link)
+    revoke_shared_link = _writing(admitting.revoke_shared_link)
+    shared_link = _reading(admitting.shared_link)
 
     config_version = _reading(enrolling.config_version)
 

@@ -14,7 +14,13 @@ from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
 from abtest.store.sqlite import audiences, auditing, erasing, events, measuring, summarising
-from abtest.store.sqlite.admitting import access_token_rows, account_rows, person_rows, session_rows
+from abtest.store.sqlite.admitting import (
+    access_token_rows,
+    account_rows,
+    person_rows,
+    session_rows,
+    shared_link_rows,
+)
 from abtest.store.sqlite.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.enrolling import catalogue, drawing, profiles, requests
@@ -132,6 +138,13 @@ QUERIES = {
     "the account of a person": (account_rows.SUBJECT, (1, "a"), ["account USING PRIMARY KEY"]),
     "accounts to forget": (account_rows.DISCONNECT, (1,), ["account USING PRIMARY KEY"]),
     "an access token": (access_token_rows.ACCESS_TOKEN, (b"", 1), ["access_token USING INDEX"]),
+    "a shared link": (shared_link_rows.SHARED_LINK, (b"",), ["shared_link USING INDEX", "INTEGER PRIMARY KEY"]),
+    "shared links of an experiment": (
+        shared_link_rows.SHARED_LINKS,
+        (1, "a"),
+        ["shared_link USING INDEX shared_link_experiment"],
+    ),
+    "a shared link to revoke": (shared_link_rows.REVOKE, (1,), ["shared_link USING INTEGER PRIMARY KEY"]),
     "an access token to revoke": (access_token_rows.REVOKE, ("1",), ["access_token USING INTEGER PRIMARY KEY"]),
     "strangers": (auditing.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),
 }

@@ -23,6 +23,7 @@ METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
 COMMAND_LINE_ONLY = {
     *("experiment_exists", "impossible_transition", "invalid_experiment", "conflict"),
     *("invalid_test_device", "unknown_test_device", "unknown_access_token", "unknown_person", "unknown_link"),
+    "unknown_shared_link",
     *("not_signed_in", "wrong_password", "too_many_attempts"),
 }
 PARAMETER = re.compile(r"\{[^}]+\}")

@@ -1,4 +1,4 @@
-"""Who may sign in: people, their links, accounts and sessions, and access tokens."""
+"""Who may sign in or look: people, their links, accounts and sessions, access tokens, and shared links."""
 
 from abtest.store.sqlite.admitting.access_token_rows import (
     access_token,
@@ -20,12 +20,19 @@ from abtest.store.sqlite.admitting.session_rows import (
     sessions,
     use_link,
 )
+from abtest.store.sqlite.admitting.shared_link_rows import (
+    add_shared_link,
+    revoke_shared_link,
+    shared_link,
+    shared_links,
+)
 
 __all__ = [
     "access_token",
     "access_tokens",
     "add_access_token",
     "add_person",
+    "add_shared_link",
     "admit",
     "begin_session",
     "change_person",
@@ -38,9 +45,12 @@ __all__ = [
     "put_link",
     "remove_person",
     "revoke_access_token",
+    "revoke_shared_link",
     "see_session",
     "session",
     "sessions",
+    "shared_link",
+    "shared_links",
     "use_access_token",
     "use_link",
 ]

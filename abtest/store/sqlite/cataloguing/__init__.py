@@ -2,7 +2,7 @@
 
 from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, add_app, app_id, apps
 from abtest.store.sqlite.cataloguing.change_rows import add, alter, change, join, leave
-from abtest.store.sqlite.cataloguing.experiment_rows import experiments
+from abtest.store.sqlite.cataloguing.experiment_rows import experiment, experiments
 from abtest.store.sqlite.cataloguing.schedule_rows import due
 from abtest.store.sqlite.cataloguing.test_device_rows import (
     add_test_device,
@@ -22,6 +22,7 @@ __all__ = [
     "apps",
     "change",
     "due",
+    "experiment",
     "experiments",
     "join",
     "leave",
