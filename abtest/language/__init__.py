@@ -35,6 +35,7 @@ from abtest.language.numbers import (
     tenths,
 )
 from abtest.language.schedules import full_said, late_end, late_start, next_said, schedule_said, times_said
+from abtest.language.spreadsheets import harmless
 from abtest.language.times import age, ago, duration, exact_day, exact_time
 from abtest.language.verdicts import Said, said
 
@@ -62,6 +63,7 @@ __all__ = [
     "figure_percent",
     "full_said",
     "group_said",
+    "harmless",
     "late_end",
     "late_start",
     "left_out",

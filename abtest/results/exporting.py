@@ -2,13 +2,11 @@
 
 import csv
 import io
-import re
 
 from abtest.inference import Comparison, Lift
+from abtest.language import harmless
 from abtest.results.conclusions import ExperimentResults
 
-FORMULA = re.compile(r"[=+\-@\t\r]")
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 COLUMNS = (
     "experiment",
     "metric",
@@ -57,8 +55,8 @@ def table(results: ExperimentResults) -> str:
                     results.key,
                     metric.metric,
                     metric.role,
-                    _harmless(variant.value),
-                    _harmless(results.baseline),
+                    harmless(variant.value),
+                    harmless(results.baseline),
                     *(variant.devices, variant.exposed, variant.converters, variant.mean, variant.low, variant.high),
                     *(metric.cap, variant.capped_mean, str(metric.less).lower()),
                     *_compared(compared.get(variant.value)),
@@ -85,8 +83,3 @@ def _compared(found: Comparison | None) -> tuple[object, ...]:
 
 def _lift(found: Lift | None) -> tuple[object, ...]:
     return ("",) * 4 if found is None else (found.value, found.low, found.high, str(found.relative).lower())
-
-
-def _harmless(value: str) -> str:
-    """A text that a spreadsheet would take for a formula, marked as a text."""
-    return f"'{value}" if FORMULA.match(value) and not NUMBER.fullmatch(value) else value
