@@ -29,6 +29,11 @@ def iso(milliseconds: int) -> str:
     return moment(milliseconds).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def exact_iso(milliseconds: int) -> str:
+    """The same with milliseconds."""
+    return moment(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def age(moment: int | None) -> float | None:
     """How many seconds ago that was, rounded to a tenth; None for None."""
     return None if moment is None else max(0.0, round((now() - moment) / 1000, 1))

@@ -14,7 +14,7 @@ FLOORS = [
     {"domain"},
     {"language"},
     {"store"},
-    {"enrolment", "events", "results", "management", "trust", "upkeep"},
+    {"enrolment", "events", "results", "export", "management", "trust", "upkeep"},
     {"web"},
     {"bootstrap", "supervisor", "commands", "__main__"},
 ]

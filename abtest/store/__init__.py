@@ -19,6 +19,7 @@ from abtest.store.audit import (
 from abtest.store.catalogue import Alteration, AppStore, Due, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
 from abtest.store.events import EventStore
+from abtest.store.export import COLUMNS, TOKEN, Column, ExportStore, Extent, Holds, Row, Table, Tokens
 from abtest.store.figures import (
     AudienceCounts,
     DayFigures,
@@ -39,7 +40,9 @@ from abtest.store.upkeep import Condition, ConditionStore, Process, Upkeep, Upke
 
 __all__ = [
     "ALL_DEVICES",
+    "COLUMNS",
     "OUTSIDE_AUDIENCE",
+    "TOKEN",
     "AccessTokenStore",
     "Alteration",
     "AppStore",
@@ -48,6 +51,7 @@ __all__ = [
     "AudienceCounts",
     "AuditStore",
     "Chunk",
+    "Column",
     "Condition",
     "ConditionStore",
     "DayFigures",
@@ -61,7 +65,10 @@ __all__ = [
     "EventStore",
     "ExperimentRecord",
     "ExperimentStore",
+    "ExportStore",
+    "Extent",
     "FoldingStore",
+    "Holds",
     "JournalEnd",
     "JournalStore",
     "Ledger",
@@ -73,14 +80,17 @@ __all__ = [
     "PhaseRecord",
     "Process",
     "ResultStore",
+    "Row",
     "SessionStore",
     "SharedLinkStore",
     "StatusRecord",
     "Store",
     "Summary",
     "SummaryStore",
+    "Table",
     "TestDeviceStore",
     "Tested",
+    "Tokens",
     "Upkeep",
     "UpkeepStore",
     "is_full",

@@ -8,6 +8,7 @@ from abtest.store.audit import AuditStore
 from abtest.store.catalogue import AppStore, ExperimentStore, TestDeviceStore
 from abtest.store.enrolment import EnrolmentStore
 from abtest.store.events import EventStore
+from abtest.store.export import ExportStore
 from abtest.store.figures import FoldingStore
 from abtest.store.journal import JournalStore
 from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore, SharedLinkStore
@@ -29,6 +30,7 @@ class Store(
     ErasureStore,
     AuditStore,
     JournalStore,
+    ExportStore,
     Protocol,
 ):
     """All of them, and what only commands need."""

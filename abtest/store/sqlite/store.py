@@ -19,6 +19,7 @@ from abtest.store.sqlite import (
     enrolling,
     erasing,
     events,
+    exporting,
     journal,
     measuring,
     summarising,
@@ -180,6 +181,10 @@ class SQLiteStore(Database):
     journal_end = _reading(journal.journal_end)
     journal_chunk = _reading(journal.journal_chunk)
     entries = _reading(journal.entries)
+
+    extent = _reading(exporting.extent)
+    rows = _reading(exporting.rows)
+    tokens = exporting.tokens
 
     note_process = _writing(upkeep.note_process)
     note_backup = _writing(upkeep.note_backup)

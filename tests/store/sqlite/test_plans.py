@@ -26,6 +26,9 @@ from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.enrolling import catalogue, drawing, profiles, requests
 from tests.scenes import opened
 
+export_rows = import_module("abtest.store.sqlite.exporting.rows")  # the door's functions have the names of modules
+export_tokens = import_module("abtest.store.sqlite.exporting.tokens")
+
 QUERIES = {
     "known devices": (
         requests.KNOWN,
@@ -121,6 +124,18 @@ QUERIES = {
     "new counts per day": (summarising.NEW_COUNTS_PER_DAY, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "totals to audit": (auditing.TOTALS, (1, 2), ["metric_device USING PRIMARY KEY"]),
     "exposures to audit": (auditing.EXPOSED, (1, 2), ["exposed USING PRIMARY KEY"]),
+    "devices to export": (
+        export_rows.DEVICES,
+        (1, 2, 3, 4),
+        ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY", "device_token USING PRIMARY KEY"],
+    ),
+    "assignments to export": (
+        export_rows.ASSIGNMENTS,
+        (1, 2, 3, 4),
+        ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
+    ),
+    "events to export": (export_rows.EVENTS, (1, 2, 3, 4), ["event USING INTEGER PRIMARY KEY"]),
+    "tokens to export": (export_tokens.NEXT_TOKENS, ("a", 1), ["device_token USING PRIMARY KEY"]),
     "a person": (person_rows.PERSON, ("a",), ["person USING INDEX", "app USING INTEGER PRIMARY KEY"]),
     "whose link it is": (
         session_rows.LINKED,
@@ -162,7 +177,9 @@ SMALL = {
     "erasing": "devices that are being forgotten at this moment",
     "app": "what people created",
     "experiment": "what people created",
+    "held": "one row per holdout",
     "test_device": "what people created",
+    "tested": "one row per test device",
     "person": "who signs in",
     "access_token": "what people created",
     "test_value": "what people created",

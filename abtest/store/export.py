@@ -1,0 +1,123 @@
+"""Reading all rows, for files."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from abtest.domain import KNOWN_ATTRIBUTES
+
+
+class Table(StrEnum):
+    """What a file has a row of."""
+
+    DEVICES = "devices"
+    ASSIGNMENTS = "assignments"
+    EVENTS = "events"
+
+
+class Holds(StrEnum):
+    """What stands in a column.
+
+    TIME: milliseconds since 1970-01-01 UTC. AMOUNT: whole units of 1/10000. FLAG: 0 or 1.
+    """
+
+    NUMBER = "number"
+    TEXT = "text"
+    TIME = "time"
+    AMOUNT = "amount"
+    FLAG = "flag"
+
+
+class Column(Struct, frozen=True):
+    """A column of a table."""
+
+    name: str
+    holds: Holds
+
+
+def _columns(**columns: Holds) -> tuple[Column, ...]:
+    return tuple(Column(name, holds) for name, holds in columns.items())
+
+
+COLUMNS = {
+    Table.DEVICES: _columns(
+        device=Holds.NUMBER,
+        first_seen=Holds.TIME,
+        **dict.fromkeys(KNOWN_ATTRIBUTES, Holds.TEXT),
+        holdout=Holds.TEXT,
+        test_device=Holds.FLAG,
+    ),
+    Table.ASSIGNMENTS: _columns(
+        device=Holds.NUMBER,
+        kind=Holds.TEXT,
+        experiment=Holds.TEXT,
+        value=Holds.TEXT,
+        how=Holds.TEXT,
+        phase=Holds.NUMBER,
+        position=Holds.NUMBER,
+        enrolled_at=Holds.TIME,
+    ),
+    Table.EVENTS: _columns(
+        device=Holds.NUMBER,
+        id=Holds.TEXT,
+        name=Holds.TEXT,
+        amount=Holds.AMOUNT,
+        happened_at=Holds.TIME,
+        received_at=Holds.TIME,
+        experiment=Holds.TEXT,
+        value=Holds.TEXT,
+    ),
+}
+"""What a row has, in this order. The device's number comes first; its token follows where it is asked for."""
+TOKEN = Column("token", Holds.TEXT)
+
+
+class Extent(Struct, frozen=True):
+    """How far the rows of an app go at one moment: its number, and the last device and event that any app has."""
+
+    app: int
+    last_device: int
+    last_event: int
+
+    def last(self, table: Table) -> int:
+        """The last number by which the rows of a table are read: of an event, else of a device."""
+        return self.last_event if table is Table.EVENTS else self.last_device
+
+
+Row = tuple[Any, ...]
+"""What stands in the COLUMNS of a table: a tuple, since there are millions of them. None where there is nothing."""
+
+
+class Tokens(Protocol):
+    """The tokens of an app's devices."""
+
+    async def of(self, devices: Collection[int]) -> Mapping[int, str]:
+        """The token of each of these devices, by number."""
+        ...
+
+
+class ExportStore(Protocol):
+    """Reads rows in short pieces, so that a slow reader is in nobody's way.
+
+    Rows never change, and new ones come only after an extent. So what is read within it is what there was at its
+    moment, without the events that were erased since.
+    """
+
+    async def extent(self, app: str) -> Extent:
+        """How far the rows of this app go now. Raises UnknownApp."""
+        ...
+
+    async def rows(self, table: Table, app: int, since: int, after: int, upto: int) -> Sequence[Row]:
+        """Rows of the app with this number, as the COLUMNS say, in the order of storage.
+
+        Those of the devices (or the events) with after < number <= upto, of which the server said that it is `since`
+        or later: at the first request, of devices and assignments; at the receipt, of events.
+        """
+        ...
+
+    def tokens(self, app: int) -> AbstractAsyncContextManager[Tokens]:
+        """The tokens of the app's devices, as they are now, within a block. Raises StorageError."""
+        ...

@@ -1,0 +1,69 @@
+"""Reading rows for files: functions on a raw connection, run inside one transaction each."""
+
+from collections.abc import Sequence
+
+from abtest.domain import KNOWN_ATTRIBUTES
+from abtest.store.export import Extent, Row, Table
+from abtest.store.sqlite import cataloguing
+from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.enrolling import last_device, load_attributes
+from abtest.store.sqlite.events import last_event
+
+DEVICES = """
+WITH held AS MATERIALIZED (
+  SELECT experiment.key, experiment.id AS holdout_id, variant.id AS variant_id
+  FROM experiment CROSS JOIN variant ON variant.experiment_id = experiment.id
+  WHERE app_id = ?1 AND kind = 'holdout' AND variant.value = 'held'
+), tested AS MATERIALIZED (
+  SELECT device_id FROM test_device CROSS JOIN device_token ON device_token.token = test_device.token
+  WHERE app_id = ?1
+)
+SELECT device.id, first_seen, ifnull(attributes, '{}'), (
+    SELECT held.key FROM held CROSS JOIN assignment
+    ON assignment.device_id = device.id AND experiment_id = holdout_id AND assignment.variant_id = held.variant_id
+  ), device.id IN tested
+FROM device LEFT JOIN profile ON profile.id = profile_id
+WHERE device.id > ?3 AND device.id <= ?4 AND first_seen >= ?2 AND ifnull(app_id, 1) = ?1
+ORDER BY device.id
+"""
+
+ASSIGNMENTS = """
+SELECT device.id, kind, experiment.key, iif(variant.place < 0, NULL, variant.value),
+  CASE WHEN position IS NULL THEN 'winner' WHEN variant.place < 0 THEN 'outside' ELSE 'drawn' END,
+  phase.number, position, first_seen
+FROM device
+CROSS JOIN assignment ON device_id = device.id
+CROSS JOIN experiment ON experiment.id = assignment.experiment_id
+CROSS JOIN phase ON phase.id = phase_id
+CROSS JOIN variant ON variant.id = variant_id
+WHERE device.id > ?3 AND device.id <= ?4 AND first_seen >= ?2 AND app_id = ?1
+ORDER BY device.id, experiment.id
+"""
+
+EVENTS = """
+SELECT device_id, event_id, name, amount, at, received_at, experiment, value
+FROM event
+CROSS JOIN device ON device.id = device_id
+LEFT JOIN profile ON profile.id = profile_id
+WHERE event.id > ?3 AND event.id <= ?4 AND received_at >= ?2 AND ifnull(app_id, 1) = ?1
+  AND device_id NOT IN (SELECT device_id FROM erasing)
+ORDER BY event.id
+"""
+
+ROWS = {Table.DEVICES: DEVICES, Table.ASSIGNMENTS: ASSIGNMENTS, Table.EVENTS: EVENTS}
+
+
+def extent(connection: Raw, app: str) -> Extent:
+    """How far the rows of an app go. Raises UnknownApp."""
+    return Extent(cataloguing.app_id(connection, app), last_device(connection), last_event(connection))
+
+
+def rows(connection: Raw, table: Table, app: int, since: int, after: int, upto: int) -> Sequence[Row]:
+    """See ExportStore.rows."""
+    found: list[Row] = connection.execute(ROWS[table], (app, since, after, upto)).fetchall()
+    return [_device(*row) for row in found] if table is Table.DEVICES else found
+
+
+def _device(id: int, first_seen: int, attributes: str, holdout: str | None, tested: int) -> Row:
+    said = dict(load_attributes(attributes).pairs)
+    return (id, first_seen, *map(said.get, KNOWN_ATTRIBUTES), holdout, tested)

@@ -1,0 +1,80 @@
+"""The way back from devices to their tokens, which the database does not have."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import takewhile
+
+from abtest.domain import SEPARATOR, scoped, unscoped
+from abtest.errors import StorageError
+from abtest.store.sqlite import driver
+from abtest.store.sqlite.database import Database
+from abtest.store.sqlite.driver import Raw
+
+NEXT_TOKENS = "SELECT device_id, token FROM device_token WHERE token > ? ORDER BY token LIMIT ?"
+
+TOKENS_AT_ONCE = 10_000
+
+
+class TokensByDevice:
+    """The tokens of devices in a temporary file, which has no name in its folder: so memory stays bounded."""
+
+    TABLE = "CREATE TABLE found (device_id INTEGER PRIMARY KEY, token TEXT NOT NULL)"
+    ADD = "INSERT OR REPLACE INTO found VALUES (?, ?)"
+    OF_DEVICES = "SELECT device_id, token FROM json_each(?) AS asked CROSS JOIN found ON device_id = asked.value"
+
+    def __init__(self) -> None:
+        # An empty path is such a file. Each call runs in some thread, one after another.
+        self._connection = driver.fixed_driver().connect("", isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = OFF")
+        self._connection.execute(self.TABLE)
+
+    def add(self, found: Sequence[tuple[int, str]]) -> None:
+        """Keep some tokens."""
+        try:
+            self._connection.execute("BEGIN")
+            self._connection.executemany(self.ADD, sorted(found))
+            self._connection.execute("COMMIT")
+        except driver.fixed_driver().Error as error:
+            raise StorageError(f"cannot keep tokens in a temporary file: {error}") from error
+
+    async def of(self, devices: Collection[int]) -> Mapping[int, str]:
+        """See Tokens.of."""
+        return await asyncio.to_thread(self._of, devices)
+
+    def _of(self, devices: Collection[int]) -> Mapping[int, str]:
+        return dict(self._connection.execute(self.OF_DEVICES, (json.dumps(list(devices)),)).fetchall())
+
+    def close(self) -> None:
+        """Discard the file."""
+        self._connection.close()
+
+
+@asynccontextmanager
+async def tokens(store: Database, app: int) -> AsyncIterator[TokensByDevice]:
+    """See ExportStore.tokens."""
+    by_device, prefix = TokensByDevice(), scoped(app, "")
+    try:
+        last = prefix
+        while found := await store.read(_next_tokens, last):
+            of_app = [(device, unscoped(token)) for device, token in _of_app(found, prefix)]
+            await asyncio.to_thread(by_device.add, of_app)
+            last = found[-1][1]
+            if not last.startswith(prefix):
+                break
+        yield by_device
+    finally:
+        by_device.close()
+
+
+def _next_tokens(connection: Raw, last: str) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = connection.execute(NEXT_TOKENS, (last, TOKENS_AT_ONCE)).fetchall()
+    return found
+
+
+def _of_app(found: Sequence[tuple[int, str]], prefix: str) -> Iterator[tuple[int, str]]:
+    """Those of the app with this prefix. The tokens of other apps stand between those of the default one."""
+    if prefix:
+        return takewhile(lambda each: each[1].startswith(prefix), found)
+    return (each for each in found if SEPARATOR not in each[1])
