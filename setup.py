@@ -16,7 +16,10 @@ RUN_TIME = [
     "packaging>=25",  # versions in audiences
     "babel>=2.17",  # numbers and times as a language writes them
 ]
+PARQUET = ["pyarrow>=20"]
 DEVELOPMENT = [
+    *PARQUET,
+    "duckdb>=1.3",  # runs the examples of docs/data.md
     "pytest>=9",
     "pytest-tornasync==0.6.0.post2",
     "pytest-xdist>=3.8",  # the tests wait more than they work
@@ -57,6 +60,6 @@ setup(
         "abtest.web.pages": ["static/*", "static/*/*"],
     },
     install_requires=RUN_TIME,
-    extras_require={"dev": DEVELOPMENT},
+    extras_require={"dev": DEVELOPMENT, "parquet": PARQUET},
     entry_points={"console_scripts": ["abtest=abtest.commands:main"]},
 )

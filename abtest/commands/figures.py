@@ -1,11 +1,20 @@
-"""stats: the summary in the terminal."""
+"""stats: the summary in the terminal. export: the rows that it was counted from, as files."""
+
+import sys
+from contextlib import aclosing, nullcontext
+from pathlib import Path
 
 import click
 
 from abtest import clock
-from abtest.commands.options import as_json, of_app, print_json, print_table, say, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, print_table, say, with_store
+from abtest.domain import parse_time
+from abtest.export import Asked, ExportService, Format, new_file
 from abtest.language import age, counted, number, percent, places
 from abtest.results import Report, ReportService
+from abtest.store import Store, Table
+
+STANDARD_OUTPUT = "-"
 
 
 @click.command()
@@ -21,7 +30,51 @@ def stats(database: str, app: str, as_json: bool) -> None:
         _print(report)
 
 
-COMMANDS = (stats,)
+@click.command()
+@click.argument("table", type=click.Choice(list(Table), case_sensitive=False), metavar="devices|assignments|events")
+@click.argument("file")
+@option(
+    "--format",
+    type=click.Choice(list(Format), case_sensitive=False),
+    help="How the file is written; by default as its ending says, and CSV if it says nothing.",
+)
+@option("--since", metavar="TIME", help="Only what was stored since this time: 2026-12-03T09:00:00Z.")
+@option("--tokens", is_flag=True, help="Write the token of each device, too; its number is always there.")
+@of_app
+@click.pass_obj
+def export(
+    database: str, table: Table, file: str, format: Format | None, since: str | None, tokens: bool, app: str
+) -> None:
+    """Write all devices, assignments or events to FILE, while everything runs; - is standard output.
+
+    \b
+    abtest export devices devices.csv
+    abtest export events - --format jsonl --since 2026-12-03T09:00:00Z
+    """
+    asked = Asked(
+        table=table,
+        format=format or next((each for each in Format if file.endswith(f".{each}")), Format.CSV),
+        since=0 if since is None else parse_time(since, "since"),
+        tokens=tokens,
+    )
+
+    async def run(store: Store) -> None:
+        with click.progressbar(length=1, label="exporting", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+            async with aclosing(await ExportService(store, app).begin(asked, progress)) as pieces:
+                with nullcontext(sys.stdout.buffer) if file == STANDARD_OUTPUT else new_file(Path(file)) as written:
+                    async for piece in pieces:
+                        written.write(piece)
+                    written.flush()
+
+    with_store(database, run, create=False)
+
+
+COMMANDS = (stats, export)
 
 
 def _print(report: Report) -> None:
