@@ -130,7 +130,7 @@ async def serve(
         say(f"listening on {settings.url(port_of(sockets))}; Ctrl-C stops it")
         heartbeat = Heartbeat(store, "server", settings, services.monitoring.refusals)
         try:
-            await _watch(app, store, heartbeat, stop)
+            await _watch(app, services, heartbeat, stop)
         finally:
             await stop_serving(server)
             await heartbeat.stop()
@@ -206,12 +206,12 @@ async def _audit(store: AuditStore) -> tuple[int, Sequence[str]]:
     return verified.devices, verified.findings
 
 
-async def _watch(app: "HotServer", store: SQLiteStore, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
+async def _watch(app: "HotServer", services: "Services", heartbeat: Heartbeat, stop: asyncio.Event) -> None:
     """Notice when experiments change, note that this process runs, and raise a failure of the database."""
     while not await clock.stopped(stop, REFRESH_SECONDS):
-        if store.failure is not None:
-            raise store.failure
+        if services.store.failure is not None:
+            raise services.store.failure
         app.observe()
-        heartbeat.beat(app.enrolment.waiting)
+        heartbeat.beat(services.enrolment.waiting + services.tracking.waiting)
         with suppress(Unavailable):
-            await app.enrolment.refresh()
+            await services.enrolment.refresh()

@@ -37,6 +37,11 @@ class TrackingService:
         self._numbers = count()
         self._batches = Batches[int, Sent, Accepted](self._track, REQUESTS_AT_ONCE, queue, deadline)
 
+    @property
+    def waiting(self) -> int:
+        """Requests that are waiting for a transaction."""
+        return len(self._batches)
+
     async def track(self, token: str, body: bytes, app: int = DEFAULT_APP_ID) -> Accepted:
         """Store the events of a request's body for a device of an app; returns after they are durable.
 

@@ -16,13 +16,14 @@ from tornado.ioloop import IOLoop
 from abtest.bootstrap import wired
 from abtest.domain.events import Event
 from abtest.errors import InvalidEvent, InvalidJson
+from abtest.events import TrackingService
 from abtest.events.parsing import parse_amount, parse_events
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
-from tests.scenes import experiment, new
+from tests.scenes import experiment, new, until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -262,3 +263,13 @@ def test_any_body_is_parsed_or_refused(body: Any) -> None:
         parse_events(content)
     except (InvalidEvent, InvalidJson) as error:
         assert len(str(error)) <= 250
+
+
+async def test_requests_that_wait_for_the_database_are_counted(store: SQLiteStore) -> None:
+    tracking = TrackingService(store, queue=10, deadline=60)
+    body = msgspec.json.encode({"events": [event("a")]})
+    sending = [asyncio.create_task(tracking.track(token, body)) for token in ("phone", "tablet")]
+    await asyncio.sleep(0)
+    assert tracking.waiting == 2
+    await asyncio.gather(*sending)
+    await until(lambda: not tracking.waiting)
