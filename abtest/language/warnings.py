@@ -65,7 +65,7 @@ def disk_filling(free_bytes: int, days: float, bytes_per_day: float) -> Advice:
 def disk_small(free_bytes: int, database_bytes: int) -> Advice:
     """A restore needs a second copy."""
     return Advice(
-        f"The disk has less room ({size(free_bytes)}) than the database takes ({size(database_bytes)}).",
+        f"Only {size(free_bytes)} of disk are free, less than the database takes ({size(database_bytes)}).",
         "A restore needs a second copy of the database while it works: make room for it before you need it.",
     )
 
@@ -104,14 +104,17 @@ def no_server(last: int | None, now: int) -> Advice:
 def processes_lost(lost: Sequence[tuple[str, int, str]], seen_at: int, now: int) -> Advice:
     """Kind, process id and host of those that were not seen; `seen_at`: of the last of them."""
     kind, pid, host = lost[0]
+    silent = age((now - seen_at) / 1000)
     if len(lost) == 1:
-        who = f"The {kind} with process id {pid} on {host} has"
+        says = (
+            f"The {kind} with process id {pid} on {host} has not been seen for {silent}: it was killed, or it hangs."
+        )
     else:
-        who = f"{counted(len(lost), 'process').removesuffix('s')}es have"
+        says = f"{number(len(lost))} processes have not been seen for {silent}: they were killed, or they hang."
     return Advice(
-        f"{who} not been seen for {age((now - seen_at) / 1000)}: killed, or hanging.",
-        "Its log says more; if memory ran out, that of the system does. If it was started again, there is nothing "
-        "left to do: this line goes away after ten minutes.",
+        says,
+        "Look at the log, and at the system's in case memory ran out. If it was started again, there is nothing left "
+        "to do: this line goes away after ten minutes.",
     )
 
 
@@ -120,7 +123,7 @@ def several_versions(versions: Sequence[str]) -> Advice:
     *most, last = versions
     return Advice(
         f"Several versions of abtest run at once: {', '.join(most)} and {last}.",
-        f"Finish the upgrade: restart whatever has not {last} yet.",
+        "Finish the upgrade: restart what still runs an older version.",
     )
 
 
@@ -128,7 +131,7 @@ def refused(code: str, requests: int, minutes: int) -> Advice:
     """Requests were refused lately with a code that has advice."""
     return Advice(
         f"{counted(requests, 'request')} {'was' if requests == 1 else 'were'} refused in the last "
-        f"{number(minutes)} minutes with the code {code}.",
+        f"{number(minutes)} minutes with the code `{code}`.",
         ADVICE[code],
     )
 
@@ -139,7 +142,7 @@ def no_backup(backed_up_at: int | None, now: int) -> Advice:
     when = "" if backed_up_at is None else f": {age((now - backed_up_at) / 1000)}"
     return Advice(
         f"{last}{when}.",
-        "Run `abtest backup FILE` every day, with a file on another disk. Only its backups are noted here.",
+        "Run `abtest backup FILE` every day, with a file on another disk. Other kinds of backups are not seen here.",
     )
 
 

@@ -1,6 +1,6 @@
 """What operators have to know: pure, from what the store tells to warnings, the urgent ones first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -50,12 +50,14 @@ def growth(upkeep: Upkeep, condition: Condition, now: int) -> tuple[float, float
 def warnings(upkeep: Upkeep, condition: Condition, now: int) -> list[Warning]:
     """All that is wrong."""
     alive = [each for each in upkeep.processes if is_alive(each, now)]
+    disk = list(_disk(upkeep, condition, alive, now))
+    said = {"storage_full"} if any(each.code == "disk_full" for each in disk) else set()
     found = [
         *_schema(upkeep),
-        *_disk(upkeep, condition, alive, now),
+        *disk,
         *(_processes(upkeep, alive, now) if condition.free_bytes >= LEAST_ROOM else ()),
         *_worker(upkeep, alive, now),
-        *_refused(alive),
+        *_refused(alive, words.ADVICE.keys() - said),
         *_clock(upkeep, now),
         *_backup(upkeep, now),
     ]
@@ -107,8 +109,8 @@ def _worker(upkeep: Upkeep, alive: Sequence[Process], now: int) -> Iterator[Warn
         yield _warning("worker_stopped", True, words.worker_stopped(upkeep.as_of, now))
 
 
-def _refused(alive: Sequence[Process]) -> Iterator[Warning]:
-    for code in words.ADVICE:
+def _refused(alive: Sequence[Process], codes: Collection[str]) -> Iterator[Warning]:
+    for code in sorted(codes):
         requests = sum(each.refused_lately.get(code, 0) for each in alive)
         if requests:
             advice = words.refused(code, requests, round(LATELY_SECONDS / 60))

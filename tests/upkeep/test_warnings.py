@@ -88,7 +88,7 @@ def test_a_process_that_was_not_seen_for_half_a_minute_is_lost() -> None:
     assert found(processes=(seen(other, 29_000), SERVER, WORKER)) == {}
     assert found(processes=(seen(other, 30_000), SERVER, WORKER)) == {"process_lost": False}
     assert said(processes=(seen(other, 3 * MINUTE), SERVER, WORKER)) == (
-        "The server with process id 13 on alpha has not been seen for 3 minutes: killed, or hanging."
+        "The server with process id 13 on alpha has not been seen for 3 minutes: it was killed, or it hangs."
     )
     lost = (seen(other, 3 * MINUTE), seen(other, 2 * MINUTE, pid=14))
     assert said(processes=(*lost, SERVER, WORKER)).startswith("2 processes have not been seen for 2 minutes")
@@ -119,7 +119,7 @@ def test_refused_requests_are_a_warning_where_an_operator_can_help(
 def test_requests_that_several_servers_refused_are_counted_together() -> None:
     servers = [structs.replace(SERVER, pid=pid, refused_lately={"busy": 600}) for pid in (13, 14)]
     assert said(processes=(*servers, WORKER)) == (
-        "1,200 requests were refused in the last 5 minutes with the code busy."
+        "1,200 requests were refused in the last 5 minutes with the code `busy`."
     )
 
 
@@ -128,6 +128,12 @@ def test_a_disk_is_full_below_the_servers_own_setting() -> None:
     assert found(free(5_000), processes=(strict, WORKER)) == {}
     assert found(free(4_999), processes=(strict, WORKER)) == {"disk_full": True}
     assert found(free(99), processes=()) == {"disk_full": True, "no_server": True}
+
+
+def test_what_a_full_disk_refuses_is_said_once() -> None:
+    refusing = structs.replace(SERVER, refused_lately={"storage_full": 5})
+    assert found(processes=(refusing, WORKER)) == {"refused_storage_full": True}
+    assert found(free(99), processes=(refusing, WORKER)) == {"disk_full": True}
 
 
 def test_nothing_is_said_of_processes_when_there_is_no_room_for_them_to_say_that_they_run() -> None:
