@@ -382,7 +382,7 @@ async def test_long_values_are_cut_with_the_whole_in_a_title_and_in_a_fold(
     assert await page.evaluate(WITHIN)
     await product.command("experiments", "finish", "long", "--winner", values[1])
     await page.goto("/")
-    await expect(page.locator("#long .winner")).to_be_visible()
+    await expect(page.locator("#long .decided")).to_be_visible()
     cut = page.locator("#long .description, #long .value summary bdi")
     assert await cut.evaluate_all("all => all.map(each => each.title)") == [description, values[1], *values]
     assert await cut.evaluate_all("all => all.filter(each => each.offsetHeight > 80)") == []

@@ -4,12 +4,13 @@ import re
 from decimal import Decimal
 
 from abtest import clock
-from abtest.domain import NewExperiment, Variant, parse_time
+from abtest.domain import WORKER, NewExperiment, Variant, parse_time
 from abtest.domain.experiments import Change, Status
+from abtest.management import ExperimentService
 from abtest.results import worker
 from abtest.store.sqlite.store import SQLiteStore
 from tests.conftest import Client
-from tests.scenes import tokens
+from tests.scenes import ANNA, tokens
 from tests.web.pages.test_handlers import Outline, app, page, words
 
 __all__ = ["app"]
@@ -122,7 +123,41 @@ async def test_devices_that_got_the_winner_are_counted(client: Client, store: SQ
     await store.change("color", lambda _: Change(status=Status.FINISHED, winner="b"), clock.now())
     await store.enrol(tokens("device", 7), clock.now())
     await worker.tick(store)
-    assert "given to every new device, to 7 so far" in words(await page(client, "/experiments/color"))
+    assert "Given to every new device, to 7 so far" in words(await page(client, "/experiments/color"))
+
+
+async def test_a_finished_experiment_leads_with_the_decision(client: Client, store: SQLiteStore) -> None:
+    new = [NewExperiment(key, variants("a", "b"), metrics=("conversion:buy",)) for key in ("color", "price")]
+    await store.add(new, clock.now())
+    assert "What the figures said" not in words(await page(client, "/experiments/color"))
+    await ExperimentService(store, by=ANNA).finish("color", "b", "people <buy> more")
+    await ExperimentService(store, by=WORKER).finish("price")
+    await worker.tick(store)
+    decided = "Winner: b people &lt;buy&gt; more Decided by anna, just now"
+    assert decided in words(await page(client))
+    html = await page(client, "/experiments/color")
+    assert re.search(f"{decided} .*What the figures said Not enough data", words(html))
+    Outline(html)
+    ended = words(await page(client, "/experiments/price"))
+    assert "Finished without a winner Ended by its schedule, just now" in ended
+    await ExperimentService(store, by=ANNA).archive("color")
+    assert decided in words(await page(client, "/experiments/color"))
+
+
+async def test_the_line_of_a_finished_experiment_says_its_decision(client: Client, store: SQLiteStore) -> None:
+    await experiments(store, 7)
+    await ExperimentService(store, by=ANNA).finish("test-4", because="no effect")
+    html = words(await page(client))
+    assert "Winner: off" in html
+    assert "No winner · no effect" in html
+
+
+async def test_what_was_decided_by_nobody_known_is_told_without_a_name(client: Client, store: SQLiteStore) -> None:
+    await store.add([NewExperiment("color", variants("a", "b"))], clock.now())
+    await store.change("color", lambda _: Change(status=Status.FINISHED), clock.now())
+    await store.write(lambda connection: connection.execute("UPDATE experiment SET decided_at = NULL") and None)
+    shown = words(await page(client, "/experiments/color"))
+    assert "Finished without a winner What the figures said" in shown
 
 
 async def test_a_long_value_is_cut_and_whole_in_a_fold(client: Client, store: SQLiteStore) -> None:
