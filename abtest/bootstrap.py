@@ -16,7 +16,18 @@ from abtest.domain import By, Experiment, Kind, Status
 from abtest.enrolment import EnrolmentService, ExplanationService, Limits, Rate
 from abtest.errors import InvalidSetting, Unavailable
 from abtest.events import TrackingService
-from abtest.management import DEMO, ExperimentService
+from abtest.management import (
+    DEMO,
+    AccessTokenService,
+    AppService,
+    ExperimentService,
+    GroupService,
+    HoldoutService,
+    JournalService,
+    PeopleService,
+    SignInService,
+    TestDeviceService,
+)
 from abtest.results import ReportService, ResultService, SimulationService, worker
 from abtest.settings import DEMO as DEMO_PAGE
 from abtest.settings import Settings
@@ -80,6 +91,12 @@ async def prepare(settings: Settings, by: By) -> list[Experiment]:
         if there or await store.boots():
             return there
         return await experiments.add(DEMO)
+
+
+async def first_link(database: str) -> str | None:
+    """See SignInService.make_first_link."""
+    async with opened(database) as store:
+        return await SignInService(store).make_first_link()
 
 
 async def back_up(store: Store, file: Path, progress: Callable[[int, int], None]) -> int:
@@ -149,7 +166,7 @@ async def watch_disk(settings: Settings, stop: asyncio.Event, say: Callable[[str
 
 def wired(store: SQLiteStore, settings: Settings) -> "Services":
     """The services of a server process."""
-    from abtest.web import Monitoring, Services  # noqa: PLC0415  # as in `serve`
+    from abtest.web import Management, Monitoring, Services  # noqa: PLC0415  # as in `serve`
 
     limits = Limits(
         queue=settings.queue,
@@ -170,6 +187,17 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
         tracking=TrackingService(store, settings.queue, settings.deadline),
         simulation=partial(SimulationService, store, lock),
         explanations=partial(ExplanationService, store),
+        management=Management(
+            experiments=partial(ExperimentService, store),
+            groups=partial(GroupService, store),
+            holdouts=partial(HoldoutService, store),
+            test_devices=partial(TestDeviceService, store),
+            people=partial(PeopleService, store),
+            apps=partial(AppService, store),
+            access_tokens=AccessTokenService(store),
+            journal=JournalService(store),
+            signing_in=SignInService(store),
+        ),
         store=store,
         monitoring=monitoring,
         settings=settings,

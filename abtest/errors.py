@@ -156,6 +156,18 @@ class NotSignedIn(AbtestError):
         super().__init__("sign in, or send an access token that is in force")
 
 
+class Forbidden(AbtestError):
+    """Whoever signed in may not do this: the role is too low, or is for another app."""
+
+    code = "forbidden"
+
+
+class ChangedMeanwhile(AbtestError):
+    """Somebody changed it after it was read; nothing was done."""
+
+    code = "changed_meanwhile"
+
+
 class WrongPassword(AbtestError):
     """Nobody has this name and this password; it is not said which of them is wrong."""
 

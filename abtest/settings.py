@@ -35,9 +35,19 @@ DEMO = Setting(
     "The page /demo, which plays an app: on, off, or auto (on if `abtest up` finds the demo experiments).",
     choices=("auto", "on", "off"),
 )
+ANONYMOUS = Setting(
+    "anonymous",
+    "auto",
+    "Who may look at the pages without signing in: everybody until the first person exists and nobody afterwards "
+    "(auto), always everybody, as a viewer (viewer), or nobody (none).",
+    choices=("auto", "viewer", "none"),
+)
 
 TRUSTED_PROXIES = Setting(
-    "trusted_proxies", "", "Addresses or networks of proxies, separated by commas, whose X-Forwarded-For is believed."
+    "trusted_proxies",
+    "",
+    "Addresses or networks of proxies, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are "
+    "believed.",
 )
 BASE_PATH = Setting(
     "base_path",
@@ -77,7 +87,7 @@ HEADER_LIMIT = Setting("header_limit", 16_384, "Largest request header, in bytes
 BODY_LIMIT = Setting("body_limit", 65_536, "Largest request body, in bytes.", 1_024)
 FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which new devices and events are refused.")
 
-SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL, DEMO)
+SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL, DEMO, ANONYMOUS)
 LIMITS = (
     TRUSTED_PROXIES,
     BASE_PATH,
@@ -106,6 +116,7 @@ class Settings(Struct, frozen=True):
     processes: int = int(PROCESSES.default)
     stats_interval: float = float(STATS_INTERVAL.default)
     demo: str = str(DEMO.default)
+    anonymous: str = str(ANONYMOUS.default)
     trusted_proxies: str = str(TRUSTED_PROXIES.default)
     base_path: str = str(BASE_PATH.default)
     cors_origins: str = str(CORS_ORIGINS.default)

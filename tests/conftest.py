@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from hypothesis import settings as hypothesis_settings
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.ioloop import IOLoop
 
+from abtest.bootstrap import wired
 from abtest.commands import abtest
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
+from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from abtest.web.server import Server, listen, open_port, port_of, stop_serving
 from tests.scenes import new
@@ -106,6 +109,19 @@ class Client:
 
     def close(self) -> None:
         self._http.close()
+
+
+@asynccontextmanager
+async def serving(store: SQLiteStore, settings: Settings) -> AsyncIterator[Client]:
+    """A client of a server on this store, within a block."""
+    sockets = open_port(settings.address, 0)
+    server = listen(make_app(wired(store, settings)), settings, sockets)
+    client = Client(server, f"http://127.0.0.1:{port_of(sockets)}")
+    try:
+        yield client
+    finally:
+        client.close()
+        await stop_serving(server)
 
 
 @pytest.fixture

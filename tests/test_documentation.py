@@ -172,7 +172,7 @@ def test_every_route_is_in_the_table_of_the_http_interface() -> None:
     services = wired(SQLiteStore(Path("abtest.db")), Settings())
     patterns = {
         pattern.removeprefix(IN_APP).replace("([^/]+)", "{key}").removesuffix("(.+)").removesuffix("/?")
-        for pattern, _, _ in routes(services)
+        for pattern, _, _, _ in routes(services)
     }
     assert set(re.findall(r"^\| `(/[^`]*)` \|", TEXT["docs/api.md"], re.MULTILINE)) == patterns
 

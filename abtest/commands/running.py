@@ -10,7 +10,7 @@ from abtest import bootstrap
 from abtest.commands.options import Number, Whole, as_json, limits, option, print_json, require, say, with_store
 from abtest.language import counted, duration
 from abtest.results import worker as stats_worker
-from abtest.settings import ADDRESS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
+from abtest.settings import ADDRESS, ANONYMOUS, DEMO, PORT, PROCESSES, STATS_INTERVAL, Settings
 from abtest.supervisor import LAST_SECONDS, stop_event, supervised
 
 address_option = option("--address", setting=ADDRESS)
@@ -19,6 +19,7 @@ processes_option = option("--processes", setting=PROCESSES, type=Whole(0, 64))
 interval = option("--interval", setting=STATS_INTERVAL, type=Number(0.1, 86_400), metavar="SECONDS")
 
 demo = option("--demo", setting=DEMO)
+anonymous = option("--anonymous", setting=ANONYMOUS)
 
 
 @click.command()
@@ -27,6 +28,7 @@ demo = option("--demo", setting=DEMO)
 @processes_option
 @interval
 @demo
+@anonymous
 @limits
 @click.pass_obj
 def up(database: str, /, interval: float, **options: Any) -> None:
@@ -50,6 +52,7 @@ def up(database: str, /, interval: float, **options: Any) -> None:
 @processes_option
 @interval
 @demo
+@anonymous
 @limits
 @click.pass_obj
 def serve(database: str, /, interval: float, **options: Any) -> None:

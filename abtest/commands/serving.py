@@ -66,6 +66,8 @@ async def _up(settings: Settings) -> None:
         running = asyncio.create_task(Supervisor(children, say, sockets).run(stop))
         if await _answers(url, running):
             _welcome(settings, url, len(experiments))
+            if link := await bootstrap.first_link(settings.database):
+                _invite(url, link)
         await running
         watching.cancel()
     say("stopped")
@@ -122,6 +124,13 @@ def _servers(settings: Settings, counts: str) -> list[Child]:
         Child("the server" if count == 1 else f"server {number + 1}", ("serve",), environment, serves=True)
         for number in range(count)
     ]
+
+
+def _invite(url: str, link: str) -> None:
+    say(f"""Nobody can change anything in the browser yet. Open this link within a day to become the first admin:
+  {url}/sign-in/first/{link}
+To look around you need no account.
+""")
 
 
 def _welcome(settings: Settings, url: str, experiments: int) -> None:

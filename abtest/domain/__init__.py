@@ -54,6 +54,7 @@ from abtest.domain.journal import (
     differing,
     facts,
     given,
+    revision,
     written,
 )
 from abtest.domain.metrics import Metric, parse_metrics
@@ -185,6 +186,7 @@ __all__ = [
     "path_of",
     "read_attributes",
     "read_json",
+    "revision",
     "same",
     "scoped",
     "spelled_alike",

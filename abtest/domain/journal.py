@@ -120,6 +120,11 @@ def _read(text: str) -> Facts:
     return found if isinstance(found, dict) else NOTHING
 
 
+def revision(experiment: Experiment) -> str:
+    """Names what people decided about it: another one after each change, and never because a device came."""
+    return sha256(written({"id": experiment.id, **facts(experiment)}).encode()).hexdigest()[:32]
+
+
 def facts(experiment: Experiment) -> Facts:
     """What people decided about an experiment, a group or a holdout."""
     metrics = [str(metric) for metric in experiment.metrics]

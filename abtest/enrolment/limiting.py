@@ -61,7 +61,7 @@ def _take(rate: Rate, bucket: tuple[float, float], now: float) -> tuple[tuple[fl
 
 
 class Proxies:
-    """The proxies whose X-Forwarded-For is believed."""
+    """The proxies that are believed when they say for whom they ask, and how."""
 
     def __init__(self, networks: str) -> None:
         """`networks`: addresses or networks, separated by commas. Raises ValueError."""
@@ -70,20 +70,36 @@ class Proxies:
     def source(self, address: str, forwarded_for: str) -> str | None:
         """The source that a connection's new devices count against; None for this machine itself.
 
-        It is the rightmost address that is not a trusted proxy: anything to its left may be forged. If a proxy names
-        no readable address, the proxy's own address counts, even on this machine.
+        It is an IPv6 network, or otherwise the address of the client; that of a proxy that names none counts even on
+        this machine.
         """
-        if not self._networks or not forwarded_for or not self._trusted(_address(address)):
-            return _counted_under(address)
+        client, named = self._client(address, forwarded_for)
+        return _counted_under(client) if named else client
+
+    def client(self, address: str, forwarded_for: str) -> str:
+        """The address that a connection's requests come from."""
+        return self._client(address, forwarded_for)[0]
+
+    def _client(self, address: str, forwarded_for: str) -> tuple[str, bool]:
+        """The rightmost address that is not a trusted proxy, since anything to its left may be forged.
+
+        If a proxy names no readable address, the proxy's own, and False.
+        """
+        if not forwarded_for or not self.trusts(address):
+            return address, True
         asking = address
         for text in reversed(forwarded_for.split(",")):
             hop = _address(_without_port(text.strip()))
             if hop is None:
-                return asking
+                return asking, False
             asking = str(hop)
             if not self._trusted(hop):
                 break
-        return _counted_under(asking)
+        return asking, True
+
+    def trusts(self, address: str) -> bool:
+        """Whether this is the address of such a proxy."""
+        return bool(self._networks) and self._trusted(_address(address))
 
     def _trusted(self, address: IPv4Address | IPv6Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)

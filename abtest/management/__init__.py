@@ -3,7 +3,7 @@
 from abtest.management.access_tokens import AccessTokenService
 from abtest.management.applying import Proposal
 from abtest.management.apps import AppService, app_option
-from abtest.management.declared import as_declared, parse_declared, parse_toml, write_toml
+from abtest.management.declared import as_declared, parse_declared, parse_toml, read_declared, write_toml
 from abtest.management.describing import described, described_entry, described_shared_link
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
@@ -38,5 +38,6 @@ __all__ = [
     "keep_schedule",
     "parse_declared",
     "parse_toml",
+    "read_declared",
     "write_toml",
 ]

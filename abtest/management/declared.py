@@ -30,7 +30,7 @@ from abtest.domain import (
     parse_time,
     parse_weight,
 )
-from abtest.errors import InvalidExperiment
+from abtest.errors import InvalidExperiment, InvalidField
 from abtest.language import coverage_said
 
 EXPERIMENT = re.compile(r"experiments\[(\d+)\]\.?(.*)", re.DOTALL)
@@ -137,9 +137,32 @@ def write_toml(declared: Sequence[Declared]) -> str:
     return "\n".join(map(_table, declared))
 
 
-def _table(declared: Declared) -> str:
+def read_declared(fields: Mapping[str, Any]) -> Declared:
+    """The experiment that the fields of a TOML file's [[experiments]] declare, as they come in JSON.
+
+    Raises InvalidField, which names the field, or InvalidExperiment.
+    """
+    try:
+        return _one(msgspec.convert(fields, _Experiment))
+    except msgspec.ValidationError as error:
+        place, what = finding(error, {"type": TYPE_RULE, "status": STATUS_RULE})
+        raise InvalidField(what, field=place or "body") from None
+
+
+def edited(experiment: Experiment, fields: Mapping[str, Any]) -> Declared:
+    """The experiment with these fields instead of its own. Raises what read_declared raises."""
+    if fields.get("key", experiment.key) != experiment.key:
+        raise InvalidField("can't be changed: apps ask for it", field="key")
+    declared = as_declared(experiment)
+    variants = [{"value": each.value, "weight": each.weight} for each in declared.new.variants]
+    own = {name: value for name, value in _fields(declared).items() if value}
+    return read_declared({**own, "variants": variants, **fields})
+
+
+def _fields(declared: Declared) -> dict[str, Any]:
+    """All but the variants, as a TOML file has them; those that are not given are empty."""
     new = declared.new
-    fields = {
+    return {
         "key": new.key,
         "status": declared.status,
         "winner": declared.winner,
@@ -157,10 +180,14 @@ def _table(declared: Declared) -> str:
         "end_at": None if new.end_at is None else _time(new.end_at),
         "stop_at": new.stop_at,
     }
+
+
+def _table(declared: Declared) -> str:
+    new = declared.new
     variants = [
         f"  {{ value = {_literal(variant.value)}, weight = {variant.weight:f} }}," for variant in new.variants
     ]
-    lines = [f"{name} = {_literal(value)}" for name, value in fields.items() if value]
+    lines = [f"{name} = {_literal(value)}" for name, value in _fields(declared).items() if value]
     return "\n".join(["[[experiments]]", *lines, "variants = [", *variants, "]", ""])
 
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Mapping, Sequence, Set
 from decimal import Decimal
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
@@ -30,7 +31,7 @@ from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
 from abtest.language import names
 from abtest.management.applying import Proposal, propose
 from abtest.management.apps import app_option
-from abtest.management.declared import Declared
+from abtest.management.declared import Declared, edited
 from abtest.management.lifecycle import (
     BEFORE,
     WEIGHED,
@@ -38,6 +39,7 @@ from abtest.management.lifecycle import (
     planned_too_late,
     require_addable,
     require_future,
+    require_revision,
     stop_too_low,
 )
 from abtest.store import Alteration, ExperimentStore
@@ -71,9 +73,13 @@ class ExperimentService:
     Conflict when the status does not allow the change.
     """
 
-    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP, *, by: By) -> None:
+    def __init__(
+        self, store: ExperimentStore, app: str = DEFAULT_APP, revision: str | None = None, *, by: By
+    ) -> None:
+        """`revision`: as what an experiment was seen; if it is another one by then, ChangedMeanwhile is raised."""
         self._store = store
         self._app = app
+        self._revision = revision
         self._by = by
 
     async def all(self) -> list[Experiment]:
@@ -221,6 +227,24 @@ class ExperimentService:
         await self._store.alter(rule, clock.now(), self._app, self._by)
         return await self.all()
 
+    async def edit(self, key: str, fields: Mapping[str, Any]) -> Experiment:
+        """Change several things at once, named as in the TOML file; what is not given stays. All of it or nothing.
+
+        Raises InvalidExperiment or InvalidField when a field can't be read, and Conflict when it can't be changed.
+        """
+
+        def rule(present: Sequence[Experiment]) -> Alteration:
+            experiment = next((each for each in present if each.key == key), None)
+            if experiment is None:
+                raise UnknownExperiment(key)
+            require_revision(experiment, self._revision)
+            found = propose([edited(experiment, fields)], [experiment])
+            found.require_allowed()
+            return Alteration(changes=found.changes)
+
+        await self._store.alter(rule, clock.now(), self._app, self._by)
+        return await self.one(key)
+
     async def _move(self, key: str, verb: str, allowed: Set[Status], to: Status) -> Experiment:
         def rule(experiment: Experiment) -> Change:
             _require(experiment, verb, allowed)
@@ -236,7 +260,11 @@ class ExperimentService:
         return await self._change(key, rule)
 
     async def _change(self, key: str, rule: Callable[[Experiment], Change]) -> Experiment:
-        return await self._store.change(key, rule, clock.now(), self._app, by=self._by)
+        def guarded(experiment: Experiment) -> Change:
+            require_revision(experiment, self._revision)
+            return rule(experiment)
+
+        return await self._store.change(key, guarded, clock.now(), self._app, by=self._by)
 
 
 class Question(Struct, frozen=True):

@@ -5,6 +5,7 @@ from decimal import Decimal
 from abtest import clock
 from abtest.domain import DEFAULT_APP, By, Change, Experiment, Kind, Status, new_group, new_holdout, parse_metrics
 from abtest.errors import Conflict, UnknownExperiment
+from abtest.management.lifecycle import require_revision
 from abtest.store import ExperimentStore
 
 
@@ -49,9 +50,13 @@ class GroupService:
 class HoldoutService:
     """Creates and ends holdouts, as above."""
 
-    def __init__(self, store: ExperimentStore, app: str = DEFAULT_APP, *, by: By) -> None:
+    def __init__(
+        self, store: ExperimentStore, app: str = DEFAULT_APP, revision: str | None = None, *, by: By
+    ) -> None:
+        """`revision`: see ExperimentService."""
         self._store = store
         self._app = app
+        self._revision = revision
         self._by = by
 
     async def all(self) -> list[Experiment]:
@@ -68,6 +73,7 @@ class HoldoutService:
         """Hold no more devices. Those that are held stay so."""
 
         def rule(holdout: Experiment) -> Change:
+            require_revision(holdout, self._revision)
             if holdout.status is not Status.RUNNING:
                 raise Conflict(f"the holdout {key} has ended already", code="impossible_transition")
             return Change(status=Status.PAUSED)
@@ -77,6 +83,9 @@ class HoldoutService:
     async def measure(self, key: str, metrics: tuple[str, ...]) -> Experiment:
         """Change what held and free devices are compared by; the first metric is the primary one."""
         wanted = parse_metrics(metrics)
-        return await self._store.change(
-            key, lambda _: Change(metrics=wanted), clock.now(), self._app, Kind.HOLDOUT, self._by
-        )
+
+        def rule(holdout: Experiment) -> Change:
+            require_revision(holdout, self._revision)
+            return Change(metrics=wanted)
+
+        return await self._store.change(key, rule, clock.now(), self._app, Kind.HOLDOUT, self._by)

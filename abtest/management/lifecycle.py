@@ -1,8 +1,8 @@
 """Which change of an experiment is allowed when."""
 
 from abtest import clock
-from abtest.domain import WORKER, Change, Experiment, NewExperiment, Status
-from abtest.errors import InvalidExperiment
+from abtest.domain import WORKER, Change, Experiment, NewExperiment, Status, revision
+from abtest.errors import ChangedMeanwhile, InvalidExperiment
 from abtest.language import counted
 
 BEFORE = {
@@ -33,6 +33,14 @@ def finishing(experiment: Experiment, winner: str | None, because: str | None) -
     if because and not experiment.because and winner in {None, experiment.winner}:
         return change if experiment.decided_by == WORKER else Change(because=because)
     return None
+
+
+def require_revision(experiment: Experiment, seen: str | None) -> None:
+    """Raises ChangedMeanwhile unless it is still as it was seen; None is any."""
+    if seen is not None and seen != revision(experiment):
+        raise ChangedMeanwhile(
+            f"somebody changed the {experiment.kind} {experiment.key} meanwhile; look at it and try again"
+        )
 
 
 def require_future(field: str, time: int | None) -> None:

@@ -29,6 +29,10 @@ class PeopleService:
         """Everybody, in the order of creation."""
         return await self._store.people()
 
+    async def exist(self) -> bool:
+        """Whether anybody may sign in, or is to set a password."""
+        return await self._store.has_people()
+
     async def add(self, name: str, role: Role, app: str | None = None) -> tuple[Person, Link]:
         """Create a person, who has no password before the link was used."""
         link, now = _link(), clock.now()

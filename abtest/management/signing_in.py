@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from abtest import clock
 from abtest.domain import (
+    LINK_LASTS,
     LONGEST_NAME,
     By,
     Hand,
@@ -55,6 +56,23 @@ class SignInService:
         await self.linked(link)
         kept, secret = await self._passwords.hash(check_password(password)), new_secret()
         await self._store.use_link(hashed(link), kept, hashed(secret), clock.now())
+        return secret
+
+    async def make_first_link(self) -> str | None:
+        """A link that makes the first admin, once, within a day; None if there are people already."""
+        secret = new_secret()
+        return secret if await self._store.put_first_link(hashed(secret), clock.now() + LINK_LASTS) else None
+
+    async def require_first_link(self, link: str) -> None:
+        """Raises UnknownLink unless this link can still make the first admin."""
+        await self._store.require_first_link(hashed(link), clock.now())
+
+    async def use_first_link(self, link: str, name: str, password: str, address: str | None) -> str:
+        """Make the first admin, and begin a session: its secret. Raises UnknownLink or InvalidField."""
+        await self.require_first_link(link)
+        check_name(name)
+        kept, secret = await self._passwords.hash(check_password(password)), new_secret()
+        await self._store.use_first_link(hashed(link), name, kept, hashed(secret), clock.now(), address)
         return secret
 
     async def sign_in(self, name: str, password: str, address: str | None) -> str:

@@ -14,6 +14,10 @@ class PeopleStore(Protocol):
         """Everybody, in the order of creation."""
         ...
 
+    async def has_people(self) -> bool:
+        """Whether there is anybody."""
+        ...
+
     async def add_person(
         self,
         name: str,
@@ -52,7 +56,21 @@ class PeopleStore(Protocol):
 
 
 class SessionStore(Protocol):
-    """Keeps passwords and sessions."""
+    """Keeps passwords and sessions, and the link that makes the first admin."""
+
+    async def put_first_link(self, link: bytes, expires_at: int) -> bool:
+        """Keep this link, and void the older one; False if there are people already."""
+        ...
+
+    async def require_first_link(self, link: bytes, now: int) -> None:
+        """Raises UnknownLink unless this is the link and there is nobody yet."""
+        ...
+
+    async def use_first_link(
+        self, link: bytes, name: str, password: str, session: bytes, now: int, address: str | None
+    ) -> None:
+        """Make the first admin, with this password, and begin a session. Raises UnknownLink."""
+        ...
 
     async def linked(self, link: bytes, now: int) -> Person:
         """The person whose link this is. Raises UnknownLink."""

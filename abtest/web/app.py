@@ -1,49 +1,31 @@
-"""Every route on one screen."""
+"""Every route on one screen, and who may call it."""
 
 from typing import Any
 
-from msgspec import Struct
 from tornado.web import Application, RequestHandler
 
-from abtest.enrolment import EnrolmentService, ExplanationService
-from abtest.events import TrackingService
-from abtest.results import ReportService, ResultService, SimulationService
-from abtest.settings import Settings
-from abtest.store import ConditionStore
+from abtest.domain import PROGRAM
+from abtest.enrolment import Proxies
 from abtest.web import ops
+from abtest.web.access import LOOK, LOOK_CLOSELY, OPEN, SIGNED_IN, Callers, Need, Needs, needs_by_method
 from abtest.web.api import handlers as api
-from abtest.web.base import NotFound, OfApp
+from abtest.web.base import Handler, NotFound
 from abtest.web.base_path import IN_APP
 from abtest.web.hot import HotServer
-from abtest.web.monitoring import Monitoring
 from abtest.web.ofrep import FLAGS
 from abtest.web.origins import EVENTS, Origins
 from abtest.web.pages import groups
 from abtest.web.pages import handlers as pages
+from abtest.web.pages.team import signing_in
+from abtest.web.services import Services
 from abtest.web.ways import PATH
 
-Route = tuple[str, type[Any], dict[str, Any]]
-
-
-class Services(Struct, frozen=True):
-    """What the handlers call. An app has its own reports, results, simulations and explanations."""
-
-    enrolment: EnrolmentService
-    reports: OfApp[ReportService]
-    results: OfApp[ResultService]
-    groups: OfApp[ReportService]
-    holdouts: OfApp[ReportService]
-    holdout_results: OfApp[ResultService]
-    tracking: TrackingService
-    simulation: OfApp[SimulationService]
-    explanations: OfApp[ExplanationService]
-    store: ConditionStore
-    monitoring: Monitoring
-    settings: Settings
+Route = tuple[str, type[Handler], Needs, dict[str, Any]]
+"""Path pattern, handler, who may call it, and what the handler needs."""
 
 
 def routes(services: Services) -> list[Route]:
-    """Path pattern, handler, and what the handler needs."""
+    """Every route. IN_APP: the path may begin with an app."""
     reports = {"reports": services.reports}
     figures = reports | {
         "results": services.results,
@@ -58,37 +40,55 @@ def routes(services: Services) -> list[Route]:
         "store": services.store,
         "free_disk": services.settings.free_disk,
     }
+    signing = {"signing_in": services.management.signing_in}
     return [
-        (f"{IN_APP}{PATH}", api.Experiments, {}),
-        (f"{IN_APP}{FLAGS}/?", api.Flags, {}),
-        (f"{IN_APP}{FLAGS}/([^/]+)/?", api.Flags, {}),
-        (f"{IN_APP}{EVENTS}", api.Events, {"tracking": services.tracking}),
-        (f"{IN_APP}/api/v1/stats", api.Stats, reports),
-        (f"{IN_APP}/api/v1/experiments/([^/]+)/results", api.Results, results),
-        (f"{IN_APP}/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, results),
-        ("/healthz", ops.Healthz, {}),
-        ("/readyz", ops.Readyz, readiness),
-        ("/metrics", ops.Metrics, {"monitoring": services.monitoring, "store": services.store} | reports),
-        (f"{IN_APP}/", pages.Dashboard, figures),
-        (f"{IN_APP}/experiments/([^/]+)", pages.Experiment, figures),
-        (f"{IN_APP}/groups/([^/]+)", groups.Group, figures),
-        (f"{IN_APP}/holdouts/([^/]+)", groups.Holdout, figures | {"results": services.holdout_results}),
-        (f"{IN_APP}/simulate", pages.Simulate, simulation),
-        (f"{IN_APP}/simulate/run", pages.SimulateRun, simulation),
-        (f"{IN_APP}/plan", pages.Plan, {}),
-        (f"{IN_APP}/why", pages.Why, {"explanations": services.explanations}),
-        (f"{IN_APP}/demo", pages.Demo, reports),
-        (f"{IN_APP}/docs", pages.Docs, {}),
-        ("/robots.txt", pages.Robots, {}),
-        ("/openapi.yaml", api.Specification, {}),
-        ("/static/(.+)", pages.Static, {"path": str(pages.STATIC)}),
+        (f"{IN_APP}{PATH}", api.Experiments, OPEN, {}),
+        (f"{IN_APP}{FLAGS}/?", api.Flags, OPEN, {}),
+        (f"{IN_APP}{FLAGS}/([^/]+)/?", api.Flags, OPEN, {}),
+        (f"{IN_APP}{EVENTS}", api.Events, OPEN, {"tracking": services.tracking}),
+        (f"{IN_APP}/api/v1/stats", api.Stats, LOOK, reports),
+        (f"{IN_APP}/api/v1/experiments/([^/]+)/results", api.Results, LOOK, results),
+        (f"{IN_APP}/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, LOOK, results),
+        ("/healthz", ops.Healthz, OPEN, {}),
+        ("/readyz", ops.Readyz, OPEN, readiness),
+        ("/metrics", ops.Metrics, LOOK, {"monitoring": services.monitoring, "store": services.store} | reports),
+        (f"{IN_APP}/", pages.Dashboard, LOOK, figures),
+        (f"{IN_APP}/experiments/([^/]+)", pages.Experiment, LOOK, figures),
+        (f"{IN_APP}/groups/([^/]+)", groups.Group, LOOK, figures),
+        (f"{IN_APP}/holdouts/([^/]+)", groups.Holdout, LOOK, figures | {"results": services.holdout_results}),
+        (f"{IN_APP}/simulate", pages.Simulate, LOOK, simulation),
+        (f"{IN_APP}/simulate/run", pages.SimulateRun, LOOK, simulation),
+        (f"{IN_APP}/plan", pages.Plan, LOOK, {}),
+        (f"{IN_APP}/why", pages.Why, LOOK_CLOSELY, {"explanations": services.explanations}),
+        (f"{IN_APP}/demo", pages.Demo, LOOK, reports),
+        (f"{IN_APP}/docs", pages.Docs, LOOK, {}),
+        ("/sign-in", signing_in.SignIn, OPEN, signing),
+        ("/sign-in/link/([^/]+)", signing_in.Link, OPEN, signing),
+        ("/sign-in/first/([^/]+)", signing_in.FirstLink, OPEN, signing),
+        ("/sign-out", signing_in.SignOut, SIGNED_IN, signing),
+        ("/robots.txt", pages.Robots, OPEN, {}),
+        ("/openapi.yaml", api.Specification, LOOK, {}),
+        ("/static/(.+)", pages.Static, OPEN, {"path": str(pages.STATIC)}),
     ]
+
+
+def declared_needs(table: list[Route]) -> dict[type[Handler], dict[str, Need]]:
+    """Who may call each method of each handler. Raises TypeError when that is not declared, or in two ways."""
+    found: dict[type[Handler], dict[str, Need]] = {}
+    for path, handler, needs, _ in table:
+        by_method = needs_by_method(needs, handler.allowed(), path)
+        if found.setdefault(handler, by_method) != by_method:
+            raise TypeError(f"{path}: {handler.__name__} is declared in another way for another path")
+    return found
 
 
 def make_app(services: Services) -> HotServer:
     """The whole HTTP interface."""
-    rules: list[Any] = list(routes(services))
-    origins = Origins(services.settings.cors_origins)
+    table = routes(services)
+    rules: list[Any] = [(path, handler, arguments) for path, handler, _, arguments in table]
+    settings, management = services.settings, services.management
+    origins, proxies = Origins(settings.cors_origins), Proxies(settings.trusted_proxies)
+    people = management.people(by=PROGRAM)
 
     def answered(handler: RequestHandler) -> None:
         services.monitoring.answered(type(handler).__name__, handler.get_status(), handler.request.request_time())
@@ -98,10 +98,12 @@ def make_app(services: Services) -> HotServer:
         default_handler_class=NotFound,
         enrolment=services.enrolment,
         log_function=answered,
-        base_path=services.settings.base_path,
-        demo=services.settings.demo == "on",
+        needs=declared_needs(table),
+        callers=Callers(management.signing_in, management.access_tokens, people, proxies, settings.anonymous),
+        base_path=settings.base_path,
+        demo=settings.demo == "on",
         origins=origins,
         refused=services.monitoring.refused,
-        xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict", "path": services.settings.base_path or "/"},
+        xsrf_cookie_kwargs={"samesite": "Strict"},
     )
-    return HotServer(services.enrolment, application, services.monitoring, services.settings, origins)
+    return HotServer(services.enrolment, application, services.monitoring, settings, origins, proxies)

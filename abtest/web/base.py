@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from tornado.web import HTTPError, RequestHandler
 
-from abtest.domain import DEFAULT_APP, path_of
-from abtest.errors import AbtestError
+from abtest.domain import DEFAULT_APP, AccessToken, path_of
+from abtest.errors import AbtestError, Forbidden, NotSignedIn
+from abtest.web.access import ADMIN, ADMIN_EVERYWHERE, EDIT, LOOK, OPEN, SAFE_METHODS, Caller, Callers, Need, Scope
 from abtest.web.base_path import in_app
 from abtest.web.origins import Origins, methods
 from abtest.web.pages import rendering
+from abtest.web.pages.telling import DID
 from abtest.web.problems import CONTENT_TYPE, Problem, described, unreadable
 
 CONTENT_SECURITY_POLICY = (
@@ -19,29 +22,96 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
+SESSION = "abtest"
+"""The cookie with the secret of a session."""
+CROSS_SITE = {"cross-site", "same-site"}
+
 S = TypeVar("S")
 OfApp = Callable[[str], S]
 """Gives the service of an app."""
+
+NO_ATTEMPT = {"page": "sign-in", "name": "", "message": "", "following": ""}
+"""What the form to sign in shows before anybody tried."""
 
 log = logging.getLogger("abtest.web")
 
 
 class Handler(RequestHandler):
-    """Answers errors with problem documents, and sets security headers on every answer.
+    """Lets those call who may, answers errors with problem documents, and sets security headers on every answer.
 
-    `app_id`: the number of the app.
+    `app_id`: the number of the app. `caller`: nobody in particular where it does not matter.
     """
 
     app_id: int
+    caller = Caller()
+    has_forms = False
 
     @property
     def app(self) -> str:
         """The key of the app that the path names, whether there is one or not."""
         return in_app(self.request.path)[0]
 
+    @property
+    def callers(self) -> Callers:
+        """Knows who calls."""
+        found: Callers = self.settings["callers"]
+        return found
+
     async def prepare(self) -> None:
-        """Look for the app. Raises UnknownApp, also where the path is unknown or does not take the method."""
+        """Look for the app, and let only those go on who may.
+
+        Raises UnknownApp, also where the path does not take the method, NotSignedIn or Forbidden; and HTTPError when
+        the page of another site makes a browser send what is not safe.
+        """
+        await self.find_app()
+        need: Need | None = self.settings["needs"][type(self)].get(self.request.method)
+        if need is None:
+            raise HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
+        if need is not OPEN:
+            self.caller = await self.callers.of(self.request, self.get_cookie(SESSION))
+            self.require(need)
+        by_browser = (self.has_forms or need is not OPEN) and not isinstance(self.caller.who, AccessToken)
+        if by_browser and self.request.method not in SAFE_METHODS:
+            if self.request.headers.get("Sec-Fetch-Site") in CROSS_SITE:
+                raise HTTPError(HTTPStatus.FORBIDDEN)
+            self.check_xsrf_cookie()
+
+    async def find_app(self) -> None:
+        """Look for the app. Raises UnknownApp."""
         self.app_id = await self.settings["enrolment"].find_app(self.app)
+
+    def may(self, need: Need) -> bool:
+        """Whether whoever calls meets this need in this app."""
+        return self.caller.may(need, self.app)
+
+    def require(self, need: Need) -> None:
+        """Raises NotSignedIn or Forbidden."""
+        if self.may(need):
+            return
+        if self.caller.who is None:
+            raise NotSignedIn
+        where = "every app" if need.scope is Scope.EVERY_APP else f"the app {self.app}"
+        own = "every app" if self.caller.who.app is None else f"the app {self.caller.who.app}"
+        raise Forbidden(f"this needs the role {need.role} for {where}; yours is {self.caller.who.role} for {own}")
+
+    def cookie(self, name: str) -> str:
+        """What a cookie is called in this request. By HTTPS a browser keeps it from being set by any other host.
+
+        Servers with different base paths on one host don't share it.
+        """
+        base: str = self.settings["base_path"]
+        name += base.replace("/", ".")
+        return f"__Host-{name}" if self.callers.is_secure(self.request) else name
+
+    def get_cookie(self, name: str, default: Any = None) -> Any:
+        return super().get_cookie(self.cookie(name), default)
+
+    def set_cookie(self, name: str, value: str | bytes, *arguments: Any, **named: Any) -> None:
+        """HttpOnly always; by HTTPS Secure, and for the whole host, as its name demands."""
+        secure = self.callers.is_secure(self.request)
+        path = "/" if secure else self.settings["base_path"] or "/"
+        named |= {"path": path, "secure": secure, "httponly": True}
+        super().set_cookie(self.cookie(name), value, *arguments, **named)
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -53,12 +123,13 @@ class Handler(RequestHandler):
             for name, value in origins.headers(origins.allowed(self.request.headers.get("Origin"))).items():
                 self.set_header(name, value)
 
-    def allowed(self) -> list[str]:
+    @classmethod
+    def allowed(cls) -> list[str]:
         """The methods that this handler has."""
         return [
             method
-            for method in self.SUPPORTED_METHODS
-            if getattr(type(self), method.lower()) is not getattr(RequestHandler, method.lower())
+            for method in cls.SUPPORTED_METHODS
+            if getattr(cls, method.lower()) is not getattr(RequestHandler, method.lower())
         ]
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
@@ -93,42 +164,71 @@ class Handler(RequestHandler):
 
 
 class PageHandler(Handler):
-    """Answers people: errors are pages too."""
+    """Answers people: errors are pages too, and who has to sign in gets the form for it."""
 
     caching = "no-cache"
+    has_forms = True
 
     @property
     def shared(self) -> dict[str, Any]:
         """What every page has.
 
         `root`: the base path. `base`: what links begin with, so that they stay in the app. `app`, `apps`: the key of
-        this app, and of all. `demo`: whether the demo page is on.
+        this app, and of all that the caller may see. `demo`: whether the demo page is on. `did`: what the last form
+        did, in a sentence. `form_token`: gives what each form must send as `_xsrf`.
         """
-        root, apps = self.settings["base_path"], tuple(self.settings["enrolment"].apps)
-        app = self.app if self.app in apps else DEFAULT_APP
-        return {"root": root, "base": root + path_of(app), "app": app, "apps": apps, "demo": self.demo}
+        root, every = self.settings["base_path"], tuple(self.settings["enrolment"].apps)
+        app = self.app if self.app in every else DEFAULT_APP
+        return {
+            "root": root,
+            "base": root + path_of(app),
+            "app": app,
+            "apps": [each for each in every if self.caller.may(LOOK, each)],
+            "demo": self.demo,
+            "caller": self.caller,
+            "may_edit": self.caller.may(EDIT, app),
+            "may_administer": self.caller.may(ADMIN, app),
+            "administers_all": self.caller.may(ADMIN_EVERYWHERE, app),
+            "did": DID.get(self.get_query_argument("did", ""), ""),
+            "form_token": self.form_token,
+        }
 
     @property
     def demo(self) -> bool:
         """Whether the demo page is on."""
         return bool(self.settings["demo"])
 
+    def form_token(self) -> str:
+        """What a form sends so that it is known to come from a page of ours."""
+        return self.xsrf_token.decode()
+
     def page(self, template: str, **values: Any) -> None:
         """Finish with this page."""
         failed = self.get_status() >= HTTPStatus.BAD_REQUEST
-        self.set_header("Cache-Control", "no-store" if failed else self.caching)
+        private = "private, " if self.caller.who else ""
+        self.set_header("Cache-Control", "no-store" if failed else f"{private}{self.caching}")
         self.finish(rendering.render(template, **self.shared, **values))
+
+    def see_other(self, path: str, did: str = "") -> None:
+        """Send the browser to this path of the server. `did`: a word of DID, for what the page then says."""
+        self.redirect(self.settings["base_path"] + path + (f"?did={did}" if did else ""), status=HTTPStatus.SEE_OTHER)
 
     def write_problem(self, document: Problem) -> None:
         self.set_header("Content-Type", "text/html; charset=UTF-8")
-        self.finish(rendering.render("error.html", problem=document, page="", **self.shared))
+        if document.code == NotSignedIn.code:
+            following = self.request.uri if self.request.method in SAFE_METHODS else ""
+            self.finish(rendering.render("sign_in.html", **NO_ATTEMPT | {"following": following}, **self.shared))
+        else:
+            self.finish(rendering.render("error.html", problem=document, page="", **self.shared))
 
 
 class NotFound(PageHandler):
     """Answers every path without a route: with a page for people, with a problem document for programs."""
 
     async def prepare(self) -> None:
-        await super().prepare()
+        await self.find_app()
+        with suppress(AbtestError):  # for what the page shows around
+            self.caller = await self.callers.of(self.request, self.get_cookie(SESSION))
         raise HTTPError(HTTPStatus.NOT_FOUND)
 
     def write_problem(self, document: Problem) -> None:

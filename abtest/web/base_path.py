@@ -9,8 +9,9 @@ BASE_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 IN_APP = f"(?:{APPS}[^/]*)?"
 """Begins the pattern of a path that every app has."""
 TAKEN = (
-    *("api", "apps", "audit", "demo", "docs", "experiments", "groups", "healthz", "holdouts", "metrics", "ofrep"),
-    *("openapi.yaml", "people", "plan", "readyz", "robots.txt", "sign-in", "simulate", "static", "why"),
+    *("access-tokens", "account", "api", "apps", "audit", "demo", "docs", "experiments", "groups", "healthz"),
+    *("holdouts", "metrics", "ofrep", "openapi.yaml", "people", "plan", "readyz", "robots.txt", "shared"),
+    *("sign-in", "sign-out", "simulate", "static", "system", "test-devices", "why"),
 )
 """First parts of the server's own paths: a path that was stripped could not be told from one that was kept."""
 

@@ -55,13 +55,14 @@ class HotServer(HTTPServerConnectionDelegate):
         monitoring: Monitoring,
         settings: Settings,
         origins: Origins,
+        proxies: Proxies,
     ) -> None:
         self.enrolment = enrolment
         self.application = application
         self.monitoring = monitoring
         self.body_limit = settings.body_limit
         self.connections = Connections(settings.connections, settings.idle_timeout, settings.body_timeout)
-        self._proxies = Proxies(settings.trusted_proxies)
+        self._proxies = proxies
         self.base_path = settings.base_path
         self.origins = origins
         self._ready: dict[tuple[str, int | None, str, bool, str | None], bytes] = {}

@@ -12,6 +12,7 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.InvalidSetting: 422,
     errors.NotSignedIn: 401,
     errors.WrongPassword: 401,
+    errors.Forbidden: 403,
     errors.UnknownApp: 404,
     errors.UnknownDevice: 404,
     errors.UnknownExperiment: 404,
@@ -21,6 +22,7 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.UnknownSharedLink: 404,
     errors.UnknownPerson: 404,
     errors.Conflict: 409,
+    errors.ChangedMeanwhile: 412,
     errors.TooLarge: 413,
     errors.UnsupportedType: 415,
     errors.InvalidEvent: 422,
@@ -42,7 +44,7 @@ WITHHELD: dict[type, str] = {
 WAITING = errors.TooManyAttempts | errors.TooManyDevices | errors.Unavailable | errors.StorageError
 """Errors that say when to ask again."""
 BY_STATUS = {
-    403: ("forbidden", "a page of another site must not make this request"),
+    403: ("forbidden", "this page is too old or belongs to another site; load it again"),
     404: ("not_found", "there is nothing at this path"),
     405: ("method_not_allowed", "this path does not take this method"),
 }

@@ -264,17 +264,17 @@ async def test_links_forms_and_scripts_stay_in_the_app(client: Client, store: SQ
         assert f'data-base="{base}{STAGING}" data-root="{base}"' in text
         assert "<title>" in text
         assert " · staging</title>" in text
-        inside = re.sub(r'<details class="apps">.*?</details>', "", text, flags=re.DOTALL)
+        inside = re.sub(r'<details class="menu apps">.*?</details>|<a class="account".*?>', "", text, flags=re.DOTALL)
         for link in LINK.findall(inside):
             assert link.startswith((f"{base}{STAGING}/", f"{base}/static/", f"{base}/openapi.yaml", "https://arxiv"))
             assert link.startswith("https") or (await client.fetch(link)).code == 200, link
 
 
 async def test_the_switcher_leads_to_the_same_page_of_every_app(client: Client) -> None:
-    assert 'class="apps"' in (await client.fetch("/plan")).body.decode()  # nobody has asked for an app before
+    assert 'class="menu apps"' in (await client.fetch("/plan")).body.decode()  # nobody has asked for an app before
     for page, there in (("/plan?base=5", "plan"), ("/experiments/price", ""), ("/", ""), ("/why", "why")):
         text = (await client.fetch(STAGING + page)).body.decode()
-        (found,) = re.findall(r'<details class="apps">(.*?)</details>', text, flags=re.DOTALL)
+        (found,) = re.findall(r'<details class="menu apps">(.*?)</details>', text, flags=re.DOTALL)
         assert LINK.findall(found) == [f"/{there}", f"{STAGING}/{there}"]
         assert re.findall(r'aria-current="true">(\w+)<', found) == ["staging"]
 

@@ -228,7 +228,7 @@ def test_a_base_path_that_begins_like_a_path_of_the_server_is_refused(base: str)
 
 def test_no_base_path_can_be_the_first_part_of_a_route() -> None:
     services = wired(SQLiteStore(Path("abtest.db")), Settings())
-    first = {pattern.removeprefix(IN_APP).split("/")[1] for pattern, _, _ in routes(services)} - {""}
+    first = {pattern.removeprefix(IN_APP).split("/")[1] for pattern, _, _, _ in routes(services)} - {""}
     assert {"ofrep", "robots.txt"} <= first <= set(TAKEN)
 
 

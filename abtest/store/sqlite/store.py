@@ -113,6 +113,7 @@ class SQLiteStore(Database):
     tested = _reading(cataloguing.tested)
 
     people = _reading(admitting.people)
+    has_people = _reading(admitting.has_people)
     add_person = _writing(admitting.add_person)
     change_person = _writing(admitting.change_person)
     remove_person = _writing(admitting.remove_person)
@@ -121,6 +122,9 @@ class SQLiteStore(Database):
     linked = _reading(admitting.linked)
     use_link = _writing(admitting.use_link)
     named = _reading(admitting.named)
+    put_first_link = _writing(admitting.put_first_link)
+    require_first_link = _reading(admitting.require_first_link)
+    use_first_link = _writing(admitting.use_first_link)
     password = _reading(admitting.password)
     begin_session = _writing(admitting.begin_session)
     session = _reading(admitting.session)

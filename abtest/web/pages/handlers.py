@@ -1,7 +1,7 @@
 """The pages people read."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import aclosing, suppress
 from functools import cache
 from http import HTTPStatus
@@ -29,9 +29,10 @@ from abtest.results import (
     find,
     outlook,
 )
-from abtest.web.base import Handler, OfApp, PageHandler
+from abtest.web.base import CROSS_SITE, Handler, OfApp, PageHandler
 from abtest.web.pages import planning, rendering
 from abtest.web.pages.chart import chart
+from abtest.web.pages.telling import sentence, told
 from abtest.web.problems import Problem, described
 
 STATIC = Path(__file__).with_name("static")
@@ -39,7 +40,6 @@ DEFAULT_DEVICES = 600
 FEW_EXPERIMENTS = 5
 """So many are shown in full."""
 UNCRAWLED = ("/demo", "/simulate", "/api/", "/ofrep/")
-CROSS_SITE = {"cross-site", "same-site"}
 
 
 class ReportPage(PageHandler):
@@ -262,7 +262,6 @@ class Why(PageHandler):
     head = get
 
     async def post(self) -> None:
-        self.check_xsrf_cookie()
         try:
             token = check_token(self.get_body_argument("token", "", strip=False))
             explanation = await self._explanations.why(token)
@@ -272,12 +271,10 @@ class Why(PageHandler):
             self._show(explanation)
 
     def _show(self, explanation: Explanation | None = None, message: str = "") -> None:
-        token = self.xsrf_token.decode()
         self.page(
             "why.html",
             page="why",
             longest=LONGEST_TOKEN,
-            xsrf_token=token,
             explanation=explanation,
             message=message,
         )
@@ -331,18 +328,6 @@ class Static(StaticFileHandler, PageHandler):
 
     def set_extra_headers(self, path: str) -> None:
         self.set_header("Cache-Control", "no-cache")
-
-
-def sentence(detail: str) -> str:
-    """The detail of a problem as people read it."""
-    return f"{rendering.first_upper(detail)}."
-
-
-def told(problem: Problem, error: BaseException, labels: Mapping[str, str]) -> str:
-    """Why a form was refused, with the label of the field that is wrong."""
-    if isinstance(error, AbtestError) and error.field is not None:
-        return sentence(f"{labels.get(error.field, error.field)}: {error.reason}")
-    return sentence(problem.detail)
 
 
 @cache

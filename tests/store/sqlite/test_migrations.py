@@ -34,6 +34,7 @@ ALTER TABLE summary_metric DROP COLUMN buckets;
 ALTER TABLE summary_metric DROP COLUMN delays;
 INSERT INTO meta VALUES ('duplicate_events', 0), ('unknown_device_events', 0);
 DROP TABLE shared_link;
+DROP TABLE first_link;
 DROP TABLE access_token;
 DROP TABLE session;
 DROP TABLE sign_in_link;

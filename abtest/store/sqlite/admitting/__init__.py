@@ -8,7 +8,15 @@ from abtest.store.sqlite.admitting.access_token_rows import (
     use_access_token,
 )
 from abtest.store.sqlite.admitting.account_rows import admit, disconnect
-from abtest.store.sqlite.admitting.person_rows import add_person, change_person, people, put_link, remove_person
+from abtest.store.sqlite.admitting.first_link_rows import put_first_link, require_first_link, use_first_link
+from abtest.store.sqlite.admitting.person_rows import (
+    add_person,
+    change_person,
+    has_people,
+    people,
+    put_link,
+    remove_person,
+)
 from abtest.store.sqlite.admitting.session_rows import (
     begin_session,
     end_sessions,
@@ -38,12 +46,15 @@ __all__ = [
     "change_person",
     "disconnect",
     "end_sessions",
+    "has_people",
     "linked",
     "named",
     "password",
     "people",
+    "put_first_link",
     "put_link",
     "remove_person",
+    "require_first_link",
     "revoke_access_token",
     "revoke_shared_link",
     "see_session",
@@ -52,5 +63,6 @@ __all__ = [
     "shared_link",
     "shared_links",
     "use_access_token",
+    "use_first_link",
     "use_link",
 ]

@@ -14,6 +14,8 @@ SELECT person.name, role, app.key, person.created_at, password IS NOT NULL,
 FROM person LEFT JOIN app ON app.id = app_id ORDER BY person.id
 """
 
+HAS_PEOPLE = "SELECT EXISTS (SELECT 1 FROM person)"
+
 PERSON = """
 SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL,
   EXISTS (SELECT 1 FROM account WHERE person_id = person.id)
@@ -37,6 +39,11 @@ ON CONFLICT (person_id) DO UPDATE SET hash = excluded.hash, expires_at = exclude
 def people(connection: Raw) -> list[Person]:
     """Everybody, in the order of creation."""
     return [read_person(*row) for row in connection.execute(PEOPLE)]
+
+
+def has_people(connection: Raw) -> bool:
+    """Whether there is anybody."""
+    return bool(connection.execute(HAS_PEOPLE).fetchone()[0])
 
 
 def add_person(
@@ -64,7 +71,7 @@ def insert_person(connection: Raw, name: str, role: Role, app: str | None, now: 
     id = connection.execute(ADD, (name, folded(name), role, optional_app_id(connection, app), now)).lastrowid
     assert id is not None
     added = Person(name, role, app, now, has_password=False)
-    record(connection, by, now, Action.ADD_PERSON, subject=name, after=_facts(added))
+    record(connection, by, now, Action.ADD_PERSON, subject=name, after=facts(added))
     return id, added
 
 
@@ -84,7 +91,7 @@ def change_person(
         _require_other_admin(connection, id, person)
     connection.execute(CHANGE, (role, optional_app_id(connection, app), id))
     _, changed = find_person(connection, name)
-    was, became = differing(_facts(person), _facts(changed))
+    was, became = differing(facts(person), facts(changed))
     if became:
         record(connection, by, now, Action.CHANGE_PERSON, None, person.name, was, became)
     return changed
@@ -96,7 +103,7 @@ def remove_person(connection: Raw, name: str, now: int, by: By = PROGRAM) -> Non
     _require_other_admin(connection, id, person)
     with leaving_nothing(connection):
         connection.execute(REMOVE, (id,))
-    record(connection, by, now, Action.REMOVE_PERSON, subject=person.name, before=_facts(person))
+    record(connection, by, now, Action.REMOVE_PERSON, subject=person.name, before=facts(person))
 
 
 def put_link(connection: Raw, name: str, link: bytes, expires_at: int, now: int, by: By = PROGRAM) -> None:
@@ -132,7 +139,8 @@ def read_person(
     return Person(name, Role(role), app, created_at, bool(has_password), bool(is_connected))
 
 
-def _facts(person: Person) -> Facts:
+def facts(person: Person) -> Facts:
+    """What the journal says of a person."""
     return {"role": person.role.value, "app": person.app}
 
 

@@ -1,0 +1,38 @@
+"""The link that makes the first admin, in SQLite: functions on a raw connection, each run inside one transaction."""
+
+from abtest.domain import By, Hand, Role
+from abtest.errors import UnknownLink
+from abtest.store.sqlite.admitting.person_rows import has_people, insert_person
+from abtest.store.sqlite.admitting.session_rows import BEGIN, SET_PASSWORD
+from abtest.store.sqlite.driver import Raw
+
+PUT = "INSERT OR REPLACE INTO first_link (id, hash, expires_at) VALUES (1, ?, ?)"
+
+FIRST_LINK = "SELECT 1 FROM first_link WHERE id = 1 AND hash = ? AND expires_at > ?"
+
+END = "DELETE FROM first_link WHERE id = 1"
+
+
+def put_first_link(connection: Raw, link: bytes, expires_at: int) -> bool:
+    """Keep the link, and void the older one; False if there are people already."""
+    if has_people(connection):
+        return False
+    connection.execute(PUT, (link, expires_at))
+    return True
+
+
+def require_first_link(connection: Raw, link: bytes, now: int) -> None:
+    """Raises UnknownLink unless this is the link and there is nobody."""
+    if has_people(connection) or connection.execute(FIRST_LINK, (link, now)).fetchone() is None:
+        raise UnknownLink
+
+
+def use_first_link(
+    connection: Raw, link: bytes, name: str, password: str, session: bytes, now: int, address: str | None
+) -> None:
+    """Make the first admin of every app, and begin a session. Raises UnknownLink."""
+    require_first_link(connection, link, now)
+    connection.execute(END)
+    id, _ = insert_person(connection, name, Role.ADMIN, None, now, By(Hand.PERSON, name, address))
+    connection.execute(SET_PASSWORD, (password, id))
+    connection.execute(BEGIN, (id, session, now, now))

@@ -1,0 +1,71 @@
+"""Who makes a request: by the access token or the session that it carries."""
+
+from tornado.httputil import HTTPServerRequest
+
+from abtest.domain import Role
+from abtest.enrolment import Proxies
+from abtest.errors import NotSignedIn
+from abtest.management import AccessTokenService, PeopleService, SignInService
+from abtest.settings import ANONYMOUS
+from abtest.web.access.needs import Caller
+from abtest.web.reading import header
+
+
+class Callers:
+    """Finds out who makes a request. Requests of apps never come here."""
+
+    def __init__(
+        self,
+        signing_in: SignInService,
+        access_tokens: AccessTokenService,
+        people: PeopleService,
+        proxies: Proxies,
+        anonymous: str,
+    ) -> None:
+        """`anonymous`: the setting."""
+        self._signing_in = signing_in
+        self._access_tokens = access_tokens
+        self._people = people
+        self._proxies = proxies
+        self._anonymous = anonymous
+        self._somebody = False
+
+    async def of(self, request: HTTPServerRequest, secret: str | None) -> Caller:
+        """Who makes this request. `secret`: of the session, if the request has one; one that has ended is nobody's.
+
+        Raises NotSignedIn for an access token that is not in force.
+        """
+        address = self.address(request)
+        if authorization := header(request.headers, "Authorization"):
+            scheme, _, token = authorization.partition(" ")
+            if scheme.lower() != "bearer":
+                raise NotSignedIn
+            return Caller(await self._access_tokens.find(token.strip()), address=address)
+        if secret:
+            try:
+                session = await self._signing_in.session(secret)
+            except NotSignedIn:
+                pass
+            else:
+                return Caller(session.person, session, address=address)
+        return Caller(anonymous=await self._may_look(), address=address)
+
+    def address(self, request: HTTPServerRequest) -> str:
+        """Where a request comes from."""
+        return self._proxies.client(request.remote_ip or "", header(request.headers, "X-Forwarded-For"))
+
+    def source(self, request: HTTPServerRequest) -> str | None:
+        """What attempts to sign in count against; None for this machine."""
+        return self._proxies.source(request.remote_ip or "", header(request.headers, "X-Forwarded-For"))
+
+    def is_secure(self, request: HTTPServerRequest) -> bool:
+        """Whether the client came by HTTPS, as a trusted proxy says."""
+        said = header(request.headers, "X-Forwarded-Proto").rpartition(",")[2].strip().lower()
+        return said == "https" and self._proxies.trusts(request.remote_ip or "")
+
+    async def _may_look(self) -> Role | None:
+        """As which role somebody who has not signed in may look; while nobody can sign in, at everything."""
+        if self._anonymous != ANONYMOUS.default:
+            return Role.VIEWER if self._anonymous == "viewer" else None
+        self._somebody = self._somebody or await self._people.exist()  # the last admin is never removed
+        return None if self._somebody else Role.ADMIN

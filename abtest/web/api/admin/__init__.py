@@ -1,0 +1,1 @@
+"""What people change, as JSON for programs."""

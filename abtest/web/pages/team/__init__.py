@@ -1,0 +1,1 @@
+"""Pages about people: signing in, and who may do what."""

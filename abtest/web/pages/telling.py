@@ -1,0 +1,24 @@
+"""What a page says about a form: that it was done, or why it was refused."""
+
+from collections.abc import Mapping
+
+from abtest.errors import AbtestError
+from abtest.web.pages.rendering import first_upper
+from abtest.web.problems import Problem
+
+DID = {
+    "signed_out": "You are signed out.",
+}
+"""By the word that stands in the address: no sentence ever comes from there."""
+
+
+def sentence(detail: str) -> str:
+    """The detail of a problem as people read it."""
+    return f"{first_upper(detail)}."
+
+
+def told(problem: Problem, error: BaseException, labels: Mapping[str, str]) -> str:
+    """Why a form was refused, with the label of the field that is wrong."""
+    if isinstance(error, AbtestError) and error.field is not None:
+        return sentence(f"{labels.get(error.field, error.field)}: {error.reason}")
+    return sentence(problem.detail)

@@ -1,0 +1,77 @@
+"""What the handlers call."""
+
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from abtest.domain import By
+from abtest.enrolment import EnrolmentService, ExplanationService
+from abtest.events import TrackingService
+from abtest.management import (
+    AccessTokenService,
+    AppService,
+    ExperimentService,
+    GroupService,
+    HoldoutService,
+    JournalService,
+    PeopleService,
+    SignInService,
+    TestDeviceService,
+)
+from abtest.results import ReportService, ResultService, SimulationService
+from abtest.settings import Settings
+from abtest.store import ConditionStore
+from abtest.web.base import OfApp
+from abtest.web.monitoring import Monitoring
+
+S_co = TypeVar("S_co", covariant=True)
+
+
+class Changing(Protocol[S_co]):
+    """Gives the service with which somebody changes what is in an app."""
+
+    def __call__(self, app: str, *, by: By) -> S_co: ...
+
+
+class ChangingSeen(Protocol[S_co]):
+    """The same; with a `revision`, the service changes nothing that is not as it was seen."""
+
+    def __call__(self, app: str, revision: str | None = None, *, by: By) -> S_co: ...
+
+
+class ChangingAll(Protocol[S_co]):
+    """Gives the service with which somebody changes what is in no app."""
+
+    def __call__(self, *, by: By) -> S_co: ...
+
+
+class Management(Struct, frozen=True):
+    """What people change."""
+
+    experiments: ChangingSeen[ExperimentService]
+    groups: Changing[GroupService]
+    holdouts: ChangingSeen[HoldoutService]
+    test_devices: Changing[TestDeviceService]
+    people: ChangingAll[PeopleService]
+    apps: ChangingAll[AppService]
+    access_tokens: AccessTokenService
+    journal: JournalService
+    signing_in: SignInService
+
+
+class Services(Struct, frozen=True):
+    """What the handlers call. An app has its own reports, results, simulations and explanations."""
+
+    enrolment: EnrolmentService
+    reports: OfApp[ReportService]
+    results: OfApp[ResultService]
+    groups: OfApp[ReportService]
+    holdouts: OfApp[ReportService]
+    holdout_results: OfApp[ResultService]
+    tracking: TrackingService
+    simulation: OfApp[SimulationService]
+    explanations: OfApp[ExplanationService]
+    management: Management
+    store: ConditionStore
+    monitoring: Monitoring
+    settings: Settings
