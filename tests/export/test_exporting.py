@@ -7,18 +7,20 @@ import sys
 from collections import Counter
 from contextlib import aclosing
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
 from pyarrow import parquet
 
 from abtest import clock
-from abtest.domain import Change, Event, Kind, Status, new_group, new_holdout, read_attributes, scoped
+from abtest.domain import DEFAULT_APP, Change, Event, Kind, Status, new_group, new_holdout, read_attributes, scoped
 from abtest.errors import InvalidSetting, UnknownApp
 from abtest.export import Asked, ExportService, Format
 from abtest.export import parquet as parquet_module
 from abtest.export.exporting import CHUNK
 from abtest.store import Table
+from abtest.store.sqlite import erasing
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import ANNA, answers, experiment, tokens
 
@@ -171,7 +173,22 @@ async def test_a_forgotten_device_has_neither_its_token_nor_its_events(store: SQ
     assert await found(store, "events") == []
 
 
-async def test_a_file_has_the_rows_of_one_app(store: SQLiteStore) -> None:
+async def test_events_that_are_still_being_erased_are_not_there(store: SQLiteStore) -> None:
+    await store.enrol(["a", "b"], 1)
+    many = [Event(str(n), "purchase") for n in range(2 * erasing.EVENTS_AT_ONCE)]
+    await buy(store, "a", *many)
+    await buy(store, "b", Event("1", "purchase"))
+    found_before = await store.read(erasing.counted, "a")
+    assert await store.write(erasing.forget, "a", DEFAULT_APP, ANNA, 3, *(found_before or ()))
+    assert await store.read(erasing.erasing) == 1
+    assert column(await found(store, "events"), "device") == [2]
+
+
+@pytest.mark.parametrize("at_once", [2, 10_000])
+async def test_a_file_has_the_rows_of_one_app(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(import_module("abtest.store.sqlite.exporting.tokens"), "TOKENS_AT_ONCE", at_once)
     await store.add_app("staging", 1, by=ANNA)
     for app in ("default", "staging"):
         await store.add([experiment(f"{app}-color", "1", "1")], 1, app=app)

@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import takewhile
 
-from abtest.domain import SEPARATOR, scoped, unscoped
+from abtest.domain import scoped, unscoped
 from abtest.errors import StorageError
 from abtest.store.sqlite import driver
 from abtest.store.sqlite.database import Database
@@ -53,16 +52,16 @@ class TokensByDevice:
 
 @asynccontextmanager
 async def tokens(store: Database, app: int) -> AsyncIterator[TokensByDevice]:
-    """See ExportStore.tokens."""
+    """See ExportStore.tokens. Of the default app, those of all apps: they stand between its own."""
     by_device, prefix = TokensByDevice(), scoped(app, "")
     try:
         last = prefix
         while found := await store.read(_next_tokens, last):
-            of_app = [(device, unscoped(token)) for device, token in _of_app(found, prefix)]
+            of_app = [(device, unscoped(token)) for device, token in found if token.startswith(prefix)]
             await asyncio.to_thread(by_device.add, of_app)
-            last = found[-1][1]
-            if not last.startswith(prefix):
+            if len(of_app) < len(found):
                 break
+            last = found[-1][1]
         yield by_device
     finally:
         by_device.close()
@@ -71,10 +70,3 @@ async def tokens(store: Database, app: int) -> AsyncIterator[TokensByDevice]:
 def _next_tokens(connection: Raw, last: str) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = connection.execute(NEXT_TOKENS, (last, TOKENS_AT_ONCE)).fetchall()
     return found
-
-
-def _of_app(found: Sequence[tuple[int, str]], prefix: str) -> Iterator[tuple[int, str]]:
-    """Those of the app with this prefix. The tokens of other apps stand between those of the default one."""
-    if prefix:
-        return takewhile(lambda each: each[1].startswith(prefix), found)
-    return (each for each in found if SEPARATOR not in each[1])
