@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import sys
+import tempfile
 from collections import Counter
 from contextlib import aclosing
 from decimal import Decimal
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from pyarrow import parquet
 
 from abtest import clock
 from abtest.domain import DEFAULT_APP, Change, Event, Kind, Status, new_group, new_holdout, read_attributes, scoped
-from abtest.errors import InvalidSetting, UnknownApp
+from abtest.errors import InvalidSetting, StorageError, UnknownApp
 from abtest.export import Asked, ExportService, Format
 from abtest.export import parquet as parquet_module
 from abtest.export.exporting import CHUNK
@@ -162,6 +164,25 @@ async def test_tokens_are_only_in_a_file_that_was_asked_for_them(store: SQLiteSt
         without, rows = await found(store, table), await found(store, table, tokens=True)
         assert column(rows, "token") == expected
         assert [{name: cell for name, cell in row.items() if name != "token"} for row in rows] == without
+
+
+async def test_a_folder_for_temporary_files_that_is_missing_is_said(
+    store: SQLiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(StorageError, match="cannot keep tokens in a temporary file"):
+        await exported(store, "devices", tokens=True)
+
+
+async def test_no_temporary_file_stays(store: SQLiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    await store.enrol(["a"], 1)
+    pieces = await ExportService(store).begin(Asked(Table.DEVICES, tokens=True))
+    assert await anext(pieces)
+    assert not list((tmp_path / "temporary").iterdir())
+    assert b"1,a," in await anext(pieces)
+    await pieces.aclose()
 
 
 async def test_a_forgotten_device_has_neither_its_token_nor_its_events(store: SQLiteStore) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from tempfile import NamedTemporaryFile
 
 from abtest.domain import scoped, unscoped
 from abtest.errors import StorageError
@@ -17,26 +18,30 @@ TOKENS_AT_ONCE = 10_000
 
 
 class TokensByDevice:
-    """The tokens of devices in a temporary file, which has no name in its folder: so memory stays bounded."""
+    """The tokens of devices in a temporary file without a name, so that memory stays bounded.
+
+    A temporary database of SQLite would be in memory, depending on how SQLite was built.
+    """
 
     TABLE = "CREATE TABLE found (device_id INTEGER PRIMARY KEY, token TEXT NOT NULL)"
     ADD = "INSERT OR REPLACE INTO found VALUES (?, ?)"
     OF_DEVICES = "SELECT device_id, token FROM json_each(?) AS asked CROSS JOIN found ON device_id = asked.value"
 
     def __init__(self) -> None:
-        # An empty path is such a file. Each call runs in some thread, one after another.
-        self._connection = driver.fixed_driver().connect("", isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = OFF")
-        self._connection.execute(self.TABLE)
+        """Raises StorageError."""
+        with _in_words(), NamedTemporaryFile(prefix="abtest-") as file:
+            # Each call runs in some thread, one after another.
+            self._connection = driver.fixed_driver().connect(file.name, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = OFF")
+            self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.execute(self.TABLE)
 
     def add(self, found: Sequence[tuple[int, str]]) -> None:
-        """Keep some tokens."""
-        try:
+        """Keep some tokens. Raises StorageError."""
+        with _in_words():
             self._connection.execute("BEGIN")
             self._connection.executemany(self.ADD, sorted(found))
             self._connection.execute("COMMIT")
-        except driver.fixed_driver().Error as error:
-            raise StorageError(f"cannot keep tokens in a temporary file: {error}") from error
 
     async def of(self, devices: Collection[int]) -> Mapping[int, str]:
         """See Tokens.of."""
@@ -70,3 +75,11 @@ async def tokens(store: Database, app: int) -> AsyncIterator[TokensByDevice]:
 def _next_tokens(connection: Raw, last: str) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = connection.execute(NEXT_TOKENS, (last, TOKENS_AT_ONCE)).fetchall()
     return found
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, driver.fixed_driver().Error) as error:
+        raise StorageError(f"cannot keep tokens in a temporary file: {error}") from error
