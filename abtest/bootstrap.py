@@ -25,6 +25,7 @@ from abtest.management import (
     HoldoutService,
     JournalService,
     PeopleService,
+    SharedLinkService,
     SignInService,
     TestDeviceService,
 )
@@ -195,6 +196,7 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
             people=partial(PeopleService, store),
             apps=partial(AppService, store),
             access_tokens=AccessTokenService(store),
+            shared_links=SharedLinkService(store),
             journal=JournalService(store),
             signing_in=SignInService(store),
         ),

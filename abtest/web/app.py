@@ -16,7 +16,7 @@ from abtest.web.ofrep import FLAGS
 from abtest.web.origins import EVENTS, Origins
 from abtest.web.pages import groups
 from abtest.web.pages import handlers as pages
-from abtest.web.pages.team import signing_in
+from abtest.web.pages.team import sharing, signing_in
 from abtest.web.services import Services
 from abtest.web.ways import PATH
 
@@ -40,6 +40,7 @@ def routes(services: Services) -> list[Route]:
         "store": services.store,
         "free_disk": services.settings.free_disk,
     }
+    sharing_links = {"shared_links": services.management.shared_links}
     signing = {"signing_in": services.management.signing_in}
     return [
         (f"{IN_APP}{PATH}", api.Experiments, OPEN, {}),
@@ -56,6 +57,7 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/experiments/([^/]+)", pages.Experiment, LOOK, figures),
         (f"{IN_APP}/groups/([^/]+)", groups.Group, LOOK, figures),
         (f"{IN_APP}/holdouts/([^/]+)", groups.Holdout, LOOK, figures | {"results": services.holdout_results}),
+        ("/shared/([^/]+)", sharing.Shared, OPEN, sharing_links | reports | results),
         (f"{IN_APP}/simulate", pages.Simulate, LOOK, simulation),
         (f"{IN_APP}/simulate/run", pages.SimulateRun, LOOK, simulation),
         (f"{IN_APP}/plan", pages.Plan, LOOK, {}),

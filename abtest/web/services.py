@@ -15,6 +15,7 @@ from abtest.management import (
     HoldoutService,
     JournalService,
     PeopleService,
+    SharedLinkService,
     SignInService,
     TestDeviceService,
 )
@@ -55,6 +56,7 @@ class Management(Struct, frozen=True):
     people: ChangingAll[PeopleService]
     apps: ChangingAll[AppService]
     access_tokens: AccessTokenService
+    shared_links: SharedLinkService
     journal: JournalService
     signing_in: SignInService
 

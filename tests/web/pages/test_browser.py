@@ -48,13 +48,14 @@ class Product:
         if not asked.url.startswith(self._url):
             self.complaints.append(asked.url)
 
-    async def command(self, *arguments: str) -> None:
-        """A command that succeeds."""
+    async def command(self, *arguments: str) -> str:
+        """What a command that succeeds prints."""
         ended = await asyncio.to_thread(run, self._database, *arguments)
         assert ended.returncode == 0, ended.stderr
+        return str(ended.stdout)
 
-    async def seed(self, devices: int, prefix: str) -> None:
-        await self.command("seed", str(devices), "--url", self._url, "--prefix", prefix)
+    async def seed(self, devices: int, prefix: str, *options: str) -> None:
+        await self.command("seed", str(devices), "--url", self._url, "--prefix", prefix, *options)
 
     async def stop(self) -> None:
         await asyncio.to_thread(self._up.stop)
@@ -451,3 +452,28 @@ async def test_the_demo_of_an_app_is_a_device_of_the_app(browser: Browser, produ
     await expect(page.get_by_role("row", name="button_color")).to_contain_text("not enrolled")
     await expect(page.locator("#log")).to_contain_text("/apps/staging/api/v1/experiments")
     await expect(page.locator("#token")).not_to_have_value(token)
+
+
+async def test_a_shared_page_is_printed_on_one_sheet_in_light_colours(browser: Browser, product: Product) -> None:
+    metrics = [
+        word
+        for metric in ("conversion:purchase", "amount:purchase", "conversion:purchase/14d")
+        for word in ("--metric", metric)
+    ]
+    asked = "does a checkout on one page sell more than one on two pages?"
+    await product.command("experiments", "add", "checkout", "--variant", "one=1", "--variant", "two=1", *metrics,
+                          "--description", asked)  # fmt: skip
+    await product.seed(3000, "a-", "--events")
+    await product.command("experiments", "finish", "checkout", "--winner", "two", "--because", "it sells more; " * 20)
+    link = await product.command("shared-links", "add", "checkout")
+    page = await product.open(browser, f"/shared/{link.strip().rpartition('/')[2]}", color_scheme="dark")
+    await figures(
+        page, "checkout", lambda results: results["devices"] == 3000 and results["metrics"][0]["comparisons"]
+    )
+    await page.reload()
+    await expect(page.locator(".marks circle")).to_have_count(2)
+    await page.emulate_media(media="print", color_scheme="dark")
+    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    for sheet in ("A4", "Letter"):
+        printed = await page.pdf(format=sheet, prefer_css_page_size=True, print_background=True)
+        assert printed.count(b"/Type /Page\n") == 1, sheet

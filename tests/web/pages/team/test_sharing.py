@@ -1,0 +1,114 @@
+"""The page behind a shared link: one experiment, and no way to anything else."""
+
+import re
+
+import pytest
+from tornado.httpclient import HTTPResponse
+
+from abtest import clock
+from abtest.domain import NewExperiment
+from abtest.management import AppService, ExperimentService, SharedLinkService
+from abtest.results import worker
+from abtest.store.sqlite.store import SQLiteStore
+from tests.conftest import Client
+from tests.scenes import ANNA, experiment, tokens
+from tests.web.pages.test_dashboard import variants
+from tests.web.pages.test_handlers import Outline, app, demo, page, words
+
+__all__ = ["app"]
+
+WAY_OUT = re.compile(r'<(?:a|form|script|iframe|base)\b|(?:href|src)="(?!/static/)')
+
+
+async def shared(store: SQLiteStore, key: str, app: str = "default") -> str:
+    """The path of a new link."""
+    _, secret = await SharedLinkService(store).add(key, app=app, by=ANNA)
+    return f"/shared/{secret}"
+
+
+async def ask(client: Client, path: str, method: str = "GET") -> HTTPResponse:
+    return await client.fetch(path, method=method, headers={"Accept": "text/html"})
+
+
+async def test_a_link_shows_the_decision_and_what_the_figures_said(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    await ExperimentService(store, by=ANNA).finish("price", "20", "it <sells> more")
+    await worker.tick(store)
+    html = await page(client, await shared(store, "price"))
+    Outline(html)
+    said = words(html)
+    assert re.search(
+        r"price finished does another .* Winner: 20 it &lt;sells&gt; more Decided by anna, \d+ \w+ 20\d\d, \d\d:\d\d "
+        r".*What the figures said Not enough data.* Amount of purchase primary .* 10 450 .*"
+        r"Enrolment over time devices per .* UTC .*Every variant has its exact share of devices\..* Figures of ",
+        said,
+    )
+
+
+async def test_nothing_else_can_be_reached_or_read_from_it(client: Client, store: SQLiteStore) -> None:
+    await AppService(store, by=ANNA).add("staging")
+    await demo(store)
+    for path in (await shared(store, "price"), "/shared/nothing"):
+        html = await page(client, path)
+        assert WAY_OUT.findall(html) == []
+        for other in ("button_color", "staging", "Simulate", "device-5", "Sign in"):
+            assert other not in html
+
+
+async def test_it_is_kept_and_indexed_nowhere(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    path = await shared(store, "price")
+    for asked, method, status in ((path, "GET", 200), (path, "HEAD", 200), ("/shared/nothing", "GET", 404)):
+        answer = await ask(client, asked, method)
+        assert answer.code == status
+        assert answer.headers["X-Robots-Tag"] == "noindex"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "Set-Cookie" not in answer.headers
+
+
+async def test_a_link_that_was_revoked_and_one_that_never_was_are_answered_alike(
+    client: Client, store: SQLiteStore
+) -> None:
+    await demo(store)
+    path = await shared(store, "price")
+    await SharedLinkService(store).revoke(1, by=ANNA)
+    answers = [await ask(client, each) for each in (path, f"{path}x", "/shared/x", "/shared/%00")]
+    assert [each.code for each in answers] == [404] * 4
+    assert len({each.body for each in answers}) == 1
+    assert words(answers[0].body.decode()).strip() == "Not Found Not Found There is nothing at this path."
+
+
+async def test_a_link_is_of_one_app_and_needs_no_path_of_it(client: Client, store: SQLiteStore) -> None:
+    await AppService(store, by=ANNA).add("staging")
+    for key, values in (("default", ("red", "blue")), ("staging", ("round", "square"))):
+        await store.add([NewExperiment("look", variants(*values))], clock.now(), app=key)
+    await worker.tick(store)
+    path = await shared(store, "look", "staging")
+    said = words(await page(client, path))
+    assert "round" in said
+    assert "red" not in said
+    assert (await ask(client, f"/apps/staging{path}")).code == 404
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ((), "look running No metric was chosen, so there is no verdict."),
+        (("archive",), "archived No metric was chosen"),
+        (("finish", "archive"), "archived Finished without a winner Decided by anna"),
+    ],
+)
+async def test_a_link_works_in_every_status(
+    client: Client, store: SQLiteStore, does: tuple[str, ...], said: str
+) -> None:
+    await store.add([experiment("look", "1", "1")], clock.now())
+    await store.enrol(tokens("device", 10), clock.now())
+    path = await shared(store, "look")
+    assert "No figures yet" in words(await page(client, path))
+    for each in does:
+        await getattr(ExperimentService(store, by=ANNA), each)("look")
+    await worker.tick(store)
+    shown = words(await page(client, path))
+    assert said in shown
+    assert "look-0 5 50.0% 50.0%" in shown
