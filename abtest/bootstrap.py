@@ -35,7 +35,7 @@ from abtest.settings import Settings
 from abtest.store import AuditStore, Store, lacking
 from abtest.store.sqlite import SQLiteStore, migrations, recovery
 from abtest.trust import VerificationService
-from abtest.upkeep import Heartbeat
+from abtest.upkeep import Heartbeat, SystemService
 
 if TYPE_CHECKING:
     from abtest.web import HotServer, Services
@@ -200,6 +200,7 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
             journal=JournalService(store),
             signing_in=SignInService(store),
         ),
+        system=SystemService(store),
         store=store,
         monitoring=monitoring,
         settings=settings,

@@ -63,6 +63,7 @@ class ProcessState(Struct, frozen=True):
     pid: int
     version: str
     started: str
+    started_seconds: float
     last_seen: str
     last_seen_seconds: float
     running: bool
@@ -137,6 +138,7 @@ class SystemService:
                     pid=each.pid,
                     version=each.version,
                     started=clock.iso(each.started_at),
+                    started_seconds=clock.age(each.started_at) or 0,
                     last_seen=clock.iso(each.seen_at),
                     last_seen_seconds=clock.age(each.seen_at) or 0,
                     running=each in alive,

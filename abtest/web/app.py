@@ -7,14 +7,26 @@ from tornado.web import Application, RequestHandler
 from abtest.domain import PROGRAM
 from abtest.enrolment import Proxies
 from abtest.web import ops
-from abtest.web.access import LOOK, LOOK_CLOSELY, OPEN, SIGNED_IN, Callers, Need, Needs, needs_by_method
+from abtest.web.access import (
+    ADMIN_EVERYWHERE,
+    LOOK,
+    LOOK_CLOSELY,
+    LOOK_EVERYWHERE,
+    OPEN,
+    SIGNED_IN,
+    Callers,
+    Need,
+    Needs,
+    needs_by_method,
+)
 from abtest.web.api import handlers as api
+from abtest.web.api.admin import status
 from abtest.web.base import Handler, NotFound
 from abtest.web.base_path import IN_APP
 from abtest.web.hot import HotServer
 from abtest.web.ofrep import FLAGS
 from abtest.web.origins import EVENTS, Origins
-from abtest.web.pages import groups
+from abtest.web.pages import groups, system
 from abtest.web.pages import handlers as pages
 from abtest.web.pages.team import sharing, signing_in
 from abtest.web.services import Services
@@ -50,6 +62,7 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/api/v1/stats", api.Stats, LOOK, reports),
         (f"{IN_APP}/api/v1/experiments/([^/]+)/results", api.Results, LOOK, results),
         (f"{IN_APP}/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, LOOK, results),
+        ("/api/v1/admin/status", status.Status, ADMIN_EVERYWHERE, {"system": services.system}),
         ("/healthz", ops.Healthz, OPEN, {}),
         ("/readyz", ops.Readyz, OPEN, readiness),
         ("/metrics", ops.Metrics, LOOK, {"monitoring": services.monitoring, "store": services.store} | reports),
@@ -64,6 +77,7 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/why", pages.Why, LOOK_CLOSELY, {"explanations": services.explanations}),
         (f"{IN_APP}/demo", pages.Demo, LOOK, reports),
         (f"{IN_APP}/docs", pages.Docs, LOOK, {}),
+        ("/system", system.System, LOOK_EVERYWHERE, {"system": services.system}),
         ("/sign-in", signing_in.SignIn, OPEN, signing),
         ("/sign-in/link/([^/]+)", signing_in.Link, OPEN, signing),
         ("/sign-in/first/([^/]+)", signing_in.FirstLink, OPEN, signing),

@@ -22,6 +22,7 @@ from abtest.management import (
 from abtest.results import ReportService, ResultService, SimulationService
 from abtest.settings import Settings
 from abtest.store import ConditionStore
+from abtest.upkeep import SystemService
 from abtest.web.base import OfApp
 from abtest.web.monitoring import Monitoring
 
@@ -74,6 +75,7 @@ class Services(Struct, frozen=True):
     simulation: OfApp[SimulationService]
     explanations: OfApp[ExplanationService]
     management: Management
+    system: SystemService
     store: ConditionStore
     monitoring: Monitoring
     settings: Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import abtest
 from abtest import clock
@@ -39,6 +39,7 @@ from abtest.language import (
     places,
     schedule_said,
     signed_percent,
+    size,
     tenths,
     test_device_said,
     tested_said,
@@ -50,6 +51,7 @@ from abtest.web.pages.colours import is_colour
 from abtest.web.pages.forest import forest, history
 
 LONGEST_IN_SENTENCE = 40
+CODE = re.compile("`([^`]+)`")
 
 
 def templates() -> Path:
@@ -83,6 +85,11 @@ def schedule(experiment: Experiment) -> str:
 def first_upper(text: str) -> str:
     """The text with a capital letter, and otherwise as it is."""
     return f"{text[:1].upper()}{text[1:]}"
+
+
+def with_code(text: str) -> Markup:
+    """The text, in which what stands between backticks is code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def anchor(text: str) -> str:
@@ -128,10 +135,12 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     p_value,
     p_is,
     places,
+    size,
     tenths,
     metric_name,
     exposure_told,
     first_upper,
+    with_code,
     next_said,
     schedule,
     anchor,

@@ -65,7 +65,7 @@ def test_the_specification_and_the_routes_agree(specification: dict[str, Any]) -
 
 ANSWERS = (
     *("Accepted", "Stats", "ExperimentFigures", "VariantFigures", "Results", "Verdict", "MetricResults"),
-    *("VariantResult", "Comparison", "Lift", "Health", "Problem"),
+    *("VariantResult", "Comparison", "Lift", "Health", "Problem", "System", "Warning", "Process"),
 )
 
 
