@@ -16,6 +16,7 @@ from abtest.domain import By, Experiment, Kind, Status
 from abtest.enrolment import EnrolmentService, ExplanationService, Limits, Rate
 from abtest.errors import InvalidSetting, Unavailable
 from abtest.events import TrackingService
+from abtest.export import ExportService
 from abtest.management import (
     DEMO,
     AccessTokenService,
@@ -188,6 +189,7 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
         tracking=TrackingService(store, settings.queue, settings.deadline),
         simulation=partial(SimulationService, store, lock),
         explanations=partial(ExplanationService, store),
+        exports=partial(ExportService, store),
         management=Management(
             experiments=partial(ExperimentService, store),
             groups=partial(GroupService, store),

@@ -6,8 +6,10 @@ from tornado.web import Application, RequestHandler
 
 from abtest.domain import PROGRAM
 from abtest.enrolment import Proxies
+from abtest.store import Table
 from abtest.web import ops
 from abtest.web.access import (
+    ADMIN,
     ADMIN_EVERYWHERE,
     LOOK,
     LOOK_CLOSELY,
@@ -20,7 +22,7 @@ from abtest.web.access import (
     needs_by_method,
 )
 from abtest.web.api import handlers as api
-from abtest.web.api.admin import status
+from abtest.web.api.admin import exporting, status
 from abtest.web.base import Handler, NotFound
 from abtest.web.base_path import IN_APP
 from abtest.web.hot import HotServer
@@ -53,6 +55,7 @@ def routes(services: Services) -> list[Route]:
         "free_disk": services.settings.free_disk,
     }
     sharing_links = {"shared_links": services.management.shared_links}
+    exports = {"exports": services.exports}
     signing = {"signing_in": services.management.signing_in}
     return [
         (f"{IN_APP}{PATH}", api.Experiments, OPEN, {}),
@@ -63,6 +66,10 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/api/v1/experiments/([^/]+)/results", api.Results, LOOK, results),
         (f"{IN_APP}/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, LOOK, results),
         ("/api/v1/admin/status", status.Status, ADMIN_EVERYWHERE, {"system": services.system}),
+        *(
+            (f"{IN_APP}/api/v1/admin/export/{table}", exporting.Export, ADMIN, exports | {"table": table})
+            for table in Table
+        ),
         ("/healthz", ops.Healthz, OPEN, {}),
         ("/readyz", ops.Readyz, OPEN, readiness),
         ("/metrics", ops.Metrics, LOOK, {"monitoring": services.monitoring, "store": services.store} | reports),
@@ -122,4 +129,6 @@ def make_app(services: Services) -> HotServer:
         refused=services.monitoring.refused,
         xsrf_cookie_kwargs={"samesite": "Strict"},
     )
-    return HotServer(services.enrolment, application, services.monitoring, settings, origins, proxies)
+    server = HotServer(services.enrolment, application, services.monitoring, settings, origins, proxies)
+    application.settings["goes_on"] = server.connections.goes_on
+    return server

@@ -50,6 +50,11 @@ class Connections:
         del self._reading[connection]
         self.answering[connection] = self._tick
 
+    def goes_on(self, connection: ServerConnection) -> None:
+        """The client took a part of a long answer: the time for the next part begins."""
+        if connection in self.answering:
+            self.answering[connection] = self._tick
+
     def closed(self, connection: ServerConnection) -> None:
         """The connection ended."""
         self.open -= 1

@@ -7,6 +7,7 @@ from msgspec import Struct
 from abtest.domain import By
 from abtest.enrolment import EnrolmentService, ExplanationService
 from abtest.events import TrackingService
+from abtest.export import ExportService
 from abtest.management import (
     AccessTokenService,
     AppService,
@@ -63,7 +64,7 @@ class Management(Struct, frozen=True):
 
 
 class Services(Struct, frozen=True):
-    """What the handlers call. An app has its own reports, results, simulations and explanations."""
+    """What the handlers call. An app has its own reports, results, simulations, explanations and exports."""
 
     enrolment: EnrolmentService
     reports: OfApp[ReportService]
@@ -74,6 +75,7 @@ class Services(Struct, frozen=True):
     tracking: TrackingService
     simulation: OfApp[SimulationService]
     explanations: OfApp[ExplanationService]
+    exports: OfApp[ExportService]
     management: Management
     system: SystemService
     store: ConditionStore
