@@ -34,6 +34,8 @@ class Action(StrEnum):
     ADD_PERSON = "person.add"
     CHANGE_PERSON = "person.change"
     LINK_PERSON = "person.link"
+    SET_PASSWORD = "person.password"
+    END_SESSIONS = "session.end"
     CONNECT_PERSON = "person.connect"
     DISCONNECT_PERSON = "person.disconnect"
     REMOVE_PERSON = "person.remove"
@@ -49,13 +51,15 @@ class Sought(Struct, frozen=True):
     """Which entries are looked for; all of them unless something is given.
 
     `app`: only those made in it. `by`: this text is in what is said of who made it. `about`: of the experiment,
-    group, holdout or app with this key. `since`: not before this time, in milliseconds since 1970-01-01 UTC.
+    group, holdout or app with this key, or of the person or access token with this name. `since`: not before this
+    time, in milliseconds since 1970-01-01 UTC. `before`: older than the entry with this id.
     """
 
     app: str | None = None
     by: str | None = None
     about: str | None = None
     since: int | None = None
+    before: int | None = None
 
 
 class Entry(Struct, frozen=True):

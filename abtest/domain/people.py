@@ -31,7 +31,8 @@ class Role(StrEnum):
 class Person(Struct, frozen=True):
     """Who signs in. `app`: the key of the one app that the role is for, None for every app.
 
-    `has_password`: not before the person used a link. `is_connected`: with an account of single sign-on.
+    `has_password`: not before the person used a link. `is_connected`: with an account of single sign-on. `seen_at`:
+    when a session was last used, to the minute.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Person(Struct, frozen=True):
     created_at: int
     has_password: bool
     is_connected: bool = False
+    seen_at: int | None = None
 
 
 class Identity(Struct, frozen=True):
@@ -55,6 +57,16 @@ class Identity(Struct, frozen=True):
     grant: tuple[Role, str | None] | UnsetType | None = UNSET
 
 
+class Browser(Struct, frozen=True):
+    """What somebody signs in with. `name`: such as Firefox on Windows, empty if unknown. `address`: where it is."""
+
+    name: str = ""
+    address: str | None = None
+
+
+UNKNOWN_BROWSER = Browser()
+
+
 class Session(Struct, frozen=True):
     """One browser in which a person is signed in. `seen_at`: when it was last used, to the minute."""
 
@@ -62,6 +74,7 @@ class Session(Struct, frozen=True):
     person: Person
     created_at: int
     seen_at: int
+    browser: Browser = Browser()
 
 
 class AccessToken(Struct, frozen=True):

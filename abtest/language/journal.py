@@ -19,6 +19,8 @@ DONE: Mapping[str, str] = {
     Action.ADD_PERSON: "added {}",
     Action.CHANGE_PERSON: "changed {}",
     Action.LINK_PERSON: "made a link that sets the password of {}",
+    Action.SET_PASSWORD: "set the password of {}",
+    Action.END_SESSIONS: "ended sessions of {}",
     Action.CONNECT_PERSON: "connected {}",
     Action.DISCONNECT_PERSON: "disconnected {}",
     Action.REMOVE_PERSON: "removed {}",

@@ -8,6 +8,8 @@ from abtest import clock
 from abtest.domain import (
     LINK_LASTS,
     LONGEST_NAME,
+    UNKNOWN_BROWSER,
+    Browser,
     By,
     Hand,
     Identity,
@@ -20,7 +22,15 @@ from abtest.domain import (
     spelled_alike,
 )
 from abtest.enrolment import Limiter, Rate
-from abtest.errors import NotAdmitted, NotSignedIn, TooManyAttempts, Unavailable, UnknownApp, WrongPassword
+from abtest.errors import (
+    InvalidField,
+    NotAdmitted,
+    NotSignedIn,
+    TooManyAttempts,
+    Unavailable,
+    UnknownApp,
+    WrongPassword,
+)
 from abtest.management.credentials import Passwords, hashed, new_secret
 from abtest.store import SessionStore
 
@@ -48,14 +58,14 @@ class SignInService:
         """The person whose link this is; it can still be used. Raises UnknownLink."""
         return await self._store.linked(hashed(link), clock.now())
 
-    async def use_link(self, link: str, password: str) -> str:
+    async def use_link(self, link: str, password: str, browser: Browser = UNKNOWN_BROWSER) -> str:
         """Set the person's password, end every session, and begin one: its secret.
 
         Raises UnknownLink or InvalidField.
         """
         await self.linked(link)
         kept, secret = await self._passwords.hash(check_password(password)), new_secret()
-        await self._store.use_link(hashed(link), kept, hashed(secret), clock.now())
+        await self._store.use_link(hashed(link), kept, hashed(secret), clock.now(), browser)
         return secret
 
     async def make_first_link(self) -> str | None:
@@ -67,45 +77,70 @@ class SignInService:
         """Raises UnknownLink unless this link can still make the first admin."""
         await self._store.require_first_link(hashed(link), clock.now())
 
-    async def use_first_link(self, link: str, name: str, password: str, address: str | None) -> str:
+    async def use_first_link(self, link: str, name: str, password: str, browser: Browser = UNKNOWN_BROWSER) -> str:
         """Make the first admin, and begin a session: its secret. Raises UnknownLink or InvalidField."""
         await self.require_first_link(link)
         check_name(name)
         kept, secret = await self._passwords.hash(check_password(password)), new_secret()
-        await self._store.use_first_link(hashed(link), name, kept, hashed(secret), clock.now(), address)
+        await self._store.use_first_link(hashed(link), name, kept, hashed(secret), clock.now(), browser)
         return secret
 
-    async def sign_in(self, name: str, password: str, address: str | None) -> str:
-        """Begin a session: its secret. `address`: what attempts count against, as Proxies.source gives it.
+    async def sign_in(self, name: str, password: str, source: str | None, browser: Browser = UNKNOWN_BROWSER) -> str:
+        """Begin a session: its secret. `source`: what attempts count against, as Proxies.source gives it.
 
         Raises WrongPassword, which doesn't tell whether there is such a person, nor does the time until then; or
         TooManyAttempts.
         """
-        counted, now = folded(name)[:LONGEST_NAME], time.monotonic()
-        if wait := self._addresses.take(address, now) or self._names.take(counted, now):
-            raise TooManyAttempts(wait)
-        kept = None if name_fault(name) else await self._store.password(name)
-        matches, secret = await self._passwords.match(password, kept), new_secret()
-        if not (kept and matches and await self._store.begin_session(name, kept, hashed(secret), clock.now())):
+        kept, secret = await self._matching(name, password, source), new_secret()
+        if not await self._store.begin_session(name, kept, hashed(secret), clock.now(), browser):
             raise WrongPassword
-        self._addresses.give_back(address)
-        self._names.give_back(counted)
         return secret
 
-    async def admit(self, prove: Callable[[], Awaitable[Identity]], source: str | None, address: str | None) -> str:
+    async def change_password(
+        self, session: Session, present: str, password: str, source: str | None, *, by: By
+    ) -> None:
+        """Set another password, and end all other sessions.
+
+        Raises InvalidField, also if `present` is not the present password; TooManyAttempts, as above.
+        """
+        name, wrong = session.person.name, InvalidField("is not your password", field="present")
+        check_password(password)
+        try:
+            old = await self._matching(name, present, source)
+        except WrongPassword:
+            raise wrong from None
+        kept = await self._passwords.hash(password)
+        if not await self._store.change_password(name, old, kept, session.id, clock.now(), by):
+            raise wrong
+
+    async def _matching(self, name: str, password: str, source: str | None) -> str:
+        """What is kept of a person's password, if it is this one. Raises WrongPassword or TooManyAttempts."""
+        counted, now = folded(name)[:LONGEST_NAME], time.monotonic()
+        if wait := self._addresses.take(source, now) or self._names.take(counted, now):
+            raise TooManyAttempts(wait)
+        kept = None if name_fault(name) else await self._store.password(name)
+        if not (await self._passwords.match(password, kept) and kept):
+            raise WrongPassword
+        self._addresses.give_back(source)
+        self._names.give_back(counted)
+        return kept
+
+    async def admit(
+        self, prove: Callable[[], Awaitable[Identity]], source: str | None, browser: Browser = UNKNOWN_BROWSER
+    ) -> str:
         """Begin a session of the person whose identity an OpenID provider proves: its secret.
 
-        `source`: what attempts count against, as above. `address`: for the audit log. Raises what `prove` raises;
-        TooManyAttempts; NotAdmitted; or Conflict, if the role would leave no admin of every app.
+        `source`: what attempts count against, as above. Raises what `prove` raises; TooManyAttempts; NotAdmitted; or
+        Conflict, if the role would leave no admin of every app.
         """
         if wait := self._addresses.take(source, time.monotonic()):
             raise TooManyAttempts(wait)
         identity, secret = await prove(), new_secret()
         if fault := name_fault(identity.name):
             raise NotAdmitted(f"the name of your account can't be one here: it {fault}")
-        by = By(Hand.SINGLE_SIGN_ON, identity.name, address)
+        by = By(Hand.SINGLE_SIGN_ON, identity.name, browser.address)
         try:
-            admitted = await self._store.admit(identity, hashed(secret), clock.now(), by)
+            admitted = await self._store.admit(identity, hashed(secret), clock.now(), browser, by)
         except UnknownApp as error:
             raise NotAdmitted(f"your account has a role for an app, but {error}; ask an admin to add it") from None
         if not admitted:
@@ -135,6 +170,13 @@ class SignInService:
         """A person's sessions that have not expired, the oldest first. Raises InvalidField or UnknownPerson."""
         return await self._store.sessions(check_name(name), clock.now())
 
-    async def end_sessions(self, name: str, id: int | None = None) -> int:
-        """End a person's session with this id, or every one; how many. Raises InvalidField or UnknownPerson."""
-        return await self._store.end_sessions(check_name(name), id)
+    async def sign_out(self, session: Session) -> None:
+        """End a session, by whoever has it."""
+        await self._store.sign_out(session.id)
+
+    async def end_sessions(self, name: str, id: int | None = None, but: int | None = None, *, by: By) -> int:
+        """End a person's session with this id, or every one but one; how many.
+
+        Raises InvalidField or UnknownPerson.
+        """
+        return await self._store.end_sessions(check_name(name), clock.now(), id, but, by)

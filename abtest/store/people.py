@@ -4,7 +4,19 @@ from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
-from abtest.domain import DEFAULT_APP, PROGRAM, AccessToken, By, Identity, Person, Role, Session, SharedLink
+from abtest.domain import (
+    DEFAULT_APP,
+    PROGRAM,
+    UNKNOWN_BROWSER,
+    AccessToken,
+    Browser,
+    By,
+    Identity,
+    Person,
+    Role,
+    Session,
+    SharedLink,
+)
 
 
 class PeopleStore(Protocol):
@@ -67,7 +79,7 @@ class SessionStore(Protocol):
         ...
 
     async def use_first_link(
-        self, link: bytes, name: str, password: str, session: bytes, now: int, address: str | None
+        self, link: bytes, name: str, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
     ) -> None:
         """Make the first admin, with this password, and begin a session. Raises UnknownLink."""
         ...
@@ -76,7 +88,9 @@ class SessionStore(Protocol):
         """The person whose link this is. Raises UnknownLink."""
         ...
 
-    async def use_link(self, link: bytes, password: str, session: bytes, now: int) -> None:
+    async def use_link(
+        self, link: bytes, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
+    ) -> None:
         """Set the password, end the link and all sessions, and begin a new session. Raises UnknownLink."""
         ...
 
@@ -88,11 +102,24 @@ class SessionStore(Protocol):
         """The hash of a person's password; None if nobody has this name, or there is no password."""
         ...
 
-    async def begin_session(self, name: str, password: str, session: bytes, now: int) -> bool:
+    async def change_password(
+        self, name: str, old: str, password: str, session: int, now: int, by: By = PROGRAM
+    ) -> bool:
+        """Set another password, and end the link and all sessions but the one with this id.
+
+        `old`, `password`: hashes. False if the old one is not the person's password any more.
+        """
+        ...
+
+    async def begin_session(
+        self, name: str, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
+    ) -> bool:
         """Begin a session, and forget expired ones; False if this is not the person's password any more."""
         ...
 
-    async def admit(self, identity: Identity, session: bytes, now: int, by: By = PROGRAM) -> bool:
+    async def admit(
+        self, identity: Identity, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER, by: By = PROGRAM
+    ) -> bool:
         """Begin a session of the person with this account, who gets the role that it grants; False if it grants none.
 
         Without a role, the person's sessions end. The first time, an account is connected with the person of its
@@ -112,8 +139,14 @@ class SessionStore(Protocol):
         """Note that a session was used."""
         ...
 
-    async def end_sessions(self, name: str, id: int | None = None) -> int:
-        """End a person's session with this id, or every one; how many. Raises UnknownPerson."""
+    async def sign_out(self, id: int) -> None:
+        """End the session with this id, by whoever has it: that is in no journal."""
+        ...
+
+    async def end_sessions(
+        self, name: str, now: int, id: int | None = None, but: int | None = None, by: By = PROGRAM
+    ) -> int:
+        """End a person's session with this id, or every one but one; how many. Raises UnknownPerson."""
         ...
 
 

@@ -87,7 +87,7 @@ def test_a_person_is_disconnected_from_an_account(run: Run) -> None:
 
     async def connect() -> None:
         async with opened(Path("abtest.db")) as store:
-            await SignInService(store).admit(prove, None, None)
+            await SignInService(store).admit(prove, None)
 
     asyncio.run(connect())
     assert json.loads(run("people", "list", "--json").stdout)[0]["is_connected"]

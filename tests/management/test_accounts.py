@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec import UNSET, UnsetType
 
-from abtest.domain import Identity, Person, Role, Sought
+from abtest.domain import Browser, Identity, Person, Role, Sought
 from abtest.enrolment import Rate
 from abtest.errors import Conflict, NotAdmitted, NotSignedIn, TooManyAttempts, UnknownPerson
 from abtest.language import by_said, entry_said
@@ -30,7 +30,7 @@ async def admitted(store: SQLiteStore, identity: Identity) -> Person:
         return identity
 
     entrance = SignInService(store)
-    return (await entrance.session(await entrance.admit(prove, "192.0.2.1", "192.0.2.1"))).person
+    return (await entrance.session(await entrance.admit(prove, "192.0.2.1", Browser(address="192.0.2.1")))).person
 
 
 async def refused(store: SQLiteStore, identity: Identity) -> str:
@@ -168,12 +168,12 @@ async def test_attempts_that_fail_count(store: SQLiteStore, monkeypatch: pytest.
         raise NotAdmitted("no")
 
     for _ in range(2):
-        assert await entrance.admit(prove, "192.0.2.1", None)
+        assert await entrance.admit(prove, "192.0.2.1")
     with pytest.raises(NotAdmitted):
-        await entrance.admit(fail, "192.0.2.1", None)
+        await entrance.admit(fail, "192.0.2.1")
     with pytest.raises(TooManyAttempts):
-        await entrance.admit(prove, "192.0.2.1", None)
-    assert await entrance.admit(prove, "192.0.2.2", None)
+        await entrance.admit(prove, "192.0.2.1")
+    assert await entrance.admit(prove, "192.0.2.2")
 
 
 async def test_a_proxy_vouches_only_for_who_is_there(store: SQLiteStore) -> None:

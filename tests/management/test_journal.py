@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from abtest import clock
 from abtest.bootstrap import prepare
-from abtest.domain import Change, Role, Sought, Status, Variant, parse_metrics
+from abtest.domain import Browser, Change, Role, Sought, Status, Variant, parse_metrics
 from abtest.errors import AbtestError, UnknownApp
 from abtest.language import by_said, entry_said
 from abtest.management import (
@@ -19,6 +20,7 @@ from abtest.management import (
     HoldoutService,
     JournalService,
     PeopleService,
+    SignInService,
     TestDeviceService,
     keep_schedule,
     parse_declared,
@@ -35,7 +37,7 @@ PRICE = "status running, type string, phase 1, weights price-0 1, price-1 1, cov
 async def told(store: SQLiteStore) -> list[str]:
     """What the journal says, the oldest first."""
     entries = await JournalService(store).newest(Sought(), 100)
-    assert {each.by for each in entries} <= {ANNA}
+    assert {each.by for each in entries} <= {ANNA, structs.replace(ANNA, name="zoe")}
     assert (await VerificationService(store).verify()).findings == ()
     return [entry_said(each) for each in reversed(entries)]
 
@@ -162,6 +164,14 @@ async def test_people_and_access_tokens_without_their_secrets(store: SQLiteStore
     await people.change("Zoe", Role.EDITOR, None)
     await people.change("zoe", Role.EDITOR)
     second = await people.link("zoe")
+    entrance, browser = SignInService(store), Browser("Firefox on Windows", ANNA.address)
+    session = await entrance.session(await entrance.use_link(second.secret, "the password of zoe", browser))
+    await entrance.change_password(session, "the password of zoe", "another one of zoe", None, by=ANNA)
+    await entrance.sign_in("zoe", "another one of zoe", None)
+    await entrance.end_sessions("zoe", session.id, by=ANNA)
+    await entrance.sign_in("zoe", "another one of zoe", None, browser)
+    await entrance.end_sessions("zoe", by=ANNA)
+    assert await entrance.end_sessions("zoe", by=ANNA) == 0
     await people.remove("zoe")
     _, token = await tokens.add("ci", Role.EDITOR, "staging", "2100-01-01", by=ANNA)
     await tokens.revoke(1, by=ANNA)
@@ -170,12 +180,17 @@ async def test_people_and_access_tokens_without_their_secrets(store: SQLiteStore
         "added zoe: role viewer, app staging",
         "changed zoe: role editor (was viewer), app any (was staging)",
         "made a link that sets the password of zoe",
+        "set the password of zoe: with a link",
+        "set the password of zoe: with the present one",
+        "ended sessions of zoe: browsers Firefox on Windows",
+        "ended sessions of zoe: browsers unknown, Firefox on Windows",
         "removed zoe: role editor, app any",
         "added the access token ci: id 1, role editor, app staging, expires at 2100-01-01T23:59:59Z",
         "revoked the access token ci: id 1, role editor",
     ]
     entries = str(await JournalService(store).newest(Sought(), 100))
-    assert not any(secret in entries for secret in (first.secret, second.secret, token, hashed(token).hex()))
+    secrets = (first.secret, second.secret, token, hashed(token).hex(), "the password of zoe", "$argon2")
+    assert not any(secret in entries for secret in secrets)
 
 
 async def test_the_worker_says_what_it_started_and_finished(store: SQLiteStore) -> None:
@@ -277,6 +292,7 @@ async def test_entries_are_found_by_app_person_key_and_time(store: SQLiteStore) 
     assert await ids(by="ANNA") == await ids(by="192.0.2") == [2, 1]
     assert await ids(by="program") == await ids(about="color") == [3]
     assert await ids(since=3) == [3]
+    assert await ids(before=3) == [2, 1]
     assert await ids(by="\udcff") == await ids(about='"') == []
     with pytest.raises(UnknownApp):
         await ids(app="nothing")

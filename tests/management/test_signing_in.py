@@ -8,7 +8,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from abtest import clock
-from abtest.domain import Role
+from abtest.domain import Browser, Role
 from abtest.enrolment import Rate
 from abtest.errors import InvalidField, NotSignedIn, TooManyAttempts, UnknownLink, UnknownPerson, WrongPassword
 from abtest.management import PeopleService, SignInService, credentials, signing_in
@@ -155,15 +155,15 @@ async def test_sessions_are_listed_and_ended(store: SQLiteStore) -> None:
     assert [each.id for each in listed] == [(await entrance.session(each)).id for each in (first, second, third)]
     (of_ben,) = await entrance.sessions("ben")
     for other in (of_ben.id, 10**30, -1):
-        assert await entrance.end_sessions("anna", other) == 0
-    assert await entrance.end_sessions("anna", listed[0].id) == 1
+        assert await entrance.end_sessions("anna", other, by=ANNA) == 0
+    assert await entrance.end_sessions("anna", listed[0].id, by=ANNA) == 1
     with pytest.raises(NotSignedIn):
         await entrance.session(first)
-    assert await entrance.end_sessions("anna") == 2
+    assert await entrance.end_sessions("anna", by=ANNA) == 2
     assert await entrance.sessions("anna") == []
     assert len(await entrance.sessions("ben")) == 1
     with pytest.raises(UnknownPerson):
-        await entrance.end_sessions("nobody")
+        await entrance.end_sessions("nobody", by=ANNA)
 
 
 async def test_a_session_ends_30_days_after_it_was_last_used(
@@ -180,7 +180,7 @@ async def test_a_session_ends_30_days_after_it_was_last_used(
         await entrance.session(secret)
     assert await entrance.sessions("anna") == []
     await entrance.sign_in("anna", PASSWORD, None)
-    assert await entrance.end_sessions("anna") == 1  # the expired one is gone
+    assert await entrance.end_sessions("anna", by=ANNA) == 1  # the expired one is gone
 
 
 async def test_whoever_tries_one_name_is_slowed_down(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,3 +218,46 @@ async def test_attempts_that_succeed_do_not_count(store: SQLiteStore, monkeypatc
     entrance = SignInService(store)
     for _ in range(3):
         assert await entrance.sign_in("anna", PASSWORD, "192.0.2.1")
+
+
+async def test_a_changed_password_ends_every_other_session_and_the_link(store: SQLiteStore) -> None:
+    entrance, other = SignInService(store), await enter(store)
+    secret = await entrance.sign_in("anna", PASSWORD, None)
+    link = await PeopleService(store, by=ANNA).link("anna")
+    session = await entrance.session(secret)
+    for present, password, message in (
+        ("wrong", "another horse battery", "present: is not your password"),
+        (PASSWORD, "short", "password: must have at least 12 characters"),
+    ):
+        with pytest.raises(InvalidField, match=message):
+            await entrance.change_password(session, present, password, None, by=ANNA)
+    await entrance.change_password(session, PASSWORD, "another horse battery", None, by=ANNA)
+    assert [each.id for each in await entrance.sessions("anna")] == [session.id]
+    with pytest.raises(NotSignedIn):
+        await entrance.session(other)
+    with pytest.raises(UnknownLink):
+        await entrance.linked(link.secret)
+    with pytest.raises(WrongPassword):
+        await entrance.sign_in("anna", PASSWORD, None)
+    assert await entrance.sign_in("anna", "another horse battery", None)
+
+
+async def test_who_has_a_session_but_not_the_password_can_only_guess_slowly(store: SQLiteStore) -> None:
+    entrance = SignInService(store)
+    session = await entrance.session(await enter(store))
+    with pytest.raises(TooManyAttempts):
+        for number in range(12):
+            with pytest.raises(InvalidField):
+                await entrance.change_password(session, f"guess {number}", "another horse battery", None, by=ANNA)
+
+
+async def test_a_session_says_which_browser_it_is_and_a_person_when_it_was_used(store: SQLiteStore) -> None:
+    entrance, people, browser = SignInService(store), PeopleService(store, by=ANNA), Browser("Edge", "192.0.2.3")
+    _, link = await people.add("anna", Role.ADMIN)
+    assert (await people.all())[0].seen_at is None
+    session = await entrance.session(await entrance.use_link(link.secret, PASSWORD, browser))
+    assert (session.browser, session.person.seen_at) == (browser, session.seen_at)
+    assert (await entrance.sessions("anna"))[0].browser == browser
+    await entrance.sign_out(session)
+    assert await entrance.sessions("anna") == []
+    assert (await people.all())[0].seen_at == session.seen_at

@@ -21,7 +21,8 @@ WHERE (?1 IS NULL OR app = ?1)
   AND (?2 IS NULL OR instr(lower(name || ', ' || kind || ', ' || ifnull(address, '')), lower(?2)))
   AND (?3 IS NULL OR subject = ?3 OR instr(before || after, '"group":"' || ?3 || '"'))
   AND (?4 IS NULL OR at >= ?4)
-ORDER BY id DESC LIMIT ?5
+  AND id < ifnull(?5, 9223372036854775807)
+ORDER BY id DESC LIMIT ?6
 """
 
 CHUNK = """
@@ -50,7 +51,7 @@ def record(
 
 def entries(connection: Raw, sought: Sought, most: int) -> list[Entry]:
     """The newest of these entries, the newest first."""
-    wanted = (sought.app, sought.by, sought.about, sought.since, most)
+    wanted = (sought.app, sought.by, sought.about, sought.since, sought.before, most)
     return [_entry(*row) for row in connection.execute(NEWEST, wanted)]
 
 

@@ -132,6 +132,8 @@ class SQLiteStore(Database):
     admit = _writing(admitting.admit)
     see_session = _writing(admitting.see_session)
     end_sessions = _writing(admitting.end_sessions)
+    sign_out = _writing(admitting.sign_out)
+    change_password = _writing(admitting.change_password)
     access_tokens = _reading(admitting.access_tokens)
     add_access_token = _writing(admitting.add_access_token)
     revoke_access_token = _writing(admitting.revoke_access_token)

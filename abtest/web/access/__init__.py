@@ -1,5 +1,6 @@
 """Who makes a request, and who may."""
 
+from abtest.web.access.browsers import browser_name
 from abtest.web.access.callers import Callers
 from abtest.web.access.needs import (
     ADMIN,
@@ -35,5 +36,6 @@ __all__ = [
     "Need",
     "Needs",
     "Scope",
+    "browser_name",
     "needs_by_method",
 ]

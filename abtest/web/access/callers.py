@@ -2,11 +2,12 @@
 
 from tornado.httputil import HTTPServerRequest
 
-from abtest.domain import Role
+from abtest.domain import Browser, Role
 from abtest.enrolment import Proxies
 from abtest.errors import NotSignedIn
 from abtest.management import AccessTokenService, PeopleService, SignInService
 from abtest.settings import ANONYMOUS
+from abtest.web.access.browsers import browser_name
 from abtest.web.access.needs import Caller
 from abtest.web.reading import header
 
@@ -53,6 +54,10 @@ class Callers:
     def address(self, request: HTTPServerRequest) -> str:
         """Where a request comes from."""
         return self._proxies.client(request.remote_ip or "", header(request.headers, "X-Forwarded-For"))
+
+    def browser(self, request: HTTPServerRequest) -> Browser:
+        """What somebody makes a request with."""
+        return Browser(browser_name(header(request.headers, "User-Agent")), self.address(request))
 
     def source(self, request: HTTPServerRequest) -> str | None:
         """What attempts to sign in count against; None for this machine."""

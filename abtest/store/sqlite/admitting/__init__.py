@@ -19,6 +19,7 @@ from abtest.store.sqlite.admitting.person_rows import (
 )
 from abtest.store.sqlite.admitting.session_rows import (
     begin_session,
+    change_password,
     end_sessions,
     linked,
     named,
@@ -26,6 +27,7 @@ from abtest.store.sqlite.admitting.session_rows import (
     see_session,
     session,
     sessions,
+    sign_out,
     use_link,
 )
 from abtest.store.sqlite.admitting.shared_link_rows import (
@@ -43,6 +45,7 @@ __all__ = [
     "add_shared_link",
     "admit",
     "begin_session",
+    "change_password",
     "change_person",
     "disconnect",
     "end_sessions",
@@ -62,6 +65,7 @@ __all__ = [
     "sessions",
     "shared_link",
     "shared_links",
+    "sign_out",
     "use_access_token",
     "use_first_link",
     "use_link",

@@ -2,10 +2,10 @@
 
 from msgspec import UNSET
 
-from abtest.domain import PROGRAM, Action, By, Identity, spelled_alike
+from abtest.domain import PROGRAM, UNKNOWN_BROWSER, Action, Browser, By, Identity, spelled_alike
 from abtest.errors import NotAdmitted
 from abtest.store.sqlite.admitting.person_rows import change_person, find_person, insert_person, person
-from abtest.store.sqlite.admitting.session_rows import END_ALL, begin
+from abtest.store.sqlite.admitting.session_rows import END_OTHERS, begin, end
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.journal import record
 
@@ -22,17 +22,24 @@ ASK = "ask an admin to disconnect it"
 DISCONNECT = "DELETE FROM account WHERE person_id = ? RETURNING issuer, subject"
 
 
-def admit(connection: Raw, identity: Identity, session: bytes, now: int, by: By = PROGRAM) -> bool:
+def admit(
+    connection: Raw,
+    identity: Identity,
+    session: bytes,
+    now: int,
+    browser: Browser = UNKNOWN_BROWSER,
+    by: By = PROGRAM,
+) -> bool:
     """Begin a session of the person with this account; see SessionStore."""
     connected = connection.execute(CONNECTED, (identity.issuer, identity.subject)).fetchone()
     if identity.grant is None:
         if connected:
-            connection.execute(END_ALL, connected[:1])
+            end(connection, connected[0], connected[1], now, by)
         return False
     id, name = connected or _connect(connection, identity, now, by)
     if identity.grant is not UNSET:
         change_person(connection, name, now, *identity.grant, by)
-    begin(connection, id, session, now)
+    begin(connection, id, session, now, browser)
     return True
 
 
@@ -41,7 +48,7 @@ def disconnect(connection: Raw, name: str, now: int, by: By = PROGRAM) -> int:
     id, found = find_person(connection, name)
     accounts = [_account(*row) for row in connection.execute(DISCONNECT, (id,))]
     if accounts:
-        connection.execute(END_ALL, (id,))
+        connection.execute(END_OTHERS, (id, None))
         record(connection, by, now, Action.DISCONNECT_PERSON, subject=found.name, before={"accounts": accounts})
     return len(accounts)
 

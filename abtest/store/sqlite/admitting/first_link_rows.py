@@ -1,9 +1,9 @@
 """The link that makes the first admin, in SQLite: functions on a raw connection, each run inside one transaction."""
 
-from abtest.domain import By, Hand, Role
+from abtest.domain import UNKNOWN_BROWSER, Browser, By, Hand, Role
 from abtest.errors import UnknownLink
 from abtest.store.sqlite.admitting.person_rows import has_people, insert_person
-from abtest.store.sqlite.admitting.session_rows import BEGIN, SET_PASSWORD
+from abtest.store.sqlite.admitting.session_rows import SET_PASSWORD, begin
 from abtest.store.sqlite.driver import Raw
 
 PUT = "INSERT OR REPLACE INTO first_link (id, hash, expires_at) VALUES (1, ?, ?)"
@@ -28,11 +28,17 @@ def require_first_link(connection: Raw, link: bytes, now: int) -> None:
 
 
 def use_first_link(
-    connection: Raw, link: bytes, name: str, password: str, session: bytes, now: int, address: str | None
+    connection: Raw,
+    link: bytes,
+    name: str,
+    password: str,
+    session: bytes,
+    now: int,
+    browser: Browser = UNKNOWN_BROWSER,
 ) -> None:
     """Make the first admin of every app, and begin a session. Raises UnknownLink."""
     require_first_link(connection, link, now)
     connection.execute(END)
-    id, _ = insert_person(connection, name, Role.ADMIN, None, now, By(Hand.PERSON, name, address))
+    id, _ = insert_person(connection, name, Role.ADMIN, None, now, By(Hand.PERSON, name, browser.address))
     connection.execute(SET_PASSWORD, (password, id))
-    connection.execute(BEGIN, (id, session, now, now))
+    begin(connection, id, session, now, browser)

@@ -10,7 +10,7 @@ from abtest.store.sqlite.journal import record
 
 PEOPLE = """
 SELECT person.name, role, app.key, person.created_at, password IS NOT NULL,
-  EXISTS (SELECT 1 FROM account WHERE person_id = person.id)
+  EXISTS (SELECT 1 FROM account WHERE person_id = person.id), seen_at
 FROM person LEFT JOIN app ON app.id = app_id ORDER BY person.id
 """
 
@@ -18,7 +18,7 @@ HAS_PEOPLE = "SELECT EXISTS (SELECT 1 FROM person)"
 
 PERSON = """
 SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL,
-  EXISTS (SELECT 1 FROM account WHERE person_id = person.id)
+  EXISTS (SELECT 1 FROM account WHERE person_id = person.id), seen_at
 FROM person LEFT JOIN app ON app.id = app_id WHERE folded = ?
 """
 
@@ -133,10 +133,16 @@ def optional_app_id(connection: Raw, app: str | None) -> int | None:
 
 
 def read_person(
-    name: str, role: str, app: str | None, created_at: int, has_password: int, is_connected: int
+    name: str,
+    role: str,
+    app: str | None,
+    created_at: int,
+    has_password: int,
+    is_connected: int,
+    seen_at: int | None,
 ) -> Person:
     """A person from a row."""
-    return Person(name, Role(role), app, created_at, bool(has_password), bool(is_connected))
+    return Person(name, Role(role), app, created_at, bool(has_password), bool(is_connected), seen_at)
 
 
 def facts(person: Person) -> Facts:

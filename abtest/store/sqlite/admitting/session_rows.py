@@ -1,13 +1,14 @@
 """Passwords, links and sessions in SQLite: functions on a raw connection, each run inside one transaction."""
 
-from abtest.domain import SESSION_LASTS, Person, Session, folded
+from abtest.domain import PROGRAM, SESSION_LASTS, UNKNOWN_BROWSER, Action, Browser, By, Hand, Person, Session, folded
 from abtest.errors import UnknownLink
 from abtest.store.sqlite.admitting.person_rows import find_person, person, read_person
 from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.journal import record
 
 LINKED = """
 SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL,
-  EXISTS (SELECT 1 FROM account WHERE person_id = person.id)
+  EXISTS (SELECT 1 FROM account WHERE person_id = person.id), seen_at
 FROM sign_in_link
 CROSS JOIN person ON person.id = person_id
 LEFT JOIN app ON app.id = app_id
@@ -17,31 +18,37 @@ WHERE hash = ? AND expires_at > ?
 PASSWORD = "SELECT password FROM person WHERE folded = ?"
 
 SESSION = """
-SELECT session.id, session.created_at, seen_at, person.name, role, app.key, person.created_at, password IS NOT NULL,
-  EXISTS (SELECT 1 FROM account WHERE person_id = person.id)
+SELECT session.id, session.created_at, session.seen_at, browser, address, person.name, role, app.key,
+  person.created_at, password IS NOT NULL, EXISTS (SELECT 1 FROM account WHERE person_id = person.id), person.seen_at
 FROM session
 CROSS JOIN person ON person.id = person_id
 LEFT JOIN app ON app.id = app_id
-WHERE hash = ? AND seen_at > ?
+WHERE hash = ? AND session.seen_at > ?
 """
 
-SESSIONS = "SELECT id, created_at, seen_at FROM session WHERE person_id = ? AND seen_at > ? ORDER BY id"
+SESSIONS = """
+SELECT id, created_at, seen_at, browser, address FROM session WHERE person_id = ? AND seen_at > ? ORDER BY id
+"""
 
 SET_PASSWORD = "UPDATE person SET password = ? WHERE id = ?"
 
 END_LINK = "DELETE FROM sign_in_link WHERE person_id = ?"
 
-BEGIN = "INSERT INTO session (person_id, hash, created_at, seen_at) VALUES (?, ?, ?, ?)"
+BEGIN = "INSERT INTO session (person_id, hash, created_at, seen_at, browser, address) VALUES (?, ?, ?, ?, ?, ?)"
 
 PERSON = "SELECT id FROM person WHERE folded = ? AND password = ?"
 
 END_EXPIRED = "DELETE FROM session WHERE person_id = ? AND seen_at <= ?"
 
-SEE = "UPDATE session SET seen_at = ? WHERE id = ?"
+SEE = "UPDATE session SET seen_at = ? WHERE id = ? RETURNING person_id"
 
-END = "DELETE FROM session WHERE person_id = ? AND id = ?"
+SEE_PERSON = "UPDATE person SET seen_at = ? WHERE id = ?"
 
-END_ALL = "DELETE FROM session WHERE person_id = ?"
+SIGN_OUT = "DELETE FROM session WHERE id = ?"
+
+END = "DELETE FROM session WHERE person_id = ? AND id = ? RETURNING browser"
+
+END_OTHERS = "DELETE FROM session WHERE person_id = ? AND id IS NOT ? RETURNING browser"
 
 
 def linked(connection: Raw, link: bytes, now: int) -> Person:
@@ -49,13 +56,25 @@ def linked(connection: Raw, link: bytes, now: int) -> Person:
     return _linked(connection, link, now)[1]
 
 
-def use_link(connection: Raw, link: bytes, password: str, session: bytes, now: int) -> None:
+def use_link(
+    connection: Raw, link: bytes, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
+) -> None:
     """Set the password, end the link and all sessions, and begin a new session. Raises UnknownLink."""
-    id, _ = _linked(connection, link, now)
-    connection.execute(SET_PASSWORD, (password, id))
-    connection.execute(END_LINK, (id,))
-    connection.execute(END_ALL, (id,))
-    connection.execute(BEGIN, (id, session, now, now))
+    id, person = _linked(connection, link, now)
+    by = By(Hand.PERSON, person.name, browser.address)
+    _set_password(connection, id, person.name, password, "a link", None, now, by)
+    begin(connection, id, session, now, browser)
+
+
+def change_password(
+    connection: Raw, name: str, old: str, password: str, session: int, now: int, by: By = PROGRAM
+) -> bool:
+    """Set the password, and end the link and all sessions but this one; see SessionStore."""
+    found = connection.execute(PERSON, (folded(name), old)).fetchone()
+    if found is None:
+        return False
+    _set_password(connection, found[0], name, password, "the present one", session, now, by)
+    return True
 
 
 def named(connection: Raw, name: str) -> Person | None:
@@ -70,19 +89,22 @@ def password(connection: Raw, name: str) -> str | None:
     return None if found is None else found[0]
 
 
-def begin_session(connection: Raw, name: str, password: str, session: bytes, now: int) -> bool:
+def begin_session(
+    connection: Raw, name: str, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
+) -> bool:
     """Begin a session, and forget expired ones; False if this is not the person's password any more."""
     found = connection.execute(PERSON, (folded(name), password)).fetchone()
     if found is None:
         return False
-    begin(connection, found[0], session, now)
+    begin(connection, found[0], session, now, browser)
     return True
 
 
-def begin(connection: Raw, person: int, session: bytes, now: int) -> None:
+def begin(connection: Raw, person: int, session: bytes, now: int, browser: Browser) -> None:
     """Begin a session of the person with this id, and forget expired ones."""
     connection.execute(END_EXPIRED, (person, now - SESSION_LASTS))
-    connection.execute(BEGIN, (person, session, now, now))
+    connection.execute(BEGIN, (person, session, now, now, browser.name, browser.address))
+    connection.execute(SEE_PERSON, (now, person))
 
 
 def session(connection: Raw, session: bytes, now: int) -> Session | None:
@@ -90,28 +112,62 @@ def session(connection: Raw, session: bytes, now: int) -> Session | None:
     found = connection.execute(SESSION, (session, now - SESSION_LASTS)).fetchone()
     if found is None:
         return None
-    id, created_at, seen_at, *person = found
-    return Session(id, read_person(*person), created_at, seen_at)
+    id, created_at, seen_at, browser, address, *person = found
+    return Session(id, read_person(*person), created_at, seen_at, Browser(browser, address))
 
 
 def sessions(connection: Raw, name: str, now: int) -> list[Session]:
     """A person's sessions that have not expired, the oldest first. Raises UnknownPerson."""
     id, person = find_person(connection, name)
     rows = connection.execute(SESSIONS, (id, now - SESSION_LASTS))
-    return [Session(number, person, created_at, seen_at) for number, created_at, seen_at in rows]
+    return [Session(number, person, began, seen, Browser(*browser)) for number, began, seen, *browser in rows]
 
 
 def see_session(connection: Raw, id: int, now: int) -> None:
     """Note that a session was used."""
-    connection.execute(SEE, (now, id))
+    for (seen,) in connection.execute(SEE, (now, id)).fetchall():
+        connection.execute(SEE_PERSON, (now, seen))
 
 
-def end_sessions(connection: Raw, name: str, id: int | None = None) -> int:
-    """End a person's session with this id, or every one; how many. Raises UnknownPerson."""
-    person_id, _ = find_person(connection, name)
-    if id is None:
-        return int(connection.execute(END_ALL, (person_id,)).rowcount)
-    return int(connection.execute(END, (person_id, str(id))).rowcount)  # as a text it may be too large for SQLite
+def sign_out(connection: Raw, id: int) -> None:
+    """End the session with this id, by whoever has it."""
+    connection.execute(SIGN_OUT, (id,))
+
+
+def end_sessions(
+    connection: Raw, name: str, now: int, id: int | None = None, but: int | None = None, by: By = PROGRAM
+) -> int:
+    """End a person's session with this id, or every one but one; how many. Raises UnknownPerson."""
+    person_id, person = find_person(connection, name)
+    # As a text it may be too large for SQLite.
+    ending, which = (END_OTHERS, but) if id is None else (END, str(id))
+    return end(connection, person_id, person.name, now, by, ending, which)
+
+
+def end(
+    connection: Raw,
+    person: int,
+    name: str,
+    now: int,
+    by: By,
+    ending: str = END_OTHERS,
+    which: int | str | None = None,
+) -> int:
+    """End these sessions of a person; how many."""
+    ended = [browser or "unknown" for (browser,) in connection.execute(ending, (person, which)).fetchall()]
+    if ended:
+        record(connection, by, now, Action.END_SESSIONS, subject=name, before={"browsers": ended})
+    return len(ended)
+
+
+def _set_password(
+    connection: Raw, id: int, name: str, password: str, means: str, session: int | None, now: int, by: By
+) -> None:
+    """Set a password, and end the link and all sessions but this one."""
+    connection.execute(SET_PASSWORD, (password, id))
+    connection.execute(END_LINK, (id,))
+    connection.execute(END_OTHERS, (id, session))
+    record(connection, by, now, Action.SET_PASSWORD, subject=name, after={"with": means})
 
 
 def _linked(connection: Raw, link: bytes, now: int) -> tuple[int, Person]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from abtest.domain import SHORTEST_PASSWORD, path_of
+from abtest.domain import SHORTEST_PASSWORD, Browser, path_of
 from abtest.errors import InvalidField, TooManyAttempts, WrongPassword
 from abtest.management import SignInService
 from abtest.web.base import NO_ATTEMPT, SESSION, PageHandler
@@ -20,6 +20,11 @@ class SigningIn(PageHandler):
     """A page that can begin a session."""
 
     caching = "no-store"
+
+    @property
+    def browser(self) -> Browser:
+        """What the request was made with."""
+        return self.callers.browser(self.request)
 
     def initialize(self, signing_in: SignInService) -> None:
         self._signing_in = signing_in
@@ -49,7 +54,7 @@ class SignIn(SigningIn):
         name, following = self.get_body_argument("name", ""), self.get_body_argument("following", "")
         password = self.get_body_argument("password", "", strip=False)
         try:
-            secret = await self._signing_in.sign_in(name, password, self.callers.source(self.request))
+            secret = await self._signing_in.sign_in(name, password, self.callers.source(self.request), self.browser)
         except (WrongPassword, TooManyAttempts) as error:
             await self._know()
             self._show(message=told(self.refuse(error), error, {}), name=name, following=following)
@@ -71,7 +76,7 @@ class SignOut(PageHandler):
 
     async def post(self) -> None:
         if session := self.caller.session:
-            await self._signing_in.end_sessions(session.person.name, session.id)
+            await self._signing_in.sign_out(session)
         self.clear_cookie(SESSION)
         self.clear_cookie("_xsrf")
         self.see_other("/sign-in", did="signed_out")
@@ -87,7 +92,7 @@ class Link(SigningIn):
 
     async def post(self, link: str) -> None:
         person = await self._signing_in.linked(link)
-        await self._try(person.name, lambda password: self._signing_in.use_link(link, password))
+        await self._try(person.name, lambda password: self._signing_in.use_link(link, password, self.browser))
 
     async def _try(self, name: str, use: Callable[[str], Awaitable[str]]) -> None:
         try:
@@ -112,8 +117,8 @@ class FirstLink(Link):
 
     async def post(self, link: str) -> None:
         await self._signing_in.require_first_link(link)
-        name, address = self.get_body_argument("name", ""), self.callers.address(self.request)
-        await self._try(name, lambda password: self._signing_in.use_first_link(link, name, password, address))
+        name = self.get_body_argument("name", "")
+        await self._try(name, lambda password: self._signing_in.use_first_link(link, name, password, self.browser))
 
     def _show(self, name: str, message: str = "", first: bool = True) -> None:
         super()._show(name, message, first)

@@ -48,7 +48,7 @@ async def test_a_session_that_was_ended_is_worth_nothing(client: Client, store: 
     browser = Visitor(client)
     await browser.sign_in("anna")
     assert (await browser.get("/")).code == 200
-    await SignInService(store).end_sessions("anna")
+    await SignInService(store).end_sessions("anna", by=ANNA)
     assert (await browser.get("/")).code == 401
 
 
