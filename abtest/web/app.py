@@ -11,6 +11,7 @@ from abtest.web import ops
 from abtest.web.access import (
     ADMIN,
     ADMIN_EVERYWHERE,
+    EDIT,
     LOOK,
     LOOK_CLOSELY,
     LOOK_EVERYWHERE,
@@ -22,7 +23,7 @@ from abtest.web.access import (
     needs_by_method,
 )
 from abtest.web.api import handlers as api
-from abtest.web.api.admin import exporting, status
+from abtest.web.api.admin import exporting, shared_links, status
 from abtest.web.base import Handler, NotFound
 from abtest.web.base_path import IN_APP
 from abtest.web.hot import HotServer
@@ -65,6 +66,13 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/api/v1/stats", api.Stats, LOOK, reports),
         (f"{IN_APP}/api/v1/experiments/([^/]+)/results", api.Results, LOOK, results),
         (f"{IN_APP}/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, LOOK, results),
+        (f"{IN_APP}/api/v1/admin/experiments/([^/]+)/shared-links", shared_links.SharedLinks, EDIT, sharing_links),
+        (
+            f"{IN_APP}/api/v1/admin/experiments/([^/]+)/shared-links/([^/]+)",
+            shared_links.SharedLink,
+            EDIT,
+            sharing_links,
+        ),
         ("/api/v1/admin/status", status.Status, ADMIN_EVERYWHERE, {"system": services.system}),
         *(
             (f"{IN_APP}/api/v1/admin/export/{table}", exporting.Export, ADMIN, exports | {"table": table})
@@ -77,6 +85,8 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/experiments/([^/]+)", pages.Experiment, LOOK, figures),
         (f"{IN_APP}/groups/([^/]+)", groups.Group, LOOK, figures),
         (f"{IN_APP}/holdouts/([^/]+)", groups.Holdout, LOOK, figures | {"results": services.holdout_results}),
+        (f"{IN_APP}/experiments/([^/]+)/shared-links", sharing.SharedLinks, EDIT, sharing_links),
+        (f"{IN_APP}/experiments/([^/]+)/shared-links/([^/]+)/revoke", sharing.RevokedSharedLink, EDIT, sharing_links),
         ("/shared/([^/]+)", sharing.Shared, OPEN, sharing_links | reports | results),
         (f"{IN_APP}/simulate", pages.Simulate, LOOK, simulation),
         (f"{IN_APP}/simulate/run", pages.SimulateRun, LOOK, simulation),

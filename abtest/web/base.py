@@ -26,6 +26,9 @@ SESSION = "abtest"
 """The cookie with the secret of a session."""
 CROSS_SITE = {"cross-site", "same-site"}
 
+LONGEST_ID = 18
+"""Digits."""
+
 S = TypeVar("S")
 OfApp = Callable[[str], S]
 """Gives the service of an app."""
@@ -34,6 +37,13 @@ NO_ATTEMPT = {"page": "sign-in", "name": "", "message": "", "following": ""}
 """What the form to sign in shows before anybody tried."""
 
 log = logging.getLogger("abtest.web")
+
+
+def parse_id(text: str) -> int:
+    """A number in a path. Raises HTTPError: no other text is the number of anything."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_ID):
+        raise HTTPError(HTTPStatus.NOT_FOUND)
+    return int(text)
 
 
 class Handler(RequestHandler):
@@ -79,6 +89,11 @@ class Handler(RequestHandler):
     async def find_app(self) -> None:
         """Look for the app. Raises UnknownApp."""
         self.app_id = await self.settings["enrolment"].find_app(self.app)
+
+    def url(self, path: str) -> str:
+        """What a browser asks for to get this path of the server."""
+        scheme = "https" if self.callers.is_secure(self.request) else "http"
+        return f"{scheme}://{self.request.host}{self.settings['base_path']}{path}"
 
     def may(self, need: Need) -> bool:
         """Whether whoever calls meets this need in this app."""

@@ -7,6 +7,7 @@ from abtest.web.pages.rendering import first_upper
 from abtest.web.problems import Problem
 
 DID = {
+    "link_revoked": "The link is revoked: whoever has it sees nothing any more.",
     "signed_out": "You are signed out.",
 }
 """By the word that stands in the address: no sentence ever comes from there."""

@@ -22,7 +22,6 @@ from abtest.web.problems import BY_STATUS, STATUS
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
 NO_PATH_OF_PROGRAMS = {
     *("experiment_exists", "impossible_transition", "invalid_experiment", "conflict"),
-    "unknown_shared_link",
     *("invalid_test_device", "unknown_test_device", "unknown_access_token", "unknown_person"),
     *("unknown_link", "wrong_password", "too_many_attempts", "changed_meanwhile"),
 }

@@ -6,7 +6,7 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from abtest import clock
-from abtest.domain import NewExperiment
+from abtest.domain import NewExperiment, Role
 from abtest.management import AppService, ExperimentService, SharedLinkService
 from abtest.results import worker
 from abtest.store.sqlite.store import SQLiteStore
@@ -14,9 +14,11 @@ from tests.conftest import Client
 from tests.scenes import ANNA, experiment, tokens
 from tests.web.pages.test_dashboard import variants
 from tests.web.pages.test_handlers import Outline, app, demo, page, words
+from tests.web.visitors import signed_in
 
 __all__ = ["app"]
 
+LINKS = "/experiments/price/shared-links"
 WAY_OUT = re.compile(r'<(?:a|form|script|iframe|base)\b|(?:href|src)="(?!/static/)')
 
 
@@ -112,3 +114,73 @@ async def test_a_link_works_in_every_status(
     shown = words(await page(client, path))
     assert said in shown
     assert "look-0 5 50.0% 50.0%" in shown
+
+
+async def test_an_editor_shares_and_revokes_on_the_page(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    anna = await signed_in(client, store, Role.EDITOR)
+    assert "Whoever has the link sees these results" in (await anna.get("/experiments/price")).body.decode()
+    assert "No link works now." in (await anna.get(LINKS)).body.decode()
+    answer = await anna.post(LINKS, note="for <the> board")
+    assert (answer.code, answer.headers["Cache-Control"]) == (200, "private, no-store")
+    html = answer.body.decode()
+    Outline(html)
+    link = re.search(f'value="{client.address}(/shared/[\\w-]{{43}})" readonly', html)
+    assert link
+    assert "for &lt;the&gt; board anna just now" in words(html)
+    assert "price" in await page(client, link[1])
+    assert link[1] not in (await anna.get(LINKS)).body.decode()
+    revoked = await anna.post(f"{LINKS}/1/revoke")
+    assert (revoked.code, revoked.headers["Location"]) == (303, f"{LINKS}?did=link_revoked")
+    assert "The link is revoked" in (await anna.get(f"{LINKS}?did=link_revoked")).body.decode()
+    assert (await ask(client, link[1])).code == 404
+
+
+async def test_a_note_that_is_too_long_is_said_and_kept(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    anna = await signed_in(client, store, Role.EDITOR)
+    await anna.get(LINKS)
+    refused = await anna.post(LINKS, note="x" * 201)
+    assert refused.code == 422
+    assert "Note: must have at most 200 characters." in refused.body.decode()
+    assert f'value="{"x" * 201}"' in refused.body.decode()
+    assert await SharedLinkService(store).all() == []
+
+
+async def test_a_viewer_sees_no_form_and_can_not_share(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    await shared(store, "price")
+    ben = await signed_in(client, store, Role.VIEWER)
+    assert "shared-links" not in (await ben.get("/experiments/price")).body.decode()
+    assert [(await ben.get(LINKS)).code, (await ben.post(LINKS)).code] == [403, 403]
+    assert (await ben.post(f"{LINKS}/1/revoke")).code == 403
+    assert len(await SharedLinkService(store).all()) == 1
+
+
+async def test_another_site_shares_nothing(client: Client, store: SQLiteStore) -> None:
+    await demo(store)
+    anna = await signed_in(client, store, Role.EDITOR)
+    assert (await anna.post(LINKS, {"Sec-Fetch-Site": "cross-site"})).code == 403
+    anna.token = "0" * 32
+    assert (await anna.post(LINKS)).code == 403
+    assert await SharedLinkService(store).all() == []
+
+
+@pytest.mark.parametrize(("path", "code"), [(f"{LINKS}/2/revoke", 404), (f"{LINKS}/x/revoke", 404)])
+async def test_what_is_no_link_can_not_be_revoked(client: Client, store: SQLiteStore, path: str, code: int) -> None:
+    await demo(store)
+    anna = await signed_in(client, store, Role.EDITOR)
+    await anna.get(LINKS)
+    assert (await anna.post(path)).code == code
+
+
+async def test_pages_of_another_app_share_what_is_there(client: Client, store: SQLiteStore) -> None:
+    await AppService(store, by=ANNA).add("staging")
+    await store.add([experiment("look", "1", "1")], clock.now(), app="staging")
+    anna = await signed_in(client, store, Role.EDITOR, "staging")
+    path = "/apps/staging/experiments/look/shared-links"
+    await anna.get(path)
+    await anna.post(path)
+    revoked = await anna.post(f"{path}/1/revoke")
+    assert revoked.headers["Location"] == f"{path}?did=link_revoked"
+    assert (await anna.get(LINKS)).code == 403
