@@ -168,6 +168,15 @@ class ChangedMeanwhile(AbtestError):
     code = "changed_meanwhile"
 
 
+class PreconditionRequired(AbtestError):
+    """A change does not say as what the thing was seen that it changes."""
+
+    code = "precondition_required"
+
+    def __init__(self) -> None:
+        super().__init__("send the ETag that you read in If-Match, or * to change it whatever it is by now")
+
+
 class WrongPassword(AbtestError):
     """Nobody has this name and this password; it is not said which of them is wrong."""
 

@@ -3,7 +3,15 @@
 from abtest.management.access_tokens import AccessTokenService
 from abtest.management.applying import Proposal
 from abtest.management.apps import AppService, app_option
-from abtest.management.declared import as_declared, parse_declared, parse_toml, read_declared, write_toml
+from abtest.management.declared import (
+    DeclaredVariant,
+    as_declared,
+    parse_declared,
+    parse_toml,
+    read_declared,
+    read_variants,
+    write_toml,
+)
 from abtest.management.describing import described, described_entry, described_shared_link
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
@@ -18,6 +26,7 @@ __all__ = [
     "DEMO",
     "AccessTokenService",
     "AppService",
+    "DeclaredVariant",
     "ExperimentService",
     "GroupService",
     "HoldoutService",
@@ -39,5 +48,6 @@ __all__ = [
     "parse_declared",
     "parse_toml",
     "read_declared",
+    "read_variants",
     "write_toml",
 ]

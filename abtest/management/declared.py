@@ -4,7 +4,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Any
 
@@ -30,22 +30,27 @@ from abtest.domain import (
     parse_time,
     parse_weight,
 )
-from abtest.errors import InvalidExperiment, InvalidField
+from abtest.errors import Conflict, InvalidExperiment, InvalidField
 from abtest.language import coverage_said
 
 EXPERIMENT = re.compile(r"experiments\[(\d+)\]\.?(.*)", re.DOTALL)
 PART = re.compile(r"(variants|metrics|audience)\[(\d+)\](?:\.(.*))?", re.DOTALL)
+MOST_DIGITS = 30
+LIFE = {"status", "draft", "winner", "because"}
+"""Fields that say where an experiment is in its life."""
 STATUS_RULE = "draft, running, paused, finished or archived"
 
 
-class _Variant(Struct, forbid_unknown_fields=True):
+class DeclaredVariant(Struct, forbid_unknown_fields=True):
+    """A value with its weight, as it was written."""
+
     value: str
     weight: Decimal
 
 
 class _Experiment(Struct, forbid_unknown_fields=True):
     key: str
-    variants: list[_Variant]
+    variants: list[DeclaredVariant]
     description: str = ""
     metrics: list[str] = []
     draft: bool = False
@@ -140,23 +145,75 @@ def write_toml(declared: Sequence[Declared]) -> str:
 def read_declared(fields: Mapping[str, Any]) -> Declared:
     """The experiment that the fields of a TOML file's [[experiments]] declare, as they come in JSON.
 
-    Raises InvalidField, which names the field, or InvalidExperiment.
+    A field that is null has its default. Raises InvalidField, which names the field, or InvalidExperiment.
     """
+    given = {
+        name: value
+        for name, value in fields.items()
+        if value is not None or name not in _Experiment.__struct_fields__
+    }
     try:
-        return _one(msgspec.convert(fields, _Experiment))
+        return _one(msgspec.convert(given, _Experiment))
     except msgspec.ValidationError as error:
         place, what = finding(error, {"type": TYPE_RULE, "status": STATUS_RULE})
         raise InvalidField(what, field=place or "body") from None
 
 
+def read_variants(variants: Sequence[DeclaredVariant]) -> tuple[Variant, ...]:
+    """The variants with exact weights. Raises InvalidExperiment."""
+    return tuple(
+        Variant(variant.value, parse_weight(_plain(variant.weight), f"weight of variant {place}"))
+        for place, variant in enumerate(variants, start=1)
+    )
+
+
 def edited(experiment: Experiment, fields: Mapping[str, Any]) -> Declared:
-    """The experiment with these fields instead of its own. Raises what read_declared raises."""
-    if fields.get("key", experiment.key) != experiment.key:
+    """The experiment with these fields instead of its own. Raises what read_declared raises, or Conflict.
+
+    What can't be changed so may be given as it is.
+    """
+    shown = _shown(experiment)
+    changed = {
+        name: value
+        for name, value in fields.items()
+        if name not in shown or (value != shown[name] and (value is not None or shown[name]))
+    }
+    if "key" in changed:
         raise InvalidField("can't be changed: apps ask for it", field="key")
+    if living := LIFE & changed.keys():
+        raise InvalidField("is changed by starting, pausing, resuming, finishing or archiving it", field=min(living))
+    if settled := _settled(experiment.status) & changed.keys():
+        why = f"{experiment.key}: {min(settled)} can't be changed: it is {experiment.status.said}"
+        raise Conflict(why, code="impossible_transition")
+    if changed.get("group", "") is None:
+        changed.setdefault("group_share", None)
     declared = as_declared(experiment)
     variants = [{"value": each.value, "weight": each.weight} for each in declared.new.variants]
     own = {name: value for name, value in _fields(declared).items() if value}
-    return read_declared({**own, "variants": variants, **fields})
+    return read_declared({**own, "variants": variants, **changed})
+
+
+def _shown(experiment: Experiment) -> dict[str, Any]:
+    """What it is, of the fields that can't always be changed, as `described` says it."""
+    share, start, end = experiment.group_share, experiment.start_at, experiment.end_at
+    return {
+        "key": experiment.key,
+        "status": experiment.status,
+        "draft": experiment.status is Status.DRAFT,
+        "winner": experiment.winner,
+        "because": experiment.because,
+        "group": experiment.group,
+        "group_share": None if share is None else coverage_said(share),
+        "start_at": None if start is None else clock.iso(start),
+        "end_at": None if end is None else clock.iso(end),
+    }
+
+
+def _settled(status: Status) -> Set[str]:
+    """The fields that nobody can change any more."""
+    if status.over:
+        return {"start_at", "end_at", "group", "group_share"}
+    return set() if status is Status.DRAFT else {"start_at"}
 
 
 def _fields(declared: Declared) -> dict[str, Any]:
@@ -236,10 +293,7 @@ def _one(experiment: _Experiment) -> Declared:
     new = NewExperiment(
         key=experiment.key,
         description=experiment.description,
-        variants=tuple(
-            Variant(variant.value, parse_weight(f"{variant.weight:f}", f"weight of variant {place}"))
-            for place, variant in enumerate(experiment.variants, start=1)
-        ),
+        variants=read_variants(experiment.variants),
         metrics=tuple(experiment.metrics),
         draft=status is Status.DRAFT,
         baseline=experiment.baseline,
@@ -265,6 +319,11 @@ def _one(experiment: _Experiment) -> Declared:
             raise InvalidExperiment('because: only with status = "finished" or "archived"')
         check_because(experiment.because)
     return Declared(new, status, experiment.winner, experiment.because)
+
+
+def _plain(number: Decimal) -> str:
+    """Its digits; those of one with a huge exponent would fill the memory."""
+    return f"{number:f}" if abs(number.adjusted()) <= MOST_DIGITS else str(number)
 
 
 def _placed(table: Mapping[str, Any], place: str) -> str:

@@ -27,11 +27,11 @@ from abtest.domain import (
     in_order,
     parse_metrics,
 )
-from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
+from abtest.errors import Conflict, InvalidExperiment, InvalidField, UnknownExperiment
 from abtest.language import names
 from abtest.management.applying import Proposal, propose
 from abtest.management.apps import app_option
-from abtest.management.declared import Declared, edited
+from abtest.management.declared import Declared, edited, read_declared
 from abtest.management.lifecycle import (
     BEFORE,
     WEIGHED,
@@ -100,6 +100,18 @@ class ExperimentService:
         for experiment in new:
             require_addable(experiment.checked())
         return await self._store.add(new, clock.now(), metrics or {}, self._app, by=self._by)
+
+    async def create(self, fields: Mapping[str, Any]) -> Experiment:
+        """Create the experiment that these fields declare, named as in the TOML file.
+
+        Raises InvalidExperiment or InvalidField when a field can't be read.
+        """
+        declared = read_declared(fields)
+        if declared.status not in {None, Status.DRAFT, Status.RUNNING}:
+            raise InvalidField("an experiment is created as a draft or running", field="status")
+        await self._require_group(fields)
+        (added,) = await self.add([declared.new])
+        return added
 
     async def start(self, key: str) -> Experiment:
         """Let a draft take devices."""
@@ -232,6 +244,7 @@ class ExperimentService:
 
         Raises InvalidExperiment or InvalidField when a field can't be read, and Conflict when it can't be changed.
         """
+        await self._require_group(fields)
 
         def rule(present: Sequence[Experiment]) -> Alteration:
             experiment = next((each for each in present if each.key == key), None)
@@ -239,11 +252,18 @@ class ExperimentService:
                 raise UnknownExperiment(key)
             require_revision(experiment, self._revision)
             found = propose([edited(experiment, fields)], [experiment])
-            found.require_allowed()
+            if found.refused:
+                why = "; ".join(step.sentence for step in found.refused)
+                raise Conflict(why, code="impossible_transition")
             return Alteration(changes=found.changes)
 
         await self._store.alter(rule, clock.now(), self._app, self._by)
         return await self.one(key)
+
+    async def _require_group(self, fields: Mapping[str, Any]) -> None:
+        groups = await self._store.experiments(self._app, Kind.GROUP)
+        if fields.get("group") not in [None, *(group.key for group in groups)]:
+            raise InvalidField("there is no such group", field="group")
 
     async def _move(self, key: str, verb: str, allowed: Set[Status], to: Status) -> Experiment:
         def rule(experiment: Experiment) -> Change:

@@ -17,13 +17,15 @@ from abtest.web.access import (
     LOOK_EVERYWHERE,
     OPEN,
     SIGNED_IN,
+    VIEW,
     Callers,
     Need,
     Needs,
     needs_by_method,
 )
 from abtest.web.api import handlers as api
-from abtest.web.api.admin import exporting, shared_links, status
+from abtest.web.api.admin import experiments, exporting, shared_links, status
+from abtest.web.api.admin.base import ADMIN_PATH
 from abtest.web.base import Handler, NotFound
 from abtest.web.base_path import IN_APP
 from abtest.web.hot import HotServer
@@ -34,6 +36,8 @@ from abtest.web.pages import handlers as pages
 from abtest.web.pages.team import sharing, signing_in
 from abtest.web.services import Services
 from abtest.web.ways import PATH
+
+MANAGED = f"{IN_APP}{ADMIN_PATH}"
 
 Route = tuple[str, type[Handler], Needs, dict[str, Any]]
 """Path pattern, handler, who may call it, and what the handler needs."""
@@ -57,6 +61,7 @@ def routes(services: Services) -> list[Route]:
     }
     sharing_links = {"shared_links": services.management.shared_links}
     exports = {"exports": services.exports}
+    changing = {"experiments": services.management.experiments}
     signing = {"signing_in": services.management.signing_in}
     return [
         (f"{IN_APP}{PATH}", api.Experiments, OPEN, {}),
@@ -66,18 +71,23 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/api/v1/stats", api.Stats, LOOK, reports),
         (f"{IN_APP}/api/v1/experiments/([^/]+)/results", api.Results, LOOK, results),
         (f"{IN_APP}/api/v1/experiments/([^/]+)/results.csv", api.ResultsTable, LOOK, results),
-        (f"{IN_APP}/api/v1/admin/experiments/([^/]+)/shared-links", shared_links.SharedLinks, EDIT, sharing_links),
+        (f"{MANAGED}/experiments/([^/]+)/shared-links", shared_links.SharedLinks, EDIT, sharing_links),
         (
-            f"{IN_APP}/api/v1/admin/experiments/([^/]+)/shared-links/([^/]+)",
+            f"{MANAGED}/experiments/([^/]+)/shared-links/([^/]+)",
             shared_links.SharedLink,
             EDIT,
             sharing_links,
         ),
         ("/api/v1/admin/status", status.Status, ADMIN_EVERYWHERE, {"system": services.system}),
-        *(
-            (f"{IN_APP}/api/v1/admin/export/{table}", exporting.Export, ADMIN, exports | {"table": table})
-            for table in Table
-        ),
+        *((f"{MANAGED}/export/{table}", exporting.Export, ADMIN, exports | {"table": table}) for table in Table),
+        (f"{MANAGED}/experiments", experiments.AdminExperiments, {"GET": VIEW, "POST": EDIT}, changing),
+        (f"{MANAGED}/experiments/([^/]+)", experiments.AdminExperiment, {"GET": VIEW, "PATCH": EDIT}, changing),
+        (f"{MANAGED}/experiments/([^/]+)/start", experiments.AdminStart, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/pause", experiments.AdminPause, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/resume", experiments.AdminResume, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/finish", experiments.AdminFinish, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/archive", experiments.AdminArchive, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/weights", experiments.AdminWeights, EDIT, changing),
         ("/healthz", ops.Healthz, OPEN, {}),
         ("/readyz", ops.Readyz, OPEN, readiness),
         ("/metrics", ops.Metrics, LOOK, {"monitoring": services.monitoring, "store": services.store} | reports),

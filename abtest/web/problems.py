@@ -29,6 +29,7 @@ STATUS: dict[type[errors.AbtestError], int] = {
     errors.InvalidExperiment: 422,
     errors.InvalidTestDevice: 422,
     errors.InvalidField: 422,
+    errors.PreconditionRequired: 428,
     errors.TooManyAttempts: 429,
     errors.TooManyDevices: 429,
     errors.Unavailable: 503,

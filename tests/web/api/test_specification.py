@@ -21,9 +21,9 @@ from abtest.web.problems import BY_STATUS, STATUS
 
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
 NO_PATH_OF_PROGRAMS = {
-    *("experiment_exists", "impossible_transition", "invalid_experiment", "conflict"),
+    "conflict",
     *("invalid_test_device", "unknown_test_device", "unknown_access_token", "unknown_person"),
-    *("unknown_link", "wrong_password", "too_many_attempts", "changed_meanwhile"),
+    *("unknown_link", "wrong_password", "too_many_attempts"),
 }
 FOR_PEOPLE = ("abtest.web.pages.team",)
 """Pages of forms, which are no interface for programs: those have /api/v1/admin."""

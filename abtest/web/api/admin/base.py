@@ -1,16 +1,20 @@
 """What all handlers of /api/v1/admin have in common."""
 
+import json
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import structs
 
-from abtest.domain import finding, read_json
-from abtest.errors import InvalidField, InvalidJson
+from abtest.domain import finding, read_json, text_fault
+from abtest.errors import AbtestError, InvalidField, InvalidJson
 from abtest.web.base import Handler
-from abtest.web.reading import header, require_json
+from abtest.web.problems import Problem
+from abtest.web.reading import require_json
 
 LONGEST_PROBLEM = 200
+ADMIN_PATH = "/api/v1/admin"
 
 T = TypeVar("T")
 
@@ -18,19 +22,33 @@ T = TypeVar("T")
 class AdminHandler(Handler):
     """Reads JSON and answers with it. Nothing that it says may be kept by a cache."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # Otherwise Tornado would parse a form before it can be refused.
+        self._content_type = ",".join(self.request.headers.get_list("Content-Type"))
+        self.request.headers.pop("Content-Type", None)
+
     def read(self, type: type[T]) -> T:
         """The body. `type`: a Struct with `forbid_unknown_fields`, or dict.
 
         Raises UnsupportedType, InvalidJson, or InvalidField, which names the field.
         """
-        require_json(header(self.request.headers, "Content-Type"))
+        require_json(self._content_type)
         try:
-            return msgspec.convert(read_json(self.request.body), type)
+            document = read_json(self.request.body)
+            json.dumps(document, ensure_ascii=False, default=str).encode()  # half of a surrogate pair can't be
+        except (ValueError, RecursionError) as error:
+            what = "it is not UTF-8" if isinstance(error, UnicodeEncodeError) else error
+            raise InvalidJson(f"the body must be JSON: {what}") from None
+        try:
+            return msgspec.convert(document, type)
         except msgspec.ValidationError as error:
             place, what = finding(error, {})
-            raise InvalidField(what[:LONGEST_PROBLEM], field=place or "body") from None
-        except ValueError as error:
-            raise InvalidJson(f"the body must be JSON: {error}") from None
+            raise InvalidField(what, field=place or "body") from None
+
+    def read_or(self, default: T) -> T:
+        """The body, of the type of `default`, which is meant when there is none. Raises what `read` raises."""
+        return self.read(type(default)) if self.request.body else default
 
     def answer(self, document: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
         """Finish with this document."""
@@ -38,3 +56,11 @@ class AdminHandler(Handler):
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "private, no-store")
         self.finish(msgspec.json.encode(document))
+
+    def refuse(self, error: BaseException) -> Problem:
+        """Names a field as it was sent."""
+        problem = super().refuse(error)
+        if isinstance(error, AbtestError) and error.field is not None:
+            field = "body" if text_fault(error.field) else error.field
+            problem = structs.replace(problem, detail=f"{field}: {error.reason}"[:LONGEST_PROBLEM])
+        return problem
