@@ -9,12 +9,13 @@ from abtest import clock
 from abtest.domain import NewExperiment, Role
 from abtest.management import AppService, ExperimentService, SharedLinkService
 from abtest.results import worker
+from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
-from tests.conftest import Client
+from tests.conftest import Client, serving
 from tests.scenes import ANNA, experiment, tokens
 from tests.web.pages.test_dashboard import variants
 from tests.web.pages.test_handlers import Outline, app, demo, page, words
-from tests.web.visitors import signed_in
+from tests.web.visitors import PASSWORD, Visitor, person, signed_in
 
 __all__ = ["app"]
 
@@ -166,12 +167,16 @@ async def test_another_site_shares_nothing(client: Client, store: SQLiteStore) -
     assert await SharedLinkService(store).all() == []
 
 
-@pytest.mark.parametrize(("path", "code"), [(f"{LINKS}/2/revoke", 404), (f"{LINKS}/x/revoke", 404)])
-async def test_what_is_no_link_can_not_be_revoked(client: Client, store: SQLiteStore, path: str, code: int) -> None:
+@pytest.mark.parametrize("link", [f"{LINKS}/2", f"{LINKS}/x", "/experiments/button_color/shared-links/1"])
+async def test_what_is_no_link_of_an_experiment_can_not_be_revoked(
+    client: Client, store: SQLiteStore, link: str
+) -> None:
     await demo(store)
+    await shared(store, "price")
     anna = await signed_in(client, store, Role.EDITOR)
     await anna.get(LINKS)
-    assert (await anna.post(path)).code == code
+    assert (await anna.post(f"{link}/revoke")).code == 404
+    assert len(await SharedLinkService(store).all()) == 1
 
 
 async def test_pages_of_another_app_share_what_is_there(client: Client, store: SQLiteStore) -> None:
@@ -184,3 +189,19 @@ async def test_pages_of_another_app_share_what_is_there(client: Client, store: S
     revoked = await anna.post(f"{path}/1/revoke")
     assert revoked.headers["Location"] == f"{path}?did=link_revoked"
     assert (await anna.get(LINKS)).code == 403
+
+
+async def test_a_link_is_what_the_browser_asks_a_proxy_for(store: SQLiteStore) -> None:
+    await demo(store)
+    settings = Settings(database=f"sqlite:///{store.path}", base_path="/ab", trusted_proxies="127.0.0.1")
+    async with serving(store, settings) as client:
+        await person(store, "anna")
+        anna = Visitor(client, **{"X-Forwarded-Proto": "https", "Host": "ab.example.com"})
+        for path in ("/ab/sign-in", f"/ab{LINKS}"):
+            await anna.get(path)
+            answer = await anna.post(path, name="anna", password=PASSWORD)
+        link = re.search(r'value="https://ab\.example\.com(/ab/shared/[\w-]{43})" readonly', answer.body.decode())
+        assert link
+        shown = (await Visitor(client).get(link[1])).body.decode()
+        assert 'href="/ab/static/shared.css"' in shown
+        assert WAY_OUT.findall(shown.replace("/ab/static/", "/static/")) == []
