@@ -13,8 +13,8 @@ from abtest.errors import InvalidSetting
 from abtest.export.texts import Csv, Jsonl
 from abtest.store import COLUMNS, TOKEN, Column, ExportStore, Extent, Row, Table, Tokens
 
-CHUNK = 1_000
-"""Devices, or events, that are read at once."""
+CHUNK = 200
+"""Devices, or events, that are read at once: few, because apps that ask the same process wait meanwhile."""
 
 
 class Format(StrEnum):

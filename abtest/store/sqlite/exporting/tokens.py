@@ -14,7 +14,7 @@ from abtest.store.sqlite.driver import Raw
 
 NEXT_TOKENS = "SELECT device_id, token FROM device_token WHERE token > ? ORDER BY token LIMIT ?"
 
-TOKENS_AT_ONCE = 10_000
+TOKENS_AT_ONCE = 1_000
 
 
 class TokensByDevice:

@@ -14,7 +14,6 @@ from abtest import clock
 from abtest.bootstrap import wired
 from abtest.domain import Event, Role, scoped
 from abtest.export import Asked, ExportService, Format
-from abtest.export.exporting import CHUNK
 from abtest.management import AccessTokenService
 from abtest.settings import Settings
 from abtest.store import Table
@@ -177,7 +176,7 @@ def token_files() -> list[str]:
 async def test_a_client_that_does_not_read_is_waited_for_and_one_that_leaves_ends_the_work(
     client: Client, store: SQLiteStore
 ) -> None:
-    await store.enrol(tokens("a" * 100, 60 * CHUNK), NOON)
+    await store.enrol(tokens("a" * 100, 60_000), NOON)
     connections = client.server.app.connections
     asked_for = await head(store, "HTTP/1.1", f"{EXPORT}/devices?format=jsonl&tokens=yes")
     async with connected(client, asked_for) as reader:
@@ -195,7 +194,7 @@ async def test_a_client_that_does_not_read_is_waited_for_and_one_that_leaves_end
 async def test_a_client_that_reads_on_is_not_late_however_long_the_whole_takes(
     client: Client, store: SQLiteStore
 ) -> None:
-    await store.enrol(tokens("a" * 100, 60 * CHUNK), NOON)
+    await store.enrol(tokens("a" * 100, 60_000), NOON)
     connections = client.server.app.connections
     async with connected(client, await head(store, "HTTP/1.1", f"{EXPORT}/devices?tokens=yes")) as reader:
         await reader.readline()
@@ -210,7 +209,7 @@ async def test_a_client_that_reads_on_is_not_late_however_long_the_whole_takes(
 
 @pytest.mark.parametrize("format", Format)
 async def test_a_whole_file_has_an_end(client: Client, store: SQLiteStore, format: Format) -> None:
-    await fill(store, 3 * CHUNK)
+    await fill(store, 3_000)
     path = f"{EXPORT}/devices?format={format}"
     _, _, chunked = (await client.send(await head(store, "HTTP/1.1", path))).partition(b"\r\n\r\n")
     assert chunked.endswith(b"\r\n0\r\n\r\n")
@@ -224,7 +223,7 @@ async def test_what_a_fault_cuts_off_does_not_look_complete(tmp_path: Path, vers
     path = tmp_path / "abtest.db"
     async with opened(path) as store:
         asked_for = await head(store, version, f"{EXPORT}/devices")
-        await store.enrol(tokens("a", 60 * CHUNK), NOON)
+        await store.enrol(tokens("a", 60_000), NOON)
         assert await store.empty_log()
     damage(path)
     async with opened(path) as store, serving(store, Settings()) as client:
