@@ -30,7 +30,7 @@ from abtest.management import (
     SignInService,
     TestDeviceService,
 )
-from abtest.results import ReportService, ResultService, SimulationService, worker
+from abtest.results import ProspectService, ReportService, ResultService, SimulationService, worker
 from abtest.settings import DEMO as DEMO_PAGE
 from abtest.settings import Settings
 from abtest.store import AuditStore, Store, lacking
@@ -190,6 +190,7 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
         simulation=partial(SimulationService, store, lock),
         explanations=partial(ExplanationService, store),
         exports=partial(ExportService, store),
+        prospects=partial(ProspectService, store),
         management=Management(
             experiments=partial(ExperimentService, store),
             groups=partial(GroupService, store),

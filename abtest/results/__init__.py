@@ -19,17 +19,22 @@ from abtest.results.planning import (
     signed,
 )
 from abtest.results.present import completed, measured
+from abtest.results.prospects import DEVICES as PROSPECTIVE_DEVICES
+from abtest.results.prospects import Prospect, ProspectService
 from abtest.results.reports import Report, ReportService, find
 from abtest.results.simulation import MOST_DEVICES, Simulated, SimulationService
 
 __all__ = [
     "MOST_DEVICES",
+    "PROSPECTIVE_DEVICES",
     "ExperimentResults",
     "MetricResults",
     "Outlook",
     "Plan",
     "PlanRequest",
     "PlannedEffect",
+    "Prospect",
+    "ProspectService",
     "Report",
     "ReportService",
     "ResultService",

@@ -17,7 +17,7 @@ from abtest.store.audit import (
     StatusRecord,
 )
 from abtest.store.catalogue import Alteration, AppStore, Due, ExperimentStore, TestDeviceStore
-from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore
+from abtest.store.enrolment import Delivered, Enrolment, EnrolmentStore, Newcomers, NewcomerStore
 from abtest.store.events import EventStore
 from abtest.store.export import COLUMNS, TOKEN, Column, ExportStore, Extent, Holds, Row, Table, Tokens
 from abtest.store.figures import (
@@ -76,6 +76,8 @@ __all__ = [
     "Measured",
     "MetricFigures",
     "NewDevices",
+    "NewcomerStore",
+    "Newcomers",
     "PeopleStore",
     "PhaseRecord",
     "Process",

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain import App, Attributes, Type
+from abtest.domain import DEFAULT_APP, App, Attributes, Type
 
 NOTHING_SAID: Mapping[str, Attributes] = {}
 
@@ -33,6 +33,26 @@ class Enrolment(Struct, frozen=True):
     values: Mapping[int, Delivered]
     variants: Mapping[str, tuple[int, ...]]
     new: frozenset[str] = frozenset()
+
+
+class Newcomers(Struct, frozen=True):
+    """What is known of the new devices of an app in the last days.
+
+    `per_day`: about how many come. `devices`: how many of the newest were looked at, and `said` how many of these
+    said what about themselves.
+    """
+
+    per_day: int = 0
+    devices: int = 0
+    said: tuple[tuple[Attributes, int], ...] = ()
+
+
+class NewcomerStore(Protocol):
+    """Knows who came lately."""
+
+    async def newcomers(self, now: int, app: str = DEFAULT_APP) -> Newcomers:
+        """Those of the last days. Reads a limited number of devices. Raises UnknownApp."""
+        ...
 
 
 class EnrolmentStore(Protocol):

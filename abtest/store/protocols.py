@@ -6,7 +6,7 @@ from typing import Protocol
 
 from abtest.store.audit import AuditStore
 from abtest.store.catalogue import AppStore, ExperimentStore, TestDeviceStore
-from abtest.store.enrolment import EnrolmentStore
+from abtest.store.enrolment import EnrolmentStore, NewcomerStore
 from abtest.store.events import EventStore
 from abtest.store.export import ExportStore
 from abtest.store.figures import FoldingStore
@@ -17,6 +17,7 @@ from abtest.store.upkeep import ErasureStore, UpkeepStore
 
 class Store(
     EnrolmentStore,
+    NewcomerStore,
     AppStore,
     ExperimentStore,
     TestDeviceStore,

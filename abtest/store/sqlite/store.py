@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from abtest import clock
 from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
 from abtest.errors import Unavailable
-from abtest.store.enrolment import NOTHING_SAID, Enrolment
+from abtest.store.enrolment import NOTHING_SAID, Enrolment, Newcomers
 from abtest.store.figures import Folded
 from abtest.store.sqlite import (
     admitting,
@@ -161,6 +161,10 @@ class SQLiteStore(Database):
         """See EnrolmentStore.find."""
         self._catalogue, enrolment = await self.read(enrolling.find, self._catalogue, tokens)
         return enrolment
+
+    async def newcomers(self, now: int, app: str = DEFAULT_APP) -> Newcomers:
+        """See NewcomerStore.newcomers."""
+        return await self.read(enrolling.newcomers, now, await self.read(cataloguing.app_id, app))
 
     async def fold(self, most: int, now: int) -> Folded:
         """See FoldingStore.fold."""

@@ -23,7 +23,7 @@ from abtest.store.sqlite.admitting import (
 )
 from abtest.store.sqlite.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
 from abtest.store.sqlite.driver import open_raw
-from abtest.store.sqlite.enrolling import catalogue, drawing, profiles, requests
+from abtest.store.sqlite.enrolling import arrivals, catalogue, drawing, profiles, requests
 from tests.scenes import opened
 
 export_rows = import_module("abtest.store.sqlite.exporting.rows")  # the door's functions have the names of modules
@@ -55,6 +55,9 @@ QUERIES = {
     "profiles of an app": (profiles.PROFILES, (1,), ["app USING INTEGER PRIMARY KEY"]),
     "count a profile": (profiles.COUNT_PROFILE, (1,), ["app USING INTEGER PRIMARY KEY"]),
     "count shortened devices": (profiles.COUNT_SHORTENED, (1, 1), ["app USING INTEGER PRIMARY KEY"]),
+    "first device from one on": (arrivals.FIRST_SEEN, (1,), ["device USING INTEGER PRIMARY KEY"]),
+    "newest devices by profile": (arrivals.BY_PROFILE, (1,), ["device USING INTEGER PRIMARY KEY"]),
+    "a device's profile": (arrivals.PROFILE_OF, (1,), ["profile USING INTEGER PRIMARY KEY"]),
     "last device": (drawing.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
     "next position": (drawing.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
     "advance": (drawing.ADVANCE, (1, "[]", 1), ["phase USING INTEGER PRIMARY KEY"]),
@@ -225,7 +228,7 @@ def connection(tmp_path: Path, io_loop: IOLoop) -> Iterator[Any]:
     raw.close()
 
 
-@pytest.mark.parametrize("module", [catalogue, drawing, profiles, requests, summarising])
+@pytest.mark.parametrize("module", [arrivals, catalogue, drawing, profiles, requests, summarising])
 def test_no_query_is_left_out(module: ModuleType) -> None:
     texts = {text for text in vars(module).values() if isinstance(text, str)}
     queries = {text for text in texts if text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))}
