@@ -4,6 +4,7 @@ from abtest.management.access_tokens import AccessTokenService
 from abtest.management.applying import Proposal
 from abtest.management.apps import AppService, app_option
 from abtest.management.declared import (
+    Declared,
     DeclaredVariant,
     as_declared,
     parse_declared,
@@ -26,6 +27,7 @@ __all__ = [
     "DEMO",
     "AccessTokenService",
     "AppService",
+    "Declared",
     "DeclaredVariant",
     "ExperimentService",
     "GroupService",

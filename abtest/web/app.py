@@ -33,6 +33,7 @@ from abtest.web.ofrep import FLAGS
 from abtest.web.origins import EVENTS, Origins
 from abtest.web.pages import groups, system
 from abtest.web.pages import handlers as pages
+from abtest.web.pages.changing import form
 from abtest.web.pages.team import sharing, signing_in
 from abtest.web.services import Services
 from abtest.web.ways import PATH
@@ -63,6 +64,11 @@ def routes(services: Services) -> list[Route]:
     exports = {"exports": services.exports}
     changing = {"experiments": services.management.experiments}
     signing = {"signing_in": services.management.signing_in}
+    making = {
+        "experiments": services.management.experiments,
+        "groups": services.management.groups,
+        "prospects": services.prospects,
+    }
     return [
         (f"{IN_APP}{PATH}", api.Experiments, OPEN, {}),
         (f"{IN_APP}{FLAGS}/?", api.Flags, OPEN, {}),
@@ -93,6 +99,8 @@ def routes(services: Services) -> list[Route]:
         ("/metrics", ops.Metrics, LOOK, {"monitoring": services.monitoring, "store": services.store} | reports),
         (f"{IN_APP}/", pages.Dashboard, LOOK, figures),
         (f"{IN_APP}/experiments/([^/]+)", pages.Experiment, LOOK, figures),
+        (f"{IN_APP}/new-experiment", form.NewExperimentPage, EDIT, making),
+        (f"{IN_APP}/new-experiment/preview", form.PreviewPart, EDIT, making),
         (f"{IN_APP}/groups/([^/]+)", groups.Group, LOOK, figures),
         (f"{IN_APP}/holdouts/([^/]+)", groups.Holdout, LOOK, figures | {"results": services.holdout_results}),
         (f"{IN_APP}/experiments/([^/]+)/shared-links", sharing.SharedLinks, EDIT, sharing_links),

@@ -10,7 +10,18 @@ IN_APP = f"(?:{APPS}[^/]*)?"
 """Begins the pattern of a path that every app has."""
 TAKEN = (
     *("access-tokens", "account", "api", "apps", "audit", "demo", "docs", "experiments", "groups", "healthz"),
-    *("holdouts", "metrics", "ofrep", "openapi.yaml", "people", "plan", "readyz", "robots.txt", "shared"),
+    *(
+        "holdouts",
+        "metrics",
+        "new-experiment",
+        "ofrep",
+        "openapi.yaml",
+        "people",
+        "plan",
+        "readyz",
+        "robots.txt",
+        "shared",
+    ),
     *("sign-in", "sign-out", "simulate", "static", "system", "test-devices", "why"),
 )
 """First parts of the server's own paths: a path that was stripped could not be told from one that was kept."""

@@ -20,7 +20,7 @@ from abtest.management import (
     SignInService,
     TestDeviceService,
 )
-from abtest.results import ReportService, ResultService, SimulationService
+from abtest.results import ProspectService, ReportService, ResultService, SimulationService
 from abtest.settings import Settings
 from abtest.store import ConditionStore
 from abtest.upkeep import SystemService
@@ -64,7 +64,7 @@ class Management(Struct, frozen=True):
 
 
 class Services(Struct, frozen=True):
-    """What the handlers call. An app has its own reports, results, simulations, explanations and exports."""
+    """What the handlers call. Of what is an `OfApp`, every app has its own."""
 
     enrolment: EnrolmentService
     reports: OfApp[ReportService]
@@ -75,6 +75,7 @@ class Services(Struct, frozen=True):
     tracking: TrackingService
     simulation: OfApp[SimulationService]
     explanations: OfApp[ExplanationService]
+    prospects: OfApp[ProspectService]
     exports: OfApp[ExportService]
     management: Management
     system: SystemService

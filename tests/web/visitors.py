@@ -1,7 +1,7 @@
 """People who visit the pages: with cookies and forms, as a browser has them, but without one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
@@ -29,8 +29,10 @@ class Visitor:
     async def get(self, path: str) -> HTTPResponse:
         return await self._send(path, "GET", None, {"Accept": "text/html"})
 
-    async def post(self, path: str, sent: Mapping[str, str] | None = None, **fields: str) -> HTTPResponse:
-        body = urlencode({"_xsrf": self.token} | fields)
+    async def post(
+        self, path: str, sent: Mapping[str, str] | None = None, **fields: str | Sequence[str]
+    ) -> HTTPResponse:
+        body = urlencode({"_xsrf": self.token, **fields}, doseq=True)
         return await self._send(path, "POST", body, {"Content-Type": FORM} | dict(sent or {}))
 
     async def sign_in(self, name: str, password: str = PASSWORD, following: str = "") -> HTTPResponse:

@@ -7,6 +7,8 @@ from abtest.web.pages.rendering import first_upper
 from abtest.web.problems import Problem
 
 DID = {
+    "added": "The experiment is there, as a draft.",
+    "added_running": "The experiment is running.",
     "link_revoked": "The link is revoked: whoever has it sees nothing any more.",
     "signed_out": "You are signed out.",
 }

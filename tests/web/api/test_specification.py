@@ -25,7 +25,7 @@ NO_PATH_OF_PROGRAMS = {
     *("invalid_test_device", "unknown_test_device", "unknown_access_token", "unknown_person"),
     *("unknown_link", "wrong_password", "too_many_attempts"),
 }
-FOR_PEOPLE = ("abtest.web.pages.team",)
+FOR_PEOPLE = ("abtest.web.pages.team", "abtest.web.pages.changing")
 """Pages of forms, which are no interface for programs: those have /api/v1/admin."""
 PARAMETER = re.compile(r"\{[^}]+\}")
 

@@ -1,0 +1,1 @@
+"""Pages on which people make experiments and change them."""

@@ -1,0 +1,175 @@
+"""Which fields of the form can't be accepted, all of them at once, with what the services say about each."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from abtest.domain import NewExperiment, parse_audience
+from abtest.errors import AbtestError, Conflict, InvalidExperiment, UnknownExperiment
+from abtest.management import read_declared
+from abtest.web.pages.changing.entered import DRAFT, Entered, Row
+from abtest.web.pages.rendering import first_upper
+
+LABELS = {
+    "key": "Key",
+    "description": "Question",
+    "type": "Type",
+    "variants": "Variants",
+    "value": "Value",
+    "weights": "Weights",
+    "weight": "Weight",
+    "baseline": "Baseline",
+    "audience": "Audience",
+    "wanted": "Condition",
+    "coverage": "Coverage",
+    "group": "Group",
+    "group_share": "Share of the group",
+    "metrics": "Metrics",
+    "event": "Metric",
+    "planned": "Planned devices",
+    "base": "Current rate",
+    "mean": "Mean per device",
+    "deviation": "Standard deviation",
+    "effect": "Smallest effect worth finding",
+    "per_day": "New devices per day",
+    "start_at": "Starts at",
+    "end_at": "Ends at",
+    "stop_at": "Stops at",
+}
+ANCHORS = {
+    "variants": "value-1",
+    "weights": "weight-1",
+    "baseline": "baseline-1",
+    "audience": "wanted-1",
+    "metrics": "event-1",
+}
+"""The fields to which the faults of what has no field of its own lead."""
+PLACED = (
+    (re.compile(r"weight of variant (\d+): (.*)", re.DOTALL), "weight"),
+    (re.compile(r"variant (\d+): (.*)", re.DOTALL), "value"),
+    (re.compile(r"metric (\d+): (.*)", re.DOTALL), "event"),
+)
+NAMED = re.compile(r"([a-z_ ]+): (.*)", re.DOTALL)
+IN_LIST = re.compile(r"variants\[(\d+)\]\.(value|weight)")
+LISTS = {"value": "variants", "weight": "variants", "wanted": "audience", "event": "metrics"}
+ACCEPTED = {"key": "key", "type": "string", "value": "\N{HORIZONTAL ELLIPSIS}", "weight": "1", "begin": DRAFT}
+ROWS_WITHOUT: Mapping[str, tuple[Row, ...]] = {
+    "variants": tuple({"value": value, "weight": "1"} for value in "12"),
+    "audience": (),
+    "metrics": (),
+}
+"""What is read on with in the place of what is wrong; other fields are left out."""
+
+
+class Fault(Struct, frozen=True):
+    """Why a field can't be accepted: `name`, with the number of its row, and the sentence."""
+
+    name: str
+    sentence: str
+    number: int | None = None
+
+    @property
+    def field(self) -> str:
+        """The id of the field."""
+        return ANCHORS.get(self.name, self.name) if self.number is None else f"{self.name}-{self.number}"
+
+    @property
+    def label(self) -> str:
+        """What the field is called."""
+        label = LABELS.get(self.name, "")
+        return label if self.number is None else f"{label} {self.number}"
+
+
+class Found(Struct, frozen=True):
+    """What was read. `new`: without what is wrong, so that the rest can be looked at; None if there is no rest."""
+
+    new: NewExperiment | None
+    faults: tuple[Fault, ...] = ()
+
+    def with_faults(self, faults: Iterable[Fault]) -> "Found":
+        """The same with these faults too, in the order of the form."""
+        names = list(LABELS)
+        known = {fault.field: fault for fault in (*faults, *self.faults)}
+        order = sorted(
+            known.values(), key=lambda each: (names.index(each.name) if each.name in names else -1, each.number or 0)
+        )
+        return Found(self.new, tuple(order))
+
+    def is_sound(self, *names: str) -> bool:
+        """Whether there is no fault in these fields."""
+        return not any(fault.name in names for fault in self.faults)
+
+
+def read(entered: Entered) -> Found:
+    """What was typed, and everything that is wrong with it: what is, is left out to read the rest."""
+    faults: list[Fault] = []
+    while True:
+        try:
+            return Found(read_declared(entered.fields()).new).with_faults(faults)
+        except AbtestError as error:
+            fault = located(error, entered)
+            if fault in faults or not fault.name:
+                return Found(None).with_faults([*faults, fault])
+            faults.append(fault)
+            entered = _without(entered, fault)
+
+
+def located(error: AbtestError, entered: Entered) -> Fault:
+    """Where an error belongs. One that belongs nowhere is of the whole form: its name is empty."""
+    if isinstance(error, UnknownExperiment):
+        return Fault(error.kind, _sentence(str(error)))
+    if isinstance(error, Conflict):
+        return Fault("key" if error.code == "experiment_exists" else "", _sentence(str(error)))
+    if error.field is not None:
+        match = IN_LIST.fullmatch(error.field)
+        name, number = (error.field, None) if match is None else (match[2], _number(entered, match[2], int(match[1])))
+        return Fault(name, _sentence(error.reason), number)
+    return _in_words(str(error), entered)
+
+
+def _in_words(text: str, entered: Entered) -> Fault:
+    for pattern, name in PLACED:
+        if match := pattern.fullmatch(text):
+            return Fault(name, _sentence(match[2]), _number(entered, name, int(match[1]) - 1))
+    for told in (text, text.removeprefix(f"{entered.texts['key']}: ")):
+        match = NAMED.fullmatch(told)
+        if match and (name := match[1].replace(" ", "_")) in LABELS:
+            return _of_condition(match[2], entered) if name == "audience" else Fault(name, _sentence(match[2]))
+    return Fault("", _sentence(text))
+
+
+def _of_condition(text: str, entered: Entered) -> Fault:
+    """The fault of the first condition that can't be accepted, or of all of them together."""
+    for (number, _), condition in zip(entered.filled("audience"), entered.fields()["audience"], strict=True):
+        try:
+            parse_audience([condition])
+        except InvalidExperiment:
+            return Fault("wanted", _sentence(text), number)
+    return Fault("audience", _sentence(text))
+
+
+def _number(entered: Entered, name: str, place: int) -> int:
+    """The number of the row that was read as the one at this place."""
+    return entered.filled(LISTS[name])[place][0]
+
+
+def _without(entered: Entered, fault: Fault) -> Entered:
+    """The same with something that can be accepted, or nothing, where the fault is."""
+    name, number = fault.name, fault.number
+    rows = LISTS.get(name, name)
+    if number is not None:
+        found = entered.with_cell(rows, number, name, ACCEPTED.get(name, ""))
+    elif name == "weights":
+        found = entered.with_rows("variants", [{**row, "weight": "1"} for row in entered.rows["variants"]])
+    elif rows in ROWS_WITHOUT:
+        found = entered.with_rows(rows, ROWS_WITHOUT[rows])
+    else:
+        instead = {"start_at": "begin", "group_share": "group"}.get(name, name)
+        found = entered.having(instead, ACCEPTED.get(instead, ""))
+    # No text is sure to be accepted as a value of any other type.
+    return found.having("type", ACCEPTED["type"]) if name in {"value", "variants"} else found
+
+
+def _sentence(reason: str) -> str:
+    return f"{first_upper(reason)}."
