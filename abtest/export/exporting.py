@@ -112,6 +112,6 @@ def _writer(format: Format, columns: Sequence[Column]) -> Writer:
         from abtest.export.parquet import Parquet  # noqa: PLC0415  # its package is large, and may be missing
     except ImportError:
         raise InvalidSetting(
-            "parquet needs pyarrow, which is missing here: pip install 'abtest[parquet]'", field="format"
+            "parquet needs pyarrow, which is missing here: pip install pyarrow", field="format"
         ) from None
     return Parquet(columns)

@@ -336,5 +336,5 @@ async def test_without_its_package_parquet_says_what_to_install(
 ) -> None:
     monkeypatch.delitem(sys.modules, "abtest.export.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InvalidSetting, match=r"format: parquet needs .* pip install 'abtest\[parquet\]'"):
+    with pytest.raises(InvalidSetting, match=r"format: parquet needs .* pip install pyarrow"):
         await ExportService(store).begin(Asked(Table.DEVICES, Format.PARQUET))

@@ -66,8 +66,8 @@ class Export(AdminHandler):
                     self.settings["goes_on"](self.request.server_connection)
             except StreamClosedError:
                 return  # the client has left
-            except BaseException:
-                log.error("an export of %s was cut off", self._table)
+            except BaseException as error:
+                log.error("an export of %s was cut off: %s", self._table, error or type(error).__name__)
                 connection.stream.close()  # else Tornado would write an end, as if all were there
                 raise
             _close_by(PLAIN_CLOSE, connection.stream)
