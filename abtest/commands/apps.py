@@ -1,13 +1,11 @@
 """apps: several apps in one server."""
 
-from typing import Any
-
 import click
 
 from abtest import clock
 from abtest.commands.options import as_json, print_json, print_table, user, with_store
-from abtest.domain import App, path_of
-from abtest.management import AppService
+from abtest.domain import path_of
+from abtest.management import AppService, described_app
 
 
 @click.group()
@@ -29,7 +27,7 @@ def add(database: str, key: str, as_json: bool) -> None:
     """
     added = with_store(database, lambda store: AppService(store, by=user()).add(key))
     if as_json:
-        print_json(_described(added))
+        print_json(described_app(added))
     else:
         click.echo(f"added {key}: its devices ask for {path_of(key)}/api/v1/experiments")
 
@@ -41,14 +39,9 @@ def list_(database: str, as_json: bool) -> None:
     """List every app. The app default is always there."""
     found = with_store(database, lambda store: AppService(store, by=user()).all())
     if as_json:
-        print_json([_described(each) for each in found])
+        print_json([described_app(each) for each in found])
     else:
         print_table(["KEY", "CREATED"], [[each.key, clock.iso(each.created_at)] for each in found])
 
 
 COMMANDS = (apps,)
-
-
-def _described(app: App) -> dict[str, Any]:
-    """An app as JSON."""
-    return {"key": app.key, "created_at": clock.iso(app.created_at)}

@@ -19,7 +19,13 @@ from abtest.commands.options import (
     with_store,
 )
 from abtest.domain import AccessToken, Person, Role
-from abtest.management import AccessTokenService, Link, PeopleService
+from abtest.management import (
+    AccessTokenService,
+    Link,
+    PeopleService,
+    described_access_token,
+    described_person,
+)
 
 ROLES = click.Choice([role.value for role in Role])
 EVERY_APP = "every app"
@@ -54,7 +60,7 @@ def add(database: str, name: str, role: str, app: str | None, url: str | None, a
     url = url or own_server()
     person, link = with_store(database, lambda store: PeopleService(store, by=user()).add(name, Role(role), app))
     told = f"added {name}, {_role(person)}; this link sets the password"
-    _print_link(told, link, url, _person(person), as_json)
+    _print_link(told, link, url, described_person(person), as_json)
 
 
 @people.command("role")
@@ -76,7 +82,7 @@ def role_(database: str, name: str, role: str, app: str | None, all_apps: bool, 
     where = None if all_apps else UNSET if app is None else app
     person = with_store(database, lambda store: PeopleService(store, by=user()).change(name, Role(role), where))
     if as_json:
-        print_json(_person(person))
+        print_json(described_person(person))
     else:
         click.echo(f"{person.name} is {_role(person)}")
 
@@ -142,7 +148,7 @@ def list_people(database: str, as_json: bool) -> None:
     """List everybody who may sign in."""
     found = with_store(database, lambda store: PeopleService(store, by=user()).all())
     if as_json:
-        print_json([_person(each) for each in found])
+        print_json([described_person(each) for each in found])
         return
     if not found:
         click.echo("nobody yet; add the first one with: abtest people add NAME --role admin")
@@ -188,7 +194,7 @@ def add_token(database: str, name: str, role: str, app: str | None, expires: str
         database, lambda store: AccessTokenService(store).add(name, Role(role), app, expires, by=user())
     )
     if as_json:
-        print_json(_access_token(made) | {"token": token})
+        print_json(described_access_token(made) | {"token": token})
         return
     say(f"added access token {made.id}, {name}, {_role(made)}; it is shown this once:")
     click.echo(token)
@@ -218,7 +224,7 @@ def list_tokens(database: str, as_json: bool) -> None:
     """List the access tokens that were not revoked, without their secrets."""
     found = with_store(database, lambda store: AccessTokenService(store).all())
     if as_json:
-        print_json([_access_token(each) for each in found])
+        print_json([described_access_token(each) for each in found])
         return
     if not found:
         click.echo("no access tokens yet; make one with: abtest access-tokens add NAME --role ROLE")
@@ -248,28 +254,3 @@ def _role(who: Person | AccessToken) -> str:
 
 def _time(at: int | None) -> str:
     return "-" if at is None else clock.iso(at)
-
-
-def _person(person: Person) -> dict[str, Any]:
-    """A person as JSON."""
-    return {
-        "name": person.name,
-        "role": person.role,
-        "app": person.app,
-        "created_at": clock.iso(person.created_at),
-        "has_password": person.has_password,
-        "is_connected": person.is_connected,
-    }
-
-
-def _access_token(token: AccessToken) -> dict[str, Any]:
-    """An access token as JSON."""
-    return {
-        "id": token.id,
-        "name": token.name,
-        "role": token.role,
-        "app": token.app,
-        "created_at": clock.iso(token.created_at),
-        "expires_at": None if token.expires_at is None else clock.iso(token.expires_at),
-        "used_at": None if token.used_at is None else clock.iso(token.used_at),
-    }

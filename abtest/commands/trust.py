@@ -96,11 +96,7 @@ def why(database: str, token: str, app: str, as_json: bool) -> None:
 @click.command()
 @option("--app", metavar="KEY", help="Only changes in this app.")
 @option("--by", metavar="TEXT", help="Only changes made by somebody whose name, or address, contains this.")
-@option(
-    "--about",
-    metavar="KEY",
-    help="Only changes of the experiment, group, holdout, app, person or access token with this key or name.",
-)
+@option("--about", metavar="KEY", help="Only changes of what has this key or this name.")
 @option("--since", metavar="TIME", help="Only changes since this time: 2026-12-03T09:00:00Z.")
 @option("--limit", type=Whole(1, 1_000_000), default=50, help="The most changes to show.")
 @as_json

@@ -23,6 +23,7 @@ from abtest.domain.events import EVENT, EVENT_RULE, Event
 from abtest.domain.experiments import (
     FULL_COVERAGE,
     KEY,
+    KEY_RULE,
     LONGEST_VALUE,
     MOST_PLANNED,
     MOST_VARIANTS,
@@ -81,6 +82,7 @@ from abtest.domain.people import (
     may,
     name_fault,
     parse_expiry,
+    parse_role,
     spelled_alike,
 )
 from abtest.domain.schedules import Moment, check_order, parse_time
@@ -97,6 +99,7 @@ __all__ = [
     "HELD",
     "HELD_PLACE",
     "KEY",
+    "KEY_RULE",
     "KNOWN_ATTRIBUTES",
     "LINK_LASTS",
     "LONGEST_NAME",
@@ -185,6 +188,7 @@ __all__ = [
     "parse_coverage",
     "parse_expiry",
     "parse_metrics",
+    "parse_role",
     "parse_time",
     "parse_weight",
     "path_of",

@@ -19,6 +19,7 @@ from abtest.domain.values import Type, check_values, text_fault
 from abtest.errors import InvalidExperiment
 
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+KEY_RULE = "must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit"
 WEIGHT = re.compile(r"([0-9]{1,7}(?:\.[0-9]+)?|\.[0-9]+)%?")
 COVERAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?|\.[0-9]{1,4})%|([01]?\.[0-9]{1,6}|1)")
 FULL_COVERAGE = Decimal(1)
@@ -258,8 +259,7 @@ class Change(Struct, frozen=True):
 def check_key(key: str, field: str = "key") -> str:
     """The key. Raises InvalidExperiment."""
     if not KEY.fullmatch(key):
-        rule = "must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit"
-        raise InvalidExperiment(f"{field}: {rule}")
+        raise InvalidExperiment(f"{field}: {KEY_RULE}")
     return key
 
 

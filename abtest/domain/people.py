@@ -133,6 +133,14 @@ def may(who: Person | AccessToken, role: Role, app: str | None) -> bool:
     return who.app in {None, app} and roles.index(who.role) >= roles.index(role)
 
 
+def parse_role(text: str) -> Role:
+    """The role. Raises InvalidField."""
+    try:
+        return Role(text)
+    except ValueError:
+        raise InvalidField("must be viewer, editor or admin", field="role") from None
+
+
 def folded(name: str) -> str:
     """The same for names that differ only in case, or in how Unicode writes their letters."""
     return normalize("NFKC", normalize("NFKC", name).casefold())

@@ -13,7 +13,15 @@ from abtest.management.declared import (
     read_variants,
     write_toml,
 )
-from abtest.management.describing import described, described_entry, described_shared_link
+from abtest.management.describing import (
+    described,
+    described_access_token,
+    described_app,
+    described_entry,
+    described_person,
+    described_session,
+    described_shared_link,
+)
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
 from abtest.management.journal import JournalService
@@ -44,7 +52,11 @@ __all__ = [
     "as_declared",
     "ask_direction",
     "described",
+    "described_access_token",
+    "described_app",
     "described_entry",
+    "described_person",
+    "described_session",
     "described_shared_link",
     "keep_schedule",
     "parse_declared",

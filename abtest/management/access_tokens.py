@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from abtest import clock
 from abtest.domain import AccessToken, By, Role, check_name, parse_expiry
-from abtest.errors import NotSignedIn, Unavailable
+from abtest.errors import NotSignedIn, Unavailable, UnknownAccessToken
 from abtest.management.credentials import hashed, new_secret
 from abtest.management.signing_in import NOTED_AGAIN_AFTER
 from abtest.store import AccessTokenStore
@@ -22,6 +22,13 @@ class AccessTokenService:
     async def all(self) -> list[AccessToken]:
         """Every one that was not revoked, expired ones too, in the order of creation."""
         return await self._store.access_tokens()
+
+    async def one(self, id: int) -> AccessToken:
+        """The access token with this id. Raises UnknownAccessToken."""
+        found = next((each for each in await self.all() if each.id == id), None)
+        if found is None:
+            raise UnknownAccessToken(id)
+        return found
 
     async def add(
         self, name: str, role: Role, app: str | None = None, expires: str | None = None, *, by: By

@@ -1,7 +1,8 @@
 """Apps: what the devices, experiments and events of one server belong to."""
 
 from abtest import clock
-from abtest.domain import DEFAULT_APP, App, By, check_key
+from abtest.domain import DEFAULT_APP, KEY, KEY_RULE, App, By
+from abtest.errors import InvalidField, UnknownApp
 from abtest.store import AppStore
 
 
@@ -16,9 +17,18 @@ class AppService:
         """Every app, in the order of creation."""
         return await self._store.apps()
 
+    async def one(self, key: str) -> App:
+        """The app with this key. Raises UnknownApp."""
+        found = next((each for each in await self.all() if each.key == key), None)
+        if found is None:
+            raise UnknownApp(key)
+        return found
+
     async def add(self, key: str) -> App:
-        """Create an app; returns once it is durable. Raises InvalidExperiment or Conflict."""
-        return await self._store.add_app(check_key(key), clock.now(), self._by)
+        """Create an app; returns once it is durable. Raises InvalidField or Conflict."""
+        if not KEY.fullmatch(key):
+            raise InvalidField(KEY_RULE, field="key")
+        return await self._store.add_app(key, clock.now(), self._by)
 
 
 def app_option(app: str) -> str:

@@ -1,9 +1,9 @@
-"""Experiments and entries of the journal as people and programs get them."""
+"""What people made and did, as JSON: the same at the command line and over HTTP."""
 
 from typing import Any
 
 from abtest import clock
-from abtest.domain import By, Entry, Experiment, SharedLink
+from abtest.domain import AccessToken, App, By, Entry, Experiment, Person, Session, SharedLink
 from abtest.language import coverage_said, entry_said, schedule_said
 
 
@@ -74,6 +74,52 @@ def described_shared_link(link: SharedLink) -> dict[str, Any]:
         "made_at": clock.iso(link.made_at),
         "made_by": _described_by(link.made_by),
     }
+
+
+def described_app(app: App) -> dict[str, Any]:
+    """An app as JSON."""
+    return {"key": app.key, "created_at": clock.iso(app.created_at)}
+
+
+def described_person(person: Person) -> dict[str, Any]:
+    """A person as JSON."""
+    return {
+        "name": person.name,
+        "role": person.role,
+        "app": person.app,
+        "created_at": clock.iso(person.created_at),
+        "seen_at": _time(person.seen_at),
+        "has_password": person.has_password,
+        "is_connected": person.is_connected,
+    }
+
+
+def described_session(session: Session) -> dict[str, Any]:
+    """A session as JSON."""
+    return {
+        "id": session.id,
+        "created_at": clock.iso(session.created_at),
+        "seen_at": clock.iso(session.seen_at),
+        "browser": session.browser.name,
+        "address": session.browser.address,
+    }
+
+
+def described_access_token(token: AccessToken) -> dict[str, Any]:
+    """An access token as JSON, without its secret."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role,
+        "app": token.app,
+        "created_at": clock.iso(token.created_at),
+        "expires_at": _time(token.expires_at),
+        "used_at": _time(token.used_at),
+    }
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else clock.iso(at)
 
 
 def _described_by(by: By) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from abtest import clock
 from abtest.domain import LINK_LASTS, By, Person, Role, check_name
+from abtest.errors import UnknownPerson
 from abtest.management.credentials import hashed, new_secret
 from abtest.store import PeopleStore
 
@@ -28,6 +29,13 @@ class PeopleService:
     async def all(self) -> list[Person]:
         """Everybody, in the order of creation."""
         return await self._store.people()
+
+    async def one(self, name: str) -> Person:
+        """The person with this name."""
+        found = await self._store.named(check_name(name))
+        if found is None:
+            raise UnknownPerson(name)
+        return found
 
     async def exist(self) -> bool:
         """Whether anybody may sign in, or is to set a password."""

@@ -30,6 +30,10 @@ class PeopleStore(Protocol):
         """Whether there is anybody."""
         ...
 
+    async def named(self, name: str) -> Person | None:
+        """The person with this name, if there is one."""
+        ...
+
     async def add_person(
         self,
         name: str,

@@ -24,7 +24,8 @@ from abtest.web.access import (
     needs_by_method,
 )
 from abtest.web.api import handlers as api
-from abtest.web.api.admin import experiments, exporting, shared_links, status
+from abtest.web.api.admin import access_tokens, audit, experiments, exporting, people, shared_links, status
+from abtest.web.api.admin import apps as admin_apps
 from abtest.web.api.admin.base import ADMIN_PATH
 from abtest.web.base import Handler, NotFound
 from abtest.web.base_path import IN_APP
@@ -69,6 +70,8 @@ def routes(services: Services) -> list[Route]:
         "groups": services.management.groups,
         "prospects": services.prospects,
     }
+    accounts, apps = {"people": services.management.people}, {"apps": services.management.apps}
+    programs = {"access_tokens": services.management.access_tokens}
     return [
         (f"{IN_APP}{PATH}", api.Experiments, OPEN, {}),
         (f"{IN_APP}{FLAGS}/?", api.Flags, OPEN, {}),
@@ -94,6 +97,16 @@ def routes(services: Services) -> list[Route]:
         (f"{MANAGED}/experiments/([^/]+)/finish", experiments.AdminFinish, EDIT, changing),
         (f"{MANAGED}/experiments/([^/]+)/archive", experiments.AdminArchive, EDIT, changing),
         (f"{MANAGED}/experiments/([^/]+)/weights", experiments.AdminWeights, EDIT, changing),
+        (admin_apps.APPS, admin_apps.Apps, ADMIN_EVERYWHERE, apps),
+        (f"{admin_apps.APPS}/([^/]+)", admin_apps.App, ADMIN_EVERYWHERE, apps),
+        (people.PEOPLE, people.People, ADMIN_EVERYWHERE, accounts),
+        (f"{people.PEOPLE}/([^/]+)", people.Person, ADMIN_EVERYWHERE, accounts),
+        (f"{people.PEOPLE}/([^/]+)/link", people.PersonLink, ADMIN_EVERYWHERE, accounts),
+        (f"{people.PEOPLE}/([^/]+)/sessions", people.Sessions, ADMIN_EVERYWHERE, signing),
+        (f"{people.PEOPLE}/([^/]+)/sessions/([^/]+)", people.Session, ADMIN_EVERYWHERE, signing),
+        (access_tokens.ACCESS_TOKENS, access_tokens.AccessTokens, ADMIN_EVERYWHERE, programs),
+        (f"{access_tokens.ACCESS_TOKENS}/([^/]+)", access_tokens.AccessToken, ADMIN_EVERYWHERE, programs),
+        (f"{IN_APP}{audit.AUDIT}", audit.Audit, ADMIN, {"journal": services.management.journal}),
         ("/healthz", ops.Healthz, OPEN, {}),
         ("/readyz", ops.Readyz, OPEN, readiness),
         ("/metrics", ops.Metrics, LOOK, {"monitoring": services.monitoring, "store": services.store} | reports),

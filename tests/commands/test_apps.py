@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from abtest.domain import scoped
-from abtest.errors import Conflict, InvalidExperiment, UnknownApp, UnknownDevice, UnknownExperiment, UnknownTestDevice
+from abtest.errors import Conflict, InvalidField, UnknownApp, UnknownDevice, UnknownExperiment, UnknownTestDevice
 from abtest.results import worker
 from tests.conftest import Run
 from tests.processes import Abtest, run
@@ -41,8 +41,8 @@ def test_an_app_is_added_and_listed(run: Run) -> None:
     [
         ("staging", Conflict, "the app 'staging' already exists"),
         ("default", Conflict, "the app 'default' already exists"),
-        ("Staging", InvalidExperiment, "key: must be 1 to 64 of a-z, 0-9"),
-        ("a/b", InvalidExperiment, "key: must be 1 to 64 of a-z, 0-9"),
+        ("Staging", InvalidField, "key: must be 1 to 64 of a-z, 0-9"),
+        ("a/b", InvalidField, "key: must be 1 to 64 of a-z, 0-9"),
     ],
 )
 def test_an_app_that_can_not_be_added_is_refused(run: Run, key: str, error: type[Exception], told: str) -> None:

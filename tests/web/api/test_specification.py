@@ -22,7 +22,7 @@ from abtest.web.problems import BY_STATUS, STATUS
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
 NO_PATH_OF_PROGRAMS = {
     "conflict",
-    *("invalid_test_device", "unknown_test_device", "unknown_access_token", "unknown_person"),
+    *("invalid_test_device", "unknown_test_device"),
     *("unknown_link", "wrong_password", "too_many_attempts"),
 }
 FOR_PEOPLE = ("abtest.web.pages.team", "abtest.web.pages.changing")

@@ -57,6 +57,11 @@ class AdminHandler(Handler):
         self.set_header("Cache-Control", "private, no-store")
         self.finish(msgspec.json.encode(document))
 
+    def made(self, path: str, document: Any) -> None:
+        """Finish with what was made, and its path."""
+        self.set_header("Location", self.settings["base_path"] + path)
+        self.answer(document, HTTPStatus.CREATED)
+
     def refuse(self, error: BaseException) -> Problem:
         """Names a field as it was sent."""
         problem = super().refuse(error)
