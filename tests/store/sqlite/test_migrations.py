@@ -7,14 +7,17 @@ import pytest
 
 from abtest import clock
 from abtest.domain.events import Event
+from abtest.language import decision_said
+from abtest.management import ExperimentService
 from abtest.results import worker
 from abtest.results.conclusions import ResultService
 from abtest.store.sqlite import migrations
 from abtest.store.sqlite.driver import open_raw
 from abtest.trust.verification import VerificationService
-from tests.scenes import answers, experiment, opened, tokens
+from tests.scenes import ANNA, answers, experiment, opened, tokens
 
 OLD = 2
+BEFORE_DECISIONS = 16
 DEVICES = "INSERT INTO device (id, token, first_seen) VALUES (1, 'b', 1000), (2, 'a', 2000), (3, 'c', 3000)"
 HAPPENED = "SELECT metric_id, day, devices FROM summary_happened ORDER BY metric_id, day"
 COUNTED = "SELECT * FROM summary_metric ORDER BY 1, 2, 3, 4"
@@ -63,16 +66,34 @@ CREATE TABLE summary_happened (metric_id, day, events);
 INSERT INTO summary_happened VALUES (1, 0, 99);
 PRAGMA user_version = 3
 """
+FINISHED = """
+INSERT INTO experiment (
+  id, app_id, kind, key, description, status, winner, type, audience, seed, algorithm, created_at,
+  created_after_device
+)
+VALUES (1, 1, 'experiment', 'color', '', 'finished', 'red', 'string', '[]', zeroblob(32), 1, 1000, 0);
+INSERT INTO variant VALUES (1, 1, 0, 'red'), (2, 1, 1, 'blue');
+INSERT INTO phase (experiment_id, number, weights, created_at, created_after_device, block_counts)
+VALUES (1, 1, '["1", "1"]', 1000, 0, '[0, 0]');
+INSERT INTO status_change (experiment_id, status, winner, at, after_device, after_event)
+VALUES (1, 'running', NULL, 1000, 0, 0), (1, 'finished', 'red', 2000, 0, 0);
+"""
 KEPT = "SELECT device.id, token, first_seen FROM device JOIN device_token ON device_id = id ORDER BY id"
+
+
+def of_schema(number: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A new database as it was with this schema."""
+    connection = open_raw(path)
+    with monkeypatch.context() as older:
+        files = migrations.files()[:number]
+        older.setattr(migrations, "files", lambda: files)
+        migrations.prepare(connection, path, migrate=True)
+    return connection
 
 
 def old_database(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A database of schema 2 that had three devices, the last of which is gone."""
-    connection = open_raw(path)
-    with monkeypatch.context() as older:
-        files = migrations.files()[:OLD]
-        older.setattr(migrations, "files", lambda: files)
-        migrations.prepare(connection, path, migrate=True)
+    connection = of_schema(OLD, path, monkeypatch)
     connection.execute(DEVICES)
     connection.execute("DELETE FROM device WHERE id = 3")
     return connection
@@ -199,3 +220,17 @@ async def test_events_counted_without_buckets_are_counted_again(tmp_path: Path) 
     connection = open_raw(path)
     assert connection.execute(COUNTED).fetchall() == before
     connection.close()
+
+
+async def test_what_was_finished_before_decisions_were_kept_has_a_winner_and_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = of_schema(BEFORE_DECISIONS, tmp_path / "old.db", monkeypatch)
+    connection.executescript(FINISHED)
+    migrations.prepare(connection, tmp_path / "old.db", migrate=True)
+    connection.close()
+    async with opened(tmp_path / "old.db") as store:
+        color = await ExperimentService(store, by=ANNA).one("color")
+        assert (color.winner, color.ended_at) == ("red", 2000)
+        assert (color.because, color.decided_at, color.decided_by) == ("", None, None)
+        assert decision_said(color) == ["winner red"]
