@@ -7,6 +7,7 @@ from abtest.domain.audience import (
     Condition,
     Operator,
     failed,
+    overlap,
     parse_audience,
     parse_condition,
 )
@@ -183,6 +184,7 @@ __all__ = [
     "name_fault",
     "new_group",
     "new_holdout",
+    "overlap",
     "parse_audience",
     "parse_condition",
     "parse_coverage",

@@ -118,17 +118,26 @@ def parse_audience(texts: Sequence[str]) -> Audience:
                 f"audience: {str(condition)!r}: the attribute {condition.attribute!r} is unknown; "
                 f"did you mean {nearest}? Known are {', '.join(KNOWN_ATTRIBUTES)}"
             )
-    for _, conditions in groupby(sorted(audience, key=attrgetter("attribute")), key=attrgetter("attribute")):
-        together = list(conditions)
+    for together in _by_attribute(audience):
         if not _can_be_fulfilled(together):
             raise InvalidExperiment(f"audience: no device can fulfil {' and '.join(map(str, together))}")
     return audience
+
+
+def overlap(one: Audience, other: Audience) -> bool:
+    """Whether some device could be in both."""
+    return all(map(_can_be_fulfilled, _by_attribute(one + other)))
 
 
 def failed(audience: Audience, attributes: Attributes) -> tuple[int, ...]:
     """The places of the conditions that a device with these attributes does not fulfil; none if it is inside."""
     said = dict(attributes.pairs)
     return tuple(place for place, each in enumerate(audience) if not each.is_fulfilled(said.get(each.attribute)))
+
+
+def _by_attribute(audience: Audience) -> list[list[Condition]]:
+    attribute = attrgetter("attribute")
+    return [list(conditions) for _, conditions in groupby(sorted(audience, key=attribute), key=attribute)]
 
 
 @lru_cache(maxsize=65_536)

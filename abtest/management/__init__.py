@@ -25,6 +25,7 @@ from abtest.management.describing import (
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
 from abtest.management.journal import JournalService
+from abtest.management.lifecycle import POSSIBLE, possible
 from abtest.management.people import Link, PeopleService
 from abtest.management.scheduling import keep_schedule
 from abtest.management.sharing import SharedLinkService
@@ -33,6 +34,7 @@ from abtest.management.test_devices import TestDeviceService
 
 __all__ = [
     "DEMO",
+    "POSSIBLE",
     "AccessTokenService",
     "AppService",
     "Declared",
@@ -61,6 +63,7 @@ __all__ = [
     "keep_schedule",
     "parse_declared",
     "parse_toml",
+    "possible",
     "read_declared",
     "read_variants",
     "write_toml",

@@ -1,5 +1,7 @@
 """Which change of an experiment is allowed when."""
 
+from collections.abc import Mapping, Set
+
 from abtest import clock
 from abtest.domain import WORKER, Change, Experiment, NewExperiment, Status, revision
 from abtest.errors import ChangedMeanwhile, InvalidExperiment
@@ -15,6 +17,25 @@ BEFORE = {
 """The statuses from which each one can be reached."""
 WEIGHED = frozenset(each for each in Status if not each.over)
 """Those in which an experiment can get new weights, another coverage or end."""
+POSSIBLE: Mapping[str, Set[Status]] = {
+    "start": {Status.DRAFT},
+    "pause": BEFORE[Status.PAUSED],
+    "resume": {Status.PAUSED},
+    "weights": WEIGHED,
+    "finish": BEFORE[Status.FINISHED],
+    "archive": BEFORE[Status.ARCHIVED],
+}
+"""What people do to an experiment, and in which statuses."""
+
+
+def possible(experiment: Experiment) -> list[str]:
+    """What can be done to it as it is. Of one that is finished, `finish` names a winner or a reason that it lacks."""
+    can_be_completed = finishing(experiment, experiment.winner or experiment.values[0], "because") is not None
+    return [
+        name
+        for name, statuses in POSSIBLE.items()
+        if experiment.status in statuses or (name == "finish" and can_be_completed)
+    ]
 
 
 def finishing(experiment: Experiment, winner: str | None, because: str | None) -> Change | None:

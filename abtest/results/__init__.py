@@ -21,12 +21,14 @@ from abtest.results.planning import (
 from abtest.results.present import completed, measured
 from abtest.results.prospects import DEVICES as PROSPECTIVE_DEVICES
 from abtest.results.prospects import Prospect, ProspectService
+from abtest.results.readiness import Check, checks
 from abtest.results.reports import Report, ReportService, find
 from abtest.results.simulation import MOST_DEVICES, Simulated, SimulationService
 
 __all__ = [
     "MOST_DEVICES",
     "PROSPECTIVE_DEVICES",
+    "Check",
     "ExperimentResults",
     "MetricResults",
     "Outlook",
@@ -40,6 +42,7 @@ __all__ = [
     "ResultService",
     "Simulated",
     "SimulationService",
+    "checks",
     "completed",
     "equal",
     "find",

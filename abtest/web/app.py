@@ -34,7 +34,7 @@ from abtest.web.ofrep import FLAGS
 from abtest.web.origins import EVENTS, Origins
 from abtest.web.pages import groups, system
 from abtest.web.pages import handlers as pages
-from abtest.web.pages.changing import form
+from abtest.web.pages.changing import acting, form
 from abtest.web.pages.team import sharing, signing_in
 from abtest.web.services import Services
 from abtest.web.ways import PATH
@@ -72,6 +72,13 @@ def routes(services: Services) -> list[Route]:
     }
     accounts, apps = {"people": services.management.people}, {"apps": services.management.apps}
     programs = {"access_tokens": services.management.access_tokens}
+    acting_on = {
+        "experiments": services.management.experiments,
+        "journal": services.management.journal,
+        "reports": services.reports,
+        "prospects": services.prospects,
+        "results": services.results,
+    }
     return [
         (f"{IN_APP}{PATH}", api.Experiments, OPEN, {}),
         (f"{IN_APP}{FLAGS}/?", api.Flags, OPEN, {}),
@@ -112,6 +119,12 @@ def routes(services: Services) -> list[Route]:
         ("/metrics", ops.Metrics, LOOK, {"monitoring": services.monitoring, "store": services.store} | reports),
         (f"{IN_APP}/", pages.Dashboard, LOOK, figures),
         (f"{IN_APP}/experiments/([^/]+)", pages.Experiment, LOOK, figures),
+        (f"{IN_APP}/experiments/([^/]+)/start", acting.Start, EDIT, acting_on),
+        (f"{IN_APP}/experiments/([^/]+)/pause", acting.Pause, EDIT, acting_on),
+        (f"{IN_APP}/experiments/([^/]+)/resume", acting.Resume, EDIT, acting_on),
+        (f"{IN_APP}/experiments/([^/]+)/weights", acting.Weights, EDIT, acting_on),
+        (f"{IN_APP}/experiments/([^/]+)/finish", acting.Finish, EDIT, acting_on),
+        (f"{IN_APP}/experiments/([^/]+)/archive", acting.Archive, EDIT, acting_on),
         (f"{IN_APP}/new-experiment", form.NewExperimentPage, EDIT, making),
         (f"{IN_APP}/new-experiment/preview", form.PreviewPart, EDIT, making),
         (f"{IN_APP}/groups/([^/]+)", groups.Group, LOOK, figures),

@@ -25,6 +25,7 @@ from abtest.language import (
     difference,
     duration,
     elsewhere_said,
+    entry_said,
     exact_day,
     exact_time,
     exposure_told,
@@ -46,7 +47,7 @@ from abtest.language import (
     tested_said,
     who_takes_part,
 )
-from abtest.management import app_option, ask_direction
+from abtest.management import app_option, ask_direction, possible
 from abtest.results import often
 from abtest.web.pages.colours import is_colour
 from abtest.web.pages.forest import forest, history
@@ -161,6 +162,8 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     history,
     ask_direction,
     app_option,
+    possible,
+    entry_said,
     path_of,
 )
 

@@ -10,6 +10,12 @@ DID = {
     "added": "The experiment is there, as a draft.",
     "added_running": "The experiment is running.",
     "link_revoked": "The link is revoked: whoever has it sees nothing any more.",
+    "started": "Started: devices whose first request comes from now on take part.",
+    "paused": "Paused: no new device takes part, and those in it keep their values.",
+    "resumed": "Resumed: devices whose first request comes from now on take part.",
+    "reweighted": "A new phase has begun. Devices that came before keep their values.",
+    "finished": "Finished: no new device takes part, and those in it keep their values.",
+    "archived": "Archived: no device gets this key any more.",
     "signed_out": "You are signed out.",
 }
 """By the word that stands in the address: no sentence ever comes from there."""

@@ -1,1 +1,1 @@
-"""Pages on which people make experiments and change them."""
+"""Pages on which people make experiments, groups, holdouts and test devices, and change them."""

@@ -1,0 +1,116 @@
+"""What is ready and what is missing before an experiment starts. Pure."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from msgspec import Struct
+
+from abtest import clock
+from abtest.domain import Experiment, Status, overlap
+from abtest.inference import planning
+from abtest.language import counted, exact_time, metric_name, names, number
+from abtest.results.reports import Report
+
+SENSIBLE_DAYS = 56
+"""A test that takes longer than eight weeks is rarely waited for."""
+
+
+class Check(Struct, frozen=True):
+    """Something to look at before the start, in a sentence. `forbids`: it can't be started like this."""
+
+    ready: bool
+    sentence: str
+    forbids: bool = False
+
+
+def checks(experiment: Experiment, report: Report, per_day: int, now: int) -> list[Check]:
+    """What to look at before this experiment starts, beside all that there are. `per_day`: new devices of the app."""
+    return [
+        _metric(experiment),
+        _plan(experiment),
+        *_traffic(experiment, report, per_day),
+        *_weights(experiment),
+        *_end(experiment, now),
+        _others(experiment, [each.experiment for each in report.experiments]),
+    ]
+
+
+def _metric(experiment: Experiment) -> Check:
+    if experiment.metrics:
+        return Check(True, f"Judged by: {metric_name(experiment.metrics[0])}")
+    return Check(
+        False, "No metric, so there will be no verdict. A metric that is set later also counts earlier events"
+    )
+
+
+def _plan(experiment: Experiment) -> Check:
+    if experiment.planned is not None:
+        return Check(True, f"Planned with {counted(experiment.planned, 'device')}")
+    return Check(
+        False,
+        "No number of devices is planned. It can be planned only before the first device comes; "
+        "without it, a difference takes more devices to show",
+    )
+
+
+def _traffic(experiment: Experiment, report: Report, per_day: int) -> Iterator[Check]:
+    if experiment.planned is None:
+        return
+    if not per_day:
+        yield Check(False, "How many devices come a day is not known: none came in the last week")
+        return
+    part = (
+        Fraction(experiment.phase.coverage) * Fraction(experiment.group_share or 1) * _part_inside(experiment, report)
+    )
+    devices = per_day * float(part)
+    if devices < 1:
+        yield Check(False, f"Hardly any device would take part: {counted(per_day, 'new device')} come a day")
+        return
+    days = planning.days(experiment.planned, devices)
+    taking = "" if part == 1 else f", of which about {number(round(devices))} would take part"
+    traffic = f"about {counted(per_day, 'new device')} come a day{taking}"
+    too_long = ". That is long: plan for a larger effect, or fewer variants" if days > SENSIBLE_DAYS else ""
+    yield Check(not too_long, f"The planned devices take about {counted(days, 'day')}: {traffic}{too_long}")
+
+
+def _part_inside(experiment: Experiment, report: Report) -> Fraction:
+    """The part of the new devices since it was created that was in its audience; all while none came."""
+    for each in report.experiments:
+        if each.experiment.id == experiment.id and each.audience and each.audience.devices:
+            return Fraction(each.audience.devices - each.audience.outside, each.audience.devices)
+    return Fraction(1)
+
+
+def _weights(experiment: Experiment) -> Iterator[Check]:
+    without = [value for value, weight in zip(experiment.values, experiment.phase.weights, strict=True) if not weight]
+    if without:
+        yield Check(False, f"No device gets {names(without)}: the weight is 0")
+
+
+def _end(experiment: Experiment, now: int) -> Iterator[Check]:
+    if experiment.end_at is None:
+        return
+    at = f"{exact_time(clock.iso(experiment.end_at))} UTC"
+    if experiment.end_at <= now:
+        yield Check(False, f"It was to end at {at}, which has passed. Change its end first", forbids=True)
+    else:
+        yield Check(True, f"Ends by itself at {at}")
+
+
+def _others(experiment: Experiment, present: Sequence[Experiment]) -> Check:
+    others = [
+        each.key
+        for each in present
+        if each.status is Status.RUNNING
+        and each.id != experiment.id
+        and (each.group is None or each.group != experiment.group)
+        and overlap(each.audience, experiment.audience)
+    ]
+    if not others:
+        return Check(True, "No other running experiment takes the same devices")
+    are = "is" if len(others) == 1 else "are"
+    return Check(
+        False,
+        f"{names(others, 'experiment')} {are} running with the same devices. "
+        "If they change the same screen, put them into one group",
+    )

@@ -1,0 +1,61 @@
+"""The winners that can be named when an experiment is finished, with what the figures say of each. Pure."""
+
+from msgspec import Struct
+
+from abtest.domain import Experiment
+from abtest.errors import InvalidField
+from abtest.inference import Comparison
+from abtest.language import difference
+from abtest.results import ExperimentResults
+
+NO_WINNER = "none"
+
+
+class Choice(Struct, frozen=True):
+    """A value that can be the winner. `place`: how the form names it. `said`: a few words; empty without a metric."""
+
+    place: str
+    value: str
+    said: str
+
+
+def choices(experiment: Experiment, results: ExperimentResults) -> list[Choice]:
+    """The values, in their order; of one that has a winner, that one alone."""
+    return [
+        Choice(str(place), value, _said(value, results))
+        for place, value in enumerate(experiment.values)
+        if experiment.winner in {None, value}
+    ]
+
+
+def chosen(experiment: Experiment, entered: str) -> str | None:
+    """The winner; None for none. Raises InvalidField when nothing was chosen."""
+    if entered == NO_WINNER:
+        return None
+    if entered not in {str(place) for place in range(len(experiment.values))}:
+        raise InvalidField("choose a winner, or none", field="winner")
+    return experiment.values[int(entered)]
+
+
+def _said(value: str, results: ExperimentResults) -> str:
+    metric, verdict = results.primary, results.verdict
+    if metric is None or verdict is None:
+        return ""
+    if verdict.code == "not_trusted":
+        return "figures not to be trusted"
+    if value == results.baseline:
+        return "the baseline"
+    compared = metric.comparison(value)
+    if value in verdict.better:
+        return f"better than the baseline{_interval(compared)}"
+    if value in verdict.worse:
+        return f"worse than the baseline{_interval(compared)}"
+    return f"no difference shown{_interval(compared)}" if compared and compared.safe else "not enough data"
+
+
+def _interval(compared: Comparison | None) -> str:
+    lift = compared and compared.drawn
+    if not lift:
+        return ""
+    low, high = (difference(each, lift.relative) for each in (lift.low, lift.high))
+    return f": {low} to {high}"
