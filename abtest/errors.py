@@ -198,7 +198,8 @@ class TooManyAttempts(AbtestError):
     code = "too_many_attempts"
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("too many tried to sign in with this name or from this address; wait a little")
+        seconds = f"{retry_after} second{'s' if retry_after != 1 else ''}"
+        super().__init__(f"too many tried to sign in with this name or from this address; try again in {seconds}")
         self.retry_after = retry_after
 
 

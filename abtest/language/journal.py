@@ -1,6 +1,6 @@
 """Entries of the journal, in words. Whatever is in them can't change the terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from abtest.domain import Action, By, Entry, Hand, text_fault
@@ -33,11 +33,11 @@ DONE: Mapping[str, str] = {
 }
 
 
-def entry_said(entry: Entry) -> str:
-    """changed price: status finished (was running), winner 20 (was none)."""
+def entry_said(entry: Entry, cut: Callable[[str], str] = str) -> str:
+    """changed price: status finished (was running), winner 20 (was none). `cut`: makes long texts in it shorter."""
     known = DONE.get(entry.action)
     done = f"{entry.action} {entry.subject}" if known is None else known.format(entry.subject)
-    changes = ", ".join(_changes(entry))
+    changes = ", ".join(_changes(entry, cut))
     return _harmless(f"{done}: {changes}" if changes else done)
 
 
@@ -47,22 +47,22 @@ def by_said(by: By) -> str:
     return _harmless(", ".join(filter(None, (by.name, kind, by.address))))
 
 
-def _changes(entry: Entry) -> Iterator[str]:
+def _changes(entry: Entry, cut: Callable[[str], str]) -> Iterator[str]:
     before, after = entry.before_facts, entry.after_facts
     changed = entry.action.endswith(".change")
     for field in {**before, **after}:
-        said = f"{field.replace('_', ' ')} {_fact(field, after.get(field, before.get(field)))}"
-        yield f"{said} (was {_fact(field, before.get(field))})" if changed else said
+        said = f"{field.replace('_', ' ')} {_fact(field, after.get(field, before.get(field)), cut)}"
+        yield f"{said} (was {_fact(field, before.get(field), cut)})" if changed else said
 
 
-def _fact(field: str, fact: Any) -> str:
+def _fact(field: str, fact: Any, cut: Callable[[str], str]) -> str:
     if field == "app" and fact is None:
         return "any"
     if isinstance(fact, dict):
-        return ", ".join(f"{name} {each}" for name, each in fact.items()) or "none"
+        return ", ".join(f"{cut(name)} {each}" for name, each in fact.items()) or "none"
     if isinstance(fact, list):
-        return ", ".join(map(str, fact)) or "none"
-    return "none" if fact in (None, "") else str(fact)
+        return ", ".join(cut(str(each)) for each in fact) or "none"
+    return "none" if fact in (None, "") else cut(str(fact))
 
 
 def _harmless(text: str) -> str:

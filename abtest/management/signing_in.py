@@ -97,20 +97,20 @@ class SignInService:
         return secret
 
     async def change_password(
-        self, session: Session, present: str, password: str, source: str | None, *, by: By
+        self, name: str, current: str, password: str, source: str | None, but: int | None = None, *, by: By
     ) -> None:
-        """Set another password, and end all other sessions.
+        """Set another password, and end all sessions but one.
 
-        Raises InvalidField, also if `present` is not the present password; TooManyAttempts, as above.
+        Raises InvalidField, also if `current` is not the current password; TooManyAttempts, as above.
         """
-        name, wrong = session.person.name, InvalidField("is not your password", field="present")
+        wrong = InvalidField("is not your password", field="current")
         check_password(password)
         try:
-            old = await self._matching(name, present, source)
+            old = await self._matching(name, current, source)
         except WrongPassword:
             raise wrong from None
         kept = await self._passwords.hash(password)
-        if not await self._store.change_password(name, old, kept, session.id, clock.now(), by):
+        if not await self._store.change_password(name, old, kept, but, clock.now(), by):
             raise wrong
 
     async def _matching(self, name: str, password: str, source: str | None) -> str:

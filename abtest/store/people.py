@@ -107,7 +107,7 @@ class SessionStore(Protocol):
         ...
 
     async def change_password(
-        self, name: str, old: str, password: str, session: int, now: int, by: By = PROGRAM
+        self, name: str, old: str, password: str, session: int | None, now: int, by: By = PROGRAM
     ) -> bool:
         """Set another password, and end the link and all sessions but the one with this id.
 

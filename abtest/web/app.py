@@ -35,7 +35,11 @@ from abtest.web.origins import EVENTS, Origins
 from abtest.web.pages import groups, system
 from abtest.web.pages import handlers as pages
 from abtest.web.pages.changing import acting, form
-from abtest.web.pages.team import sharing, signing_in
+from abtest.web.pages.team import access_tokens as token_pages
+from abtest.web.pages.team import account, sharing, signing_in
+from abtest.web.pages.team import apps as app_pages
+from abtest.web.pages.team import audit as audit_pages
+from abtest.web.pages.team import people as people_pages
 from abtest.web.services import Services
 from abtest.web.ways import PATH
 
@@ -71,7 +75,7 @@ def routes(services: Services) -> list[Route]:
         "prospects": services.prospects,
     }
     accounts, apps = {"people": services.management.people}, {"apps": services.management.apps}
-    programs = {"access_tokens": services.management.access_tokens}
+    programs, journal = {"access_tokens": services.management.access_tokens}, {"journal": services.management.journal}
     acting_on = {
         "experiments": services.management.experiments,
         "journal": services.management.journal,
@@ -113,7 +117,7 @@ def routes(services: Services) -> list[Route]:
         (f"{people.PEOPLE}/([^/]+)/sessions/([^/]+)", people.Session, ADMIN_EVERYWHERE, signing),
         (access_tokens.ACCESS_TOKENS, access_tokens.AccessTokens, ADMIN_EVERYWHERE, programs),
         (f"{access_tokens.ACCESS_TOKENS}/([^/]+)", access_tokens.AccessToken, ADMIN_EVERYWHERE, programs),
-        (f"{IN_APP}{audit.AUDIT}", audit.Audit, ADMIN, {"journal": services.management.journal}),
+        (f"{IN_APP}{audit.AUDIT}", audit.Audit, ADMIN, journal),
         ("/healthz", ops.Healthz, OPEN, {}),
         ("/readyz", ops.Readyz, OPEN, readiness),
         ("/metrics", ops.Metrics, LOOK, {"monitoring": services.monitoring, "store": services.store} | reports),
@@ -143,6 +147,19 @@ def routes(services: Services) -> list[Route]:
         ("/sign-in/link/([^/]+)", signing_in.Link, OPEN, signing),
         ("/sign-in/first/([^/]+)", signing_in.FirstLink, OPEN, signing),
         ("/sign-out", signing_in.SignOut, SIGNED_IN, signing),
+        ("/account", account.AccountPage, SIGNED_IN, signing),
+        ("/account/password", account.AccountPassword, SIGNED_IN, signing),
+        ("/account/sessions", account.AccountSessions, SIGNED_IN, signing),
+        ("/people", people_pages.PeoplePage, ADMIN_EVERYWHERE, accounts | signing),
+        ("/people/edit", people_pages.PersonPage, ADMIN_EVERYWHERE, accounts | signing),
+        ("/people/role", people_pages.PersonRole, ADMIN_EVERYWHERE, accounts | signing),
+        ("/people/link", people_pages.PersonNewLink, ADMIN_EVERYWHERE, accounts | signing),
+        ("/people/sessions", people_pages.PersonSessions, ADMIN_EVERYWHERE, accounts | signing),
+        ("/people/remove", people_pages.PersonRemoval, ADMIN_EVERYWHERE, accounts | signing),
+        ("/access-tokens", token_pages.AccessTokensPage, ADMIN_EVERYWHERE, programs),
+        ("/access-tokens/([^/]+)/revoke", token_pages.RevokedAccessToken, ADMIN_EVERYWHERE, programs),
+        ("/apps", app_pages.AppsPage, ADMIN_EVERYWHERE, apps | reports),
+        (f"{IN_APP}/audit", audit_pages.AuditPage, ADMIN, journal),
         ("/robots.txt", pages.Robots, OPEN, {}),
         ("/openapi.yaml", api.Specification, LOOK, {}),
         ("/static/(.+)", pages.Static, OPEN, {"path": str(pages.STATIC)}),

@@ -226,7 +226,8 @@ class PageHandler(Handler):
 
     def see_other(self, path: str, did: str = "") -> None:
         """Send the browser to this path of the server. `did`: a word of DID, for what the page then says."""
-        self.redirect(self.settings["base_path"] + path + (f"?did={did}" if did else ""), status=HTTPStatus.SEE_OTHER)
+        query = f"{'&' if '?' in path else '?'}did={did}" if did else ""
+        self.redirect(self.settings["base_path"] + path + query, status=HTTPStatus.SEE_OTHER)
 
     def write_problem(self, document: Problem) -> None:
         self.set_header("Content-Type", "text/html; charset=UTF-8")

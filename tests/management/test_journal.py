@@ -166,7 +166,7 @@ async def test_people_and_access_tokens_without_their_secrets(store: SQLiteStore
     second = await people.link("zoe")
     entrance, browser = SignInService(store), Browser("Firefox on Windows", ANNA.address)
     session = await entrance.session(await entrance.use_link(second.secret, "the password of zoe", browser))
-    await entrance.change_password(session, "the password of zoe", "another one of zoe", None, by=ANNA)
+    await entrance.change_password("zoe", "the password of zoe", "another one of zoe", None, session.id, by=ANNA)
     await entrance.sign_in("zoe", "another one of zoe", None)
     await entrance.end_sessions("zoe", session.id, by=ANNA)
     await entrance.sign_in("zoe", "another one of zoe", None, browser)
@@ -181,7 +181,7 @@ async def test_people_and_access_tokens_without_their_secrets(store: SQLiteStore
         "changed zoe: role editor (was viewer), app any (was staging)",
         "made a link that sets the password of zoe",
         "set the password of zoe: with a link",
-        "set the password of zoe: with the present one",
+        "set the password of zoe: with the current one",
         "ended sessions of zoe: browsers Firefox on Windows",
         "ended sessions of zoe: browsers unknown, Firefox on Windows",
         "removed zoe: role editor, app any",

@@ -225,13 +225,13 @@ async def test_a_changed_password_ends_every_other_session_and_the_link(store: S
     secret = await entrance.sign_in("anna", PASSWORD, None)
     link = await PeopleService(store, by=ANNA).link("anna")
     session = await entrance.session(secret)
-    for present, password, message in (
-        ("wrong", "another horse battery", "present: is not your password"),
+    for current, password, message in (
+        ("wrong", "another horse battery", "current: is not your password"),
         (PASSWORD, "short", "password: must have at least 12 characters"),
     ):
         with pytest.raises(InvalidField, match=message):
-            await entrance.change_password(session, present, password, None, by=ANNA)
-    await entrance.change_password(session, PASSWORD, "another horse battery", None, by=ANNA)
+            await entrance.change_password("anna", current, password, None, session.id, by=ANNA)
+    await entrance.change_password("anna", PASSWORD, "another horse battery", None, session.id, by=ANNA)
     assert [each.id for each in await entrance.sessions("anna")] == [session.id]
     with pytest.raises(NotSignedIn):
         await entrance.session(other)
@@ -248,7 +248,9 @@ async def test_who_has_a_session_but_not_the_password_can_only_guess_slowly(stor
     with pytest.raises(TooManyAttempts):
         for number in range(12):
             with pytest.raises(InvalidField):
-                await entrance.change_password(session, f"guess {number}", "another horse battery", None, by=ANNA)
+                await entrance.change_password(
+                    "anna", f"guess {number}", "another horse battery", None, session.id, by=ANNA
+                )
 
 
 async def test_a_session_says_which_browser_it_is_and_a_person_when_it_was_used(store: SQLiteStore) -> None:

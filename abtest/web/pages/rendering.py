@@ -124,6 +124,7 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     by_said,
     who_takes_part,
     elsewhere_said,
+    entry_said,
     test_device_said,
     tested_said,
     number,

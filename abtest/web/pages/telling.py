@@ -16,7 +16,13 @@ DID = {
     "reweighted": "A new phase has begun. Devices that came before keep their values.",
     "finished": "Finished: no new device takes part, and those in it keep their values.",
     "archived": "Archived: no device gets this key any more.",
+    "app_added": "The app is added. Its devices can ask within a second.",
+    "password_changed": "Your password is changed. All other sessions have ended.",
+    "person_removed": "The person is removed and signed out everywhere.",
+    "role_changed": "The role is changed, and counts at once.",
+    "sessions_ended": "Done: whoever was signed in there has to sign in again.",
     "signed_out": "You are signed out.",
+    "token_revoked": "The access token is revoked: programs that use it are refused.",
 }
 """By the word that stands in the address: no sentence ever comes from there."""
 

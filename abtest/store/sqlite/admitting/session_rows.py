@@ -67,13 +67,13 @@ def use_link(
 
 
 def change_password(
-    connection: Raw, name: str, old: str, password: str, session: int, now: int, by: By = PROGRAM
+    connection: Raw, name: str, old: str, password: str, session: int | None, now: int, by: By = PROGRAM
 ) -> bool:
     """Set the password, and end the link and all sessions but this one; see SessionStore."""
     found = connection.execute(PERSON, (folded(name), old)).fetchone()
     if found is None:
         return False
-    _set_password(connection, found[0], name, password, "the present one", session, now, by)
+    _set_password(connection, found[0], name, password, "the current one", session, now, by)
     return True
 
 

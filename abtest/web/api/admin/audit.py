@@ -2,7 +2,7 @@
 
 from urllib.parse import urlencode
 
-from abtest.domain import APPS, Entry, Sought, parse_time, path_of
+from abtest.domain import APPS, Sought, parse_time, path_of
 from abtest.errors import Forbidden, InvalidExperiment, InvalidField
 from abtest.management import JournalService, described_entry
 from abtest.web.access import ADMIN_EVERYWHERE
@@ -30,7 +30,9 @@ class Audit(AdminHandler):
         sought, most = asked(self), number(self, "limit", MOST) or DEFAULT
         found = await self._journal.newest(sought, most + 1)  # one more tells whether there are more
         if len(found) > most:
-            there = f"{self.settings['base_path']}{path_of(self.app)}{AUDIT}?{older(self, sought, found[most - 1])}"
+            there = (
+                f"{self.settings['base_path']}{path_of(self.app)}{AUDIT}?{asking(self, sought, found[most - 1].id)}"
+            )
             self.set_header("Link", f'<{there}>; rel="next"')
         self.answer([described_entry(each) for each in found[:most]])
 
@@ -56,10 +58,11 @@ def asked(handler: Handler) -> Sought:
     return Sought(app, by, about, moment, number(handler, "before"))
 
 
-def older(handler: Handler, sought: Sought, last: Entry) -> str:
-    """The query that asks for the entries after the last one that is shown."""
-    given = {name: handler.get_query_argument(name, "") for name in PARAMETERS}
-    return urlencode({**given, "app": sought.app or "", "before": last.id})
+def asking(handler: Handler, sought: Sought, before: int | None = None) -> str:
+    """The query that asks the same again, for the newest entries or for those older than one."""
+    given = {name: value for name in PARAMETERS if (value := handler.get_query_argument(name, ""))}
+    older = {} if before is None else {"before": before}
+    return urlencode({name: given[name] for name in given if name != "before"} | {"app": sought.app or ""} | older)
 
 
 def number(handler: Handler, name: str, most: int = 10**LONGEST_ID - 1) -> int | None:

@@ -1,0 +1,108 @@
+"""What people see and change of their own account."""
+
+import re
+
+import pytest
+
+from abtest.bootstrap import wired
+from abtest.domain import Role
+from abtest.management import AccessTokenService, SignInService
+from abtest.settings import Settings
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.web.app import make_app
+from abtest.web.hot import HotServer
+from tests.conftest import Client
+from tests.scenes import ANNA
+from tests.web.visitors import PASSWORD, Visitor, signed_in
+
+ANOTHER = "another horse battery"
+PHONE = {"User-Agent": "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/131.0.0.0 Mobile Safari/537.36"}
+
+
+@pytest.fixture
+def app(store: SQLiteStore) -> HotServer:
+    return make_app(wired(store, Settings(database=f"sqlite:///{store.path}")))
+
+
+async def test_the_account_says_who_and_where_one_is(client: Client, store: SQLiteStore) -> None:
+    browser = await signed_in(client, store, Role.EDITOR)
+    await Visitor(client, **PHONE).sign_in("anna")
+    page = (await browser.get("/account")).body.decode()
+    assert "<dd>editor</dd>" in page
+    assert "An admin can change your role." in page
+    rows = re.findall(r'<th scope="row">(.+?)</th>', page)
+    assert rows[0] == "Unknown browser <strong>(this one)</strong>"
+    assert "Chrome on Android" in rows
+    assert 'data-label="Address">127.0.0.1<' in page
+
+
+async def test_one_session_or_all_others_are_ended(client: Client, store: SQLiteStore) -> None:
+    browser, phone = await signed_in(client, store, Role.VIEWER), Visitor(client, **PHONE)
+    await phone.sign_in("anna")
+    await browser.get("/account")
+    *_, session = await SignInService(store).sessions("anna")
+    assert (await browser.post("/account/sessions", id=str(session.id))).headers["Location"] == (
+        "/account?did=sessions_ended"
+    )
+    assert (await phone.get("/")).code == 401
+    await phone.sign_in("anna")
+    await browser.post("/account/sessions")
+    assert (await phone.get("/")).code == 401
+    assert (await browser.get("/account")).code == 200
+    assert len(await SignInService(store).sessions("anna")) == 1
+    assert (await browser.post("/account/sessions", id="x")).code == 404
+
+
+async def test_nobody_ends_the_sessions_of_others(client: Client, store: SQLiteStore) -> None:
+    anna = await signed_in(client, store)
+    ben = await signed_in(client, store, Role.VIEWER, name="ben")
+    *_, session = await SignInService(store).sessions("anna")
+    await ben.get("/account")
+    await ben.post("/account/sessions", id=str(session.id))
+    assert (await anna.get("/")).code == 200
+
+
+async def test_the_password_is_changed_with_the_current_one(client: Client, store: SQLiteStore) -> None:
+    browser, phone = await signed_in(client, store, Role.VIEWER), Visitor(client, **PHONE)
+    await phone.sign_in("anna")
+    await browser.get("/account")
+    for current, password, words in (
+        ("wrong", ANOTHER, "Current password: is not your password."),
+        (PASSWORD, "short", "New password: must have at least 12 characters."),
+    ):
+        refused = await browser.post("/account/password", current=current, password=password)
+        assert refused.code == 422
+        assert words in refused.body.decode()
+        assert ANOTHER not in refused.body.decode()
+    done = await browser.post("/account/password", current=PASSWORD, password=ANOTHER)
+    assert done.headers["Location"] == "/account?did=password_changed"
+    assert "Your password is changed." in (await browser.get(done.headers["Location"])).body.decode()
+    assert (await phone.get("/")).code == 401
+    assert (await Visitor(client).sign_in("anna")).code == 401
+    assert (await Visitor(client).sign_in("anna", ANOTHER)).code == 303
+
+
+async def test_who_guesses_the_password_at_somebodys_desk_has_to_wait(client: Client, store: SQLiteStore) -> None:
+    browser = await signed_in(client, store, Role.VIEWER)
+    await browser.get("/account")
+    codes = [(await browser.post("/account/password", current="x", password=ANOTHER)).code for _ in range(12)]
+    assert (codes[0], codes[-1]) == (422, 429)
+    answer = await browser.post("/account/password", current="x", password=ANOTHER)
+    assert re.search(r"try again in \d+ seconds?\.", answer.body.decode())
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_a_program_has_no_account(client: Client, store: SQLiteStore) -> None:
+    _, secret = await AccessTokenService(store).add("ci", Role.ADMIN, by=ANNA)
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert (await client.fetch("/account", headers=headers)).code == 404
+    assert (await client.fetch("/account/sessions", method="POST", body="", headers=headers)).code == 404
+
+
+async def test_another_site_changes_nothing_of_an_account(client: Client, store: SQLiteStore) -> None:
+    browser = await signed_in(client, store)
+    await browser.get("/account")
+    for path in ("/account/password", "/account/sessions"):
+        browser.token = "0" * 32
+        assert (await browser.post(path, current=PASSWORD, password=ANOTHER)).code == 403
+    assert (await Visitor(client).sign_in("anna")).code == 303
