@@ -12,6 +12,7 @@ from abtest.domain.audience import (
     parse_condition,
 )
 from abtest.domain.devices import (
+    LONGEST_NOTE,
     LONGEST_TOKEN,
     MOST_TEST_DEVICES,
     TOKEN_RULE,
@@ -104,6 +105,7 @@ __all__ = [
     "KNOWN_ATTRIBUTES",
     "LINK_LASTS",
     "LONGEST_NAME",
+    "LONGEST_NOTE",
     "LONGEST_TOKEN",
     "LONGEST_VALUE",
     "MOST_PLANNED",

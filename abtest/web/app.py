@@ -34,7 +34,7 @@ from abtest.web.ofrep import FLAGS
 from abtest.web.origins import EVENTS, Origins
 from abtest.web.pages import groups, system
 from abtest.web.pages import handlers as pages
-from abtest.web.pages.changing import acting, form
+from abtest.web.pages.changing import acting, form, grouping, test_devices
 from abtest.web.pages.team import access_tokens as token_pages
 from abtest.web.pages.team import account, sharing, signing_in
 from abtest.web.pages.team import apps as app_pages
@@ -76,6 +76,9 @@ def routes(services: Services) -> list[Route]:
     }
     accounts, apps = {"people": services.management.people}, {"apps": services.management.apps}
     programs, journal = {"access_tokens": services.management.access_tokens}, {"journal": services.management.journal}
+    grouped = {"experiments": services.management.experiments, "groups": services.management.groups}
+    held = {"holdouts": services.management.holdouts, "reports": services.holdouts}
+    tested = {"experiments": services.management.experiments, "test_devices": services.management.test_devices}
     acting_on = {
         "experiments": services.management.experiments,
         "journal": services.management.journal,
@@ -131,6 +134,14 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/experiments/([^/]+)/archive", acting.Archive, EDIT, acting_on),
         (f"{IN_APP}/new-experiment", form.NewExperimentPage, EDIT, making),
         (f"{IN_APP}/new-experiment/preview", form.PreviewPart, EDIT, making),
+        (f"{IN_APP}/groups", grouping.Groups, {"GET": LOOK, "POST": EDIT}, grouped),
+        (f"{IN_APP}/groups/([^/]+)/join", grouping.Join, EDIT, grouped),
+        (f"{IN_APP}/groups/([^/]+)/leave", grouping.Leave, EDIT, grouped),
+        (f"{IN_APP}/holdouts", grouping.Holdouts, {"GET": LOOK, "POST": EDIT}, held),
+        (f"{IN_APP}/holdouts/([^/]+)/end", grouping.EndHoldout, EDIT, held),
+        (f"{IN_APP}/holdouts/([^/]+)/metrics", grouping.HoldoutMetrics, EDIT, held),
+        (f"{IN_APP}/test-devices", test_devices.TestDevices, EDIT, tested),
+        (f"{IN_APP}/test-devices/remove", test_devices.RemoveTestDevice, EDIT, tested),
         (f"{IN_APP}/groups/([^/]+)", groups.Group, LOOK, figures),
         (f"{IN_APP}/holdouts/([^/]+)", groups.Holdout, LOOK, figures | {"results": services.holdout_results}),
         (f"{IN_APP}/experiments/([^/]+)/shared-links", sharing.SharedLinks, EDIT, sharing_links),

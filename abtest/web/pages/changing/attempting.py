@@ -1,0 +1,64 @@
+"""A page with a form: what was refused is said beside what was typed."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+from abtest.domain import PROGRAM, By, path_of
+from abtest.errors import (
+    AbtestError,
+    ChangedMeanwhile,
+    Conflict,
+    InvalidExperiment,
+    InvalidField,
+    InvalidTestDevice,
+    InvalidToken,
+    Unavailable,
+    UnknownTestDevice,
+)
+from abtest.web.base import PageHandler
+from abtest.web.pages.telling import told
+
+REFUSED = (
+    *(ChangedMeanwhile, Conflict, InvalidExperiment, InvalidField, InvalidTestDevice, InvalidToken),
+    *(Unavailable, UnknownTestDevice),
+)
+
+LABELS = {"experiment": "Experiment", "note": "Note"}
+"""What people call the fields."""
+
+
+class AttemptPage(PageHandler):
+    """Shows its template, and tries what its form asks for."""
+
+    caching = "no-store"
+    template: str
+
+    @property
+    def by(self) -> By:
+        """Who changes something; somebody who has not signed in can't."""
+        return self.caller.by if self.caller.who else PROGRAM
+
+    async def about(self, *keys: str) -> dict[str, Any]:
+        """What the page shows. `keys`: what stands in the path."""
+        raise NotImplementedError
+
+    async def get(self, *keys: str) -> None:
+        await self.show(*keys)
+
+    head = get
+
+    async def attempt(self, what: Awaitable[object], keys: tuple[str, ...], to: str, did: str) -> None:
+        """Do it and go on to this path of the app, or say why it was refused."""
+        try:
+            await what
+        except REFUSED as error:
+            await self.show(*keys, error=error)
+        else:
+            self.see_other(path_of(self.app) + to, did)
+
+    async def show(self, *keys: str, error: AbtestError | None = None) -> None:
+        """Finish with the page."""
+        about = await self.about(*keys)
+        message = told(self.refuse(error), error, LABELS) if error else ""
+        entered = self.get_body_argument
+        self.page(self.template, page="", message=message, entered=lambda name: entered(name, ""), **about)

@@ -1,0 +1,53 @@
+"""The test devices of an app, and the forms that make and remove them. A token comes in a body alone."""
+
+from typing import Any
+
+from abtest.domain import LONGEST_NOTE, LONGEST_TOKEN, Experiment, Status
+from abtest.management import ExperimentService, TestDeviceService
+from abtest.web.pages.changing.attempting import AttemptPage
+from abtest.web.services import Changing, ChangingSeen
+
+
+class TestDevices(AttemptPage):
+    """All of them, and the form that makes one. `test_devices`: makes and removes them."""
+
+    template = "test_devices.html"
+
+    def initialize(
+        self, experiments: ChangingSeen[ExperimentService], test_devices: Changing[TestDeviceService]
+    ) -> None:
+        self._experiments = experiments
+        self._test_devices = test_devices
+
+    async def about(self, *keys: str) -> dict[str, Any]:
+        return {
+            "test_devices": await self._test_devices(self.app, by=self.by).all(),
+            "experiments": await self._delivered(),
+            "longest_token": LONGEST_TOKEN,
+            "longest_note": LONGEST_NOTE,
+        }
+
+    async def post(self) -> None:
+        await self.attempt(self._add(), (), "/test-devices", "test_device_made")
+
+    async def _delivered(self) -> list[Experiment]:
+        every = await self._experiments(self.app, by=self.by).all()
+        return [each for each in every if each.status is not Status.ARCHIVED]
+
+    async def _add(self) -> None:
+        values = {}
+        for each in await self._delivered():
+            places = {str(place): value for place, value in enumerate(each.values)}
+            if (chosen := self.get_body_argument(f"value-{each.key}", "")) in places:
+                values[each.key] = places[chosen]
+        token, note = self.get_body_argument("token", "", strip=False), self.get_body_argument("note", "")
+        await self._test_devices(self.app, by=self.by).add(token, values, note)
+
+
+class RemoveTestDevice(TestDevices):
+    """Lets a token be what it was before."""
+
+    async def post(self) -> None:
+        token = self.get_body_argument("token", "", strip=False)
+        removed = self._test_devices(self.app, by=self.by).remove(token)
+        await self.attempt(removed, (), "/test-devices", "test_device_removed")

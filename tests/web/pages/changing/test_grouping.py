@@ -1,0 +1,127 @@
+"""The pages of groups, holdouts and test devices, over real HTTP."""
+
+import re
+from decimal import Decimal
+
+import pytest
+from msgspec import structs
+
+from abtest.bootstrap import wired
+from abtest.domain import Role, Sought, Variant, members
+from abtest.management import ExperimentService, GroupService, HoldoutService, JournalService, TestDeviceService
+from abtest.results import worker
+from abtest.settings import Settings
+from abtest.store.sqlite.store import SQLiteStore
+from abtest.web.app import make_app
+from abtest.web.hot import HotServer
+from tests.conftest import Client
+from tests.scenes import ANNA, answers, experiment, tokens
+from tests.web.pages.test_handlers import words
+from tests.web.visitors import Visitor, signed_in
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def app(store: SQLiteStore) -> HotServer:
+    return make_app(wired(store, Settings(database=f"sqlite:///{store.path}")))
+
+
+async def text(visitor: Visitor, path: str) -> str:
+    return words((await visitor.get(path)).body.decode())
+
+
+async def send(visitor: Visitor, path: str, **fields: str) -> str:
+    """Where it leads, or what the page says."""
+    answer = await visitor.post(path, None, **fields)
+    return answer.headers["Location"] if answer.code == 303 else f"{answer.code} {words(answer.body.decode())}"
+
+
+async def test_experiments_come_into_a_group_and_leave_it(client: Client, store: SQLiteStore) -> None:
+    anna = await signed_in(client, store, Role.EDITOR)
+    await store.add([experiment("color", "1", "1"), experiment("price", "1", "1")], 1)
+    assert "No groups yet." in await text(anna, "/groups")
+    assert (await send(anna, "/groups", key="Screen!", description="kept")).startswith("422 ")
+    assert await send(anna, "/groups", key="screen", description=SCRIPT) == "/groups/screen?did=group_added"
+    assert "Add an experiment" in await text(anna, "/groups/screen?did=group_added")
+    assert "100% of new devices are free." in await text(anna, "/groups/screen/join")
+    joined = await send(anna, "/groups/screen/join", experiment="color", share="60%")
+    assert joined == "/groups/screen?did=joined"
+    refused = await anna.post("/groups/screen/join", None, experiment="price", share="50%")
+    assert "has 40% left, less than 50%" in words(refused.body.decode())
+    assert 'value="50%"' in refused.body.decode()
+    assert (await send(anna, "/groups/screen/join", experiment="color", share="10%")).startswith("422 ")
+    assert "color 60% 40%" in await text(anna, "/groups")
+    assert await send(anna, "/groups/screen/leave", experiment="color") == "/groups/screen?did=left"
+    assert members(await GroupService(store, by=ANNA).one("screen")) == {}
+    assert "<script>alert" not in (await anna.get("/groups")).body.decode()
+
+
+async def test_a_holdout_begins_is_measured_and_ends(client: Client, store: SQLiteStore) -> None:
+    anna = await signed_in(client, store, Role.EDITOR)
+    assert "No holdouts yet." in await text(anna, "/holdouts")
+    assert (await send(anna, "/holdouts", key="year", share="100%")).startswith("422 ")
+    metrics = "conversion:buy\r\n\r\namount:buy less"
+    begun = await send(anna, "/holdouts", key="year", share="10%", description=SCRIPT, metrics=metrics)
+    assert begun == "/holdouts/year?did=holdout_added"
+    await answers(store, tokens("a", 20))
+    await worker.tick(store)
+    listed = (await anna.get("/holdouts")).body.decode()
+    assert "running Conversion of buy 10% 20" in words(listed)
+    assert "<script>alert" not in listed
+    page = (await anna.get("/holdouts/year/metrics")).body.decode()
+    assert "conversion:buy\namount:buy less</textarea>" in page
+    revision = found[1] if (found := re.search(r'name="revision" value="([^"]+)"', page)) else ""
+    saved = await send(anna, "/holdouts/year/metrics", metrics="amount:buy", revision=revision)
+    assert saved == "/holdouts/year?did=holdout_measured"
+    assert (await send(anna, "/holdouts/year/end", revision=revision)).startswith("412 ")
+    page = (await anna.get("/holdouts/year/end")).body.decode()
+    assert "2 devices that are held stay so and get no experiment, ever." in words(page)
+    revision = found[1] if (found := re.search(r'name="revision" value="([^"]+)"', page)) else ""
+    assert await send(anna, "/holdouts/year/end", revision=revision) == "/holdouts/year?did=holdout_ended"
+    assert (await anna.get("/holdouts/year/end")).code == 409
+    assert (await anna.get("/holdouts/nothing/end")).code == 404
+
+
+async def test_a_test_device_gets_what_is_chosen_and_its_token_stands_in_no_address(
+    client: Client, store: SQLiteStore
+) -> None:
+    anna = await signed_in(client, store, Role.EDITOR)
+    new = experiment("color", "1", "1")
+    await store.add([structs.replace(new, variants=(Variant(SCRIPT, Decimal(1)), *new.variants))], 1)
+    await store.add([experiment("old", "1", "1")], 1)
+    await ExperimentService(store, by=ANNA).archive("old")
+    assert 'name="value-old"' not in (await anna.get("/test-devices")).body.decode()
+    fields = {"token": "my-phone", "value-color": "0", "note": SCRIPT}
+    assert await send(anna, "/test-devices", **fields) == "/test-devices?did=test_device_made"
+    (made,) = await TestDeviceService(store, by=ANNA).all()
+    assert made.values == {"color": SCRIPT}
+    listed = (await anna.get("/test-devices")).body.decode()
+    assert "my-phone" in listed
+    assert "<script>alert" not in listed
+    refused = await anna.post("/test-devices", None, **fields | {"token": "my phone"})
+    assert (refused.code, 'value="my phone"' in refused.body.decode()) == (400, True)
+    removed = await send(anna, "/test-devices/remove", token="my-phone")
+    assert removed == "/test-devices?did=test_device_removed"
+    assert (await send(anna, "/test-devices/remove", token="my-phone")).startswith("404 ")
+    assert "my-phone" not in str(await JournalService(store).newest(Sought(), 10))
+
+
+async def test_who_only_looks_reads_groups_and_holdouts_and_changes_nothing(
+    client: Client, store: SQLiteStore
+) -> None:
+    await GroupService(store, by=ANNA).add("screen")
+    await HoldoutService(store, by=ANNA).add("year", Decimal("0.1"))
+    assert "screen" in await text(Visitor(client), "/groups")
+    ben = await signed_in(client, store, Role.VIEWER, name="ben")
+    for path in ("/groups", "/groups/screen", "/holdouts", "/holdouts/year"):
+        page = await ben.get(path)
+        assert page.code == 200
+        assert set(re.findall(r'action="([^"]+)"', page.body.decode())) == {"/sign-out"}
+    for path in ("/groups/screen/join", "/groups/screen/leave", "/holdouts/year/end", "/holdouts/year/metrics"):
+        assert (await ben.get(path)).code == 403
+        assert (await ben.post(path)).code == 403
+    for path in ("/groups", "/holdouts", "/test-devices", "/test-devices/remove"):
+        assert (await ben.post(path)).code == 403
+    assert (await ben.get("/test-devices")).code == 403
+    assert "Test devices" not in await text(ben, "/")
