@@ -14,7 +14,7 @@ from abtest.language.audiences import (
 )
 from abtest.language.counts import counted, names
 from abtest.language.decisions import decided_said, decision_said
-from abtest.language.journal import by_said, entry_said
+from abtest.language.journal import Changed, by_said, changes_said, entry_said
 from abtest.language.metrics import exposure_told, metric_name
 from abtest.language.numbers import (
     amount,
@@ -40,6 +40,7 @@ from abtest.language.times import age, ago, duration, exact_day, exact_time
 from abtest.language.verdicts import Said, said
 
 __all__ = [
+    "Changed",
     "Said",
     "age",
     "ago",
@@ -47,6 +48,7 @@ __all__ = [
     "audience_said",
     "by_said",
     "chance",
+    "changes_said",
     "condition_said",
     "counted",
     "coverage_said",

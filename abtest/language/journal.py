@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from abtest.domain import Action, By, Entry, Hand, text_fault
 
 DONE: Mapping[str, str] = {
@@ -41,6 +43,27 @@ def entry_said(entry: Entry, cut: Callable[[str], str] = str) -> str:
     return _harmless(f"{done}: {changes}" if changes else done)
 
 
+class Changed(Struct, frozen=True):
+    """A field, what it was before and what it is afterwards, in words."""
+
+    field: str
+    before: str
+    after: str
+
+
+def changes_said(entry: Entry, cut: Callable[[str], str] = str) -> list[Changed]:
+    """What an entry says of each field. `cut`: as in entry_said."""
+    before, after = entry.before_facts, entry.after_facts
+    return [
+        Changed(
+            field=_harmless(field.replace("_", " ")),
+            before=_harmless(_fact(field, before.get(field), cut)),
+            after=_harmless(_fact(field, after.get(field, before.get(field)), cut)),
+        )
+        for field in {**before, **after}
+    ]
+
+
 def by_said(by: By) -> str:
     """anna, command line; or anna, 192.0.2.7."""
     kind = None if by.kind == Hand.PERSON else by.kind
@@ -48,11 +71,9 @@ def by_said(by: By) -> str:
 
 
 def _changes(entry: Entry, cut: Callable[[str], str]) -> Iterator[str]:
-    before, after = entry.before_facts, entry.after_facts
-    changed = entry.action.endswith(".change")
-    for field in {**before, **after}:
-        said = f"{field.replace('_', ' ')} {_fact(field, after.get(field, before.get(field)), cut)}"
-        yield f"{said} (was {_fact(field, before.get(field), cut)})" if changed else said
+    for each in changes_said(entry, cut):
+        said = f"{each.field} {each.after}"
+        yield f"{said} (was {each.before})" if entry.action.endswith(".change") else said
 
 
 def _fact(field: str, fact: Any, cut: Callable[[str], str]) -> str:

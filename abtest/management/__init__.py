@@ -1,7 +1,7 @@
 """What people change, and which change is allowed when; and the journal of all changes."""
 
 from abtest.management.access_tokens import AccessTokenService
-from abtest.management.applying import Proposal
+from abtest.management.applying import Proposal, Step
 from abtest.management.apps import AppService, app_option
 from abtest.management.declared import (
     Declared,
@@ -49,6 +49,7 @@ __all__ = [
     "Question",
     "SharedLinkService",
     "SignInService",
+    "Step",
     "TestDeviceService",
     "app_option",
     "as_declared",

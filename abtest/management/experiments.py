@@ -260,6 +260,12 @@ class ExperimentService:
         await self._store.alter(rule, clock.now(), self._app, self._by)
         return await self.one(key)
 
+    async def propose_edit(self, key: str, fields: Mapping[str, Any]) -> Proposal:
+        """What `edit` would do; what it would refuse is in it too."""
+        await self._require_group(fields)
+        experiment = await self.one(key)
+        return propose([edited(experiment, fields)], [experiment])
+
     async def _require_group(self, fields: Mapping[str, Any]) -> None:
         groups = await self._store.experiments(self._app, Kind.GROUP)
         if fields.get("group") not in [None, *(group.key for group in groups)]:

@@ -34,7 +34,7 @@ from abtest.web.ofrep import FLAGS
 from abtest.web.origins import EVENTS, Origins
 from abtest.web.pages import groups, system
 from abtest.web.pages import handlers as pages
-from abtest.web.pages.changing import acting, form, grouping, test_devices
+from abtest.web.pages.changing import acting, editing, form, grouping, test_devices
 from abtest.web.pages.team import access_tokens as token_pages
 from abtest.web.pages.team import account, sharing, signing_in
 from abtest.web.pages.team import apps as app_pages
@@ -73,6 +73,7 @@ def routes(services: Services) -> list[Route]:
         "experiments": services.management.experiments,
         "groups": services.management.groups,
         "prospects": services.prospects,
+        "journal": services.management.journal,
     }
     accounts, apps = {"people": services.management.people}, {"apps": services.management.apps}
     programs, journal = {"access_tokens": services.management.access_tokens}, {"journal": services.management.journal}
@@ -132,6 +133,8 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/experiments/([^/]+)/weights", acting.Weights, EDIT, acting_on),
         (f"{IN_APP}/experiments/([^/]+)/finish", acting.Finish, EDIT, acting_on),
         (f"{IN_APP}/experiments/([^/]+)/archive", acting.Archive, EDIT, acting_on),
+        (f"{IN_APP}/experiments/([^/]+)/edit", editing.EditPage, EDIT, making),
+        (f"{IN_APP}/experiments/([^/]+)/edit/preview", editing.EditPreviewPart, EDIT, making),
         (f"{IN_APP}/new-experiment", form.NewExperimentPage, EDIT, making),
         (f"{IN_APP}/new-experiment/preview", form.PreviewPart, EDIT, making),
         (f"{IN_APP}/groups", grouping.Groups, {"GET": LOOK, "POST": EDIT}, grouped),

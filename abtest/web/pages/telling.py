@@ -8,6 +8,8 @@ from abtest.web.problems import Problem
 
 DID = {
     "added": "The experiment is there, as a draft.",
+    "edited": "The changes are saved.",
+    "unchanged": "Nothing was changed.",
     "added_running": "The experiment is running.",
     "link_revoked": "The link is revoked: whoever has it sees nothing any more.",
     "started": "Started: devices whose first request comes from now on take part.",

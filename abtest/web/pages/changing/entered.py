@@ -36,6 +36,8 @@ TEXTS = {
     "stop_at": "",
 }
 """Every field that there is once, and what is in it at first. `baseline`: the number of a row of the variants."""
+PLANNING = ("base", "mean", "deviation", "effect", "per_day")
+"""Those that only the planner reads."""
 COLUMNS = {
     "variants": ("value", "weight"),
     "audience": ("attribute", "operator", "wanted"),

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
-from abtest.domain import Condition, Metric, NewExperiment, parse_metrics, path_of
+from abtest.domain import Condition, Experiment, Metric, NewExperiment, parse_metrics, path_of
 from abtest.errors import InvalidSetting
 from abtest.results import PROSPECTIVE_DEVICES, Prospect, ProspectService, parse_whole
 from abtest.web.pages import planning
@@ -15,6 +15,7 @@ from abtest.web.pages.changing.entered import Entered
 from abtest.web.pages.changing.reading import LABELS, Fault, Found
 
 PLANNED_KINDS = ("conversion", "amount")
+BEGIN_A_PHASE = {"weights", "coverage", "stop_at"}
 
 
 class Call(Struct, frozen=True):
@@ -28,8 +29,7 @@ class Preview(Struct, frozen=True):
     """`prospect`, `call`: None while the variants can't be drawn from.
 
     `answer`: of the planner, if an effect is planned; `unplanned`: why it has none. `per_day`: new devices that take
-    part. `days`: until so many are there as are planned. `missing`: what is empty and has to be there; `faults`: the
-    others.
+    part. `days`: until so many are there as are planned. `experiment`: the one that is changed.
     """
 
     entered: Entered
@@ -41,6 +41,13 @@ class Preview(Struct, frozen=True):
     unplanned: str = ""
     per_day: int | None = None
     days: int | None = None
+    experiment: Experiment | None = None
+
+    @property
+    def phase(self) -> int | None:
+        """The number of the phase that the changes begin."""
+        begins = any(step.field in BEGIN_A_PHASE for step in self.found.steps)
+        return self.experiment.phase.number + 1 if self.experiment and begins else None
 
     @property
     def missing(self) -> tuple[Fault, ...]:
@@ -55,11 +62,13 @@ class Preview(Struct, frozen=True):
         return tuple(fault for fault in self.found.faults if fault not in self.missing)
 
 
-async def preview(entered: Entered, found: Found, prospects: ProspectService, app: str) -> Preview:
+async def preview(
+    entered: Entered, found: Found, prospects: ProspectService, app: str, experiment: Experiment | None = None
+) -> Preview:
     """What comes of what was typed, and read. Nothing is stored."""
     new, drawable = found.new, found.is_sound("variants", "weights", "value", "weight")
     if new is None or not drawable:
-        return Preview(entered, found)
+        return Preview(entered, found, experiment=experiment)
     prospect = await prospects.of(new)
     per_day = _per_day(entered, prospect)
     answer, unplanned = _planned(entered, new, per_day)
@@ -73,6 +82,7 @@ async def preview(entered: Entered, found: Found, prospects: ProspectService, ap
         unplanned=unplanned,
         per_day=per_day,
         days=ceil(planned / per_day) if planned and per_day else None,
+        experiment=experiment,
     )
 
 

@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from abtest.domain import NewExperiment, parse_audience
 from abtest.errors import AbtestError, Conflict, InvalidExperiment, UnknownExperiment
-from abtest.management import read_declared
+from abtest.management import Step, read_declared
 from abtest.web.pages.changing.entered import DRAFT, Entered, Row
-from abtest.web.pages.rendering import first_upper
+from abtest.web.pages.rendering import cut, first_upper
 
 LABELS = {
     "key": "Key",
@@ -82,10 +82,14 @@ class Fault(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """What was read. `new`: without what is wrong, so that the rest can be looked at; None if there is no rest."""
+    """What was read. `new`: without what is wrong, so that the rest can be looked at; None if there is no rest.
+
+    `steps`: what would be done to an experiment that there is.
+    """
 
     new: NewExperiment | None
     faults: tuple[Fault, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     def with_faults(self, faults: Iterable[Fault]) -> "Found":
         """The same with these faults too, in the order of the form."""
@@ -94,7 +98,7 @@ class Found(Struct, frozen=True):
         order = sorted(
             known.values(), key=lambda each: (names.index(each.name) if each.name in names else -1, each.number or 0)
         )
-        return Found(self.new, tuple(order))
+        return Found(self.new, tuple(order), self.steps)
 
     def is_sound(self, *names: str) -> bool:
         """Whether there is no fault in these fields."""
@@ -131,7 +135,11 @@ def located(error: AbtestError, entered: Entered) -> Fault:
 def _in_words(text: str, entered: Entered) -> Fault:
     for pattern, name in PLACED:
         if match := pattern.fullmatch(text):
-            return Fault(name, _sentence(match[2]), _number(entered, name, int(match[1]) - 1))
+            number = _number(entered, name, int(match[1]) - 1)
+            typed = entered.rows[LISTS[name]][number - 1][name]
+            quoted = match[2].startswith(typed)
+            told = f"{cut(typed)}{match[2][len(typed) :]}." if quoted else _sentence(match[2])
+            return Fault(name, told, number)
     for told in (text, text.removeprefix(f"{entered.texts['key']}: ")):
         match = NAMED.fullmatch(told)
         if match and (name := match[1].replace(" ", "_")) in LABELS:

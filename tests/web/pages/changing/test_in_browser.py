@@ -8,10 +8,11 @@ import pytest
 
 from abtest import clock
 from abtest.domain import Role
+from abtest.management import ExperimentService
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from tests.conftest import serving
-from tests.scenes import tokens
+from tests.scenes import ANNA, experiment, tokens
 from tests.web.visitors import PASSWORD, person
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright")
@@ -137,3 +138,24 @@ async def test_without_a_script_the_buttons_do_the_same(browser: Browser, store:
         await expect(page.get_by_role("status")).to_be_visible()
     (made,) = await store.experiments()
     assert made.values == ("a", "b", "c")
+
+
+async def test_weights_are_edited_with_the_phase_said_beside_them_and_not_over_somebody_elses(
+    browser: Browser, store: SQLiteStore
+) -> None:
+    await store.add([experiment("price", "1", "1")], clock.now())
+    await store.enrol(tokens("phone", 412), clock.now())
+    async with signed_in(browser, store, "/experiments/price/edit") as page:
+        await page.fill("#weight-1", "3")
+        await expect(page.locator("#preview")).to_contain_text("Begins phase 2: 412 devices keep their value.")
+        await ExperimentService(store, by=ANNA).edit("price", {"description": "somebody else asks"})
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.locator("#faults")).to_be_focused()
+        await expect(page.locator("#faults")).to_contain_text("somebody else asks")
+        await expect(page.locator("#weight-1")).to_have_value("3")
+        await expect(page.locator("#description")).to_have_value("somebody else asks")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("status")).to_have_text("The changes are saved.")
+    (changed,) = await store.experiments()
+    assert (changed.description, changed.phase.number) == ("somebody else asks", 2)
+    assert list(map(str, changed.phase.weights)) == ["3", "1"]

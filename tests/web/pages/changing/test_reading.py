@@ -53,6 +53,11 @@ def test_a_time_that_is_typed_is_utc_and_counts_only_if_the_start_is_to_be_at_a_
         (GOOD.having("description", "x" * 1001), "description", "Must have at most 1000 characters."),
         (GOOD.having("type", "colour"), "type", "Must be string, number, boolean or json."),
         (GOOD.having("type", "boolean"), "value-1", "10 is no boolean: write true or false."),
+        (
+            with_rows(GOOD, "variants", {"value": "x" * 200}, {"value": "1"}).having("type", "number"),
+            "value-1",
+            f"{'x' * 24}…xxxxxxxx is no number: write digits",
+        ),
         (with_rows(GOOD, "variants", {"value": "10"}), "value-1", "Must be 2 to 20, not 1."),
         (with_rows(GOOD, "variants", {"value": "10"}, {"value": "10"}), "value-1", "The value '10' is given twice."),
         (with_rows(GOOD, "variants", {}, {"value": "1"}, {"value": "\x1b"}), "value-3", "The value must be UTF-8"),
