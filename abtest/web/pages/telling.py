@@ -27,6 +27,7 @@ DID = {
     "test_device_removed": "Removed: the token is what it was before.",
     "archived": "Archived: no device gets this key any more.",
     "app_added": "The app is added. Its devices can ask within a second.",
+    "disconnected": "The account is disconnected, and all sessions have ended.",
     "password_changed": "Your password is changed. All other sessions have ended.",
     "person_removed": "The person is removed and signed out everywhere.",
     "role_changed": "The role is changed, and counts at once.",

@@ -86,6 +86,14 @@ class PersonLink(PersonHandler):
         self.answer(self.described_link(await self.people.link(name)), HTTPStatus.CREATED)
 
 
+class PersonAccounts(PersonHandler):
+    """The accounts of single sign-on with which a person signs in."""
+
+    async def delete(self, name: str) -> None:
+        await self.people.disconnect(name)
+        self.set_status(HTTPStatus.NO_CONTENT)
+
+
 class SessionHandler(AdminHandler):
     """Finds and ends sessions."""
 

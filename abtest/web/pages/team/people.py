@@ -47,12 +47,14 @@ class PeopleHandler(PageHandler):
     async def show(self, link: Link | None = None, message: str = "") -> None:
         """Finish with the page of the person."""
         person = await self.people.one(self.name)
+        admins = [each for each in await self.people.all() if each.role is Role.ADMIN and each.app is None]
         self.page(
             "person.html",
             page="",
             person=person,
             itself=self.is_caller(person),
-            last_admin=_admins(await self.people.all()) == [person.name],
+            last_admin=[each.name for each in admins] == [person.name],
+            other_admins=[each for each in admins if each.name != person.name],
             sessions=await self._signing_in.sessions(person.name),
             link=self.url(f"/sign-in/link/{link.secret}") if link else "",
             message=message,
@@ -124,6 +126,14 @@ class PersonNewLink(PeopleHandler):
         await self.show(await self.people.link(self.name))
 
 
+class PersonDisconnection(PeopleHandler):
+    """The button that forgets with which account of single sign-on a person signs in."""
+
+    async def post(self) -> None:
+        await self.people.disconnect(self.name)
+        self.back("disconnected")
+
+
 class PersonSessions(PeopleHandler):
     """The form that ends one session of a person, or all."""
 
@@ -144,8 +154,3 @@ class PersonRemoval(PeopleHandler):
             await self.show(message=self.refused(error))
         else:
             self.see_other("/people", did="person_removed")
-
-
-def _admins(people: list[Person]) -> list[str]:
-    """The names of those who are admin of every app."""
-    return [each.name for each in people if each.role is Role.ADMIN and each.app is None]

@@ -8,7 +8,7 @@ import pytest
 
 from abtest import clock
 from abtest.bootstrap import wired
-from abtest.domain import Role, Sought
+from abtest.domain import Identity, Role, Sought
 from abtest.language import by_said, entry_said
 from abtest.management import AccessTokenService, JournalService, PeopleService, SignInService
 from abtest.settings import Settings
@@ -118,6 +118,7 @@ async def test_nobody_is_added_twice_and_nobody_is_found_under_an_unknown_name(
         ("PATCH", ""),
         ("DELETE", ""),
         ("POST", "/link"),
+        ("DELETE", "/accounts"),
         ("GET", "/sessions"),
         ("DELETE", "/sessions"),
         ("DELETE", "/sessions/1"),
@@ -145,6 +146,15 @@ async def test_a_new_link_voids_the_older_one(client: Client, store: SQLiteStore
     assert answer.headers["Cache-Control"] == "private, no-store"
     assert (await Visitor(client).get(older.removeprefix(client.address))).code == 404
     assert (await Visitor(client).get(newer.removeprefix(client.address))).code == 200
+
+
+async def test_an_account_of_single_sign_on_is_disconnected(client: Client, store: SQLiteStore) -> None:
+    ci = await admin(client, store)
+    await store.admit(Identity("https://id.example.com", "1", "ben", (Role.VIEWER, None)), b"1" * 32, clock.now())
+    assert (await ci.get("/people/ben"))["is_connected"] is True
+    assert (await ci.send("DELETE", "/people/ben/accounts")).code == 204
+    assert (await ci.get("/people/ben"))["is_connected"] is False
+    assert await ci.get("/people/ben/sessions") == []
 
 
 async def test_sessions_are_listed_and_ended(client: Client, store: SQLiteStore) -> None:

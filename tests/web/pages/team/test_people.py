@@ -8,7 +8,7 @@ import pytest
 
 from abtest import clock
 from abtest.bootstrap import wired
-from abtest.domain import Role, Sought
+from abtest.domain import Identity, Role, Sought
 from abtest.language import by_said, entry_said
 from abtest.management import JournalService, PeopleService, SignInService
 from abtest.settings import Settings
@@ -117,6 +117,9 @@ async def test_an_admin_shuts_nobody_out_by_accident_least_of_all_themselves(
     await person(store, "ben")
     page = (await browser.get("/people/edit?name=anna")).body.decode()
     assert page.count('name="sure"') == 2
+    assert "only another admin can undo this:</label>\n<bdi>ben</bdi>." in page
+    await PeopleService(store, by=ANNA).add("zoe", Role.ADMIN)
+    assert "<bdi>zoe</bdi> (who has never signed in)." in (await browser.get("/people/edit?name=anna")).body.decode()
     for path in ("role", "remove"):
         answer = await browser.post(f"/people/{path}", name="anna", role="viewer")
         assert answer.code == 422
@@ -158,16 +161,29 @@ async def test_somebody_elses_sessions_are_ended(client: Client, store: SQLiteSt
     assert await SignInService(store).sessions("ben") == []
 
 
+async def test_an_account_of_single_sign_on_is_disconnected(client: Client, store: SQLiteStore) -> None:
+    browser = await signed_in(client, store)
+    assert "Disconnect" not in (await browser.get("/people/edit?name=anna")).body.decode()
+    await store.admit(Identity("https://id.example.com", "1", "ben", (Role.VIEWER, None)), b"1" * 32, clock.now())
+    assert "single sign-on" in (await browser.get("/people")).body.decode()
+    assert "Disconnect it if" in (await browser.get("/people/edit?name=ben")).body.decode()
+    answer = await browser.post("/people/disconnect", name="ben")
+    assert "disconnected" in (await browser.get(answer.headers["Location"])).body.decode()
+    assert await told(store) == "anna, 127.0.0.1: disconnected ben: accounts 1 at https://id.example.com"
+
+
 async def test_a_person_who_is_not_there_is_said_so(client: Client, store: SQLiteStore) -> None:
     browser = await signed_in(client, store)
     answer = await browser.get("/people/edit?name=nobody")
     assert answer.code == 404
     assert "Nobody has this name" in answer.body.decode()
-    for path in ("role", "link", "sessions", "remove"):
+    for path in ("role", "link", "disconnect", "sessions", "remove"):
         assert (await browser.post(f"/people/{path}", name="nobody", role="viewer")).code == 404
 
 
-@pytest.mark.parametrize("path", ["/people", "/people/role", "/people/link", "/people/sessions", "/people/remove"])
+@pytest.mark.parametrize(
+    "path", ["/people", "/people/role", "/people/link", "/people/disconnect", "/people/sessions", "/people/remove"]
+)
 async def test_another_site_changes_nobody(client: Client, store: SQLiteStore, path: str) -> None:
     browser = await signed_in(client, store)
     await person(store, "ben", Role.VIEWER)

@@ -102,6 +102,7 @@ async def test_guessing_is_slowed_and_the_right_person_still_gets_in(store: SQLi
         assert 429 in codes[10:]
         blocked = await guesser.sign_in("anna")
         assert (blocked.code, int(blocked.headers["Retry-After"]) > 0) == (429, True)
+        assert f"try again in {blocked.headers['Retry-After']} seconds." in blocked.body.decode()
         other = Visitor(client, **{"X-Forwarded-For": "198.51.100.7"})
         assert (await other.sign_in("ben", "wrong password")).code == 401  # others are not slowed
         link = await PeopleService(store, by=ANNA).link("anna")
