@@ -36,7 +36,7 @@ from abtest.settings import Settings
 from abtest.store import AuditStore, Store, lacking
 from abtest.store.sqlite import SQLiteStore, migrations, recovery
 from abtest.trust import VerificationService
-from abtest.upkeep import Heartbeat, SystemService
+from abtest.upkeep import ErasureService, Heartbeat, SystemService
 
 if TYPE_CHECKING:
     from abtest.web import HotServer, Services
@@ -196,6 +196,7 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
             groups=partial(GroupService, store),
             holdouts=partial(HoldoutService, store),
             test_devices=partial(TestDeviceService, store),
+            erasure=partial(ErasureService, store),
             people=partial(PeopleService, store),
             apps=partial(AppService, store),
             access_tokens=AccessTokenService(store),

@@ -36,7 +36,16 @@ from abtest.store.figures import (
 from abtest.store.journal import JournalStore
 from abtest.store.people import AccessTokenStore, PeopleStore, SessionStore, SharedLinkStore
 from abtest.store.protocols import Store
-from abtest.store.upkeep import Condition, ConditionStore, Process, Upkeep, UpkeepStore, is_full, lacking
+from abtest.store.upkeep import (
+    Condition,
+    ConditionStore,
+    ErasureStore,
+    Process,
+    Upkeep,
+    UpkeepStore,
+    is_full,
+    lacking,
+)
 
 __all__ = [
     "ALL_DEVICES",
@@ -60,6 +69,7 @@ __all__ = [
     "Due",
     "Enrolment",
     "EnrolmentStore",
+    "ErasureStore",
     "EventChunk",
     "EventLedger",
     "EventStore",

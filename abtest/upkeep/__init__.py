@@ -1,7 +1,18 @@
-"""What operators watch: the processes that run, and whether all is well."""
+"""What operators watch, and erase: the processes that run, whether all is well, and devices that are forgotten."""
 
+from abtest.upkeep.erasing import Erased, ErasureService
 from abtest.upkeep.heartbeat import Heartbeat
 from abtest.upkeep.system import ProcessState, State, System, SystemService
 from abtest.upkeep.warnings import LARGE_LOG, Warning
 
-__all__ = ["LARGE_LOG", "Heartbeat", "ProcessState", "State", "System", "SystemService", "Warning"]
+__all__ = [
+    "LARGE_LOG",
+    "Erased",
+    "ErasureService",
+    "Heartbeat",
+    "ProcessState",
+    "State",
+    "System",
+    "SystemService",
+    "Warning",
+]

@@ -34,7 +34,7 @@ from abtest.web.ofrep import FLAGS
 from abtest.web.origins import EVENTS, Origins
 from abtest.web.pages import groups, system
 from abtest.web.pages import handlers as pages
-from abtest.web.pages.changing import acting, editing, form, grouping, test_devices
+from abtest.web.pages.changing import acting, editing, forgetting, form, grouping, test_devices
 from abtest.web.pages.team import access_tokens as token_pages
 from abtest.web.pages.team import account, sharing, signing_in
 from abtest.web.pages.team import apps as app_pages
@@ -155,6 +155,7 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/simulate/run", pages.SimulateRun, LOOK, simulation),
         (f"{IN_APP}/plan", pages.Plan, LOOK, {}),
         (f"{IN_APP}/why", pages.Why, LOOK_CLOSELY, {"explanations": services.explanations}),
+        (f"{IN_APP}/why/forget", forgetting.Forget, ADMIN, {"erasure": services.management.erasure}),
         (f"{IN_APP}/demo", pages.Demo, LOOK, reports),
         (f"{IN_APP}/docs", pages.Docs, LOOK, {}),
         ("/system", system.System, LOOK_EVERYWHERE, {"system": services.system}),

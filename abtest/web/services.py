@@ -23,7 +23,7 @@ from abtest.management import (
 from abtest.results import ProspectService, ReportService, ResultService, SimulationService
 from abtest.settings import Settings
 from abtest.store import ConditionStore
-from abtest.upkeep import SystemService
+from abtest.upkeep import ErasureService, SystemService
 from abtest.web.base import OfApp
 from abtest.web.monitoring import Monitoring
 
@@ -55,6 +55,7 @@ class Management(Struct, frozen=True):
     groups: Changing[GroupService]
     holdouts: ChangingSeen[HoldoutService]
     test_devices: Changing[TestDeviceService]
+    erasure: Changing[ErasureService]
     people: ChangingAll[PeopleService]
     apps: ChangingAll[AppService]
     access_tokens: AccessTokenService

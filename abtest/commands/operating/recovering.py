@@ -13,6 +13,7 @@ from abtest.domain import check_token
 from abtest.errors import InvalidToken
 from abtest.language import counted, number
 from abtest.store import Store
+from abtest.upkeep import ErasureService
 
 
 @click.command()
@@ -89,21 +90,18 @@ def forget(database: str, token: str | None, file: TextIO | None, app: str, as_j
     else:
         raise click.UsageError("give either a TOKEN or --from-file")
 
-    async def run(store: Store) -> tuple[int, bool]:
-        return await store.forget(tokens, app, user()), await store.empty_log()
-
-    forgotten, emptied = with_store(database, run)
+    erased = with_store(database, lambda store: ErasureService(store, app, by=user()).forget(tokens))
     if as_json:
-        print_json({"tokens": len(tokens), "forgotten": forgotten})
+        print_json({"tokens": len(tokens), "forgotten": erased.forgotten})
     else:
-        say(f"forgot {number(forgotten)} of {counted(len(tokens), 'token')}")
-    if not emptied:
+        say(f"forgot {number(erased.forgotten)} of {counted(len(tokens), 'token')}")
+    if not erased.log_emptied:
         say(
             "the database's log may still contain it, because a program is reading the database; run this again later"
         )
     for kept in bootstrap.kept_files(database):
         say(f"{kept}, kept by a restore, may still contain it; delete the file when nobody needs it")
-    if forgotten < len(tokens):
+    if erased.forgotten < len(tokens):
         raise click.exceptions.Exit(1)
 
 

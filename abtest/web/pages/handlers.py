@@ -29,6 +29,7 @@ from abtest.results import (
     find,
     outlook,
 )
+from abtest.web.access import ADMIN
 from abtest.web.base import CROSS_SITE, Handler, OfApp, PageHandler
 from abtest.web.pages import planning, rendering
 from abtest.web.pages.chart import chart
@@ -268,15 +269,16 @@ class Why(PageHandler):
         except (InvalidToken, UnknownDevice) as error:
             self._show(message=sentence(self.refuse(error).detail))
         else:
-            self._show(explanation)
+            self._show(explanation, token=token)
 
-    def _show(self, explanation: Explanation | None = None, message: str = "") -> None:
+    def _show(self, explanation: Explanation | None = None, message: str = "", token: str = "") -> None:
         self.page(
             "why.html",
             page="why",
             longest=LONGEST_TOKEN,
             explanation=explanation,
             message=message,
+            forgettable=token if self.may(ADMIN) else "",
         )
 
 

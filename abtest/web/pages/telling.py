@@ -25,6 +25,9 @@ DID = {
     "holdout_measured": "The metrics are saved; the figures follow within seconds.",
     "test_device_made": "Saved: the token gets these values from its next request on.",
     "test_device_removed": "Removed: the token is what it was before.",
+    "forgotten": "Forgotten: the token and its events are erased.",
+    "forgotten_but_in_log": "Forgotten. The database's log may still contain the token, because a program is "
+    "reading the database; it goes with the next erasure.",
     "archived": "Archived: no device gets this key any more.",
     "app_added": "The app is added. Its devices can ask within a second.",
     "disconnected": "The account is disconnected, and all sessions have ended.",
