@@ -261,6 +261,10 @@ async def test_an_admin_of_one_app_sees_the_log_of_that_app_alone(client: Client
     refused(
         await ci.send("GET", "/audit?app=default"), 403, "forbidden", "you see the changes in the app staging alone"
     )
+    default = await program(client, store, Role.ADMIN, "default")
+    assert {each["app"] for each in await default.get("/audit")} == {"default"}
+    assert {each["app"] for each in await default.get("/audit?app=")} == {"default"}
+    refused(await default.send("GET", "/audit?app=staging"), 403, "forbidden")
     everybody = await program(client, store, Role.ADMIN, base="/apps/staging/api/v1/admin")
     assert {each["app"] for each in await everybody.get("/audit")} == {"staging"}
     assert None in {each["app"] for each in await everybody.get("/audit?app=")}

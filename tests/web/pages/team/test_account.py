@@ -13,7 +13,7 @@ from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client
 from tests.scenes import ANNA
-from tests.web.visitors import PASSWORD, Visitor, signed_in
+from tests.web.visitors import PASSWORD, Visitor, person, signed_in
 
 ANOTHER = "another horse battery"
 PHONE = {"User-Agent": "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/131.0.0.0 Mobile Safari/537.36"}
@@ -93,10 +93,12 @@ async def test_who_guesses_the_password_at_somebodys_desk_has_to_wait(client: Cl
 
 
 async def test_a_program_has_no_account(client: Client, store: SQLiteStore) -> None:
-    _, secret = await AccessTokenService(store).add("ci", Role.ADMIN, by=ANNA)
+    await person(store, "anna")
+    _, secret = await AccessTokenService(store).add("anna", Role.ADMIN, by=ANNA)
     headers = {"Authorization": f"Bearer {secret}"}
     assert (await client.fetch("/account", headers=headers)).code == 404
     assert (await client.fetch("/account/sessions", method="POST", body="", headers=headers)).code == 404
+    assert len(await SignInService(store).sessions("anna")) == 1
 
 
 async def test_another_site_changes_nothing_of_an_account(client: Client, store: SQLiteStore) -> None:
