@@ -113,6 +113,7 @@ def test_programs_read_people_as_json(run: Run) -> None:
     assert re.fullmatch(r"20\S+Z", added.pop("link_expires_at"))
     assert json.loads(run("people", "list", "--json").stdout) == [added]
     assert re.fullmatch(r"20\S+Z", added.pop("created_at"))
+    assert added.pop("seen_at") is None
     assert added == {"name": "anna", "role": "admin", "app": None, "has_password": False, "is_connected": False}
     run("people", "add", "ben", "--role", "admin")
     changed = json.loads(run("people", "role", "ben", "viewer", "--app", "default", "--json").stdout)

@@ -13,7 +13,7 @@ from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client, serving
-from tests.scenes import ANNA
+from tests.scenes import ANNA, figure
 from tests.web.visitors import PASSWORD, Visitor, person
 
 HTTPS = {"X-Forwarded-Proto": "https"}
@@ -90,6 +90,10 @@ async def test_wrong_names_and_passwords_are_refused_alike(client: Client, store
         assert answer.code == 401
         assert "The name or the password is wrong." in answer.body.decode()
         assert "abtest=" not in "".join(answer.headers.get_list("Set-Cookie"))
+    browser = Visitor(client)
+    await browser.sign_in("anna")
+    page = (await browser.get("/metrics")).body
+    assert figure(page, 'abtest_refused_total{code="wrong_password"}') == 4
 
 
 async def test_guessing_is_slowed_and_the_right_person_still_gets_in(store: SQLiteStore) -> None:
