@@ -158,13 +158,13 @@ def list_people(database: str, as_json: bool) -> None:
             each.name,
             each.role,
             each.app or EVERY_APP,
-            clock.iso(each.created_at),
+            *map(_time, (each.created_at, each.seen_at)),
             "yes" if each.has_password else "no",
             "yes" if each.is_connected else "no",
         ]
         for each in found
     ]
-    print_table(["NAME", "ROLE", "APP", "ADDED", "PASSWORD", "CONNECTED"], rows)
+    print_table(["NAME", "ROLE", "APP", "ADDED", "SEEN", "PASSWORD", "CONNECTED"], rows)
 
 
 @click.group("access-tokens")
