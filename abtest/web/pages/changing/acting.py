@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from abtest import clock
-from abtest.domain import Experiment, Sought, path_of, revision
+from abtest.domain import Action, Entry, Experiment, Sought, path_of, revision
 from abtest.errors import AbtestError, ChangedMeanwhile, Conflict, InvalidExperiment, InvalidField, Unavailable
 from abtest.management import ExperimentService, JournalService, possible
 from abtest.results import PROSPECTIVE_DEVICES, ProspectService, ReportService, ResultService, checks
@@ -18,7 +18,9 @@ from abtest.web.pages.changing.weighing import labels, present, read
 from abtest.web.pages.telling import told
 from abtest.web.services import ChangingSeen
 
-MOST_CHANGES = 20
+MOST_ENTRIES = 100
+"""Of the journal, which are looked at for what others changed."""
+LONGEST_ID = 18
 
 
 LABELS = {"winner": "Winner", "key": "Key"}
@@ -26,7 +28,7 @@ LABELS = {"winner": "Winner", "key": "Key"}
 
 def impossible(experiment: Experiment) -> Conflict:
     """Why it can't be done."""
-    return Conflict(f"{experiment.key} is {experiment.status.said} by now", code="impossible_transition")
+    return Conflict(f"the experiment {experiment.key} is {experiment.status.said}", code="impossible_transition")
 
 
 class Act(PageHandler):
@@ -51,7 +53,7 @@ class Act(PageHandler):
         self._results = results(self.app)
 
     async def get(self, key: str) -> None:
-        await self._show(await self._service().one(key))
+        await self._show(key)
 
     head = get
 
@@ -62,7 +64,7 @@ class Act(PageHandler):
                 raise impossible(experiment)
             await self.do(self._service(self.entered("revision")), experiment)
         except (Conflict, InvalidExperiment, InvalidField, ChangedMeanwhile, Unavailable) as error:
-            await self._show(await self._service().one(key), error)
+            await self._show(key, error)
         else:
             self.see_other(f"{path_of(self.app)}/experiments/{key}", self.did)
 
@@ -81,12 +83,20 @@ class Act(PageHandler):
     def _service(self, revision: str | None = None) -> ExperimentService:
         return self._experiments(self.app, revision, by=self.caller.by)
 
-    async def _show(self, experiment: Experiment, error: AbtestError | None = None, **others: Any) -> None:
-        entries = await self._journal.newest(Sought(app=self.app, about=experiment.key), MOST_CHANGES)
-        seen, is_possible = self.entered("seen"), self.name in possible(experiment)
+    async def _entries(self, key: str) -> list[Entry]:
+        """What the journal says of it, the newest first."""
+        found = await self._journal.newest(Sought(app=self.app, about=key), MOST_ENTRIES)
+        return [each for each in found if each.action == Action.CHANGE_EXPERIMENT]
+
+    async def _show(self, key: str, error: AbtestError | None = None, **others: Any) -> None:
+        entries = await self._entries(key)  # first: what somebody changes after that is told later
+        experiment, seen = await self._service().one(key), self.entered("seen")
+        is_possible = self.name in possible(experiment)
         if error is None and not is_possible:
             error = impossible(experiment)
-        changed = isinstance(error, ChangedMeanwhile) and seen.isdecimal()
+        changed = (
+            isinstance(error, ChangedMeanwhile) and seen.isascii() and seen.isdecimal() and len(seen) < LONGEST_ID
+        )
         shown = {
             "name": self.name,
             "it": experiment,
@@ -155,7 +165,7 @@ class Weights(Act):
             read(experiment, self._fields(experiment))
         except InvalidExperiment as refused:
             error = refused
-        await self._show(experiment, error, revision=self.entered("revision"), seen=self.entered("seen"))
+        await self._show(key, error, revision=self.entered("revision"), seen=self.entered("seen"))
 
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:
         wanted = read(experiment, self._fields(experiment))

@@ -52,6 +52,8 @@ async def test_an_experiment_lives_its_life_in_the_browser(client: Client, store
     anna = await signed_in(client, store, Role.EDITOR)
     await store.add([experiment("color", "1", "1", draft=True)], 1)
     assert "draft Start New weights Archive" in await text(anna, "/experiments/color")
+    await worker.tick(store)
+    assert "A draft takes no devices. Start it when it is ready." in await text(anna, "/experiments/color")
     assert await act(anna, "/experiments/color/start") == "/experiments/color?did=started"
     assert "Started: devices whose first request comes from now on take part." in await text(
         anna, "/experiments/color?did=started"
@@ -112,7 +114,8 @@ async def test_a_form_without_a_revision_does_nothing(client: Client, store: SQL
     anna = await signed_in(client, store)
     await store.add([experiment("color", "1", "1")], 1)
     await anna.get("/experiments/color/pause")
-    assert (await anna.post("/experiments/color/pause")).code == 412
+    for seen in ("", "9" * 5000, "\N{ARABIC-INDIC DIGIT ONE}"):
+        assert (await anna.post("/experiments/color/pause", seen=seen)).code == 412
     assert (await one(store, "color")).status is Status.RUNNING
 
 
@@ -121,6 +124,7 @@ async def test_what_the_status_does_not_allow_has_no_form(client: Client, store:
     await store.add([experiment("color", "1", "1")], 1)
     answer = await anna.get("/experiments/color/resume")
     assert answer.code == 409
+    assert "The experiment color is running." in words(answer.body.decode())
     assert 'method="post" action="/experiments' not in answer.body.decode()
     assert (await anna.post("/experiments/color/resume")).code == 409
     assert (await anna.get("/experiments/nothing/start")).code == 404
@@ -141,6 +145,7 @@ async def test_the_start_lists_what_is_ready_and_what_is_missing(client: Client,
     assert f"{DASH} To look at: No number of devices is planned." in told
     assert f"{DASH} To look at: No device gets color-2: the weight is 0." in told
     assert f"{DASH} To look at: beside is running with the same devices." in told
+    assert "Edit the experiment" in told
     assert "Start all the same" in told
     await ExperimentService(store, by=ANNA).measure("color", ["conversion:buy"], planned=100)
     await ExperimentService(store, by=ANNA).pause("beside")
