@@ -30,4 +30,4 @@ def parse_time(given: str | datetime, field: str) -> int:
 def check_order(start_at: int | None, end_at: int | None) -> None:
     """Raises InvalidExperiment unless the end is after the start."""
     if start_at is not None and end_at is not None and end_at <= start_at:
-        raise InvalidExperiment("end_at: must be after start_at")
+        raise InvalidExperiment("end_at: must be after the start")

@@ -144,7 +144,7 @@ async def test_times_can_be_changed_and_removed_until_they_are_kept(tmp_path: Pa
         removed = await service.schedule("color", start_at=None, end_at=SOON + 5)
         assert (removed.start_at, removed.end_at) == (None, SOON + 5)
         for wrong, words in (
-            ({"start_at": SOON + 5}, "end_at: must be after start_at"),
+            ({"start_at": SOON + 5}, "end_at: must be after the start"),
             ({"start_at": 1}, "start_at: 1970-01-01T00:00:00Z has passed"),
             ({"end_at": clock.now()}, "end_at: .* has passed"),
         ):
@@ -163,7 +163,7 @@ async def test_times_can_be_changed_and_removed_until_they_are_kept(tmp_path: Pa
     ("fields", "words"),
     [
         ({"end_at": 1}, "color: end_at: 1970-01-01T00:00:00Z has passed"),
-        ({"start_at": SOON, "end_at": SOON}, "end_at: must be after start_at"),
+        ({"start_at": SOON, "end_at": SOON}, "end_at: must be after the start"),
         ({"stop_at": 0}, "stop_at: must be from 1 device to"),
     ],
 )

@@ -23,8 +23,6 @@ PREVIEW, PLAN, SAVE = "preview", "plan", "save"
 class FormPage(PageHandler):
     """The form, and beside it what comes of what is in it."""
 
-    caching = "no-store"
-
     def initialize(
         self,
         experiments: ChangingSeen[ExperimentService],

@@ -13,7 +13,7 @@ from abtest.web.pages.rendering import cut, first_upper
 
 LABELS = {
     "key": "Key",
-    "description": "Question",
+    "description": "Description",
     "type": "Type",
     "variants": "Variants",
     "value": "Value",
@@ -24,7 +24,7 @@ LABELS = {
     "wanted": "Condition",
     "coverage": "Coverage",
     "group": "Group",
-    "group_share": "Share of the group",
+    "group_share": "Share in the group",
     "metrics": "Metrics",
     "event": "Metric",
     "planned": "Planned devices",
@@ -51,6 +51,8 @@ PLACED = (
     (re.compile(r"metric (\d+): (.*)", re.DOTALL), "event"),
 )
 NAMED = re.compile(r"([a-z_ ]+): (.*)", re.DOTALL)
+IN_A_TERMINAL = re.compile(r"; (?:write conversion:|`abtest ).*", re.DOTALL)
+"""How the command line writes it, or helps: the form has fields and the planner for that."""
 IN_LIST = re.compile(r"variants\[(\d+)\]\.(value|weight)")
 LISTS = {"value": "variants", "weight": "variants", "wanted": "audience", "event": "metrics"}
 ACCEPTED = {"key": "key", "type": "string", "value": "\N{HORIZONTAL ELLIPSIS}", "weight": "1", "begin": DRAFT}
@@ -180,4 +182,4 @@ def _without(entered: Entered, fault: Fault) -> Entered:
 
 
 def _sentence(reason: str) -> str:
-    return f"{first_upper(reason)}."
+    return f"{first_upper(IN_A_TERMINAL.sub('', reason))}."

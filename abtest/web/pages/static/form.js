@@ -109,4 +109,11 @@ document.addEventListener("click", (event) => {
   show();
 });
 
+// A second click would find that the key exists already.
+form.addEventListener("submit", (event) => {
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => delete form.dataset.sent);
+
 // The browser sends Enter in a field to the first button, which is the one for the preview: nothing is created by it.

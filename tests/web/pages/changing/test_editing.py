@@ -136,10 +136,10 @@ async def test_the_second_of_two_sees_what_the_first_changed_and_keeps_what_he_t
     Outline(html)
     said = words(html)
     assert "Somebody changed it meanwhile, so nothing was saved" in said
-    assert "description none ben &lt;b&gt;asks&lt;/b&gt; ben just now" in said
-    assert "metrics amount:purchase amount:purchase, conversion:refund less ben just now" in said
-    assert "coverage 100% 50% ben just now" in said
-    assert "Question : It is ben &lt;b&gt;asks&lt;/b&gt; now; you typed anna asks." in said
+    assert "Description none ben &lt;b&gt;asks&lt;/b&gt; ben just now" in said
+    assert "Metrics amount:purchase amount:purchase, conversion:refund less ben just now" in said
+    assert "Coverage 100% 50% ben just now" in said
+    assert "Description : It is ben &lt;b&gt;asks&lt;/b&gt; now; you typed anna asks." in said
     assert "192.0.2.8" not in said
     assert ((await one(store)).description, (await one(store)).planned) == ("ben <b>asks</b>", None)
     again = sent(html)
@@ -165,7 +165,7 @@ async def test_one_that_was_finished_meanwhile_keeps_the_question_and_says_so(
     await ExperimentService(store, by=BEN).finish("price", "price-1", "it sells")
     status, html = await save(visitor, {**fields, "description": "more?", "weight": ["3", "1"]})
     assert status == 412
-    assert "status running finished ben just now" in words(html)
+    assert "Status running finished ben just now" in words(html)
     assert 'name="weight"' not in html
     assert await save(visitor, sent(html)) == (303, "/experiments/price?did=edited")
     assert (await one(store)).description == "more?"

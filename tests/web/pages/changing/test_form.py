@@ -16,10 +16,10 @@ from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
-from tests.conftest import Client
+from tests.conftest import Client, serving
 from tests.scenes import ANNA, experiment, tokens
 from tests.web.pages.test_handlers import Outline, words
-from tests.web.visitors import Visitor, signed_in
+from tests.web.visitors import PASSWORD, Visitor, person, signed_in
 
 HOSTILE = "\"><script>alert('1')</script>&lt;"
 Fields = Mapping[str, str | list[str]]
@@ -125,7 +125,7 @@ async def test_what_the_store_alone_can_refuse_is_said_beside_its_field(client: 
     await store.add([full], clock.now())
     status, html = await send(await editor(client, store), "save", {"group": "screen", "group_share": "40%"})
     assert status == 422
-    assert '<a href="#group_share">Share of the group</a>: Screen has 0% left, less than 40%.' in html
+    assert '<a href="#group_share">Share in the group</a>: Screen has 0% left, less than 40%.' in html
     status, html = await send(await editor_again(client), "save", {"group": "nothing", "group_share": "40%"})
     assert status == 404
     assert '<a href="#group">Group</a>' in html
@@ -270,3 +270,17 @@ async def test_who_may_edit_finds_the_form_from_the_dashboard_and_from_an_experi
     for path, link in (("/", "/new-experiment"), ("/experiments/price", "/new-experiment?like=price")):
         assert f'href="{link}"' in (await visitor.get(path)).body.decode()
         assert "new-experiment" not in (await viewer.get(path)).body.decode()
+
+
+async def test_it_all_lies_under_the_base_path(store: SQLiteStore) -> None:
+    async with serving(store, Settings(database=f"sqlite:///{store.path}", base_path="/abtest")) as client:
+        await person(store, "anna", Role.EDITOR)
+        visitor = Visitor(client)
+        await visitor.get("/abtest/sign-in")
+        await visitor.post("/abtest/sign-in", None, name="anna", password=PASSWORD)
+        html = (await visitor.get("/abtest/new-experiment")).body.decode()
+        assert 'action="/abtest/new-experiment" method="post" data-preview="/abtest/new-experiment/preview"' in html
+        answer = await visitor.post("/abtest/new-experiment", None, do="save", **TYPED)
+        assert answer.headers["Location"] == "/abtest/experiments/button?did=added"
+        html = (await visitor.get("/abtest/experiments/button/edit")).body.decode()
+        assert 'action="/abtest/experiments/button/edit"' in html
