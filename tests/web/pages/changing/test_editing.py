@@ -150,6 +150,17 @@ async def test_the_second_of_two_sees_what_the_first_changed_and_keeps_what_he_t
     assert len(merged.metrics) == 2
 
 
+async def test_what_both_changed_is_unfolded_also_where_one_emptied_it(client: Client, store: SQLiteStore) -> None:
+    await store.add([experiment("price", "1", "1", coverage="0.5")], clock.now())
+    visitor, fields = await editor(client, store)
+    await ExperimentService(store, by=BEN).reweight("price", coverage=Decimal("0.2"))
+    status, html = await save(visitor, {**fields, "coverage": ""})
+    assert status == 412
+    assert "Coverage : It is 20% now; you typed nothing." in words(html)
+    assert re.search(r"<details open>\s*<summary>Coverage and group", html)
+    assert sent(html)["coverage"] == [""]
+
+
 async def test_a_device_that_came_meanwhile_is_no_change(client: Client, store: SQLiteStore) -> None:
     await price(store)
     visitor, fields = await editor(client, store)

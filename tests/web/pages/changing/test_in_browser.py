@@ -99,15 +99,15 @@ async def test_rows_keep_their_names_and_the_baseline_when_one_goes(browser: Bro
             if number > 2:
                 await page.get_by_role("button", name="Add a variant").click()
             await page.fill(f"#value-{number}", text)
-        await page.check("#baseline-3")
+        await page.check("#baseline-4")
         await page.get_by_role("button", name="Remove variant 1").click()
         await page.fill("#key", "letters")
-        assert await page.locator("#baseline-2").is_checked()
+        assert await page.locator("#baseline-3").is_checked()
         assert await page.get_by_label("Value 3").input_value() == "d"
         await page.get_by_text("Create the experiment").click()
         await expect(page.get_by_role("status")).to_be_visible()
     (made,) = await store.experiments()
-    assert (made.values, made.baseline) == (("b", "c", "d"), "c")
+    assert (made.values, made.baseline) == (("b", "c", "d"), "d")
 
 
 async def test_a_summary_of_faults_has_the_focus_and_leads_to_the_fields(
