@@ -199,7 +199,7 @@ class TooManyAttempts(AbtestError):
 
     def __init__(self, retry_after: int) -> None:
         seconds = f"{retry_after} second{'s' if retry_after != 1 else ''}"
-        super().__init__(f"too many tried to sign in with this name or from this address; try again in {seconds}")
+        super().__init__(f"too many attempts to sign in with this name or from this address; try again in {seconds}")
         self.retry_after = retry_after
 
 

@@ -66,7 +66,9 @@ async def test_any_name_is_shown_as_text_and_leads_to_its_page(client: Client, s
     assert f"<bdi>{escape(name).replace('&#x27;', '&#39;').replace('&quot;', '&#34;')}</bdi>" in page
     assert "<script>alert" not in page
     (href,) = re.findall(r'href="(/people/edit\?name=[^"]+)"', page.replace("name=anna", ""))
-    assert (await browser.get(unescape(href))).code == 200
+    shown_page = await browser.get(unescape(href))
+    (log,) = re.findall(r'href="(/audit\?by=[^"]+)"', shown_page.body.decode())
+    assert "No such changes." in (await browser.get(unescape(log))).body.decode()
     changed = await browser.post("/people/role", name=name, role="editor", app="")
     assert changed.headers["Location"] == f"/people/edit?name={quote(name, safe='')}&did=role_changed"
     assert "The role is changed" in (await browser.get(changed.headers["Location"])).body.decode()
