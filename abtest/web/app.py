@@ -78,7 +78,7 @@ def routes(services: Services) -> list[Route]:
     accounts, apps = {"people": services.management.people}, {"apps": services.management.apps}
     programs, journal = {"access_tokens": services.management.access_tokens}, {"journal": services.management.journal}
     grouped = {"experiments": services.management.experiments, "groups": services.management.groups}
-    held = {"holdouts": services.management.holdouts, "reports": services.holdouts}
+    held = {"holdouts": services.management.holdouts, "reports": services.holdouts} | journal
     tested = {"experiments": services.management.experiments, "test_devices": services.management.test_devices}
     acting_on = {
         "experiments": services.management.experiments,

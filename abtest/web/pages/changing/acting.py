@@ -8,20 +8,16 @@ from contextlib import suppress
 from typing import Any
 
 from abtest import clock
-from abtest.domain import Action, Entry, Experiment, Sought, path_of, revision
+from abtest.domain import Action, Experiment, path_of, revision
 from abtest.errors import AbtestError, ChangedMeanwhile, Conflict, InvalidExperiment, InvalidField, Unavailable
 from abtest.management import ExperimentService, JournalService, possible
 from abtest.results import PROSPECTIVE_DEVICES, ProspectService, ReportService, ResultService, checks
 from abtest.web.base import OfApp, PageHandler
+from abtest.web.pages.changing.attempting import changes, newest, since
 from abtest.web.pages.changing.choosing import NO_WINNER, choices, chosen
 from abtest.web.pages.changing.weighing import labels, present, read
 from abtest.web.pages.telling import told
 from abtest.web.services import ChangingSeen
-
-MOST_ENTRIES = 100
-"""Of the journal, which are looked at for what others changed."""
-LONGEST_ID = 18
-
 
 LABELS = {"winner": "Winner", "key": "Key"}
 
@@ -83,28 +79,22 @@ class Act(PageHandler):
     def _service(self, revision: str | None = None) -> ExperimentService:
         return self._experiments(self.app, revision, by=self.caller.by)
 
-    async def _entries(self, key: str) -> list[Entry]:
-        """What the journal says of it, the newest first."""
-        found = await self._journal.newest(Sought(app=self.app, about=key), MOST_ENTRIES)
-        return [each for each in found if each.action == Action.CHANGE_EXPERIMENT]
-
     async def _show(self, key: str, error: AbtestError | None = None, **others: Any) -> None:
-        entries = await self._entries(key)  # first: what somebody changes after that is told later
-        experiment, seen = await self._service().one(key), self.entered("seen")
+        entries = await changes(
+            self._journal, self.app, key, Action.CHANGE_EXPERIMENT
+        )  # first: what somebody changes after that is told later
+        experiment = await self._service().one(key)
         is_possible = self.name in possible(experiment)
         if error is None and not is_possible:
             error = impossible(experiment)
-        changed = (
-            isinstance(error, ChangedMeanwhile) and seen.isascii() and seen.isdecimal() and len(seen) < LONGEST_ID
-        )
         shown = {
             "name": self.name,
             "it": experiment,
             "possible": is_possible,
             "entered": self.entered,
             "revision": revision(experiment),
-            "seen": entries[0].id if entries else 0,
-            "changes": [each for each in entries if changed and each.id > int(seen)],
+            "seen": newest(entries),
+            "changes": since(entries, self.entered("seen")) if isinstance(error, ChangedMeanwhile) else [],
             "labels": LABELS,
             "wrong": error.field if error else None,
             **await self.about(experiment),

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Any
 
-from abtest.domain import PROGRAM, By, path_of
+from abtest.domain import PROGRAM, Action, By, Entry, Sought, path_of
 from abtest.errors import (
     AbtestError,
     ChangedMeanwhile,
@@ -15,6 +15,7 @@ from abtest.errors import (
     Unavailable,
     UnknownTestDevice,
 )
+from abtest.management import JournalService
 from abtest.web.base import PageHandler
 from abtest.web.pages.telling import told
 
@@ -25,6 +26,28 @@ REFUSED = (
 
 LABELS = {"experiment": "Experiment", "note": "Note"}
 """What people call the fields."""
+
+
+MOST_ENTRIES = 100
+"""Of the journal, which are looked at for what others changed."""
+LONGEST_ID = 18
+
+
+async def changes(journal: JournalService, app: str, key: str, action: Action) -> list[Entry]:
+    """What the journal says of changes of an experiment or a holdout, the newest first."""
+    found = await journal.newest(Sought(app=app, about=key), MOST_ENTRIES)
+    return [each for each in found if each.action == action]
+
+
+def newest(entries: list[Entry]) -> int:
+    """What a form sends back as the newest change that it has seen."""
+    return entries[0].id if entries else 0
+
+
+def since(entries: list[Entry], seen: str) -> list[Entry]:
+    """Those after the one that a form has seen; none if that can't be read."""
+    readable = seen.isascii() and seen.isdecimal() and len(seen) < LONGEST_ID
+    return [each for each in entries if readable and each.id > int(seen)]
 
 
 class AttemptPage(PageHandler):
@@ -58,7 +81,9 @@ class AttemptPage(PageHandler):
 
     async def show(self, *keys: str, error: AbtestError | None = None) -> None:
         """Finish with the page."""
-        about = await self.about(*keys)
+        about = {"changes": [], "seen": 0} | await self.about(*keys)
+        if not isinstance(error, ChangedMeanwhile):
+            about["changes"] = []
         message = told(self.refuse(error), error, LABELS) if error else ""
         entered = self.get_body_argument
         self.page(self.template, page="", message=message, entered=lambda name: entered(name, ""), **about)

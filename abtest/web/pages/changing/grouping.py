@@ -5,12 +5,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from abtest.domain import Experiment, Kind, Status, members, parse_coverage, revision
+from abtest.domain import Action, Experiment, Kind, Status, members, parse_coverage, revision
 from abtest.errors import Conflict, InvalidField, UnknownExperiment
-from abtest.management import ExperimentService, GroupService, HoldoutService
+from abtest.management import ExperimentService, GroupService, HoldoutService, JournalService
 from abtest.results import ReportService, find
 from abtest.web.base import OfApp
-from abtest.web.pages.changing.attempting import AttemptPage
+from abtest.web.pages.changing.attempting import AttemptPage, changes, newest, since
 from abtest.web.services import Changing, ChangingSeen
 
 
@@ -100,15 +100,22 @@ class Leave(GroupPage):
 class HoldoutPage(AttemptPage):
     """What the pages of holdouts need. `reports`: those of holdouts."""
 
-    def initialize(self, holdouts: ChangingSeen[HoldoutService], reports: OfApp[ReportService]) -> None:
+    def initialize(
+        self, holdouts: ChangingSeen[HoldoutService], journal: JournalService, reports: OfApp[ReportService]
+    ) -> None:
         self._holdouts = holdouts
+        self._journal = journal
         self._reports = reports(self.app)
 
     async def about(self, *keys: str) -> dict[str, Any]:
         (key,) = keys
+        entries = await changes(self._journal, self.app, key, Action.CHANGE_HOLDOUT)  # before the holdout
+        about: dict[str, Any] = {"seen": newest(entries)}
+        about["changes"] = since(entries, self.get_body_argument("seen", ""))
         for it in await self._holdouts(self.app, by=self.by).all():
             if it.key == key:
-                return {"it": it, "revision": revision(it), "report": find(await self._reports.report(), key)}
+                report = find(await self._reports.report(), key, Kind.HOLDOUT)
+                return about | {"it": it, "revision": revision(it), "report": report}
         raise UnknownExperiment(key, Kind.HOLDOUT)
 
     @property

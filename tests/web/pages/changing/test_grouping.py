@@ -74,7 +74,9 @@ async def test_a_holdout_begins_is_measured_and_ends(client: Client, store: SQLi
     revision = found[1] if (found := re.search(r'name="revision" value="([^"]+)"', page)) else ""
     saved = await send(anna, "/holdouts/year/metrics", metrics="amount:buy", revision=revision)
     assert saved == "/holdouts/year?did=holdout_measured"
-    assert (await send(anna, "/holdouts/year/end", revision=revision)).startswith("412 ")
+    refused = await send(anna, "/holdouts/year/end", revision=revision, seen="1")
+    assert refused.startswith("412 ")
+    assert "anna changed the holdout year: metrics amount:buy (was conversion:buy, amount:buy less)" in refused
     page = (await anna.get("/holdouts/year/end")).body.decode()
     assert "2 devices that are held stay so and get no experiment, ever." in words(page)
     revision = found[1] if (found := re.search(r'name="revision" value="([^"]+)"', page)) else ""
