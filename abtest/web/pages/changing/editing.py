@@ -10,7 +10,7 @@ from abtest.language import changes_said
 from abtest.management import Step
 from abtest.web.pages.changing.entered import Entered, sent, shown
 from abtest.web.pages.changing.form import PREVIEW, SAVE, FormPage
-from abtest.web.pages.changing.merging import disputed, edit, fixed, merged
+from abtest.web.pages.changing.merging import disputed, edit, fixed, lost, merged
 from abtest.web.pages.changing.preview import Preview, preview
 from abtest.web.pages.changing.reading import Fault, Found, located, read
 from abtest.web.pages.rendering import first_upper
@@ -103,12 +103,12 @@ class EditPage(EditFormPage):
         """Say what others changed, and keep what was typed."""
         self.refuse(ChangedMeanwhile("somebody changed it"))
         present, since = shown(experiment), await self.entries(experiment.key, self._number("entry"))
-        typed = fixed(typed, experiment)
+        gone, typed = lost(seen, typed, experiment), fixed(typed, experiment)
         faults = disputed(seen, typed, present)
         found = await self.preview_of(experiment, merged(seen, typed, present))
         entry = since[0].id if since else self._number("entry")
         changes = [(each, changes_said(each)) for each in since]
-        await self._show(found, present, entry, faults, changes=changes, changed=True)
+        await self._show(found, present, entry, faults, changes=changes, changed=True, lost=gone)
 
     async def _show(
         self, found: Preview, seen: Entered, entry: int, faults: tuple[Fault, ...] = (), **values: Any

@@ -139,7 +139,7 @@ def sent(handler: RequestHandler) -> Entered:
     for name, columns in COLUMNS.items():
         there = [handler.get_body_arguments(column, strip=column != "value") for column in columns]
         rows[name] = tuple(dict(zip(columns, row, strict=True)) for row in zip_longest(*there, fillvalue=""))
-    return Entered(texts, {name: row or NOTHING.rows[name] for name, row in rows.items()})
+    return Entered(texts, rows)
 
 
 def shown(experiment: Experiment) -> Entered:

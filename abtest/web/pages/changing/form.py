@@ -87,7 +87,7 @@ class FormPage(PageHandler):
             attributes=[(name, name) for name in KNOWN_ATTRIBUTES],
             groups=[(group.key, group.key) for group in groups],
             most=MOST_VARIANTS,
-            **{"hidden": {}, "changed": False, "changes": [], "begins": False} | values,
+            **{"hidden": {}, "changed": False, "changes": [], "lost": (), "begins": False} | values,
         )
 
 

@@ -76,6 +76,23 @@ def disputed(seen: Entered, typed: Entered, present: Entered) -> tuple[Fault, ..
     return tuple(found)
 
 
+def lost(seen: Entered, typed: Entered, experiment: Experiment) -> tuple[tuple[str, str], ...]:
+    """The labels of what was typed and can't be changed any more, each with what was typed."""
+    gone = [name for name in (*UNTIL_THE_END, "planned", "start_at") if name not in editable(experiment)]
+    found = [
+        (LABELS[name], typed.texts[name])
+        for name in gone
+        if name in typed.texts and typed.texts[name] not in {"", seen.texts.get(name)}
+    ]
+    if "variants" in gone:
+        rows = zip(seen.rows.get("variants", ()), typed.rows["variants"], strict=False)
+        weights = [(was.get("weight", ""), new["weight"]) for was, new in rows]
+        found += [
+            (f"{LABELS['weight']} {number}", new) for number, (was, new) in enumerate(weights, start=1) if new != was
+        ]
+    return tuple(found)
+
+
 def _disputed(name: str, number: int | None, typed: str, present: str) -> Fault:
     return Fault(name, f"It is {present or 'empty'} now; you typed {typed or 'nothing'}.", number)
 

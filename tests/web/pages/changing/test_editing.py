@@ -174,12 +174,27 @@ async def test_one_that_was_finished_meanwhile_keeps_the_question_and_says_so(
     await price(store)
     visitor, fields = await editor(client, store)
     await ExperimentService(store, by=BEN).finish("price", "price-1", "it sells")
-    status, html = await save(visitor, {**fields, "description": "more?", "weight": ["3", "1"]})
+    typed: Fields = {"description": "more?", "weight": ["3", "1"], "stop_at": "600"}
+    status, html = await save(visitor, {**fields, **typed})
     assert status == 412
+    assert "can't be changed any more: Stops at: 600 Weight 1: 3 " in words(html)
     assert "Status running finished ben just now" in words(html)
     assert 'name="weight"' not in html
     assert await save(visitor, sent(html)) == (303, "/experiments/price?did=edited")
     assert (await one(store)).description == "more?"
+
+
+async def test_what_was_no_field_when_the_form_was_loaded_was_not_typed(client: Client, store: SQLiteStore) -> None:
+    await price(store, 5)
+    experiments = ExperimentService(store, by=BEN)
+    await experiments.edit("price", {"stop_at": 600})
+    await experiments.finish("price")
+    visitor, fields = await editor(client, store)
+    await experiments.edit("price", {"description": "why?"})
+    status, html = await save(visitor, fields)
+    assert status == 412
+    assert "What you typed here" not in words(html)
+    assert await save(visitor, sent(html)) == (303, "/experiments/price?did=unchanged")
 
 
 async def test_what_cannot_be_changed_is_said_and_is_no_field(client: Client, store: SQLiteStore) -> None:
