@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from abtest.bootstrap import wired
 from abtest.domain import Event, Role, scoped
 from abtest.export import Asked, ExportService, Format
 from abtest.management import AccessTokenService
+from abtest.results import worker
 from abtest.settings import Settings
 from abtest.store import Table
 from abtest.store.sqlite.store import SQLiteStore
@@ -22,6 +24,7 @@ from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client, serving
 from tests.scenes import ANNA, experiment, opened, tokens, until
+from tests.web.visitors import signed_in
 
 EXPORT = "/api/v1/admin/export"
 NOON = clock.DAY // 2
@@ -138,6 +141,22 @@ async def test_head_answers_without_a_body_and_reads_nothing(
     assert (answer.code, answer.body) == (200, b"")
     assert answer.headers["Content-Type"] == "application/vnd.apache.parquet"
     assert (await asked(client, store, f"{EXPORT}/devices?format=xlsx", method="HEAD")).code == 422
+
+
+async def test_an_admin_gets_the_files_from_the_page_of_an_experiment_and_an_editor_sees_no_link(
+    client: Client, store: SQLiteStore
+) -> None:
+    await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
+    await store.enrol(tokens("a", 3), NOON)
+    await worker.tick(store)
+    admin = await signed_in(client, store)
+    page = (await admin.get("/experiments/color")).body.decode()
+    links = re.findall(r'href="(/api/v1/admin/export/[^"]+)"', page)
+    assert [link.rpartition("/")[2] for link in links] == list(Table)
+    for link in links:
+        assert (await admin.get(link)).headers["Content-Type"].startswith("text/csv")
+    editor = await signed_in(client, store, Role.EDITOR, name="ed")
+    assert "/admin/export/" not in (await editor.get("/experiments/color")).body.decode()
 
 
 async def test_a_table_that_is_none_is_not_found(client: Client, store: SQLiteStore) -> None:
