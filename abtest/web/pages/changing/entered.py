@@ -134,7 +134,10 @@ NOTHING = Entered(
 
 def sent(handler: RequestHandler) -> Entered:
     """What a request has in the fields."""
-    texts = {name: handler.get_body_argument(name, text).replace("\r\n", "\n") for name, text in TEXTS.items()}
+    texts = {
+        name: handler.get_body_argument(name, text, strip=name != "description").replace("\r\n", "\n")
+        for name, text in TEXTS.items()
+    }
     rows = {}
     for name, columns in COLUMNS.items():
         there = [handler.get_body_arguments(column, strip=column != "value") for column in columns]

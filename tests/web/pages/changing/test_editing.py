@@ -89,7 +89,7 @@ async def test_a_form_that_is_saved_as_it_was_loaded_changes_nothing(client: Cli
     full = experiment("price", "75", "25", metrics=["amount:purchase/14d", "conversion:refund less"], coverage="0.2")
     later = clock.now() + clock.DAY
     full = structs.replace(full, baseline="price-1", planned=600, audience=("platform=ios",), stop_at=700)
-    full = structs.replace(full, start_at=later + 1, end_at=later + 30_001, description='a "<b>" & more')
+    full = structs.replace(full, start_at=later + 1, end_at=later + 30_001, description=' a "<b>" & more ')
     (made,) = await store.add([full], clock.now())
     visitor, fields = await editor(client, store)
     assert await save(visitor, fields) == (303, "/experiments/price?did=unchanged")

@@ -265,7 +265,9 @@ async def test_who_may_edit_finds_the_form_from_the_dashboard_and_from_an_experi
 ) -> None:
     visitor = await editor(client, store)
     viewer = await signed_in(client, store, Role.VIEWER, name="vera")
-    assert '<a class="button" href="/new-experiment">New experiment</a>' in (await visitor.get("/")).body.decode()
+    assert (
+        '<a class="button main" href="/new-experiment">New experiment</a>' in (await visitor.get("/")).body.decode()
+    )
     await store.add([experiment("price", "1", "1")], clock.now())
     for path, link in (("/", "/new-experiment"), ("/experiments/price", "/new-experiment?like=price")):
         assert f'href="{link}"' in (await visitor.get(path)).body.decode()
