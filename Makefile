@@ -8,14 +8,15 @@ PYTHON ?= python3
 PORT ?= $(or $(ABTEST_PORT),8080)
 BIN := .venv/bin
 TESTERS ?= 4
+NODE_FOLDERS := tests/web/openfeature tests/web/single_sign_on/provider
 NODE_PACKAGES := typescript@5.9.3 @types/node@20.19.0 @openfeature/web-sdk@1.10.0 @openfeature/core@1.12.0
 
-.PHONY: run test lint faults bench report browser npm openfeature clients clean
+.PHONY: run test lint faults bench report browser npm packages clients clean
 
 run: .venv/.installed
 	@ABTEST_PORT="$(PORT)" exec $(BIN)/abtest up
 
-test: .venv/.installed-dev browser openfeature clients
+test: .venv/.installed-dev browser packages clients
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
 
 lint: .venv/.installed-dev
@@ -60,13 +61,14 @@ npm:
 	@command -v npm >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm >/dev/null; } \
-	  || echo "no npm found: the tests of OpenFeature's JavaScript clients and of the TypeScript client will be skipped"
+	  || echo "no npm found: the tests with Node (OpenFeature's clients, single sign-on, the TypeScript client) will be skipped"
 
-# OpenFeature's clients from npm, with which tests ask.
-openfeature: npm
-	@cd tests/web/openfeature && { cmp -s package-lock.json node_modules/.installed \
-	  || { command -v npm >/dev/null && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed; } \
-	  || echo "OpenFeature's clients could not be installed with npm: their tests will be skipped"; }
+# From npm: OpenFeature's clients, with which tests ask, and an OpenID provider, at which they sign in.
+packages: $(NODE_FOLDERS:%=%/node_modules/.installed)
+
+%/node_modules/.installed: %/package-lock.json | npm
+	@cd $* && { command -v npm >/dev/null && npm ci --silent --no-audit --no-fund && touch node_modules/.installed; } \
+	  || echo "the packages of $* could not be installed with npm: their tests will be skipped"
 
 # What the tests of the clients compile Kotlin and TypeScript with.
 clients: .venv/bin/python npm
@@ -79,4 +81,4 @@ clients: .venv/bin/python npm
 	  || echo "could not install TypeScript: the tests of its client will be skipped"
 
 clean:
-	rm -rf .venv build dist *.egg-info tests/web/openfeature/node_modules
+	rm -rf .venv build dist *.egg-info $(NODE_FOLDERS:%=%/node_modules)

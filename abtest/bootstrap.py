@@ -168,7 +168,7 @@ async def watch_disk(settings: Settings, stop: asyncio.Event, say: Callable[[str
 
 def wired(store: SQLiteStore, settings: Settings) -> "Services":
     """The services of a server process."""
-    from abtest.web import Management, Monitoring, Services  # noqa: PLC0415  # as in `serve`
+    from abtest.web import Management, Monitoring, Services, make_provider  # noqa: PLC0415  # as in `serve`
 
     limits = Limits(
         queue=settings.queue,
@@ -207,6 +207,7 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
         system=SystemService(store),
         store=store,
         monitoring=monitoring,
+        provider=make_provider(settings),
         settings=settings,
     )
 

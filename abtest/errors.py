@@ -192,6 +192,21 @@ class NotAdmitted(AbtestError):
     code = "not_admitted"
 
 
+class UnknownSignIn(AbtestError):
+    """Who comes back from a provider didn't go there from this browser, or too long ago, or was back already."""
+
+    code = "unknown_sign_in"
+
+    def __init__(self) -> None:
+        super().__init__("this sign-in was begun in another browser or too long ago, or is done already; begin again")
+
+
+class ProviderFailed(AbtestError):
+    """The OpenID provider can't be reached, or what it says can't be believed. The log says why."""
+
+    code = "provider_failed"
+
+
 class TooManyAttempts(AbtestError):
     """Too many failed to sign in with this name, or from this address. `retry_after` in seconds."""
 

@@ -6,13 +6,17 @@ from msgspec import Struct
 
 
 class Setting(Struct, frozen=True):
-    """One row of the table of settings: a number of at least `least`, or a word, one of `choices` if any."""
+    """One row of the table of settings: a number of at least `least`, or a word, one of `choices` if any.
+
+    A secret one is no option of a command: everybody on the machine can read command lines.
+    """
 
     name: str
     default: str | int | float
     help: str
     least: float = 0
     choices: tuple[str, ...] = ()
+    secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -87,6 +91,31 @@ HEADER_LIMIT = Setting("header_limit", 16_384, "Largest request header, in bytes
 BODY_LIMIT = Setting("body_limit", 65_536, "Largest request body, in bytes.", 1_024)
 FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which new devices and events are refused.")
 
+PUBLIC_URL = Setting(
+    "public_url", "", "Where people reach the server, with its base path: https://abtest.example.com."
+)
+OIDC_ISSUER = Setting("oidc_issuer", "", "The issuer of the OpenID provider with which people sign in.")
+OIDC_CLIENT_ID = Setting("oidc_client_id", "", "The id that the provider gave this client.")
+OIDC_CLIENT_SECRET = Setting(
+    "oidc_client_secret", "", "The secret that goes with it; empty for a public client.", secret=True
+)
+OIDC_LABEL = Setting("oidc_label", "single sign-on", "What people call the provider: Sign in with ...")
+OIDC_SCOPE = Setting("oidc_scope", "openid profile email", "What the provider is asked to tell.")
+OIDC_NAME_CLAIM = Setting(
+    "oidc_name_claim", "preferred_username", "The claim with the person's name; email counts if it is verified."
+)
+OIDC_ROLE_CLAIM = Setting(
+    "oidc_role_claim", "", "The claim that decides roles; empty if people here have the roles that they were given."
+)
+OIDC_ROLES = Setting(
+    "oidc_roles",
+    "abtest:admin=admin,abtest:editor=editor,abtest:viewer=viewer",
+    "Which of its values are which roles: VALUE=ROLE or VALUE=ROLE@APP, separated by commas; the first one counts.",
+)
+PROXY_USER_HEADER = Setting(
+    "proxy_user_header", "", "The header in which a trusted proxy names the person whom it has signed in."
+)
+
 SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL, DEMO, ANONYMOUS)
 LIMITS = (
     TRUSTED_PROXIES,
@@ -105,6 +134,19 @@ LIMITS = (
     BODY_LIMIT,
     FREE_DISK,
 )
+SINGLE_SIGN_ON = (
+    PUBLIC_URL,
+    OIDC_ISSUER,
+    OIDC_CLIENT_ID,
+    OIDC_CLIENT_SECRET,
+    OIDC_LABEL,
+    OIDC_SCOPE,
+    OIDC_NAME_CLAIM,
+    OIDC_ROLE_CLAIM,
+    OIDC_ROLES,
+    PROXY_USER_HEADER,
+)
+EVERY = (*SETTINGS, *LIMITS, *SINGLE_SIGN_ON)
 
 
 class Settings(Struct, frozen=True):
@@ -132,6 +174,21 @@ class Settings(Struct, frozen=True):
     header_limit: int = int(HEADER_LIMIT.default)
     body_limit: int = int(BODY_LIMIT.default)
     free_disk: float = float(FREE_DISK.default)
+    public_url: str = str(PUBLIC_URL.default)
+    oidc_issuer: str = str(OIDC_ISSUER.default)
+    oidc_client_id: str = str(OIDC_CLIENT_ID.default)
+    oidc_client_secret: str = str(OIDC_CLIENT_SECRET.default)
+    oidc_label: str = str(OIDC_LABEL.default)
+    oidc_scope: str = str(OIDC_SCOPE.default)
+    oidc_name_claim: str = str(OIDC_NAME_CLAIM.default)
+    oidc_role_claim: str = str(OIDC_ROLE_CLAIM.default)
+    oidc_roles: str = str(OIDC_ROLES.default)
+    proxy_user_header: str = str(PROXY_USER_HEADER.default)
+
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in EVERY if not each.secret)
+        return f"Settings({', '.join(shown)})"
 
     @property
     def process_count(self) -> int:
@@ -148,4 +205,4 @@ class Settings(Struct, frozen=True):
 
     def environment(self) -> dict[str, str]:
         """The same as environment variables, for a process that is started with them."""
-        return {each.variable: str(getattr(self, each.name)) for each in (*SETTINGS, *LIMITS)}
+        return {each.variable: str(getattr(self, each.name)) for each in EVERY}

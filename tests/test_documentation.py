@@ -13,9 +13,10 @@ import pytest
 from abtest.bootstrap import wired
 from abtest.commands import abtest
 from abtest.commands.experiments import experiments
+from abtest.commands.options import Secret
 from abtest.domain.experiments import Experiment, Phase, Status
 from abtest.management import described
-from abtest.settings import LIMITS, SETTINGS, Setting, Settings
+from abtest.settings import LIMITS, SETTINGS, SINGLE_SIGN_ON, Setting, Settings
 from abtest.store.sqlite import migrations
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import routes
@@ -44,7 +45,11 @@ COMMANDS = dict(commands(abtest, "abtest"))
 def options(command: click.Command) -> set[str]:
     """What begins with a dash on this command's line."""
     context = click.Context(command)
-    found = [parameter for parameter in command.get_params(context) if isinstance(parameter, click.Option)]
+    found = [
+        parameter
+        for parameter in command.get_params(context)
+        if isinstance(parameter, click.Option) and not isinstance(parameter, Secret)
+    ]
     return {"-h"} | {name for option in found for name in (*option.opts, *option.secondary_opts)}
 
 
@@ -150,7 +155,7 @@ def test_the_readme_has_every_setting_with_its_default_and_meaning(setting: Sett
     assert f"| `{setting.variable}` | `{setting.default}` |" in TEXT["docs/operations.md"]
 
 
-@pytest.mark.parametrize("setting", LIMITS, ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", (*LIMITS, *SINGLE_SIGN_ON), ids=lambda setting: setting.name)
 def test_operations_has_every_limit_with_its_default_and_meaning(setting: Setting) -> None:
     row = f"| `{setting.variable}` | `{setting.default}` | {setting.help} |"
     assert row in TEXT["docs/operations.md"].splitlines()

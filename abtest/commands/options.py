@@ -14,7 +14,7 @@ import msgspec
 from abtest import bootstrap
 from abtest.domain import DEFAULT_APP, By, Hand, Variant, parse_weight
 from abtest.errors import AbtestError, InvalidSetting
-from abtest.settings import ADDRESS, BASE_PATH, LIMITS, PORT, Setting, Settings
+from abtest.settings import ADDRESS, BASE_PATH, LIMITS, PORT, SINGLE_SIGN_ON, Setting, Settings
 from abtest.store import Store
 
 T = TypeVar("T")
@@ -40,6 +40,17 @@ class Line(click.types.StringParamType):
         return [line for line in rv.splitlines() if line.strip()]
 
 
+class Secret(click.Option):
+    """What only its environment variable sets."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Leave it out of the command line."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """The variable instead of an option."""
+        return str(self.envvar), str(self.help)
+
+
 class Text(click.Option):
     """An empty environment variable is an empty text. Click would take the default, which may open everything."""
 
@@ -62,9 +73,9 @@ def option(*names: str, setting: Setting | None = None, **settings: Any) -> Call
 
 
 def limits(command: Command) -> Command:
-    """The options of every limit; the command gets them by name."""
-    for setting in reversed(LIMITS):
-        kind = Text if isinstance(setting.default, str) else click.Option
+    """The options of every limit and of single sign-on; the command gets them by name."""
+    for setting in reversed((*LIMITS, *SINGLE_SIGN_ON)):
+        kind = Secret if setting.secret else Text if isinstance(setting.default, str) else click.Option
         command = option(f"--{setting.name.replace('_', '-')}", setting=setting, cls=kind)(command)
     return command
 

@@ -18,7 +18,15 @@ from abtest.errors import InvalidSetting
 from abtest.language import counted, duration
 from abtest.settings import PORT, Settings
 from abtest.supervisor import LAST_SECONDS, Child, Supervisor, inherited, stop_event, supervised
-from abtest.web import COUNTS_FOLDER, Origins, check_base_path, counts_folder, open_port, port_of
+from abtest.web import (
+    COUNTS_FOLDER,
+    Origins,
+    check_base_path,
+    check_single_sign_on,
+    counts_folder,
+    open_port,
+    port_of,
+)
 
 try:
     from uvloop import new_event_loop
@@ -51,6 +59,7 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting(f"trusted-proxies: {error}") from None
     Origins(settings.cors_origins)
     check_base_path(settings.base_path)
+    check_single_sign_on(settings)
 
 
 async def _up(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from abtest.web.monitoring import COUNTS_FOLDER, Monitoring, counts_folder
 from abtest.web.origins import Origins
 from abtest.web.server import listen, open_port, port_of, stop_serving
 from abtest.web.services import Management, Services
+from abtest.web.single_sign_on import check_single_sign_on, make_provider
 
 __all__ = [
     "COUNTS_FOLDER",
@@ -16,9 +17,11 @@ __all__ = [
     "Origins",
     "Services",
     "check_base_path",
+    "check_single_sign_on",
     "counts_folder",
     "listen",
     "make_app",
+    "make_provider",
     "open_port",
     "port_of",
     "stop_serving",

@@ -36,7 +36,7 @@ from abtest.web.pages import groups, system
 from abtest.web.pages import handlers as pages
 from abtest.web.pages.changing import acting, editing, forgetting, form, grouping, test_devices
 from abtest.web.pages.team import access_tokens as token_pages
-from abtest.web.pages.team import account, sharing, signing_in
+from abtest.web.pages.team import account, sharing, signing_in, single_sign_on
 from abtest.web.pages.team import apps as app_pages
 from abtest.web.pages.team import audit as audit_pages
 from abtest.web.pages.team import people as people_pages
@@ -87,6 +87,7 @@ def routes(services: Services) -> list[Route]:
         "prospects": services.prospects,
         "results": services.results,
     }
+    provider = signing | {"provider": services.provider}
     return [
         (f"{IN_APP}{PATH}", api.Experiments, OPEN, {}),
         (f"{IN_APP}{FLAGS}/?", api.Flags, OPEN, {}),
@@ -162,6 +163,9 @@ def routes(services: Services) -> list[Route]:
         ("/sign-in", signing_in.SignIn, OPEN, signing),
         ("/sign-in/link/([^/]+)", signing_in.Link, OPEN, signing),
         ("/sign-in/first/([^/]+)", signing_in.FirstLink, OPEN, signing),
+        ("/sign-in/provider", single_sign_on.Begin, OPEN, provider),
+        ("/sign-in/provider/return", single_sign_on.Return, OPEN, provider),
+        ("/sign-in/provider/end", single_sign_on.SignOutThere, OPEN, provider),
         ("/sign-out", signing_in.SignOut, SIGNED_IN, signing),
         ("/account", account.AccountPage, SIGNED_IN, signing),
         ("/account/password", account.AccountPassword, SIGNED_IN, signing),
@@ -210,9 +214,16 @@ def make_app(services: Services) -> HotServer:
         enrolment=services.enrolment,
         log_function=answered,
         needs=declared_needs(table),
-        callers=Callers(management.signing_in, management.access_tokens, people, proxies, settings.anonymous),
+        callers=Callers(
+            management.signing_in,
+            management.access_tokens,
+            people,
+            proxies,
+            settings.anonymous,
+        ),
         base_path=settings.base_path,
         demo=settings.demo == "on",
+        single_sign_on=services.provider.label if services.provider else "",
         origins=origins,
         refused=services.monitoring.refused,
         xsrf_cookie_kwargs={"samesite": "Strict"},

@@ -206,6 +206,7 @@ class PageHandler(Handler):
             "administers_all": self.caller.may(ADMIN_EVERYWHERE, app),
             "did": DID.get(self.get_query_argument("did", ""), ""),
             "form_token": self.form_token,
+            "single_sign_on": self.settings["single_sign_on"],
         }
 
     @property

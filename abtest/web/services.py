@@ -1,6 +1,6 @@
 """What the handlers call."""
 
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -26,6 +26,9 @@ from abtest.store import ConditionStore
 from abtest.upkeep import ErasureService, SystemService
 from abtest.web.base import OfApp
 from abtest.web.monitoring import Monitoring
+
+if TYPE_CHECKING:
+    from abtest.web.single_sign_on.provider import Provider
 
 S_co = TypeVar("S_co", covariant=True)
 
@@ -82,4 +85,5 @@ class Services(Struct, frozen=True):
     system: SystemService
     store: ConditionStore
     monitoring: Monitoring
+    provider: "Provider | None"
     settings: Settings

@@ -40,7 +40,7 @@ ANSWERED = {
 """What a device has, and the defaults of the code beside it."""
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None or not (SCRIPTS / "node_modules").is_dir(),
-    reason="needs node, and the packages that `make openfeature` installs",
+    reason="needs node, and the packages that `make packages` installs",
 )
 VALUES: dict[Type, tuple[str, str]] = {
     Type.STRING: ("#FF0000", "#00FF00"),

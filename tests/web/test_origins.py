@@ -327,7 +327,7 @@ OPENFEATURE = """async (baseUrl) => {
 }"""
 
 
-@pytest.mark.skipif(not PACKAGES.is_dir(), reason="needs the packages that `make openfeature` installs")
+@pytest.mark.skipif(not PACKAGES.is_dir(), reason="needs the packages that `make packages` installs")
 async def test_openfeature_asks_from_another_origin_and_starts_from_what_it_kept(
     browser: Any, client: Client, other_origin: str
 ) -> None:
