@@ -220,6 +220,7 @@ def make_app(services: Services) -> HotServer:
             people,
             proxies,
             settings.anonymous,
+            settings.proxy_user_header,
         ),
         base_path=settings.base_path,
         demo=settings.demo == "on",

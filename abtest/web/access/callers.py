@@ -1,15 +1,19 @@
-"""Who makes a request: by the access token or the session that it carries."""
+"""Who makes a request: by the access token or the session that it carries, or as a proxy says."""
+
+import logging
 
 from tornado.httputil import HTTPServerRequest
 
 from abtest.domain import Browser, Role
 from abtest.enrolment import Proxies
-from abtest.errors import NotSignedIn
+from abtest.errors import Forbidden, NotSignedIn
 from abtest.management import AccessTokenService, PeopleService, SignInService
 from abtest.settings import ANONYMOUS
 from abtest.web.access.browsers import browser_name
 from abtest.web.access.needs import Caller
 from abtest.web.reading import header
+
+log = logging.getLogger("abtest.web")
 
 
 class Callers:
@@ -22,26 +26,32 @@ class Callers:
         people: PeopleService,
         proxies: Proxies,
         anonymous: str,
+        user_header: str,
     ) -> None:
-        """`anonymous`: the setting."""
+        """`anonymous`, `user_header`: the settings."""
         self._signing_in = signing_in
         self._access_tokens = access_tokens
         self._people = people
         self._proxies = proxies
         self._anonymous = anonymous
+        self._user_header = user_header
         self._somebody = False
 
     async def of(self, request: HTTPServerRequest, secret: str | None) -> Caller:
         """Who makes this request. `secret`: of the session, if the request has one; one that has ended is nobody's.
 
-        Raises NotSignedIn for an access token that is not in force.
+        Raises NotSignedIn for an access token that is not in force; NotAdmitted or Forbidden for a name in the header
+        of a proxy.
         """
         address = self.address(request)
+        name = self._vouched_for(request) if self._user_header else ""
         if authorization := header(request.headers, "Authorization"):
             scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer":
                 raise NotSignedIn
             return Caller(await self._access_tokens.find(token.strip()), address=address)
+        if name:
+            return Caller(await self._signing_in.vouched_for(name), address=address)
         if secret:
             try:
                 session = await self._signing_in.session(secret)
@@ -67,6 +77,21 @@ class Callers:
         """Whether the client came by HTTPS, as a trusted proxy says."""
         said = header(request.headers, "X-Forwarded-Proto").rpartition(",")[2].strip().lower()
         return said == "https" and self._proxies.trusts(request.remote_ip or "")
+
+    def _vouched_for(self, request: HTTPServerRequest) -> str:
+        """The name that a trusted proxy sends; empty if it sends none. Raises Forbidden."""
+        given = request.headers.get_list(self._user_header)
+        if not given:
+            return ""
+        if not self._proxies.trusts(request.remote_ip or ""):
+            log.warning("refused %s, which is no trusted proxy, with %s", request.remote_ip, self._user_header)
+            raise Forbidden(f"only a trusted proxy may send the header {self._user_header}")
+        if len(given) > 1:
+            raise Forbidden(f"the header {self._user_header} was sent more than once: the proxy must replace it")
+        try:
+            return given[0].encode("latin-1").decode()
+        except UnicodeError:
+            raise Forbidden(f"the header {self._user_header} must be UTF-8") from None
 
     async def _may_look(self) -> Role | None:
         """As which role somebody who has not signed in may look; while nobody can sign in, at everything."""
