@@ -1,16 +1,13 @@
 """groups, holdouts: what decides about experiments before they do."""
 
-from typing import Any
-
 import click
 
-from abtest import clock
 from abtest.commands.experiments import ask_whether_less
 from abtest.commands.options import as_json, of_app, option, print_json, print_table, user, with_store
 from abtest.commands.results import print_results
 from abtest.domain import Experiment, Kind, members, parse_coverage
 from abtest.language import counted, coverage_said, number
-from abtest.management import GroupService, HoldoutService, app_option
+from abtest.management import GroupService, HoldoutService, app_option, described_group, described_holdout
 from abtest.results import ResultService
 
 key_argument = click.argument("key")
@@ -192,30 +189,6 @@ def holdout_results(database: str, key: str, app: str, as_json: bool) -> None:
 
 
 COMMANDS = (groups, holdouts)
-
-
-def described_group(group: Experiment) -> dict[str, Any]:
-    """A group as JSON."""
-    return {
-        "key": group.key,
-        "description": group.description,
-        "created_at": clock.iso(group.created_at),
-        "experiments": [{"key": key, "share": coverage_said(share)} for key, share in members(group).items()],
-        "free": _free(group),
-    }
-
-
-def described_holdout(holdout: Experiment) -> dict[str, Any]:
-    """A holdout as JSON."""
-    return {
-        "key": holdout.key,
-        "status": holdout.holdout_status,
-        "description": holdout.description,
-        "created_at": clock.iso(holdout.created_at),
-        "share": _share(holdout),
-        "metrics": [str(metric) for metric in holdout.metrics],
-        "devices": holdout.enrolled,
-    }
 
 
 def _print_group(group: Experiment, as_json: bool) -> None:

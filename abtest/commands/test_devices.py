@@ -1,13 +1,10 @@
 """test-devices: a person chooses what a token gets."""
 
-from typing import Any
-
 import click
 
 from abtest import clock
 from abtest.commands.options import as_json, of_app, option, print_json, print_table, say, user, with_store
-from abtest.domain import TestDevice
-from abtest.management import TestDeviceService, app_option
+from abtest.management import TestDeviceService, app_option, described_test_device
 
 
 @click.group("test-devices")
@@ -42,7 +39,7 @@ def add(database: str, token: str, values: tuple[str, ...], note: str, app: str,
         database, lambda store: TestDeviceService(store, app, by=user()).add(token, chosen, note)
     )
     if as_json:
-        print_json(_described(made) | {"changed": changed})
+        print_json(described_test_device(made) | {"changed": changed})
         return
     gets = ", ".join(f"{key}={value}" for key, value in made.values.items())
     click.echo(f"{'changed' if changed else 'added'} the test device {token}: it gets {gets or 'nothing'}")
@@ -80,7 +77,7 @@ def list_(database: str, app: str, as_json: bool) -> None:
     """List every test device with its values."""
     found = with_store(database, lambda store: TestDeviceService(store, app, by=user()).all())
     if as_json:
-        print_json([_described(each) for each in found])
+        print_json([described_test_device(each) for each in found])
         return
     if not found:
         line = f"abtest test-devices add TOKEN --value KEY=VALUE ...{app_option(app)}"
@@ -114,15 +111,3 @@ def _chosen(texts: tuple[str, ...]) -> dict[str, str]:
             raise click.UsageError(f"value {place}: {key} has one already")
         chosen[key] = value
     return chosen
-
-
-def _described(test_device: TestDevice) -> dict[str, Any]:
-    """A test device as JSON."""
-    return {
-        "token": test_device.token,
-        "values": dict(test_device.values),
-        "note": test_device.note,
-        "made_by": test_device.made_by,
-        "made_at": clock.iso(test_device.made_at),
-        "is_device": test_device.is_device,
-    }

@@ -18,9 +18,12 @@ from abtest.management.describing import (
     described_access_token,
     described_app,
     described_entry,
+    described_group,
+    described_holdout,
     described_person,
     described_session,
     described_shared_link,
+    described_test_device,
 )
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
@@ -58,9 +61,12 @@ __all__ = [
     "described_access_token",
     "described_app",
     "described_entry",
+    "described_group",
+    "described_holdout",
     "described_person",
     "described_session",
     "described_shared_link",
+    "described_test_device",
     "keep_schedule",
     "parse_declared",
     "parse_toml",

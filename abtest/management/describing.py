@@ -3,7 +3,19 @@
 from typing import Any
 
 from abtest import clock
-from abtest.domain import AccessToken, App, By, Entry, Experiment, Person, Session, SharedLink
+from abtest.domain import (
+    HELD_PLACE,
+    AccessToken,
+    App,
+    By,
+    Entry,
+    Experiment,
+    Person,
+    Session,
+    SharedLink,
+    TestDevice,
+    members,
+)
 from abtest.language import coverage_said, entry_said, schedule_said
 
 
@@ -46,6 +58,42 @@ def described(experiment: Experiment) -> dict[str, Any]:
             }
             for phase in experiment.phases
         ],
+    }
+
+
+def described_group(group: Experiment) -> dict[str, Any]:
+    """A group as JSON."""
+    return {
+        "key": group.key,
+        "description": group.description,
+        "created_at": clock.iso(group.created_at),
+        "experiments": [{"key": key, "share": coverage_said(share)} for key, share in members(group).items()],
+        "free": coverage_said(1 - group.phase.coverage),
+    }
+
+
+def described_holdout(holdout: Experiment) -> dict[str, Any]:
+    """A holdout as JSON."""
+    return {
+        "key": holdout.key,
+        "status": holdout.holdout_status,
+        "description": holdout.description,
+        "created_at": clock.iso(holdout.created_at),
+        "share": coverage_said(holdout.phase.weights[HELD_PLACE] / 100),
+        "metrics": [str(metric) for metric in holdout.metrics],
+        "devices": holdout.enrolled,
+    }
+
+
+def described_test_device(test_device: TestDevice) -> dict[str, Any]:
+    """A test device as JSON."""
+    return {
+        "token": test_device.token,
+        "values": dict(test_device.values),
+        "note": test_device.note,
+        "made_by": test_device.made_by,
+        "made_at": clock.iso(test_device.made_at),
+        "is_device": test_device.is_device,
     }
 
 

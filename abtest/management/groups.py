@@ -63,6 +63,13 @@ class HoldoutService:
         """Every holdout, in the order of creation."""
         return await self._store.experiments(self._app, Kind.HOLDOUT)
 
+    async def one(self, key: str) -> Experiment:
+        """The holdout with this key."""
+        for holdout in await self.all():
+            if holdout.key == key:
+                return holdout
+        raise UnknownExperiment(key, Kind.HOLDOUT)
+
     async def add(self, key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> Experiment:
         """Hold this part of all new devices, from now on: they are in no experiment, ever."""
         new = new_holdout(key, share, description, metrics)

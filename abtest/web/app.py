@@ -24,8 +24,9 @@ from abtest.web.access import (
     needs_by_method,
 )
 from abtest.web.api import handlers as api
-from abtest.web.api.admin import access_tokens, audit, experiments, exporting, people, shared_links, status
+from abtest.web.api.admin import access_tokens, audit, devices, experiments, exporting, people, shared_links, status
 from abtest.web.api.admin import apps as admin_apps
+from abtest.web.api.admin import groups as managed
 from abtest.web.api.admin.base import ADMIN_PATH
 from abtest.web.base import Handler, NotFound
 from abtest.web.base_path import IN_APP
@@ -67,7 +68,12 @@ def routes(services: Services) -> list[Route]:
     }
     sharing_links = {"shared_links": services.management.shared_links}
     exports = {"exports": services.exports}
-    changing = {"experiments": services.management.experiments}
+    management = services.management
+    changing = {"services": management.experiments}
+    of_groups = {"groups": management.groups}
+    holding = {"services": management.holdouts}
+    testing = {"test_devices": management.test_devices}
+    device = {"explanations": services.explanations, "erasure": management.erasure}
     signing = {"signing_in": services.management.signing_in}
     making = {
         "experiments": services.management.experiments,
@@ -124,6 +130,22 @@ def routes(services: Services) -> list[Route]:
         (access_tokens.ACCESS_TOKENS, access_tokens.AccessTokens, ADMIN_EVERYWHERE, programs),
         (f"{access_tokens.ACCESS_TOKENS}/([^/]+)", access_tokens.AccessToken, ADMIN_EVERYWHERE, programs),
         (f"{IN_APP}{audit.AUDIT}", audit.Audit, ADMIN, journal),
+        (f"{MANAGED}/groups", managed.AdminGroups, {"GET": VIEW, "POST": EDIT}, of_groups),
+        (f"{MANAGED}/groups/([^/]+)", managed.AdminGroup, VIEW, of_groups),
+        (f"{MANAGED}/groups/([^/]+)/join", managed.AdminJoin, EDIT, of_groups),
+        (f"{MANAGED}/groups/([^/]+)/leave", managed.AdminLeave, EDIT, of_groups),
+        (f"{MANAGED}/holdouts", managed.AdminHoldouts, {"GET": VIEW, "POST": EDIT}, holding),
+        (f"{MANAGED}/holdouts/([^/]+)", managed.AdminHoldout, VIEW, holding),
+        (f"{MANAGED}/holdouts/([^/]+)/end", managed.AdminEnd, EDIT, holding),
+        (f"{MANAGED}/holdouts/([^/]+)/metrics", managed.AdminMetrics, EDIT, holding),
+        (
+            f"{MANAGED}/holdouts/([^/]+)/results",
+            managed.AdminHoldoutResults,
+            VIEW,
+            {"results": services.holdout_results},
+        ),
+        (f"{MANAGED}/test-devices", devices.AdminTestDevices, EDIT, testing),
+        (f"{MANAGED}/device", devices.AdminDevice, {"GET": EDIT, "DELETE": ADMIN}, device),
         ("/healthz", ops.Healthz, OPEN, {}),
         ("/readyz", ops.Readyz, OPEN, readiness),
         ("/metrics", ops.Metrics, LOOK, {"monitoring": services.monitoring, "store": services.store} | reports),

@@ -22,7 +22,6 @@ from abtest.web.problems import BY_STATUS, STATUS
 METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
 NO_PATH_OF_PROGRAMS = {
     "conflict",
-    *("invalid_test_device", "unknown_test_device"),
     *("unknown_link", "wrong_password", "too_many_attempts", "unknown_sign_in", "provider_failed"),
 }
 FOR_PEOPLE = ("abtest.web.pages.team", "abtest.web.pages.changing")

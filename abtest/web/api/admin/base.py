@@ -5,9 +5,9 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
-from abtest.domain import finding, read_json, text_fault
+from abtest.domain import finding, path_of, read_json, text_fault
 from abtest.errors import AbtestError, InvalidField, InvalidJson
 from abtest.web.base import Handler
 from abtest.web.problems import Problem
@@ -17,6 +17,10 @@ LONGEST_PROBLEM = 200
 ADMIN_PATH = "/api/v1/admin"
 
 T = TypeVar("T")
+
+
+class Nothing(Struct, forbid_unknown_fields=True):
+    """A body without fields."""
 
 
 class AdminHandler(Handler):
@@ -61,6 +65,10 @@ class AdminHandler(Handler):
         """Finish with what was made, and its path."""
         self.set_header("Location", self.settings["base_path"] + path)
         self.answer(document, HTTPStatus.CREATED)
+
+    def locate(self, path: str) -> None:
+        """Say where what was created is, below the paths of its app."""
+        self.set_header("Location", f"{self.settings['base_path']}{path_of(self.app)}{ADMIN_PATH}/{path}")
 
     def refuse(self, error: BaseException) -> Problem:
         """Names a field as it was sent."""
