@@ -21,8 +21,9 @@ from abtest.management import keep_schedule
 from abtest.results import worker
 from abtest.results.reports import ReportService
 from abtest.settings import Settings
+from abtest.store.relational.enrolling import catalogue
 from abtest.store.sqlite.driver import Connection
-from abtest.store.sqlite.enrolling import catalogue, drawing
+from abtest.store.sqlite.enrolling import storing
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import hot
 from abtest.web.app import make_app
@@ -99,7 +100,7 @@ async def test_a_batch_is_one_trip_to_the_thread(store: SQLiteStore, monkeypatch
 
 def inserts(rows: int) -> int:
     """The statements that add so many assignments."""
-    return sum(divmod(rows, drawing.AT_ONCE))
+    return sum(divmod(rows, storing.AT_ONCE))
 
 
 async def test_the_statements_of_a_batch_grow_with_its_rows_alone(store: SQLiteStore) -> None:
@@ -107,7 +108,7 @@ async def test_the_statements_of_a_batch_grow_with_its_rows_alone(store: SQLiteS
     for size in (1, 100):
         with statements(store) as ran:
             await store.enrol(tokens(f"of-{size}", size), 1)
-        assert len(ran) == inserts(2 * size) + 11
+        assert len(ran) == inserts(2 * size) + 10
     with statements(store) as ran:
         await store.enrol(tokens("of-100", 100), 1)
     assert len(ran) == 4  # begin, version, look up, commit
@@ -131,7 +132,7 @@ async def test_an_audience_costs_no_statement_and_is_decided_once_for_equal_attr
         asked = tokens(attributes.pairs[0][1], 100)
         with statements(store) as ran:
             await store.enrol(asked, 1, dict.fromkeys(asked, attributes))
-        assert len(ran) == inserts(100 * experiments) + 2 * experiments + 7
+        assert len(ran) == inserts(100 * experiments) + experiments + 8
     assert len(decided) == 6
 
 

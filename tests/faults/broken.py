@@ -11,9 +11,10 @@ from msgspec import structs
 
 from abtest.commands import main
 from abtest.domain import devices
+from abtest.store.relational.cataloguing import change_rows
+from abtest.store.relational.enrolling import catalogue
 from abtest.store.sqlite import database, driver, enrolling, migrations
-from abtest.store.sqlite.cataloguing import change_rows
-from abtest.store.sqlite.enrolling import catalogue, requests
+from abtest.store.sqlite.enrolling import requests
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import server
 from abtest.web.api import handlers as api

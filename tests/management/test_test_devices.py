@@ -26,7 +26,7 @@ from abtest.errors import (
 )
 from abtest.management import TestDeviceService
 from abtest.results import worker
-from abtest.store.sqlite.cataloguing import test_device_rows
+from abtest.store.relational.cataloguing import test_device_rows
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService
 from tests.processes import Abtest, Device, run, wait_until_answering

@@ -27,8 +27,8 @@ from abtest.results import worker
 from abtest.results.conclusions import Conclusions, ExperimentResults, ResultService, encoded, worded
 from abtest.results.exporting import table
 from abtest.results.judging import judged, observed_days
+from abtest.store.relational.enrolling import profiles
 from abtest.store.sqlite.driver import PRAGMAS, open_raw
-from abtest.store.sqlite.enrolling import profiles
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import experiment, opened, tokens, values_of
 

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from abtest.domain import DEFAULT_APP_ID, NO_ATTRIBUTES, Attributes, failed
-from abtest.store.sqlite.columns import load_audience
+from abtest.store.relational.columns import load_audience
+from abtest.store.relational.enrolling import load_attributes
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling import load_attributes
 
 MOST_DECIDED = 50_000
 """Combinations of attributes in the memory of a worker, about 100 bytes each."""

@@ -34,11 +34,12 @@ from abtest.store.audit import (
     StatusRecord,
     TestValueRecord,
 )
-from abtest.store.sqlite import cataloguing, measuring
-from abtest.store.sqlite.columns import load_audience, load_weights
+from abtest.store.relational import cataloguing
+from abtest.store.relational.columns import load_audience, load_weights
+from abtest.store.relational.enrolling import load_attributes
+from abtest.store.relational.numbers import last_device, last_event
+from abtest.store.sqlite import measuring
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling import last_device, load_attributes
-from abtest.store.sqlite.events import last_event
 
 DEVICE_ROWS = "SELECT count(*) FROM device"
 

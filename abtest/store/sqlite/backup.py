@@ -7,9 +7,9 @@ from pathlib import Path
 
 from abtest.domain import PROGRAM, Action, By
 from abtest.errors import StorageError
+from abtest.store.relational.journal import record
 from abtest.store.sqlite import driver
 from abtest.store.sqlite.driver import Raw, open_raw
-from abtest.store.sqlite.journal import record
 
 PAGES = 2_000
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}

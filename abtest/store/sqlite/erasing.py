@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from abtest.domain import Action, By, Showing, Tally, app_of, scoped
+from abtest.store.relational.cataloguing import RAISE_CONFIG_VERSION
+from abtest.store.relational.journal import record
 from abtest.store.sqlite import measuring
-from abtest.store.sqlite.cataloguing import RAISE_CONFIG_VERSION
 from abtest.store.sqlite.driver import PRAGMAS, Raw, leaving_nothing
-from abtest.store.sqlite.journal import record
 
 EVENTS_AT_ONCE = 1_000
 

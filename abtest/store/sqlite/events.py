@@ -37,9 +37,6 @@ UPDATE app SET duplicate_events = duplicate_events + ?, unknown_device_events = 
 WHERE id = ?
 """
 
-# Not max(id): a number is never given out twice, even after a device's events were erased.
-LAST_EVENT = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)"
-
 
 class Refused(Struct):
     """How many events of an app came again, from no device, or for no experiment. Only the last ones are stored."""
@@ -78,12 +75,6 @@ def track(connection: Raw, requests: Sequence[tuple[str, Sequence[Event]]], now:
         if any(structs.astuple(each)):
             connection.execute(COUNT, (*structs.astuple(each), app))
     return stored
-
-
-def last_event(connection: Raw) -> int:
-    """The highest id that an event ever had."""
-    (last,) = connection.execute(LAST_EVENT).fetchone()
-    return int(last)
 
 
 def _add(connection: Raw, device: int, events: Sequence[Event], now: int) -> int:

@@ -5,10 +5,10 @@ from typing import Any
 
 from abtest.domain import Experiment, Kind, Metric, Occurrence, Showing, Sums, Tally, Type, add_buckets, same
 from abtest.store.figures import DayFigures, Measured, MetricFigures
-from abtest.store.sqlite import cataloguing
-from abtest.store.sqlite.columns import dump_buckets, dump_delays, load_buckets, load_delays
+from abtest.store.relational import cataloguing
+from abtest.store.relational.columns import dump_buckets, dump_delays, load_buckets, load_delays
+from abtest.store.relational.numbers import last_event
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.events import last_event
 
 WATERMARKS = """
 SELECT exposure_watermark FROM summary UNION SELECT watermark FROM metric WHERE place IS NOT NULL ORDER BY 1

@@ -11,23 +11,23 @@ from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
 from abtest.errors import Unavailable
 from abtest.store.enrolment import NOTHING_SAID, Enrolment, Newcomers
 from abtest.store.figures import Folded
+from abtest.store.relational import cataloguing, journal
+from abtest.store.relational.enrolling import NOTHING, Kept, config_version
 from abtest.store.sqlite import (
     admitting,
     auditing,
     backup,
-    cataloguing,
     enrolling,
     erasing,
     events,
     exporting,
-    journal,
     measuring,
     summarising,
     upkeep,
 )
 from abtest.store.sqlite.audiences import Decided
 from abtest.store.sqlite.database import Database
-from abtest.store.sqlite.driver import Raw
+from abtest.store.sqlite.driver import Raw, leaving_nothing
 from abtest.store.upkeep import Process, is_full
 
 P = ParamSpec("P")
@@ -67,6 +67,17 @@ def _writing(
     return method
 
 
+def _leaving_nothing(function: Callable[Concatenate[Raw, P], T]) -> Callable[Concatenate[Raw, P], T]:
+    """The function, and what it deletes is overwritten: a token leaves no trace."""
+
+    def erasing(connection: Raw, /, *arguments: P.args, **named: P.kwargs) -> T:
+        with leaving_nothing(connection):
+            return function(connection, *arguments, **named)
+
+    update_wrapper(erasing, function)
+    return erasing
+
+
 def _check(connection: Raw) -> list[str]:
     """What SQLite itself finds wrong with the file; empty when it is sound."""
     found = [line for (line,) in connection.execute("PRAGMA integrity_check(20)") if line != "ok"]
@@ -93,8 +104,8 @@ class SQLiteStore(Database):
         """`free_disk`: megabytes of free disk below which no device is enrolled. `patience`: see Database."""
         super().__init__(path, patience)
         self._free_disk = free_disk
-        self._catalogue = enrolling.NOTHING
-        self._kept = enrolling.Kept()
+        self._catalogue = NOTHING
+        self._kept = Kept()
         self._decided = Decided()
 
     experiments = _reading(cataloguing.experiments)
@@ -108,8 +119,8 @@ class SQLiteStore(Database):
     add_app = _writing(cataloguing.add_app)
     test_devices = _reading(cataloguing.test_devices)
     test_device = _reading(cataloguing.test_device)
-    add_test_device = _writing(cataloguing.add_test_device)
-    remove_test_device = _writing(cataloguing.remove_test_device)
+    add_test_device = _writing(_leaving_nothing(cataloguing.add_test_device))
+    remove_test_device = _writing(_leaving_nothing(cataloguing.remove_test_device))
     tested = _reading(cataloguing.tested)
 
     people = _reading(admitting.people)
@@ -144,7 +155,7 @@ class SQLiteStore(Database):
     revoke_shared_link = _writing(admitting.revoke_shared_link)
     shared_link = _reading(admitting.shared_link)
 
-    config_version = _reading(enrolling.config_version)
+    config_version = _reading(config_version)
 
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID

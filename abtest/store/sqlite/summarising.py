@@ -7,11 +7,13 @@ from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, KEY, Kind, is_open
 from abtest.errors import StorageError, UnknownExperiment
 from abtest.store.audit import ALL_DEVICES, OUTSIDE_AUDIENCE
 from abtest.store.figures import AudienceCounts, Folded, NewDevices, Summary
-from abtest.store.sqlite import cataloguing, measuring
+from abtest.store.relational import cataloguing
+from abtest.store.relational.columns import dump_audience
+from abtest.store.relational.enrolling import config_version
+from abtest.store.relational.numbers import last_device
+from abtest.store.sqlite import measuring
 from abtest.store.sqlite.audiences import Decided
-from abtest.store.sqlite.columns import dump_audience
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling import config_version, last_device
 
 NO_AUDIENCE = dump_audience(())
 

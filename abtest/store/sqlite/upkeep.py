@@ -5,9 +5,9 @@ from typing import Any
 from msgspec import json, structs
 
 from abtest import clock
+from abtest.store.relational.numbers import last_device
 from abtest.store.sqlite import migrations
 from abtest.store.sqlite.driver import Raw, fixed_driver
-from abtest.store.sqlite.enrolling import last_device
 from abtest.store.upkeep import Process, Upkeep
 
 FORGET_PROCESS_AFTER = 10 * 60 * 1000

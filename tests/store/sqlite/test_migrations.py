@@ -23,6 +23,7 @@ HAPPENED = "SELECT metric_id, day, devices FROM summary_happened ORDER BY metric
 COUNTED = "SELECT * FROM summary_metric ORDER BY 1, 2, 3, 4"
 BEFORE_BUCKETS = """
 PRAGMA foreign_keys = OFF;
+DROP VIEW last_number;
 DROP VIEW counted_exposure;
 CREATE VIEW counted_exposure AS SELECT 1;
 DROP TABLE exposed;

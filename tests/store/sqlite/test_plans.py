@@ -13,6 +13,9 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
+from abtest.store.relational import numbers
+from abtest.store.relational.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
+from abtest.store.relational.enrolling import catalogue, profiles
 from abtest.store.sqlite import audiences, auditing, erasing, events, measuring, summarising
 from abtest.store.sqlite.admitting import (
     access_token_rows,
@@ -21,9 +24,8 @@ from abtest.store.sqlite.admitting import (
     session_rows,
     shared_link_rows,
 )
-from abtest.store.sqlite.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
 from abtest.store.sqlite.driver import open_raw
-from abtest.store.sqlite.enrolling import arrivals, catalogue, drawing, profiles, requests
+from abtest.store.sqlite.enrolling import arrivals, requests, storing
 from tests.scenes import opened
 
 export_rows = import_module("abtest.store.sqlite.exporting.rows")  # the door's functions have the names of modules
@@ -58,9 +60,9 @@ QUERIES = {
     "first device from one on": (arrivals.FIRST_SEEN, (1,), ["device USING INTEGER PRIMARY KEY"]),
     "newest devices by profile": (arrivals.BY_PROFILE, (1,), ["device USING INTEGER PRIMARY KEY"]),
     "a device's profile": (arrivals.PROFILE_OF, (1,), ["profile USING INTEGER PRIMARY KEY"]),
-    "last device": (drawing.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
-    "next position": (drawing.NEXT_POSITION, (1,), ["phase USING INTEGER PRIMARY KEY"]),
-    "advance": (drawing.ADVANCE, (1, "[]", 1), ["phase USING INTEGER PRIMARY KEY"]),
+    "last device": (numbers.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
+    "next positions": (storing.POSITIONS, ("[1]",), ["phase USING INTEGER PRIMARY KEY"]),
+    "advance": (storing.ADVANCE, (1, "[]", 1), ["phase USING INTEGER PRIMARY KEY"]),
     "watermark": (summarising.SUMMARY, (), ["SCAN summary"]),
     "move the watermark": (summarising.MOVE, (1, 1), ["SCAN summary"]),
     "restored": (summarising.RESTORED, (), ["meta USING PRIMARY KEY"]),
@@ -228,7 +230,7 @@ def connection(tmp_path: Path, io_loop: IOLoop) -> Iterator[Any]:
     raw.close()
 
 
-@pytest.mark.parametrize("module", [arrivals, catalogue, drawing, profiles, requests, summarising])
+@pytest.mark.parametrize("module", [arrivals, catalogue, storing, profiles, requests, summarising])
 def test_no_query_is_left_out(module: ModuleType) -> None:
     texts = {text for text in vars(module).values() if isinstance(text, str)}
     queries = {text for text in texts if text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))}

@@ -16,7 +16,7 @@ from abtest.domain.experiments import Change, NewExperiment, Variant
 from abtest.management.experiments import DEMO, ExperimentService
 from abtest.results import worker
 from abtest.settings import Settings
-from abtest.store.sqlite.enrolling import profiles
+from abtest.store.relational.enrolling import profiles
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer

@@ -3,9 +3,9 @@
 from abtest import clock
 from abtest.domain import PROGRAM, AccessToken, Action, By, Role
 from abtest.errors import UnknownAccessToken
+from abtest.store.relational.journal import record
 from abtest.store.sqlite.admitting.person_rows import optional_app_id
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.journal import record
 
 ACCESS_TOKENS = """
 SELECT access_token.id, name, role, app.key, access_token.created_at, expires_at, used_at

@@ -4,10 +4,10 @@ from msgspec import UNSET
 
 from abtest.domain import PROGRAM, UNKNOWN_BROWSER, Action, Browser, By, Identity, spelled_alike
 from abtest.errors import NotAdmitted
+from abtest.store.relational.journal import record
 from abtest.store.sqlite.admitting.person_rows import change_person, find_person, insert_person, person
 from abtest.store.sqlite.admitting.session_rows import END_OTHERS, begin, end
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.journal import record
 
 CONNECTED = """
 SELECT person.id, name FROM account CROSS JOIN person ON person.id = person_id WHERE issuer = ? AND subject = ?

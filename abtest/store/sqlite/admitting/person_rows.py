@@ -4,9 +4,9 @@ from msgspec import UNSET, UnsetType
 
 from abtest.domain import PROGRAM, Action, By, Facts, Person, Role, differing, folded
 from abtest.errors import Conflict, UnknownPerson
-from abtest.store.sqlite.cataloguing import app_id
+from abtest.store.relational.cataloguing import app_id
+from abtest.store.relational.journal import record
 from abtest.store.sqlite.driver import Raw, leaving_nothing
-from abtest.store.sqlite.journal import record
 
 PEOPLE = """
 SELECT person.name, role, app.key, person.created_at, password IS NOT NULL,

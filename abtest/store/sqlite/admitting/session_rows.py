@@ -2,9 +2,9 @@
 
 from abtest.domain import PROGRAM, SESSION_LASTS, UNKNOWN_BROWSER, Action, Browser, By, Hand, Person, Session, folded
 from abtest.errors import UnknownLink
+from abtest.store.relational.journal import record
 from abtest.store.sqlite.admitting.person_rows import find_person, person, read_person
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.journal import record
 
 LINKED = """
 SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL,

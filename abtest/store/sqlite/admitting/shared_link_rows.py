@@ -2,9 +2,9 @@
 
 from abtest.domain import DEFAULT_APP, PROGRAM, Action, By, Facts, SharedLink, given
 from abtest.errors import UnknownSharedLink
-from abtest.store.sqlite.cataloguing import app_id, experiment
+from abtest.store.relational.cataloguing import app_id, experiment
+from abtest.store.relational.journal import record
 from abtest.store.sqlite.driver import Raw, leaving_nothing
-from abtest.store.sqlite.journal import record
 
 SHARED_LINKS = """
 SELECT shared_link.id, experiment.key, note, made_at, made_by_kind, made_by_name

@@ -5,9 +5,9 @@ from bisect import bisect_left
 from abtest import clock
 from abtest.domain import DEFAULT_APP_ID, NO_ATTRIBUTES
 from abtest.store.enrolment import Newcomers
+from abtest.store.relational.enrolling.profiles import load_attributes
+from abtest.store.relational.numbers import last_device
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling.drawing import last_device
-from abtest.store.sqlite.enrolling.profiles import load_attributes
 
 DAYS = 7
 MOST = 10_000

@@ -5,12 +5,21 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from abtest.domain import NO_ATTRIBUTES, Attributes, app_of
+from abtest.domain import NO_ATTRIBUTES, Attributes
 from abtest.store.enrolment import Enrolment
+from abtest.store.relational.enrolling import (
+    NOTHING_DRAWN,
+    Catalogue,
+    Found,
+    Kept,
+    by_app,
+    current,
+    draw_all,
+    enrolment_of,
+    find_profiles,
+)
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling.catalogue import NOTHING_DRAWN, Catalogue, current
-from abtest.store.sqlite.enrolling.drawing import add_devices, draw_all
-from abtest.store.sqlite.enrolling.profiles import Found, Kept, profiles
+from abtest.store.sqlite.enrolling.storing import add_devices, positions, store
 
 KNOWN = """
 SELECT device_token.token, assignment.variant_id
@@ -36,7 +45,7 @@ def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[
 def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
     """The answers of the known devices among these tokens."""
     catalogue = current(connection, catalogue)
-    return catalogue, _enrolment(catalogue, known(connection, catalogue, tokens))
+    return catalogue, enrolment_of(catalogue, known(connection, catalogue, tokens))
 
 
 def enrol(
@@ -55,24 +64,14 @@ def enrol(
     variants = known(connection, catalogue, tokens)
     new = [token for token in tokens if token not in variants]
     found: dict[int, Found] = {}
-    for app, of_app in _by_app(new).items():
+    for app, of_app in by_app(new).items():
         said = [attributes.get(token, NO_ATTRIBUTES) for token in of_app]
-        found[app] = profiles(connection, kept, app, said)
+        found[app] = find_profiles(connection, kept, app, said)
         theirs = [found[app][each] for each in said]
         devices = add_devices(connection, of_app, now, theirs)
-        drawn = draw_all(connection, catalogue, catalogue.drawn.get(app, NOTHING_DRAWN), devices, theirs)
+        taking = catalogue.drawn.get(app, NOTHING_DRAWN)
+        there = positions(connection, taking.phases)
+        drawn, rows = draw_all(catalogue, taking, devices, theirs, there)
+        store(connection, there, rows)
         variants |= zip(of_app, drawn, strict=True)
-    return catalogue, _enrolment(catalogue, variants, frozenset(new)), found
-
-
-def _by_app(tokens: Sequence[str]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for token in tokens:
-        found.setdefault(app_of(token), []).append(token)
-    return found
-
-
-def _enrolment(
-    catalogue: Catalogue, variants: Mapping[str, tuple[int, ...]], new: frozenset[str] = frozenset()
-) -> Enrolment:
-    return Enrolment(catalogue.config_version, catalogue.apps, catalogue.keys, catalogue.values, variants, new)
+    return catalogue, enrolment_of(catalogue, variants, frozenset(new)), found

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from abtest.domain import KNOWN_ATTRIBUTES
 from abtest.store.export import Extent, Row, Table
-from abtest.store.sqlite import cataloguing
+from abtest.store.relational import cataloguing
+from abtest.store.relational.enrolling import load_attributes
+from abtest.store.relational.numbers import last_device, last_event
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling import last_device, load_attributes
-from abtest.store.sqlite.events import last_event
 
 DEVICES = """
 WITH held AS MATERIALIZED (

@@ -1,4 +1,4 @@
-"""Changes of experiments in SQLite: functions on a raw connection, each run inside one transaction."""
+"""Changes of experiments: functions on a connection, each run inside one transaction."""
 
 import json
 import secrets
@@ -31,13 +31,12 @@ from abtest.domain import (
 )
 from abtest.errors import Conflict
 from abtest.store.catalogue import NO_METRICS, Alteration
-from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
-from abtest.store.sqlite.cataloguing.experiment_rows import EXPERIMENT, experiment, experiments
-from abtest.store.sqlite.columns import dump_audience, dump_weights
-from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling import last_device
-from abtest.store.sqlite.events import last_event
-from abtest.store.sqlite.journal import record
+from abtest.store.relational.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
+from abtest.store.relational.cataloguing.experiment_rows import EXPERIMENT, experiment, experiments
+from abtest.store.relational.columns import dump_audience, dump_weights
+from abtest.store.relational.connection import Connection
+from abtest.store.relational.journal import record
+from abtest.store.relational.numbers import last_device, last_event
 
 ADD_EXPERIMENT = """
 INSERT INTO experiment (
@@ -45,6 +44,7 @@ INSERT INTO experiment (
   created_at, created_after_device
 )
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+RETURNING id
 """
 
 ADD_VARIANT = "INSERT INTO variant (experiment_id, place, value) VALUES (?, ?, ?)"
@@ -64,7 +64,8 @@ INSERT INTO status_change (experiment_id, status, winner, at, after_device, afte
 TAKE_METRICS_AWAY = "UPDATE metric SET place = NULL WHERE experiment_id = ?"
 
 PUT_METRIC_BACK = """
-UPDATE metric SET place = ?, less = ? WHERE experiment_id = ? AND kind = ? AND event = ? AND window_days IS ?
+UPDATE metric SET place = ?, less = ?
+WHERE experiment_id = ? AND kind = ? AND event = ? AND window_days IS NOT DISTINCT FROM ?
 """
 
 ADD_METRIC = "INSERT INTO metric (place, less, experiment_id, kind, event, window_days) VALUES (?, ?, ?, ?, ?, ?)"
@@ -91,7 +92,7 @@ SET_BECAUSE = "UPDATE experiment SET because = ? WHERE id = ?"
 
 
 def add(
-    connection: Raw,
+    connection: Connection,
     experiments: Sequence[NewExperiment],
     now: int,
     metrics: Mapping[str, tuple[Metric, ...]] = NO_METRICS,
@@ -121,7 +122,7 @@ def add(
     return [*made, *(experiment(connection, key, app) for key in metrics)]
 
 
-def _add(connection: Raw, app: int, wanted: NewExperiment, now: int, kind: Kind) -> None:
+def _add(connection: Connection, app: int, wanted: NewExperiment, now: int, kind: Kind) -> None:
     last = last_device(connection)
     status = Status.DRAFT if wanted.draft or wanted.start_at is not None else Status.RUNNING
     row = (
@@ -129,7 +130,7 @@ def _add(connection: Raw, app: int, wanted: NewExperiment, now: int, kind: Kind)
         *(dump_audience(parse_audience(wanted.audience)), wanted.start_at, wanted.end_at),
         *(secrets.token_bytes(allocation.SEED_BYTES), allocation.VERSION, now, last),
     )
-    id = connection.execute(ADD_EXPERIMENT, row).lastrowid
+    ((id,),) = connection.execute(ADD_EXPERIMENT, row)
     connection.executemany(ADD_VARIANT, [(id, place, variant.value) for place, variant in enumerate(wanted.variants)])
     weights = tuple(variant.weight for variant in wanted.variants)
     _add_phase(connection, id, Phase(1, weights, now, 0, wanted.coverage, wanted.stop_at))
@@ -138,7 +139,7 @@ def _add(connection: Raw, app: int, wanted: NewExperiment, now: int, kind: Kind)
 
 
 def change(
-    connection: Raw,
+    connection: Connection,
     key: str,
     rule: Callable[[Experiment], Change],
     now: int,
@@ -156,7 +157,7 @@ def change(
 
 
 def alter(
-    connection: Raw,
+    connection: Connection,
     rule: Callable[[list[Experiment]], Alteration],
     now: int,
     app: str = DEFAULT_APP,
@@ -190,7 +191,7 @@ def alter(
             _record(connection, added, now, by)
 
 
-def _add_groups(connection: Raw, decided: Alteration, now: int, app: str, by: By) -> None:
+def _add_groups(connection: Connection, decided: Alteration, now: int, app: str, by: By) -> None:
     there = {each.key for each in experiments(connection, app, Kind.GROUP)}
     wanted = [each.group for each in decided.added] + [
         change.group and change.group[0] for _, change in decided.changes
@@ -200,7 +201,7 @@ def _add_groups(connection: Raw, decided: Alteration, now: int, app: str, by: By
         add(connection, missing, now, app=app, kind=Kind.GROUP, by=by)
 
 
-def _make(connection: Raw, before: Experiment, decided: Change, now: int, by: By) -> None:
+def _make(connection: Connection, before: Experiment, decided: Change, now: int, by: By) -> None:
     if decided.status is not None:
         _move(connection, before, decided.status, decided.winner or before.winner, now)
     if decided.status is Status.FINISHED:
@@ -236,7 +237,7 @@ def _make(connection: Raw, before: Experiment, decided: Change, now: int, by: By
     connection.execute(RAISE_CONFIG_VERSION)
 
 
-def _move(connection: Raw, before: Experiment, status: Status, winner: str | None, now: int) -> None:
+def _move(connection: Connection, before: Experiment, status: Status, winner: str | None, now: int) -> None:
     connection.execute(SET_STATUS, (status, winner, before.id))
     row = (before.id, status, winner, now, last_device(connection), last_event(connection))
     connection.execute(ADD_STATUS_CHANGE, row)
@@ -244,7 +245,7 @@ def _move(connection: Raw, before: Experiment, status: Status, winner: str | Non
         _leave(connection, before.group, before.key, now, before.app)
 
 
-def _record(connection: Raw, before: Experiment, now: int, by: By) -> Experiment:
+def _record(connection: Connection, before: Experiment, now: int, by: By) -> Experiment:
     """Record what became of an experiment, a group or a holdout, and return it."""
     after = experiment(connection, before.key, before.app, before.kind)
     was, became = differing(facts(before), facts(after))
@@ -254,7 +255,7 @@ def _record(connection: Raw, before: Experiment, now: int, by: By) -> Experiment
 
 
 def join(
-    connection: Raw, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
+    connection: Connection, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
 ) -> Experiment:
     """Put an experiment into a group, and return the group. No other member's share or device changes.
 
@@ -266,7 +267,7 @@ def join(
     return there
 
 
-def _join(connection: Raw, group: str, joining: Experiment, share: Decimal, now: int) -> Experiment:
+def _join(connection: Connection, group: str, joining: Experiment, share: Decimal, now: int) -> Experiment:
     key = joining.key
     if joining.group is not None:
         raise Conflict(f"{key} is in the group {joining.group} already", code="impossible_transition")
@@ -276,7 +277,9 @@ def _join(connection: Raw, group: str, joining: Experiment, share: Decimal, now:
     return _regroup(connection, there, joined(there, key, share), now)
 
 
-def leave(connection: Raw, group: str, key: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM) -> Experiment:
+def leave(
+    connection: Connection, group: str, key: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
+) -> Experiment:
     """Take an experiment out of a group, and return the group. Raises UnknownApp, UnknownExperiment or Conflict."""
     leaving = experiment(connection, key, app)
     there = _leave(connection, group, key, now, app)
@@ -284,12 +287,12 @@ def leave(connection: Raw, group: str, key: str, now: int, app: str = DEFAULT_AP
     return there
 
 
-def _leave(connection: Raw, group: str, key: str, now: int, app: str) -> Experiment:
+def _leave(connection: Connection, group: str, key: str, now: int, app: str) -> Experiment:
     there = experiment(connection, group, app, Kind.GROUP)
     return _regroup(connection, there, left(there, key), now)
 
 
-def _regroup(connection: Raw, group: Experiment, shares: Mapping[str, Decimal], now: int) -> Experiment:
+def _regroup(connection: Connection, group: Experiment, shares: Mapping[str, Decimal], now: int) -> Experiment:
     """Begin a phase of a group with these members."""
     keys = [*group.values, *(key for key in shares if key not in group.values)]
     added = enumerate(keys[len(group.values) :], start=len(group.values))
@@ -300,7 +303,7 @@ def _regroup(connection: Raw, group: Experiment, shares: Mapping[str, Decimal], 
     return experiment(connection, group.key, group.app, Kind.GROUP)
 
 
-def _add_phase(connection: Raw, experiment_id: int, phase: Phase) -> None:
+def _add_phase(connection: Connection, experiment_id: int, phase: Phase) -> None:
     row = (
         *(experiment_id, phase.number, dump_weights(phase.weights), f"{phase.coverage:f}", phase.stop_at),
         *(phase.created_at, last_device(connection), json.dumps(allocation.no_counts(phase.drawn))),
@@ -317,7 +320,7 @@ def _same_figures(one: Sequence[Metric], other: Sequence[Metric]) -> bool:
     ]
 
 
-def _set_metrics(connection: Raw, experiment_id: int, metrics: Sequence[Metric]) -> None:
+def _set_metrics(connection: Connection, experiment_id: int, metrics: Sequence[Metric]) -> None:
     connection.execute(TAKE_METRICS_AWAY, (experiment_id,))
     for place, metric in enumerate(metrics):
         row = (place, metric.less, experiment_id, metric.kind, metric.event, metric.window_days)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from abtest.store.sqlite.columns import dump_buckets, dump_delays, load_buckets, load_delays
+from abtest.store.relational.columns import dump_buckets, dump_delays, load_buckets, load_delays
 
 
 def test_buckets_and_delays_come_back_as_they_were() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from abtest.domain import Attributes, read_attributes
-from abtest.store.sqlite.enrolling import profiles
+from abtest.store.relational.enrolling import profiles
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.verification import VerificationService
 from tests.scenes import opened

@@ -1,4 +1,4 @@
-"""Experiments, groups and holdouts in SQLite: functions on a raw connection, each run inside one transaction."""
+"""Experiments, groups and holdouts: functions on a connection, each run inside one transaction."""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from msgspec import Struct, structs
 from abtest import allocation
 from abtest.domain import DEFAULT_APP, KEY, By, Experiment, Kind, Metric, Phase, Status, Type, members
 from abtest.errors import UnknownExperiment
-from abtest.store.sqlite.cataloguing.app_rows import app_id
-from abtest.store.sqlite.columns import load_audience, load_weights
-from abtest.store.sqlite.driver import Raw
+from abtest.store.relational.cataloguing.app_rows import app_id
+from abtest.store.relational.columns import load_audience, load_weights
+from abtest.store.relational.connection import Connection
 
 EXPERIMENTS = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
@@ -28,8 +28,10 @@ FROM experiment WHERE app_id = ? AND kind = ? AND key = ?
 """
 
 FIRST_STATUSES = """
-SELECT status, min(id), at FROM status_change
-WHERE experiment_id = ? AND status IN ('running', 'finished') GROUP BY status
+SELECT status, at FROM status_change WHERE id IN (
+  SELECT min(id) FROM status_change
+  WHERE experiment_id = ? AND status IN ('running', 'finished') GROUP BY status
+)
 """
 
 VALUES = "SELECT value FROM variant WHERE experiment_id = ? AND place >= 0 ORDER BY place"
@@ -44,7 +46,7 @@ SELECT kind, event, window_days, less FROM metric WHERE experiment_id = ? AND pl
 """
 
 
-def experiments(connection: Raw, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> list[Experiment]:
+def experiments(connection: Connection, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> list[Experiment]:
     """Every experiment of an app, or every group or holdout, in the order of creation. Raises UnknownApp."""
     id = app_id(connection, app)
     groups = _groups(connection, app) if kind is Kind.EXPERIMENT else {}
@@ -52,7 +54,7 @@ def experiments(connection: Raw, app: str = DEFAULT_APP, kind: Kind = Kind.EXPER
     return [_experiment(connection, app, kind, groups, _Row(*row)) for row in rows]
 
 
-def experiment(connection: Raw, key: str, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> Experiment:
+def experiment(connection: Connection, key: str, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> Experiment:
     """The experiment with this key, or the group or holdout. Raises UnknownApp or UnknownExperiment."""
     id = app_id(connection, app)
     row = connection.execute(EXPERIMENT, (id, kind, key)).fetchone() if KEY.fullmatch(key) else None
@@ -62,7 +64,7 @@ def experiment(connection: Raw, key: str, app: str = DEFAULT_APP, kind: Kind = K
     return _experiment(connection, app, kind, groups, _Row(*row))
 
 
-def _groups(connection: Raw, app: str) -> dict[str, tuple[str, Decimal]]:
+def _groups(connection: Connection, app: str) -> dict[str, tuple[str, Decimal]]:
     """The group that each member of one is in, and its share, by the member's key."""
     groups = experiments(connection, app, Kind.GROUP)
     return {key: (group.key, share) for group in groups for key, share in members(group).items()}
@@ -99,10 +101,10 @@ class _Row(Struct, frozen=True):
 
 
 def _experiment(
-    connection: Raw, app: str, kind: Kind, groups: Mapping[str, tuple[str, Decimal]], row: _Row
+    connection: Connection, app: str, kind: Kind, groups: Mapping[str, tuple[str, Decimal]], row: _Row
 ) -> Experiment:
     group, share = groups.get(row.key, (None, None))
-    first = {status: at for status, _, at in connection.execute(FIRST_STATUSES, (row.id,))}
+    first = dict(connection.execute(FIRST_STATUSES, (row.id,)).fetchall())
     return Experiment(
         id=row.id,
         key=row.key,

@@ -1,4 +1,4 @@
-"""Combinations of attributes in SQLite: an app keeps each once, and their number is bounded."""
+"""Combinations of attributes: an app keeps each once, and their number is bounded."""
 
 import json
 from collections import defaultdict
@@ -8,7 +8,7 @@ from itertools import chain
 from msgspec import Struct
 
 from abtest.domain import DEFAULT_APP_ID, KNOWN_ATTRIBUTES, MOST_PROFILES, NO_ATTRIBUTES, Attributes
-from abtest.store.sqlite.driver import Raw
+from abtest.store.relational.connection import Connection
 
 RESERVED_PROFILES = 10_000
 """The last ones are for short combinations, which repeat: the shorter one is, the more of them are open to it."""
@@ -19,7 +19,7 @@ PROFILE = "SELECT id FROM profile WHERE app_id = ? AND attributes = ?"
 
 PROFILES = "SELECT profiles FROM app WHERE id = ?"
 
-ADD_PROFILE = "INSERT INTO profile (app_id, attributes) VALUES (?, ?)"
+ADD_PROFILE = "INSERT INTO profile (app_id, attributes) VALUES (?, ?) RETURNING id"
 
 COUNT_PROFILE = "UPDATE app SET profiles = profiles + 1 WHERE id = ?"
 
@@ -66,7 +66,9 @@ def load_attributes(text: str) -> Attributes:
     return Attributes(tuple(json.loads(text).items()))
 
 
-def profiles(connection: Raw, kept: Kept, app: int, wanted: Sequence[Attributes]) -> dict[Attributes, Profile]:
+def find_profiles(
+    connection: Connection, kept: Kept, app: int, wanted: Sequence[Attributes]
+) -> dict[Attributes, Profile]:
     """The profile of each of these combinations, one for each new device. Counts the devices that are shortened."""
     known, found = kept.profiles[app], dict[Attributes, Profile]()
     for attributes in wanted:
@@ -78,7 +80,7 @@ def profiles(connection: Raw, kept: Kept, app: int, wanted: Sequence[Attributes]
     return found
 
 
-def _profile(connection: Raw, app: int, attributes: Attributes) -> Profile:
+def _profile(connection: Connection, app: int, attributes: Attributes) -> Profile:
     """The profile of a combination, or of the longest part of it that is kept or has room."""
     for part in chain([attributes], attributes.shorter(), [NO_ATTRIBUTES]):
         shortened = part is not attributes
@@ -90,7 +92,7 @@ def _profile(connection: Raw, app: int, attributes: Attributes) -> Profile:
             return Profile(found[0], part, shortened)
         (there,) = connection.execute(PROFILES, (app,)).fetchone()
         if there < _room(part):
-            number = connection.execute(ADD_PROFILE, (app, text)).lastrowid
+            ((number,),) = connection.execute(ADD_PROFILE, (app, text))
             connection.execute(COUNT_PROFILE, (app,))
             return Profile(number, part, shortened)
     return Profile(None, NO_ATTRIBUTES, shortened) if attributes else NO_PROFILE

@@ -10,8 +10,8 @@ from msgspec import Struct, field
 from abtest import allocation
 from abtest.domain import Attributes, Audience, Kind, Status, Type, failed
 from abtest.store.enrolment import Delivered
-from abtest.store.sqlite.columns import load_audience, load_weights
-from abtest.store.sqlite.driver import Raw
+from abtest.store.relational.columns import load_audience, load_weights
+from abtest.store.relational.connection import Connection
 
 MOST_DECIDED = 20_000
 
@@ -103,6 +103,12 @@ class Drawn(Struct, frozen=True):
     takes_all: bool = True
     decided: dict[Attributes, Fits] = field(default_factory=dict)
 
+    @property
+    def phases(self) -> list[int]:
+        """The phases in which positions may be drawn."""
+        taking = (*self.holdouts, *self.groups, *self.experiments)
+        return [each.phase_id for each in taking if each.winner is None]
+
     def fits(self, attributes: Attributes) -> Fits:
         """Decides once for equal attributes."""
         found = self.decided.get(attributes)
@@ -134,13 +140,13 @@ NOTHING = Catalogue(0, {}, {}, {}, frozenset(), {}, {})
 NOTHING_DRAWN = Drawn()
 
 
-def config_version(connection: Raw) -> int:
+def config_version(connection: Connection) -> int:
     """The number that grows with every change of an experiment."""
     (version,) = connection.execute(CONFIG_VERSION).fetchone()
     return int(version)
 
 
-def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
+def current(connection: Connection, catalogue: Catalogue) -> Catalogue:
     """The catalogue, read again only if the version has changed."""
     version = config_version(connection)
     if version == catalogue.config_version:
@@ -160,14 +166,14 @@ def current(connection: Raw, catalogue: Catalogue) -> Catalogue:
     )
 
 
-def _test_devices(connection: Raw) -> dict[str, tuple[int, ...]]:
+def _test_devices(connection: Connection) -> dict[str, tuple[int, ...]]:
     found: dict[str, list[int]] = {}
     for token, variant in connection.execute(TEST_DEVICES):
         found.setdefault(token, []).extend([] if variant is None else [variant])
     return {token: tuple(variants) for token, variants in found.items()}
 
 
-def _drawn(connection: Raw) -> dict[int, Drawn]:
+def _drawn(connection: Connection) -> dict[int, Drawn]:
     rows = [_Row(*row) for row in connection.execute(TAKING).fetchall()]
     chosen = {
         (row.app_id, key): variant
@@ -210,11 +216,11 @@ class _Row(Struct, frozen=True):
     stop_at: int | None
 
 
-def _variants(connection: Raw, row: _Row) -> list[tuple[int, str]]:
+def _variants(connection: Connection, row: _Row) -> list[tuple[int, str]]:
     return [(variant, value) for variant, value in connection.execute(VARIANTS, (row.id,))]
 
 
-def _taking(connection: Raw, row: _Row, chosen: int | None) -> Taking:
+def _taking(connection: Connection, row: _Row, chosen: int | None) -> Taking:
     variants = _variants(connection, row)
     weights, outside = allocation.drawn_weights(load_weights(row.weights), Decimal(row.coverage))
     return Taking(
@@ -236,7 +242,7 @@ def _taking(connection: Raw, row: _Row, chosen: int | None) -> Taking:
     )
 
 
-def _before(connection: Raw, row: _Row) -> int:
+def _before(connection: Connection, row: _Row) -> int:
     """How many devices an experiment had before this phase."""
     had = 0
     for number, weights, coverage, position, counts in connection.execute(EARLIER, (row.id, row.phase_number)):

@@ -1,10 +1,10 @@
 """What people made: apps, experiments, groups, holdouts and test devices."""
 
-from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, add_app, app_id, apps
-from abtest.store.sqlite.cataloguing.change_rows import add, alter, change, join, leave
-from abtest.store.sqlite.cataloguing.experiment_rows import experiment, experiments
-from abtest.store.sqlite.cataloguing.schedule_rows import due
-from abtest.store.sqlite.cataloguing.test_device_rows import (
+from abtest.store.relational.cataloguing.app_rows import RAISE_CONFIG_VERSION, add_app, app_id, apps
+from abtest.store.relational.cataloguing.change_rows import add, alter, change, join, leave
+from abtest.store.relational.cataloguing.experiment_rows import experiment, experiments
+from abtest.store.relational.cataloguing.schedule_rows import due
+from abtest.store.relational.cataloguing.test_device_rows import (
     add_test_device,
     remove_test_device,
     test_device,

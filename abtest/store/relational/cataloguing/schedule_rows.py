@@ -1,8 +1,8 @@
-"""What is to be started or finished, in SQLite."""
+"""What is to be started or finished."""
 
 from abtest.domain import Status
 from abtest.store.catalogue import Due
-from abtest.store.sqlite.driver import Raw
+from abtest.store.relational.connection import Connection
 
 DUE = """
 SELECT app.key, experiment.key, 'running', start_at FROM experiment JOIN app ON app.id = app_id
@@ -15,7 +15,7 @@ ORDER BY 4
 """
 
 
-def due(connection: Raw, now: int) -> list[Due]:
+def due(connection: Connection, now: int) -> list[Due]:
     """What is to be started or finished by now, in the order of its times."""
     rows = connection.execute(DUE, (now,))
     return [Due(app, key, Status(status), at) for app, key, status, at in rows]

@@ -1,4 +1,4 @@
-"""Test devices in SQLite: functions on a raw connection, each run inside one transaction."""
+"""Test devices: functions on a connection, each run inside one transaction."""
 
 from collections.abc import Mapping
 
@@ -18,9 +18,9 @@ from abtest.domain import (
 from abtest.errors import Conflict, InvalidTestDevice, UnknownExperiment, UnknownTestDevice
 from abtest.language import counted
 from abtest.store.figures import Tested
-from abtest.store.sqlite.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
-from abtest.store.sqlite.driver import Raw, leaving_nothing
-from abtest.store.sqlite.journal import record
+from abtest.store.relational.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
+from abtest.store.relational.connection import Connection
+from abtest.store.relational.journal import record
 
 TEST_DEVICES = """
 SELECT id, token, note, made_by, made_at, EXISTS (SELECT 1 FROM device_token WHERE token = test_device.token)
@@ -35,14 +35,14 @@ FROM test_device WHERE token = ?
 VALUES = """
 SELECT experiment.key, variant.value
 FROM test_value
-CROSS JOIN experiment ON experiment.id = test_value.experiment_id
-CROSS JOIN variant ON variant.id = test_value.variant_id
+JOIN experiment ON experiment.id = test_value.experiment_id
+JOIN variant ON variant.id = test_value.variant_id
 WHERE test_device_id = ? ORDER BY experiment.key
 """
 
 VARIANTS = """
 SELECT variant.value, experiment.id, variant.id
-FROM experiment CROSS JOIN variant ON variant.experiment_id = experiment.id
+FROM experiment JOIN variant ON variant.experiment_id = experiment.id
 WHERE app_id = ? AND kind = 'experiment' AND key = ? AND place >= 0 ORDER BY place
 """
 
@@ -51,32 +51,32 @@ COUNT = "SELECT count(*) FROM test_device WHERE app_id = ?"
 TESTED = """
 SELECT count(*), count(device_id)
 FROM test_value
-CROSS JOIN test_device ON test_device.id = test_device_id
+JOIN test_device ON test_device.id = test_device_id
 LEFT JOIN device_token ON device_token.token = test_device.token
 WHERE experiment_id = ?
 """
 
-ADD = "INSERT INTO test_device (app_id, token, note, made_by, made_at) VALUES (?, ?, ?, ?, ?)"
+ADD = "INSERT INTO test_device (app_id, token, note, made_by, made_at) VALUES (?, ?, ?, ?, ?) RETURNING id"
 
 ADD_VALUE = "INSERT INTO test_value (test_device_id, experiment_id, variant_id) VALUES (?, ?, ?)"
 
 REMOVE = "DELETE FROM test_device WHERE token = ?"
 
 
-def test_devices(connection: Raw, app: str = DEFAULT_APP) -> list[TestDevice]:
+def test_devices(connection: Connection, app: str = DEFAULT_APP) -> list[TestDevice]:
     """Those of an app, in the order in which they were made. Raises UnknownApp."""
     rows = connection.execute(TEST_DEVICES, (app_id(connection, app),)).fetchall()
     return [_test_device(connection, *row) for row in rows]
 
 
-def test_device(connection: Raw, token: str, app: str = DEFAULT_APP) -> TestDevice | None:
+def test_device(connection: Connection, token: str, app: str = DEFAULT_APP) -> TestDevice | None:
     """The test device of an app with this token, if there is one. Raises UnknownApp."""
     row = connection.execute(TEST_DEVICE, (scoped(app_id(connection, app), token),)).fetchone()
     return None if row is None else _test_device(connection, *row)
 
 
 def add_test_device(
-    connection: Raw,
+    connection: Connection,
     token: str,
     values: Mapping[str, str],
     note: str,
@@ -93,11 +93,11 @@ def add_test_device(
     chosen = [_variant(connection, id, key, value) for key, value in values.items()]
     there = scoped(id, token)
     before = test_device(connection, token, app)
-    _remove(connection, there)
+    connection.execute(REMOVE, (there,))
     if connection.execute(COUNT, (id,)).fetchone() >= (MOST_TEST_DEVICES,):
         message = f"there are {counted(MOST_TEST_DEVICES, 'test device')} already; remove one first"
         raise Conflict(message, code="too_many_test_devices")
-    number = connection.execute(ADD, (id, there, note, by.name, now)).lastrowid
+    ((number,),) = connection.execute(ADD, (id, there, note, by.name, now))
     connection.executemany(ADD_VALUE, [(number, *each) for each in chosen])
     connection.execute(RAISE_CONFIG_VERSION)
     if before is None:
@@ -109,27 +109,23 @@ def add_test_device(
     return made, before is not None
 
 
-def remove_test_device(connection: Raw, token: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM) -> bool:
+def remove_test_device(
+    connection: Connection, token: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
+) -> bool:
     """Let this token be what it was before; whether it is a device. Raises UnknownApp or UnknownTestDevice."""
     there = scoped(app_id(connection, app), token)
     found = test_device(connection, token, app)
     if found is None:
         raise UnknownTestDevice
-    _remove(connection, there)
+    connection.execute(REMOVE, (there,))
     connection.execute(RAISE_CONFIG_VERSION)
     record(connection, by, now, Action.REMOVE_TEST_DEVICE, app, before=_facts(found.values))
     return found.is_device
 
 
-def tested(connection: Raw, experiment_id: int) -> Tested:
+def tested(connection: Connection, experiment_id: int) -> Tested:
     """How many test devices have a value of an experiment."""
     return Tested(*connection.execute(TESTED, (experiment_id,)).fetchone())
-
-
-def _remove(connection: Raw, scoped_token: str) -> None:
-    """Remove it if there is one. Its token leaves no trace: `forget` would not find it later."""
-    with leaving_nothing(connection):
-        connection.execute(REMOVE, (scoped_token,))
 
 
 def _facts(values: Mapping[str, str]) -> Facts:
@@ -138,13 +134,13 @@ def _facts(values: Mapping[str, str]) -> Facts:
 
 
 def _test_device(
-    connection: Raw, id: int, scoped_token: str, note: str, made_by: str, made_at: int, is_device: int
+    connection: Connection, id: int, scoped_token: str, note: str, made_by: str, made_at: int, is_device: int
 ) -> TestDevice:
     values = dict(connection.execute(VALUES, (id,)).fetchall())
     return TestDevice(unscoped(scoped_token), values, note, made_by, made_at, bool(is_device))
 
 
-def _variant(connection: Raw, app: int, key: str, value: str) -> tuple[int, int]:
+def _variant(connection: Connection, app: int, key: str, value: str) -> tuple[int, int]:
     """The ids of an experiment and of one of its variants."""
     rows = connection.execute(VARIANTS, (app, key)).fetchall() if KEY.fullmatch(key) else []
     if not rows:

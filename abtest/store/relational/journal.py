@@ -1,8 +1,8 @@
-"""The journal in SQLite: functions on a raw connection, each run inside one transaction."""
+"""The journal: functions on a connection, each run inside one transaction."""
 
 from abtest.domain import NOTHING, Action, By, Entry, Facts, Sought, chained, written
 from abtest.store.audit import JournalEnd
-from abtest.store.sqlite.driver import Raw
+from abtest.store.relational.connection import Connection
 
 END = "SELECT id, hash FROM journal_end"
 
@@ -13,15 +13,15 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 MOVE_END = "UPDATE journal_end SET id = ?, hash = ?"
 
-LAST = "SELECT ifnull(max(id), 0) FROM journal"
+LAST = "SELECT coalesce(max(id), 0) FROM journal"
 
 NEWEST = """
 SELECT id, at, kind, name, address, app, action, subject, before, after, hash FROM journal
 WHERE (?1 IS NULL OR app = ?1)
-  AND (?2 IS NULL OR instr(lower(name || ', ' || kind || ', ' || ifnull(address, '')), lower(?2)))
+  AND (?2 IS NULL OR instr(lower(name || ', ' || kind || ', ' || coalesce(address, '')), lower(?2)))
   AND (?3 IS NULL OR subject = ?3 OR instr(before || after, '"group":"' || ?3 || '"'))
   AND (?4 IS NULL OR at >= ?4)
-  AND id < ifnull(?5, 9223372036854775807)
+  AND id < coalesce(?5, 9223372036854775807)
 ORDER BY id DESC LIMIT ?6
 """
 
@@ -32,7 +32,7 @@ WHERE id > ? ORDER BY id LIMIT ?
 
 
 def record(
-    connection: Raw,
+    connection: Connection,
     by: By,
     now: int,
     action: Action,
@@ -49,20 +49,20 @@ def record(
     connection.execute(MOVE_END, (id, hash))
 
 
-def entries(connection: Raw, sought: Sought, most: int) -> list[Entry]:
+def entries(connection: Connection, sought: Sought, most: int) -> list[Entry]:
     """The newest of these entries, the newest first."""
     wanted = (sought.app, sought.by, sought.about, sought.since, sought.before, most)
     return [_entry(*row) for row in connection.execute(NEWEST, wanted)]
 
 
-def journal_end(connection: Raw) -> JournalEnd:
+def journal_end(connection: Connection) -> JournalEnd:
     """Where the journal ends."""
     id, hash = connection.execute(END).fetchone() or (0, "")
     (last,) = connection.execute(LAST).fetchone()
     return JournalEnd(id, hash, last)
 
 
-def journal_chunk(connection: Raw, after: int, most: int) -> list[Entry]:
+def journal_chunk(connection: Connection, after: int, most: int) -> list[Entry]:
     """The next entries after this id, ascending."""
     return [_entry(*row) for row in connection.execute(CHUNK, (after, most))]
 

@@ -1,0 +1,1 @@
+"""What both stores do with the same statements: functions on a connection, each run inside one transaction."""
