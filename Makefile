@@ -11,12 +11,12 @@ TESTERS ?= 4
 NODE_FOLDERS := tests/web/openfeature tests/web/single_sign_on/provider
 NODE_PACKAGES := typescript@5.9.3 @types/node@20.19.0 @openfeature/web-sdk@1.10.0 @openfeature/core@1.12.0
 
-.PHONY: run test lint faults bench report browser npm packages clients clean
+.PHONY: run test lint faults bench report browser postgres npm packages clients clean
 
 run: .venv/.installed
 	@ABTEST_PORT="$(PORT)" exec $(BIN)/abtest up
 
-test: .venv/.installed-dev browser packages clients
+test: .venv/.installed-dev browser postgres packages clients
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
 
 lint: .venv/.installed-dev
@@ -55,6 +55,14 @@ browser:
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core procps >/dev/null; } \
 	  || echo "no Chromium found: the browser tests will be skipped"
+
+# For the tests of the store in PostgreSQL, which start their own. Install it if possible; otherwise they are skipped.
+postgres:
+	@command -v initdb >/dev/null || [ -n "$$ABTEST_TEST_POSTGRES" ] \
+	  || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } \
+	  || echo "no PostgreSQL found: the tests of the store in PostgreSQL will be skipped"
 
 # For the tests that need Node. Install it if possible; otherwise they are skipped.
 npm:

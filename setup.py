@@ -19,8 +19,10 @@ RUN_TIME = [
     "babel>=2.17",  # numbers and times as a language writes them
 ]
 PARQUET = ["pyarrow>=20"]
+POSTGRES = ["psycopg[binary,pool]>=3.3"]
 DEVELOPMENT = [
     *PARQUET,
+    *POSTGRES,
     "duckdb>=1.3",  # runs the examples of docs/data.md
     "pytest>=9",
     "pytest-tornasync==0.6.0.post2",
@@ -56,12 +58,13 @@ setup(
     package_dir={"abtest.templates": "templates"},
     package_data={
         "abtest": ["py.typed"],
+        "abtest.store.postgres": ["sql/*.sql"],
         "abtest.store.sqlite": ["sql/*.sql"],
         "abtest.templates": ["*.html"],
         "abtest.web.api": ["specification/*.yaml"],
         "abtest.web.pages": ["static/*", "static/*/*"],
     },
     install_requires=RUN_TIME,
-    extras_require={"dev": DEVELOPMENT, "parquet": PARQUET},
+    extras_require={"dev": DEVELOPMENT, "parquet": PARQUET, "postgres": POSTGRES},
     entry_points={"console_scripts": ["abtest=abtest.commands:main"]},
 )

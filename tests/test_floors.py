@@ -109,8 +109,9 @@ def test_below_the_web_nothing_knows_tornado_jinja_or_click(module: str) -> None
 
 
 def test_only_the_top_knows_a_concrete_store() -> None:
-    knowing = {module for module in MODULES if any(name.startswith("abtest.store.sqlite") for name in own(module))}
-    assert {module for module in knowing if not module.startswith("abtest.store.sqlite")} == {"abtest.bootstrap"}
+    for store, knowing in (("abtest.store.sqlite", {"abtest.bootstrap"}), ("abtest.store.postgres", set())):
+        found = {module for module in MODULES if any(name.startswith(store) for name in own(module))}
+        assert {module for module in found if not module.startswith(store)} == knowing
 
 
 def test_the_ground_floor_stands_in_order() -> None:

@@ -115,7 +115,7 @@ class Database:
                 os.close(lease)
         return self._lease >= 0
 
-    async def write(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
+    async def write(self, function: Callable[Concatenate[Raw, P], T], /, *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns, after its transaction is durable. All of it runs in the writer's thread.
 
         Raises Unavailable (`busy`, `storage_full`) when nothing was stored and a retry makes sense, StorageError when
@@ -135,7 +135,7 @@ class Database:
         """The same, but waiting at most so many seconds for other writers."""
         return await self._trusted(lambda: self._writer.run(self._transaction, patience, function, arguments, named))
 
-    async def read(self, function: Callable[Concatenate[Raw, P], T], *arguments: P.args, **named: P.kwargs) -> T:
+    async def read(self, function: Callable[Concatenate[Raw, P], T], /, *arguments: P.args, **named: P.kwargs) -> T:
         """What the function returns for one snapshot of the database; errors as in `write`."""
         return await self._trusted(lambda: self._reader.run(self._snapshot, function, arguments, named))
 

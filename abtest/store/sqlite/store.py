@@ -1,10 +1,10 @@
 """The store in one SQLite file."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from abtest import clock
 from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
@@ -13,6 +13,7 @@ from abtest.store.enrolment import NOTHING_SAID, Enrolment, Newcomers
 from abtest.store.figures import Folded
 from abtest.store.relational import cataloguing, journal
 from abtest.store.relational.enrolling import NOTHING, Kept, config_version
+from abtest.store.relational.methods import reading, writing
 from abtest.store.sqlite import (
     admitting,
     auditing,
@@ -41,30 +42,6 @@ STOPPING_SECONDS = 1.0
 """The longest time that a process which stops waits for others to write."""
 
 BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
-
-
-def _reading(
-    function: Callable[Concatenate[Raw, P], T],
-) -> Callable[Concatenate["SQLiteStore", P], Coroutine[Any, Any, T]]:
-    """A method that returns what the function returns for one snapshot of the database."""
-
-    async def method(store: "SQLiteStore", /, *arguments: P.args, **named: P.kwargs) -> T:
-        return await store.read(function, *arguments, **named)
-
-    update_wrapper(method, function)
-    return method
-
-
-def _writing(
-    function: Callable[Concatenate[Raw, P], T],
-) -> Callable[Concatenate["SQLiteStore", P], Coroutine[Any, Any, T]]:
-    """A method that runs the function in a transaction, and returns once that is durable."""
-
-    async def method(store: "SQLiteStore", /, *arguments: P.args, **named: P.kwargs) -> T:
-        return await store.write(function, *arguments, **named)
-
-    update_wrapper(method, function)
-    return method
 
 
 def _leaving_nothing(function: Callable[Concatenate[Raw, P], T]) -> Callable[Concatenate[Raw, P], T]:
@@ -108,54 +85,54 @@ class SQLiteStore(Database):
         self._kept = Kept()
         self._decided = Decided()
 
-    experiments = _reading(cataloguing.experiments)
-    add = _writing(cataloguing.add)
-    change = _writing(cataloguing.change)
-    alter = _writing(cataloguing.alter)
-    due = _reading(cataloguing.due)
-    join = _writing(cataloguing.join)
-    leave = _writing(cataloguing.leave)
-    apps = _reading(cataloguing.apps)
-    add_app = _writing(cataloguing.add_app)
-    test_devices = _reading(cataloguing.test_devices)
-    test_device = _reading(cataloguing.test_device)
-    add_test_device = _writing(_leaving_nothing(cataloguing.add_test_device))
-    remove_test_device = _writing(_leaving_nothing(cataloguing.remove_test_device))
-    tested = _reading(cataloguing.tested)
+    experiments = reading(cataloguing.experiments)
+    add = writing(cataloguing.add)
+    change = writing(cataloguing.change)
+    alter = writing(cataloguing.alter)
+    due = reading(cataloguing.due)
+    join = writing(cataloguing.join)
+    leave = writing(cataloguing.leave)
+    apps = reading(cataloguing.apps)
+    add_app = writing(cataloguing.add_app)
+    test_devices = reading(cataloguing.test_devices)
+    test_device = reading(cataloguing.test_device)
+    add_test_device = writing(_leaving_nothing(cataloguing.add_test_device))
+    remove_test_device = writing(_leaving_nothing(cataloguing.remove_test_device))
+    tested = reading(cataloguing.tested)
 
-    people = _reading(admitting.people)
-    has_people = _reading(admitting.has_people)
-    add_person = _writing(admitting.add_person)
-    change_person = _writing(admitting.change_person)
-    remove_person = _writing(admitting.remove_person)
-    put_link = _writing(admitting.put_link)
-    disconnect = _writing(admitting.disconnect)
-    linked = _reading(admitting.linked)
-    use_link = _writing(admitting.use_link)
-    named = _reading(admitting.named)
-    put_first_link = _writing(admitting.put_first_link)
-    require_first_link = _reading(admitting.require_first_link)
-    use_first_link = _writing(admitting.use_first_link)
-    password = _reading(admitting.password)
-    begin_session = _writing(admitting.begin_session)
-    session = _reading(admitting.session)
-    sessions = _reading(admitting.sessions)
-    admit = _writing(admitting.admit)
-    see_session = _writing(admitting.see_session)
-    end_sessions = _writing(admitting.end_sessions)
-    sign_out = _writing(admitting.sign_out)
-    change_password = _writing(admitting.change_password)
-    access_tokens = _reading(admitting.access_tokens)
-    add_access_token = _writing(admitting.add_access_token)
-    revoke_access_token = _writing(admitting.revoke_access_token)
-    access_token = _reading(admitting.access_token)
-    use_access_token = _writing(admitting.use_access_token)
-    shared_links = _reading(admitting.shared_links)
-    add_shared_link = _writing(admitting.add_shared_link)
-    revoke_shared_link = _writing(admitting.revoke_shared_link)
-    shared_link = _reading(admitting.shared_link)
+    people = reading(admitting.people)
+    has_people = reading(admitting.has_people)
+    add_person = writing(admitting.add_person)
+    change_person = writing(admitting.change_person)
+    remove_person = writing(admitting.remove_person)
+    put_link = writing(admitting.put_link)
+    disconnect = writing(admitting.disconnect)
+    linked = reading(admitting.linked)
+    use_link = writing(admitting.use_link)
+    named = reading(admitting.named)
+    put_first_link = writing(admitting.put_first_link)
+    require_first_link = reading(admitting.require_first_link)
+    use_first_link = writing(admitting.use_first_link)
+    password = reading(admitting.password)
+    begin_session = writing(admitting.begin_session)
+    session = reading(admitting.session)
+    sessions = reading(admitting.sessions)
+    admit = writing(admitting.admit)
+    see_session = writing(admitting.see_session)
+    end_sessions = writing(admitting.end_sessions)
+    sign_out = writing(admitting.sign_out)
+    change_password = writing(admitting.change_password)
+    access_tokens = reading(admitting.access_tokens)
+    add_access_token = writing(admitting.add_access_token)
+    revoke_access_token = writing(admitting.revoke_access_token)
+    access_token = reading(admitting.access_token)
+    use_access_token = writing(admitting.use_access_token)
+    shared_links = reading(admitting.shared_links)
+    add_shared_link = writing(admitting.add_shared_link)
+    revoke_shared_link = writing(admitting.revoke_shared_link)
+    shared_link = reading(admitting.shared_link)
 
-    config_version = _reading(config_version)
+    config_version = reading(config_version)
 
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID
@@ -186,34 +163,34 @@ class SQLiteStore(Database):
         self._require_room()
         return await self.write(events.track, requests, now)
 
-    summary = _reading(summarising.summary)
-    enrolled_per_hour = _reading(summarising.enrolled_per_hour)
-    measured = _reading(measuring.measured)
-    conclude = _writing(measuring.conclude)
-    result = _reading(summarising.result)
-    results = _reading(summarising.results)
+    summary = reading(summarising.summary)
+    enrolled_per_hour = reading(summarising.enrolled_per_hour)
+    measured = reading(measuring.measured)
+    conclude = writing(measuring.conclude)
+    result = reading(summarising.result)
+    results = reading(summarising.results)
 
-    ledger = _reading(auditing.ledger)
-    chunk = _reading(auditing.chunk)
-    event_ledger = _reading(auditing.event_ledger)
-    event_chunk = _reading(auditing.event_chunk)
-    experiment_records = _reading(auditing.experiment_records)
-    device = _reading(auditing.device)
-    journal_end = _reading(journal.journal_end)
-    journal_chunk = _reading(journal.journal_chunk)
-    entries = _reading(journal.entries)
+    ledger = reading(auditing.ledger)
+    chunk = reading(auditing.chunk)
+    event_ledger = reading(auditing.event_ledger)
+    event_chunk = reading(auditing.event_chunk)
+    experiment_records = reading(auditing.experiment_records)
+    device = reading(auditing.device)
+    journal_end = reading(journal.journal_end)
+    journal_chunk = reading(journal.journal_chunk)
+    entries = reading(journal.entries)
 
-    extent = _reading(exporting.extent)
-    rows = _reading(exporting.rows)
+    extent = reading(exporting.extent)
+    rows = reading(exporting.rows)
     tokens = exporting.tokens
 
-    note_process = _writing(upkeep.note_process)
-    note_backup = _writing(upkeep.note_backup)
-    upkeep = _reading(upkeep.upkeep)
+    note_process = writing(upkeep.note_process)
+    note_backup = writing(upkeep.note_backup)
+    upkeep = reading(upkeep.upkeep)
 
-    mark_restored = _writing(backup.mark_restored)
-    check = _reading(_check)
-    boots = _reading(_boots)
+    mark_restored = writing(backup.mark_restored)
+    check = reading(_check)
+    boots = reading(_boots)
 
     async def boot(self) -> None:
         """Commit once before the first answer.

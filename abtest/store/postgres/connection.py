@@ -1,0 +1,91 @@
+"""Connections to PostgreSQL: what is refused, what is set on each, and statements as every store writes them."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from psycopg import RawCursor
+
+from abtest.errors import StorageError
+
+OLDEST = 14
+
+WEAK = {"fsync": ("off",), "full_page_writes": ("off",), "synchronous_commit": ("off", "local", "remote_write")}
+"""Settings with which an answer that was given can be lost."""
+
+PARAMETERS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 5_000,
+    "application_name": "abtest",
+}
+
+SETTINGS = "SELECT current_setting(name) FROM unnest($1::TEXT[]) WITH ORDINALITY AS asked (name, n) ORDER BY n"
+
+
+class Connection:
+    """Runs statements whose parameters are written as ? or ?1."""
+
+    def __init__(self, raw: psycopg.Connection) -> None:
+        self.raw = raw
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+        """Run a statement."""
+        return self.raw.execute(_numbered(statement), parameters)
+
+    def executemany(self, statement: str, parameters: Iterable[Sequence[Any]]) -> psycopg.Cursor[Any]:
+        """Run a statement for each of these, in one trip."""
+        cursor, all_of_them = self.raw.cursor(), list(parameters)
+        if all_of_them:
+            cursor.executemany(_numbered(statement), all_of_them)
+        return cursor
+
+
+@lru_cache(maxsize=500)
+def _numbered(statement: str) -> bytes:
+    """The statement with parameters as PostgreSQL writes them: $1."""
+    seen = 0
+
+    def number(found: re.Match[str]) -> str:
+        nonlocal seen
+        seen += 1
+        return f"${found[1] or seen}"
+
+    return re.sub(r"\?(\d*)", number, statement).encode()
+
+
+def connect(url: str) -> psycopg.Connection:
+    """A connection outside any transaction, with nothing that would lose answers. Raises StorageError."""
+    raw = psycopg.connect(url, autocommit=True, cursor_factory=RawCursor, **defaults(url))
+    try:
+        refuse_unfit(raw)
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def defaults(url: str) -> dict[str, Any]:
+    """What the URL does not say itself."""
+    said = psycopg.conninfo.conninfo_to_dict(url)
+    return {name: value for name, value in PARAMETERS.items() if name not in said}
+
+
+def refuse_unfit(raw: psycopg.Connection) -> None:
+    """Raises StorageError for a server that is too old, or that could lose an answer."""
+    if raw.info.server_version < OLDEST * 10_000:
+        found = raw.info.parameter_status("server_version")
+        raise StorageError(f"this is PostgreSQL {found}, but abtest needs {OLDEST} or newer", code="unfit_postgres")
+    values = [value for (value,) in raw.execute(SETTINGS, (list(WEAK),))]
+    for (name, weak), value in zip(WEAK.items(), values, strict=True):
+        if value in weak:
+            raise StorageError(
+                f"PostgreSQL runs with {name}={value}, which can lose answers that were given: set it to on",
+                code="unfit_postgres",
+            )
+    # What is set here stays when the server's configuration changes.
+    raw.execute(f"SET synchronous_commit = {values[-1]}".encode())

@@ -1,0 +1,173 @@
+"""One PostgreSQL database: its connections, its transactions, and its errors in the product's words."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
+
+import psycopg
+from psycopg import RawCursor, errors
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from abtest.errors import StorageError, Unavailable
+from abtest.store.postgres import migrations
+from abtest.store.postgres.connection import Connection, connect, defaults, refuse_unfit
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_CONNECTIONS = 4
+"""Of each kind: one batch waits for the lock while the commit of another is on its way."""
+
+LONGEST_SECONDS = 5.0
+"""How long a transaction that writes waits for a connection or for the lock, where nothing else is said."""
+
+WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+# Whoever changes anything waits for the enrolment lock. What is read after it is as the last one left it.
+LOCK = "SELECT FROM last_number WHERE name IN ('device', 'event') ORDER BY name FOR UPDATE"
+
+PASSING = (
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.TooManyConnections,
+    errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,
+)
+
+
+class Database:
+    """Connections that write and connections that read, each used by one thread at a time."""
+
+    def __init__(self, url: str, patience: float | None = None, connections: int = MOST_CONNECTIONS) -> None:
+        """`patience`: seconds to wait for a connection or for other writers before Unavailable (`busy`).
+
+        `connections`: at most so many that write, and so many that read.
+        """
+        self._connections = connections
+        self._url = url
+        self._patience = LONGEST_SECONDS if patience is None else patience
+        self._name = str(conninfo_to_dict(url).get("dbname") or "the database")
+        self._pools: list[ConnectionPool[psycopg.Connection]] = []
+        self._threads: list[ThreadPoolExecutor] = []
+
+    async def open(self, migrate: bool = False, create: bool = True) -> None:
+        """Connect, and fill an empty database if `create`. Migrate an older schema only if `migrate`.
+
+        Raises StorageError: no such server or database, one that could lose answers, another program's, an older
+        schema without `migrate`, or a newer one than the program's.
+        """
+        try:
+            await asyncio.to_thread(self._open, migrate, create)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish what is under way, and disconnect."""
+        threads, self._threads = self._threads, []
+        pools, self._pools = self._pools, []
+        for each in threads:
+            await asyncio.to_thread(each.shutdown)
+        for pool in pools:
+            await asyncio.to_thread(pool.close)
+
+    async def write(
+        self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """What the function returns, after its transaction, under the enrolment lock, is durable.
+
+        Raises Unavailable (`busy`, `storage_full`) when a retry makes sense, and what the function raises.
+        """
+
+        def transaction(connection: Connection) -> T:
+            connection.execute(WRITE)
+            connection.execute(LOCK)
+            given = function(connection, *arguments, **named)
+            connection.execute("COMMIT")
+            return given
+
+        return await self.run(0, transaction)
+
+    async def read(
+        self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """What the function returns for one snapshot of the database; errors as in `write`."""
+
+        def transaction(connection: Connection) -> T:
+            connection.execute(READ)
+            given = function(connection, *arguments, **named)
+            connection.execute("COMMIT")
+            return given
+
+        return await self.run(1, transaction)
+
+    async def run(self, kind: int, function: Callable[[Connection], T]) -> T:
+        """What the function returns, which begins and commits itself; what it leaves open is rolled back.
+
+        `kind`: 0 for one that writes, 1 for one that reads.
+        """
+        if not self._threads:
+            raise Unavailable("the database is closed", code="draining")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads[kind], self._in_thread, self._pools[kind], function)
+
+    def _in_thread(self, pool: ConnectionPool[psycopg.Connection], function: Callable[[Connection], T]) -> T:
+        with _in_words():
+            raw = pool.getconn()
+            try:
+                return function(Connection(raw))
+            finally:
+                pool.putconn(raw)  # rolls back what is open, and discards what is broken
+
+    def _open(self, migrate: bool, create: bool) -> None:
+        try:
+            with connect(self._url) as first:
+                migrations.prepare(first, self._name, migrate, create)
+        except psycopg.Error as error:
+            raise StorageError(f"cannot open the database {self._name}: {_message(error)}") from error
+        for _ in range(2):
+            pool: ConnectionPool[psycopg.Connection] = ConnectionPool(
+                self._url,
+                kwargs={"autocommit": True, "cursor_factory": RawCursor, **defaults(self._url)},
+                min_size=1,
+                max_size=self._connections,
+                timeout=self._patience,
+                configure=self._configure,
+                open=False,
+            )
+            self._pools.append(pool)
+            pool.open()
+            self._threads.append(ThreadPoolExecutor(self._connections, thread_name_prefix="postgres"))
+
+    def _configure(self, raw: psycopg.Connection) -> None:
+        refuse_unfit(raw)
+        raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}".encode())
+
+
+def _message(error: psycopg.Error) -> str:
+    """The first line of an error, which has neither the statement nor its parameters."""
+    return (error.diag.message_primary or str(error) or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Turn errors of PostgreSQL into Unavailable if they pass by themselves, else RuntimeError."""
+    try:
+        yield
+    except (PoolTimeout, PoolClosed) as error:
+        raise Unavailable("the database gives no connection; ask again", code="busy") from error
+    except PASSING as error:
+        raise Unavailable(f"the database is busy: {_message(error)}; ask again", code="busy") from error
+    except errors.DiskFull as error:
+        raise Unavailable("the disk is full", code="storage_full") from error
+    except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError):  # the connection is lost, or the server stops
+            raise Unavailable(f"the database is away: {_message(error)}; ask again", code="busy") from error
+        raise RuntimeError(f"a statement failed: {_message(error)}") from error

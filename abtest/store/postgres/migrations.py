@@ -1,0 +1,74 @@
+"""Numbered SQL files bring a database to this program's schema: one lock, and one transaction each."""
+
+from importlib import resources
+
+import psycopg
+
+from abtest.errors import StorageError
+
+LOCK = "SELECT pg_advisory_lock(x'61627473'::INTEGER)"  # "abts": only one program migrates
+
+UNLOCK = "SELECT pg_advisory_unlock(x'61627473'::INTEGER)"
+
+HAS_SCHEMA = "SELECT to_regclass('schema_version') IS NOT NULL"
+
+HAS_OTHERS = "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = current_schema()::REGNAMESPACE)"
+
+BEGIN_SCHEMA = "CREATE TABLE schema_version (number INTEGER NOT NULL); INSERT INTO schema_version VALUES (0)"
+
+VERSION = "SELECT number FROM schema_version"
+
+
+def files() -> list[tuple[int, str]]:
+    """Number and SQL of every migration, in order."""
+    folder = resources.files("abtest.store.postgres") / "sql"
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return sorted((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in found)
+
+
+def newest() -> int:
+    """The schema version of this program."""
+    return files()[-1][0]
+
+
+def prepare(connection: psycopg.Connection, name: str, migrate: bool, create: bool = True) -> None:
+    """Bring the database to the newest version, or refuse it.
+
+    An empty one is filled if `create`. Raises StorageError for another program's database, for a newer schema, and
+    for an older one unless `migrate`.
+    """
+    connection.execute(LOCK)
+    try:
+        found = _version(connection, name, create)
+        if found > newest():
+            raise StorageError(
+                f"{name} has schema {found}, but this program knows only up to {newest()}: install a newer abtest",
+                code="newer_schema",
+            )
+        if 0 < found < newest() and not migrate:
+            raise StorageError(
+                f"{name} has schema {found}, but this program needs {newest()}: run 'abtest db migrate'",
+                code="older_schema",
+            )
+        for number, sql in files():
+            if number > found:
+                with connection.transaction():
+                    if number == 1:
+                        connection.execute(BEGIN_SCHEMA)
+                    connection.execute(sql.encode())
+                    connection.execute(f"UPDATE schema_version SET number = {number}".encode())
+    finally:
+        if not connection.closed:
+            connection.execute(UNLOCK)
+
+
+def _version(connection: psycopg.Connection, name: str, create: bool) -> int:
+    """The schema version; 0 in an empty database."""
+    if connection.execute(HAS_SCHEMA).fetchone() == (True,):
+        ((number,),) = connection.execute(VERSION)
+        return int(number)
+    if connection.execute(HAS_OTHERS).fetchone() == (True,):
+        raise StorageError(f"{name} has tables of another program; nothing was changed", code="foreign_database")
+    if not create:
+        raise StorageError(f"{name} is empty: it contains no database", code="empty_database")
+    return 0

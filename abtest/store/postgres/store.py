@@ -1,0 +1,57 @@
+"""The store in one PostgreSQL database."""
+
+from collections.abc import Mapping, Sequence
+
+from abtest.domain import Attributes
+from abtest.store.enrolment import NOTHING_SAID, Enrolment
+from abtest.store.postgres import enrolling
+from abtest.store.postgres.database import MOST_CONNECTIONS, Database
+from abtest.store.relational import cataloguing, journal
+from abtest.store.relational.enrolling import NOTHING, Kept, config_version
+from abtest.store.relational.methods import reading, writing
+
+
+class PostgresStore(Database):
+    """Implements EnrolmentStore, ExperimentStore, AppStore and TestDeviceStore."""
+
+    def __init__(self, url: str, patience: float | None = None, connections: int = MOST_CONNECTIONS) -> None:
+        """`patience`, `connections`: see Database."""
+        super().__init__(url, patience, connections)
+        self._catalogue = NOTHING
+        self._kept = Kept()
+
+    experiments = reading(cataloguing.experiments)
+    add = writing(cataloguing.add)
+    change = writing(cataloguing.change)
+    alter = writing(cataloguing.alter)
+    due = reading(cataloguing.due)
+    join = writing(cataloguing.join)
+    leave = writing(cataloguing.leave)
+    apps = reading(cataloguing.apps)
+    add_app = writing(cataloguing.add_app)
+    test_devices = reading(cataloguing.test_devices)
+    test_device = reading(cataloguing.test_device)
+    add_test_device = writing(cataloguing.add_test_device)
+    remove_test_device = writing(cataloguing.remove_test_device)
+    tested = reading(cataloguing.tested)
+
+    journal_end = reading(journal.journal_end)
+    journal_chunk = reading(journal.journal_chunk)
+
+    config_version = reading(config_version)
+
+    async def enrol(
+        self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID
+    ) -> Enrolment:
+        """See EnrolmentStore.enrol."""
+        catalogue, kept = self._catalogue, self._kept
+        self._catalogue, enrolment, profiles = await self.run(
+            0, lambda connection: enrolling.enrol(connection, catalogue, kept, tokens, now, attributes)
+        )
+        self._kept.learn(profiles)
+        return enrolment
+
+    async def find(self, tokens: Sequence[str]) -> Enrolment:
+        """See EnrolmentStore.find."""
+        self._catalogue, enrolment = await self.read(enrolling.find, self._catalogue, tokens)
+        return enrolment

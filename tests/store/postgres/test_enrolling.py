@@ -1,0 +1,92 @@
+"""First requests in PostgreSQL: how often it is asked, and what many at once get."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from tempfile import TemporaryFile
+from typing import Any
+
+import psycopg
+import pytest
+from tornado.ioloop import IOLoop
+
+from abtest.domain import read_attributes
+from abtest.store.postgres import PostgresStore
+from abtest.store.postgres.connection import Connection
+from tests.scenes import experiment, tokens, values_of
+
+
+@pytest.fixture
+def store(database: str, io_loop: IOLoop) -> Iterator[PostgresStore]:
+    opened = PostgresStore(database, connections=1)
+    io_loop.run_sync(opened.open)
+    io_loop.run_sync(lambda: opened.add([experiment("color", "1", "1", "1"), experiment("price", "97", "3")], 1))
+    yield opened
+    io_loop.run_sync(opened.close)
+
+
+async def trips_and_statements(store: PostgresStore, work: Callable[[], Awaitable[Any]]) -> tuple[int, int]:
+    """How often libpq waited for the server, and how many statements it sent, as its own trace says."""
+    pool = store._pools[0]
+    with TemporaryFile("w+") as trace:
+        with pool.connection() as raw:
+            raw.pgconn.trace(trace.fileno())
+            raw.pgconn.set_trace_flags(psycopg.pq.Trace.SUPPRESS_TIMESTAMPS)
+        await work()
+        raw.pgconn.untrace()
+        trace.seek(0)
+        messages = [line.split() for line in trace if line.startswith(("F\t", "B\t"))]
+    directions = [direction for direction, _ in groupby(messages, key=itemgetter(0))]
+    return directions.count("B"), sum(message[2] == "Bind" for message in messages)
+
+
+@pytest.mark.parametrize("size", [1, 100, 2_000])
+async def test_a_batch_is_two_trips_whatever_its_size(store: PostgresStore, size: int) -> None:
+    for number in range(8):  # the last statements are prepared, as in a server that runs
+        await store.enrol([f"before-{number}"], 1)
+    assert await trips_and_statements(store, lambda: store.enrol(tokens("a", size), 1)) == (2, 11)
+    assert await trips_and_statements(store, lambda: store.enrol(tokens("a", size), 1)) == (2, 6)
+
+
+async def test_known_attributes_cost_no_trip(store: PostgresStore) -> None:
+    said = read_attributes([("platform", "ios")])
+    await store.enrol(["first"], 1, {"first": said})
+    asked = tokens("a", 50)
+    said_by_all = dict.fromkeys(asked, said)
+    assert await trips_and_statements(store, lambda: store.enrol(asked, 1, said_by_all)) == (2, 11)
+
+
+async def test_shares_are_exact_over_servers_that_ask_at_once(store: PostgresStore, database: str) -> None:
+    others = [PostgresStore(database) for _ in range(3)]
+    for other in others:
+        await other.open()
+    asked = tokens("a", 600)
+
+    async def ask(server: PostgresStore, begin: int) -> dict[str, dict[str, str]]:
+        got: dict[str, dict[str, str]] = {}
+        for first in range(begin, begin + 600, 20):
+            batch = [asked[place % 600] for place in range(first, first + 20)]
+            enrolment = await server.enrol(batch, 1)
+            got |= {token: values_of(enrolment, token) for token in batch}
+        return got
+
+    answers = await asyncio.gather(*(ask(each, 130 * number) for number, each in enumerate([store, *others])))
+    for other in others:
+        await other.close()
+    assert all(each == answers[0] for each in answers)
+    assert Counter(each["color"] for each in answers[0].values()) == {f"color-{place}": 200 for place in range(3)}
+    assert Counter(each["price"] for each in answers[0].values()) == {"price-0": 582, "price-1": 18}
+
+
+async def test_numbers_have_no_gaps_after_a_failure(store: PostgresStore) -> None:
+    await store.enrol(["a"], 1)
+    with pytest.raises(RuntimeError, match="duplicate key"):
+        await store.enrol(["b", "b"], 1)
+    await store.enrol(["c"], 1)
+
+    def devices(connection: Connection) -> list[Any]:
+        return connection.execute("SELECT device_id, token FROM device_token ORDER BY 1").fetchall()
+
+    assert await store.read(devices) == [(1, "a"), (2, "c")]

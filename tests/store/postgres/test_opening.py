@@ -1,0 +1,129 @@
+"""Opening a PostgreSQL database: what is made, what is refused, and what is said."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from abtest.errors import StorageError, Unavailable
+from abtest.store.postgres import PostgresStore, connection, migrations
+from abtest.store.postgres.connection import Connection
+
+
+async def opened(url: str, migrate: bool = False, create: bool = True) -> None:
+    store = PostgresStore(url)
+    await store.open(migrate, create)
+    await store.close()
+
+
+@contextmanager
+def changed(url: str, statement: str) -> Iterator[None]:
+    """With a setting of the whole server changed."""
+    with psycopg.connect(url, autocommit=True) as server:
+        for each in (statement, "SELECT pg_reload_conf()"):
+            server.execute(each.encode())
+        yield
+        for each in ("ALTER SYSTEM RESET ALL", "SELECT pg_reload_conf()"):
+            server.execute(each.encode())
+
+
+@pytest.mark.parametrize("name", ["fsync", "full_page_writes"])
+async def test_a_server_that_can_lose_what_it_stored_is_refused(database: str, name: str) -> None:
+    with changed(database, f"ALTER SYSTEM SET {name} = off"), pytest.raises(StorageError, match=f"{name}=off"):
+        await opened(database)
+
+
+@pytest.mark.parametrize("value", ["off", "local", "remote_write"])
+async def test_commits_that_do_not_wait_are_refused(database: str, value: str) -> None:
+    url = make_conninfo(database, options=f"-c synchronous_commit={value}")
+    with pytest.raises(StorageError, match=f"synchronous_commit={value}"):
+        await opened(url)
+
+
+async def test_an_old_server_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "OLDEST", 99)
+    with pytest.raises(StorageError, match=r"this is PostgreSQL .*, but abtest needs 99 or newer"):
+        await opened(database)
+
+
+async def test_a_server_that_is_not_there_is_named(database: str) -> None:
+    with pytest.raises(StorageError, match="cannot open the database nothing"):
+        await opened(make_conninfo(database, dbname="nothing"))
+
+
+async def test_an_empty_database_is_filled_only_if_that_is_asked(database: str) -> None:
+    with pytest.raises(StorageError, match="is empty"):
+        await opened(database, create=False)
+    await opened(database)
+    await opened(database, create=False)
+
+
+async def test_another_programs_database_is_left_as_it_is(database: str) -> None:
+    with psycopg.connect(database) as other:
+        other.execute("CREATE TABLE theirs ()")
+    with pytest.raises(StorageError, match="another program"):
+        await opened(database)
+
+
+async def test_an_older_schema_waits_for_migrate_and_a_newer_one_is_refused(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await opened(database)
+    before = migrations.files()
+    newer = [*before, (before[-1][0] + 1, "CREATE TABLE later (id INTEGER)")]
+    monkeypatch.setattr(migrations, "files", lambda: newer)
+    with pytest.raises(StorageError, match="run 'abtest db migrate'"):
+        await opened(database)
+    await opened(database, migrate=True)
+    monkeypatch.setattr(migrations, "files", lambda: before)
+    with pytest.raises(StorageError, match="install a newer abtest"):
+        await opened(database, migrate=True)
+
+
+async def test_a_migration_that_fails_leaves_nothing(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    await opened(database)
+    before = migrations.files()
+    number = before[-1][0] + 1
+    broken = [*before, (number, "CREATE TABLE later (id INTEGER); SELECT 1 / 0")]
+    monkeypatch.setattr(migrations, "files", lambda: broken)
+    with pytest.raises(StorageError, match="division by zero"):
+        await opened(database, migrate=True)
+    monkeypatch.setattr(migrations, "files", lambda: [*before, (number, "CREATE TABLE later (id INTEGER)")])
+    await opened(database, migrate=True)
+
+
+async def test_who_waits_too_long_for_the_lock_is_told_to_ask_again(database: str) -> None:
+    store = PostgresStore(database, patience=0.1)
+    await store.open()
+    with psycopg.connect(database) as other:
+        other.execute("SELECT FROM last_number FOR UPDATE")
+        with pytest.raises(Unavailable, match="lock timeout"):
+            await store.enrol(["a"], 1)
+    assert (await store.enrol(["a"], 1)).new == {"a"}
+    await store.close()
+
+
+async def test_a_connection_that_was_ended_is_replaced(database: str) -> None:
+    store = PostgresStore(database, connections=1)
+    await store.open()
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    with pytest.raises(Unavailable):
+        await store.enrol(["a"], 1)
+    assert (await store.enrol(["a"], 1)).new == {"a"}
+    await store.close()
+
+
+async def test_an_entry_of_the_journal_is_never_changed(database: str) -> None:
+    store = PostgresStore(database)
+    await store.open()
+    await store.add_app("staging", 1)
+    for statement in ("UPDATE journal SET name = 'other'", "DELETE FROM journal", "TRUNCATE journal"):
+        with pytest.raises(RuntimeError, match="never changed"):
+            await store.write(Connection.execute, statement)
+    await store.close()
