@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from abtest.domain import Attributes
+from abtest.domain import Attributes, Event
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
-from abtest.store.postgres import enrolling
+from abtest.store.postgres import enrolling, tracking
 from abtest.store.postgres.database import MOST_CONNECTIONS, Database
 from abtest.store.relational import cataloguing, journal
 from abtest.store.relational.enrolling import NOTHING, Kept, config_version
@@ -12,7 +12,7 @@ from abtest.store.relational.methods import reading, writing
 
 
 class PostgresStore(Database):
-    """Implements EnrolmentStore, ExperimentStore, AppStore and TestDeviceStore."""
+    """Implements EnrolmentStore, EventStore, ExperimentStore, AppStore and TestDeviceStore."""
 
     def __init__(self, url: str, patience: float | None = None, connections: int = MOST_CONNECTIONS) -> None:
         """`patience`, `connections`: see Database."""
@@ -55,3 +55,7 @@ class PostgresStore(Database):
         """See EnrolmentStore.find."""
         self._catalogue, enrolment = await self.read(enrolling.find, self._catalogue, tokens)
         return enrolment
+
+    async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
+        """See EventStore.track."""
+        return await self.run(0, lambda connection: tracking.track(connection, requests, now))

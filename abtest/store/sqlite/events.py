@@ -6,9 +6,8 @@ from collections.abc import Sequence, Set
 from itertools import compress
 from operator import not_
 
-from msgspec import Struct, structs
-
 from abtest.domain import Event, app_of
+from abtest.store.relational.refused import Refused, count_refused
 from abtest.store.sqlite.driver import Raw
 
 DEVICES = """
@@ -30,20 +29,6 @@ SELECT experiment.app_id, experiment.key
 FROM json_each(?) AS asked CROSS JOIN experiment ON experiment.key = asked.value
 WHERE experiment.kind = 'experiment'
 """
-
-COUNT = """
-UPDATE app SET duplicate_events = duplicate_events + ?, unknown_device_events = unknown_device_events + ?,
-  unknown_experiment_events = unknown_experiment_events + ?
-WHERE id = ?
-"""
-
-
-class Refused(Struct):
-    """How many events of an app came again, from no device, or for no experiment. Only the last ones are stored."""
-
-    duplicates: int = 0
-    unknown_devices: int = 0
-    unknown_experiments: int = 0
 
 
 def track(connection: Raw, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
@@ -71,9 +56,7 @@ def track(connection: Raw, requests: Sequence[tuple[str, Sequence[Event]]], now:
             refused[app].unknown_experiments += lost
             refused[app].duplicates += len(events) - new - lost
             stored.append(new + lost)
-    for app, each in refused.items():
-        if any(structs.astuple(each)):
-            connection.execute(COUNT, (*structs.astuple(each), app))
+    count_refused(connection, refused)
     return stored
 
 

@@ -2,13 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from itertools import groupby
-from operator import itemgetter
-from tempfile import TemporaryFile
+from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from tornado.ioloop import IOLoop
 
@@ -16,6 +12,7 @@ from abtest.domain import read_attributes
 from abtest.store.postgres import PostgresStore
 from abtest.store.postgres.connection import Connection
 from tests.scenes import experiment, tokens, values_of
+from tests.store.postgres.trips import trips_and_statements
 
 
 @pytest.fixture
@@ -25,21 +22,6 @@ def store(database: str, io_loop: IOLoop) -> Iterator[PostgresStore]:
     io_loop.run_sync(lambda: opened.add([experiment("color", "1", "1", "1"), experiment("price", "97", "3")], 1))
     yield opened
     io_loop.run_sync(opened.close)
-
-
-async def trips_and_statements(store: PostgresStore, work: Callable[[], Awaitable[Any]]) -> tuple[int, int]:
-    """How often libpq waited for the server, and how many statements it sent, as its own trace says."""
-    pool = store._pools[0]
-    with TemporaryFile("w+") as trace:
-        with pool.connection() as raw:
-            raw.pgconn.trace(trace.fileno())
-            raw.pgconn.set_trace_flags(psycopg.pq.Trace.SUPPRESS_TIMESTAMPS)
-        await work()
-        raw.pgconn.untrace()
-        trace.seek(0)
-        messages = [line.split() for line in trace if line.startswith(("F\t", "B\t"))]
-    directions = [direction for direction, _ in groupby(messages, key=itemgetter(0))]
-    return directions.count("B"), sum(message[2] == "Bind" for message in messages)
 
 
 @pytest.mark.parametrize("size", [1, 100, 2_000])
