@@ -29,7 +29,10 @@ from abtest.management.credentials import hashed
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService
+from tests.management.conftest import only_in_sqlite
 from tests.scenes import ANNA, experiment
+
+pytestmark = only_in_sqlite  # it verifies, which the store in PostgreSQL can't do yet
 
 PRICE = "status running, type string, phase 1, weights price-0 1, price-1 1, coverage 100%, baseline price-0"
 

@@ -12,6 +12,7 @@ from abtest.domain import Role
 from abtest.errors import Conflict, InvalidField, NotSignedIn, UnknownAccessToken, UnknownApp, UnknownPerson
 from abtest.management import AccessTokenService, PeopleService, SignInService
 from abtest.store.sqlite.store import SQLiteStore
+from tests.management.conftest import only_in_sqlite
 from tests.processes import run
 from tests.scenes import ANNA, opened
 
@@ -129,6 +130,7 @@ async def test_who_was_let_in_still_is_after_a_restart(tmp_path: Path) -> None:
         assert await SignInService(store).sign_in("anna", PASSWORD, None)
 
 
+@only_in_sqlite
 async def test_no_secret_and_no_password_is_in_the_database(store: SQLiteStore) -> None:
     session = await enter(store)
     link = await PeopleService(store, by=ANNA).link("anna")
@@ -189,6 +191,7 @@ async def changes(store: SQLiteStore) -> int:
     return await store.outside(lambda _: store._writer.total_changes)
 
 
+@only_in_sqlite
 async def test_requests_write_at_most_once_a_minute_that_somebody_came(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from abtest.domain import By, Sought
 from abtest.errors import InvalidField, UnknownApp, UnknownExperiment, UnknownSharedLink
 from abtest.management import AppService, ExperimentService, JournalService, SharedLinkService
 from abtest.store.sqlite.store import SQLiteStore
+from tests.management.conftest import only_in_sqlite
 from tests.scenes import ANNA, experiment
 
 
@@ -93,6 +94,7 @@ async def test_who_shared_and_who_revoked_is_in_the_journal_without_the_secret(s
     assert secret not in str((shared, revoked))
 
 
+@only_in_sqlite
 async def test_of_a_secret_only_its_hash_is_kept(store: SQLiteStore) -> None:
     await store.add([experiment("price", "1", "1")], 1)
     _, secret = await SharedLinkService(store).add("price", by=ANNA)

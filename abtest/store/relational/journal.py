@@ -17,10 +17,10 @@ LAST = "SELECT coalesce(max(id), 0) FROM journal"
 
 NEWEST = """
 SELECT id, at, kind, name, address, app, action, subject, before, after, hash FROM journal
-WHERE (?1 IS NULL OR app = ?1)
-  AND (?2 IS NULL OR instr(lower(name || ', ' || kind || ', ' || coalesce(address, '')), lower(?2)))
-  AND (?3 IS NULL OR subject = ?3 OR instr(before || after, '"group":"' || ?3 || '"'))
-  AND (?4 IS NULL OR at >= ?4)
+WHERE (CAST(?1 AS TEXT) IS NULL OR app = ?1)
+  AND (CAST(?2 AS TEXT) IS NULL OR instr(lower(name || ', ' || kind || ', ' || coalesce(address, '')), lower(?2)) > 0)
+  AND (CAST(?3 AS TEXT) IS NULL OR subject = ?3 OR instr(before || after, '"group":"' || ?3 || '"') > 0)
+  AND (CAST(?4 AS BIGINT) IS NULL OR at >= ?4)
   AND id < coalesce(?5, 9223372036854775807)
 ORDER BY id DESC LIMIT ?6
 """

@@ -2,6 +2,9 @@
 
 from abtest.store.relational.connection import Connection
 
+LARGEST = 2**63 - 1
+"""No row has this id, and a larger number fits into no column."""
+
 LAST_DEVICE = "SELECT coalesce((SELECT number FROM last_number WHERE name = 'device'), 0)"
 
 LAST_EVENT = "SELECT coalesce((SELECT number FROM last_number WHERE name = 'event'), 0)"

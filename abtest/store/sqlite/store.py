@@ -11,11 +11,10 @@ from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
 from abtest.errors import Unavailable
 from abtest.store.enrolment import NOTHING_SAID, Enrolment, Newcomers
 from abtest.store.figures import Folded
-from abtest.store.relational import cataloguing, journal
+from abtest.store.relational import admitting, cataloguing, journal
 from abtest.store.relational.enrolling import NOTHING, Kept, config_version
 from abtest.store.relational.methods import reading, writing
 from abtest.store.sqlite import (
-    admitting,
     auditing,
     backup,
     enrolling,
@@ -104,7 +103,7 @@ class SQLiteStore(Database):
     has_people = reading(admitting.has_people)
     add_person = writing(admitting.add_person)
     change_person = writing(admitting.change_person)
-    remove_person = writing(admitting.remove_person)
+    remove_person = writing(_leaving_nothing(admitting.remove_person))
     put_link = writing(admitting.put_link)
     disconnect = writing(admitting.disconnect)
     linked = reading(admitting.linked)
@@ -129,7 +128,7 @@ class SQLiteStore(Database):
     use_access_token = writing(admitting.use_access_token)
     shared_links = reading(admitting.shared_links)
     add_shared_link = writing(admitting.add_shared_link)
-    revoke_shared_link = writing(admitting.revoke_shared_link)
+    revoke_shared_link = writing(_leaving_nothing(admitting.revoke_shared_link))
     shared_link = reading(admitting.shared_link)
 
     config_version = reading(config_version)

@@ -14,16 +14,16 @@ from tornado.ioloop import IOLoop
 
 from abtest.store import sqlite
 from abtest.store.relational import numbers
-from abtest.store.relational.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
-from abtest.store.relational.enrolling import catalogue, profiles
-from abtest.store.sqlite import audiences, auditing, erasing, events, measuring, summarising
-from abtest.store.sqlite.admitting import (
+from abtest.store.relational.admitting import (
     access_token_rows,
     account_rows,
     person_rows,
     session_rows,
     shared_link_rows,
 )
+from abtest.store.relational.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
+from abtest.store.relational.enrolling import catalogue, profiles
+from abtest.store.sqlite import audiences, auditing, erasing, events, measuring, summarising
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.enrolling import arrivals, requests, storing
 from tests.scenes import opened

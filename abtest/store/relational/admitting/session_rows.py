@@ -1,16 +1,17 @@
-"""Passwords, links and sessions in SQLite: functions on a raw connection, each run inside one transaction."""
+"""Passwords, links and sessions: functions on a connection, each run inside one transaction."""
 
 from abtest.domain import PROGRAM, SESSION_LASTS, UNKNOWN_BROWSER, Action, Browser, By, Hand, Person, Session, folded
 from abtest.errors import UnknownLink
+from abtest.store.relational.admitting.person_rows import find_person, person, read_person
+from abtest.store.relational.connection import Connection
 from abtest.store.relational.journal import record
-from abtest.store.sqlite.admitting.person_rows import find_person, person, read_person
-from abtest.store.sqlite.driver import Raw
+from abtest.store.relational.numbers import LARGEST
 
 LINKED = """
 SELECT person.id, person.name, role, app.key, person.created_at, password IS NOT NULL,
   EXISTS (SELECT 1 FROM account WHERE person_id = person.id), seen_at
 FROM sign_in_link
-CROSS JOIN person ON person.id = person_id
+JOIN person ON person.id = person_id
 LEFT JOIN app ON app.id = app_id
 WHERE hash = ? AND expires_at > ?
 """
@@ -21,7 +22,7 @@ SESSION = """
 SELECT session.id, session.created_at, session.seen_at, browser, address, person.name, role, app.key,
   person.created_at, password IS NOT NULL, EXISTS (SELECT 1 FROM account WHERE person_id = person.id), person.seen_at
 FROM session
-CROSS JOIN person ON person.id = person_id
+JOIN person ON person.id = person_id
 LEFT JOIN app ON app.id = app_id
 WHERE hash = ? AND session.seen_at > ?
 """
@@ -48,16 +49,16 @@ SIGN_OUT = "DELETE FROM session WHERE id = ?"
 
 END = "DELETE FROM session WHERE person_id = ? AND id = ? RETURNING browser"
 
-END_OTHERS = "DELETE FROM session WHERE person_id = ? AND id IS NOT ? RETURNING browser"
+END_OTHERS = "DELETE FROM session WHERE person_id = ? AND id IS DISTINCT FROM ? RETURNING browser"
 
 
-def linked(connection: Raw, link: bytes, now: int) -> Person:
+def linked(connection: Connection, link: bytes, now: int) -> Person:
     """The person whose link this is. Raises UnknownLink."""
     return _linked(connection, link, now)[1]
 
 
 def use_link(
-    connection: Raw, link: bytes, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
+    connection: Connection, link: bytes, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
 ) -> None:
     """Set the password, end the link and all sessions, and begin a new session. Raises UnknownLink."""
     id, person = _linked(connection, link, now)
@@ -67,7 +68,7 @@ def use_link(
 
 
 def change_password(
-    connection: Raw, name: str, old: str, password: str, session: int | None, now: int, by: By = PROGRAM
+    connection: Connection, name: str, old: str, password: str, session: int | None, now: int, by: By = PROGRAM
 ) -> bool:
     """Set the password, and end the link and all sessions but this one; see SessionStore."""
     found = connection.execute(PERSON, (folded(name), old)).fetchone()
@@ -77,20 +78,20 @@ def change_password(
     return True
 
 
-def named(connection: Raw, name: str) -> Person | None:
+def named(connection: Connection, name: str) -> Person | None:
     """The person with this name, if there is one."""
     found = person(connection, name)
     return found and found[1]
 
 
-def password(connection: Raw, name: str) -> str | None:
+def password(connection: Connection, name: str) -> str | None:
     """The hash of a person's password; None if nobody has this name, or there is no password."""
     found = connection.execute(PASSWORD, (folded(name),)).fetchone()
     return None if found is None else found[0]
 
 
 def begin_session(
-    connection: Raw, name: str, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
+    connection: Connection, name: str, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
 ) -> bool:
     """Begin a session, and forget expired ones; False if this is not the person's password any more."""
     found = connection.execute(PERSON, (folded(name), password)).fetchone()
@@ -100,14 +101,14 @@ def begin_session(
     return True
 
 
-def begin(connection: Raw, person: int, session: bytes, now: int, browser: Browser) -> None:
+def begin(connection: Connection, person: int, session: bytes, now: int, browser: Browser) -> None:
     """Begin a session of the person with this id, and forget expired ones."""
     connection.execute(END_EXPIRED, (person, now - SESSION_LASTS))
     connection.execute(BEGIN, (person, session, now, now, browser.name, browser.address))
     connection.execute(SEE_PERSON, (now, person))
 
 
-def session(connection: Raw, session: bytes, now: int) -> Session | None:
+def session(connection: Connection, session: bytes, now: int) -> Session | None:
     """The session, unless it has expired."""
     found = connection.execute(SESSION, (session, now - SESSION_LASTS)).fetchone()
     if found is None:
@@ -116,42 +117,41 @@ def session(connection: Raw, session: bytes, now: int) -> Session | None:
     return Session(id, read_person(*person), created_at, seen_at, Browser(browser, address))
 
 
-def sessions(connection: Raw, name: str, now: int) -> list[Session]:
+def sessions(connection: Connection, name: str, now: int) -> list[Session]:
     """A person's sessions that have not expired, the oldest first. Raises UnknownPerson."""
     id, person = find_person(connection, name)
     rows = connection.execute(SESSIONS, (id, now - SESSION_LASTS))
     return [Session(number, person, began, seen, Browser(*browser)) for number, began, seen, *browser in rows]
 
 
-def see_session(connection: Raw, id: int, now: int) -> None:
+def see_session(connection: Connection, id: int, now: int) -> None:
     """Note that a session was used."""
     for (seen,) in connection.execute(SEE, (now, id)).fetchall():
         connection.execute(SEE_PERSON, (now, seen))
 
 
-def sign_out(connection: Raw, id: int) -> None:
+def sign_out(connection: Connection, id: int) -> None:
     """End the session with this id, by whoever has it."""
     connection.execute(SIGN_OUT, (id,))
 
 
 def end_sessions(
-    connection: Raw, name: str, now: int, id: int | None = None, but: int | None = None, by: By = PROGRAM
+    connection: Connection, name: str, now: int, id: int | None = None, but: int | None = None, by: By = PROGRAM
 ) -> int:
     """End a person's session with this id, or every one but one; how many. Raises UnknownPerson."""
     person_id, person = find_person(connection, name)
-    # As a text it may be too large for SQLite.
-    ending, which = (END_OTHERS, but) if id is None else (END, str(id))
+    ending, which = (END_OTHERS, but) if id is None else (END, min(id, LARGEST))
     return end(connection, person_id, person.name, now, by, ending, which)
 
 
 def end(
-    connection: Raw,
+    connection: Connection,
     person: int,
     name: str,
     now: int,
     by: By,
     ending: str = END_OTHERS,
-    which: int | str | None = None,
+    which: int | None = None,
 ) -> int:
     """End these sessions of a person; how many."""
     ended = [browser or "unknown" for (browser,) in connection.execute(ending, (person, which)).fetchall()]
@@ -161,7 +161,7 @@ def end(
 
 
 def _set_password(
-    connection: Raw, id: int, name: str, password: str, means: str, session: int | None, now: int, by: By
+    connection: Connection, id: int, name: str, password: str, means: str, session: int | None, now: int, by: By
 ) -> None:
     """Set a password, and end the link and all sessions but this one."""
     connection.execute(SET_PASSWORD, (password, id))
@@ -170,7 +170,7 @@ def _set_password(
     record(connection, by, now, Action.SET_PASSWORD, subject=name, after={"with": means})
 
 
-def _linked(connection: Raw, link: bytes, now: int) -> tuple[int, Person]:
+def _linked(connection: Connection, link: bytes, now: int) -> tuple[int, Person]:
     found = connection.execute(LINKED, (link, now)).fetchone()
     if found is None:
         raise UnknownLink

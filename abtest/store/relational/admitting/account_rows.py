@@ -1,16 +1,16 @@
-"""Accounts at OpenID providers in SQLite: functions on a raw connection, each run inside one transaction."""
+"""Accounts at OpenID providers: functions on a connection, each run inside one transaction."""
 
 from msgspec import UNSET
 
 from abtest.domain import PROGRAM, UNKNOWN_BROWSER, Action, Browser, By, Identity, spelled_alike
 from abtest.errors import NotAdmitted
+from abtest.store.relational.admitting.person_rows import change_person, find_person, insert_person, person
+from abtest.store.relational.admitting.session_rows import END_OTHERS, begin, end
+from abtest.store.relational.connection import Connection
 from abtest.store.relational.journal import record
-from abtest.store.sqlite.admitting.person_rows import change_person, find_person, insert_person, person
-from abtest.store.sqlite.admitting.session_rows import END_OTHERS, begin, end
-from abtest.store.sqlite.driver import Raw
 
 CONNECTED = """
-SELECT person.id, name FROM account CROSS JOIN person ON person.id = person_id WHERE issuer = ? AND subject = ?
+SELECT person.id, name FROM account JOIN person ON person.id = person_id WHERE issuer = ? AND subject = ?
 """
 
 SUBJECT = "SELECT subject FROM account WHERE person_id = ? AND issuer = ?"
@@ -23,7 +23,7 @@ DISCONNECT = "DELETE FROM account WHERE person_id = ? RETURNING issuer, subject"
 
 
 def admit(
-    connection: Raw,
+    connection: Connection,
     identity: Identity,
     session: bytes,
     now: int,
@@ -43,7 +43,7 @@ def admit(
     return True
 
 
-def disconnect(connection: Raw, name: str, now: int, by: By = PROGRAM) -> int:
+def disconnect(connection: Connection, name: str, now: int, by: By = PROGRAM) -> int:
     """Forget a person's accounts at providers, and end the sessions; how many accounts. Raises UnknownPerson."""
     id, found = find_person(connection, name)
     accounts = [_account(*row) for row in connection.execute(DISCONNECT, (id,))]
@@ -53,7 +53,7 @@ def disconnect(connection: Raw, name: str, now: int, by: By = PROGRAM) -> int:
     return len(accounts)
 
 
-def _connect(connection: Raw, identity: Identity, now: int, by: By) -> tuple[int, str]:
+def _connect(connection: Connection, identity: Identity, now: int, by: By) -> tuple[int, str]:
     """Connect the account with the person of this name, who is added if the account gives a role."""
     found = person(connection, identity.name)
     if found is None:

@@ -1,15 +1,15 @@
 """Who may sign in or look: people, their links, accounts and sessions, access tokens, and shared links."""
 
-from abtest.store.sqlite.admitting.access_token_rows import (
+from abtest.store.relational.admitting.access_token_rows import (
     access_token,
     access_tokens,
     add_access_token,
     revoke_access_token,
     use_access_token,
 )
-from abtest.store.sqlite.admitting.account_rows import admit, disconnect
-from abtest.store.sqlite.admitting.first_link_rows import put_first_link, require_first_link, use_first_link
-from abtest.store.sqlite.admitting.person_rows import (
+from abtest.store.relational.admitting.account_rows import admit, disconnect
+from abtest.store.relational.admitting.first_link_rows import put_first_link, require_first_link, use_first_link
+from abtest.store.relational.admitting.person_rows import (
     add_person,
     change_person,
     has_people,
@@ -17,7 +17,7 @@ from abtest.store.sqlite.admitting.person_rows import (
     put_link,
     remove_person,
 )
-from abtest.store.sqlite.admitting.session_rows import (
+from abtest.store.relational.admitting.session_rows import (
     begin_session,
     change_password,
     end_sessions,
@@ -30,7 +30,7 @@ from abtest.store.sqlite.admitting.session_rows import (
     sign_out,
     use_link,
 )
-from abtest.store.sqlite.admitting.shared_link_rows import (
+from abtest.store.relational.admitting.shared_link_rows import (
     add_shared_link,
     revoke_shared_link,
     shared_link,

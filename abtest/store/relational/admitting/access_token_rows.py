@@ -1,11 +1,12 @@
-"""Access tokens in SQLite: functions on a raw connection, each run inside one transaction."""
+"""Access tokens: functions on a connection, each run inside one transaction."""
 
 from abtest import clock
 from abtest.domain import PROGRAM, AccessToken, Action, By, Role
 from abtest.errors import UnknownAccessToken
+from abtest.store.relational.admitting.person_rows import optional_app_id
+from abtest.store.relational.connection import Connection
 from abtest.store.relational.journal import record
-from abtest.store.sqlite.admitting.person_rows import optional_app_id
-from abtest.store.sqlite.driver import Raw
+from abtest.store.relational.numbers import LARGEST
 
 ACCESS_TOKENS = """
 SELECT access_token.id, name, role, app.key, access_token.created_at, expires_at, used_at
@@ -18,20 +19,22 @@ FROM access_token LEFT JOIN app ON app.id = app_id
 WHERE hash = ? AND (expires_at IS NULL OR expires_at > ?)
 """
 
-ADD = "INSERT INTO access_token (name, role, app_id, hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)"
+ADD = """
+INSERT INTO access_token (name, role, app_id, hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?) RETURNING id
+"""
 
 REVOKE = "DELETE FROM access_token WHERE id = ? RETURNING id, name, role"
 
 USE = "UPDATE access_token SET used_at = ? WHERE id = ?"
 
 
-def access_tokens(connection: Raw) -> list[AccessToken]:
+def access_tokens(connection: Connection) -> list[AccessToken]:
     """Every one, expired ones too, in the order of creation."""
     return [_access_token(*row) for row in connection.execute(ACCESS_TOKENS)]
 
 
 def add_access_token(
-    connection: Raw,
+    connection: Connection,
     name: str,
     role: Role,
     app: str | None,
@@ -42,29 +45,29 @@ def add_access_token(
 ) -> AccessToken:
     """Create an access token. Raises UnknownApp."""
     row = (name, role, optional_app_id(connection, app), secret, now, expires_at)
-    id = connection.execute(ADD, row).lastrowid
+    ((id,),) = connection.execute(ADD, row)
     expires = {} if expires_at is None else {"expires_at": clock.iso(expires_at)}
     facts = {"id": id, "role": role.value, "app": app, **expires}
     record(connection, by, now, Action.ADD_ACCESS_TOKEN, subject=name, after=facts)
     return AccessToken(id, name, role, app, now, expires_at, None)
 
 
-def revoke_access_token(connection: Raw, id: int, now: int, by: By = PROGRAM) -> None:
+def revoke_access_token(connection: Connection, id: int, now: int, by: By = PROGRAM) -> None:
     """Remove an access token. Raises UnknownAccessToken."""
-    found = connection.execute(REVOKE, (str(id),)).fetchall()  # as a text it may be too large for SQLite
+    found = connection.execute(REVOKE, (min(id, LARGEST),)).fetchall()
     if not found:
         raise UnknownAccessToken(id)
     ((id, name, role),) = found
     record(connection, by, now, Action.REVOKE_ACCESS_TOKEN, subject=name, before={"id": id, "role": role})
 
 
-def access_token(connection: Raw, secret: bytes, now: int) -> AccessToken | None:
+def access_token(connection: Connection, secret: bytes, now: int) -> AccessToken | None:
     """The access token, unless it has expired."""
     found = connection.execute(ACCESS_TOKEN, (secret, now)).fetchone()
     return None if found is None else _access_token(*found)
 
 
-def use_access_token(connection: Raw, id: int, now: int) -> None:
+def use_access_token(connection: Connection, id: int, now: int) -> None:
     """Note that an access token was used."""
     connection.execute(USE, (now, id))
 

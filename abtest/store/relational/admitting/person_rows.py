@@ -1,12 +1,12 @@
-"""People in SQLite: functions on a raw connection, each run inside one transaction."""
+"""People: functions on a connection, each run inside one transaction."""
 
 from msgspec import UNSET, UnsetType
 
 from abtest.domain import PROGRAM, Action, By, Facts, Person, Role, differing, folded
 from abtest.errors import Conflict, UnknownPerson
 from abtest.store.relational.cataloguing import app_id
+from abtest.store.relational.connection import Connection
 from abtest.store.relational.journal import record
-from abtest.store.sqlite.driver import Raw, leaving_nothing
 
 PEOPLE = """
 SELECT person.name, role, app.key, person.created_at, password IS NOT NULL,
@@ -24,7 +24,7 @@ FROM person LEFT JOIN app ON app.id = app_id WHERE folded = ?
 
 OTHER_ADMINS = "SELECT count(*) FROM person WHERE role = 'admin' AND app_id IS NULL AND id != ?"
 
-ADD = "INSERT INTO person (name, folded, role, app_id, created_at) VALUES (?, ?, ?, ?, ?)"
+ADD = "INSERT INTO person (name, folded, role, app_id, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id"
 
 CHANGE = "UPDATE person SET role = ?, app_id = ? WHERE id = ?"
 
@@ -36,18 +36,18 @@ ON CONFLICT (person_id) DO UPDATE SET hash = excluded.hash, expires_at = exclude
 """
 
 
-def people(connection: Raw) -> list[Person]:
+def people(connection: Connection) -> list[Person]:
     """Everybody, in the order of creation."""
     return [read_person(*row) for row in connection.execute(PEOPLE)]
 
 
-def has_people(connection: Raw) -> bool:
+def has_people(connection: Connection) -> bool:
     """Whether there is anybody."""
     return bool(connection.execute(HAS_PEOPLE).fetchone()[0])
 
 
 def add_person(
-    connection: Raw,
+    connection: Connection,
     name: str,
     role: Role,
     app: str | None,
@@ -66,9 +66,12 @@ def add_person(
     return added
 
 
-def insert_person(connection: Raw, name: str, role: Role, app: str | None, now: int, by: By) -> tuple[int, Person]:
+def insert_person(
+    connection: Connection, name: str, role: Role, app: str | None, now: int, by: By
+) -> tuple[int, Person]:
     """Create a person, whose name nobody has: the id and the person. Raises UnknownApp."""
-    id = connection.execute(ADD, (name, folded(name), role, optional_app_id(connection, app), now)).lastrowid
+    row = (name, folded(name), role, optional_app_id(connection, app), now)
+    ((id,),) = connection.execute(ADD, row)
     assert id is not None
     added = Person(name, role, app, now, has_password=False)
     record(connection, by, now, Action.ADD_PERSON, subject=name, after=facts(added))
@@ -76,7 +79,7 @@ def insert_person(connection: Raw, name: str, role: Role, app: str | None, now: 
 
 
 def change_person(
-    connection: Raw,
+    connection: Connection,
     name: str,
     now: int,
     role: Role | None = None,
@@ -97,23 +100,22 @@ def change_person(
     return changed
 
 
-def remove_person(connection: Raw, name: str, now: int, by: By = PROGRAM) -> None:
+def remove_person(connection: Connection, name: str, now: int, by: By = PROGRAM) -> None:
     """Remove a person with the sessions. Raises UnknownPerson, or Conflict for the last admin of every app."""
     id, person = find_person(connection, name)
     _require_other_admin(connection, id, person)
-    with leaving_nothing(connection):
-        connection.execute(REMOVE, (id,))
+    connection.execute(REMOVE, (id,))
     record(connection, by, now, Action.REMOVE_PERSON, subject=person.name, before=facts(person))
 
 
-def put_link(connection: Raw, name: str, link: bytes, expires_at: int, now: int, by: By = PROGRAM) -> None:
+def put_link(connection: Connection, name: str, link: bytes, expires_at: int, now: int, by: By = PROGRAM) -> None:
     """Give a person this link, and void the older one. Raises UnknownPerson."""
     id, person = find_person(connection, name)
     connection.execute(PUT_LINK, (id, link, expires_at))
     record(connection, by, now, Action.LINK_PERSON, subject=person.name)
 
 
-def find_person(connection: Raw, name: str) -> tuple[int, Person]:
+def find_person(connection: Connection, name: str) -> tuple[int, Person]:
     """The person with this name, after the id. Raises UnknownPerson."""
     found = person(connection, name)
     if found is None:
@@ -121,13 +123,13 @@ def find_person(connection: Raw, name: str) -> tuple[int, Person]:
     return found
 
 
-def person(connection: Raw, name: str) -> tuple[int, Person] | None:
+def person(connection: Connection, name: str) -> tuple[int, Person] | None:
     """The same, if there is one."""
     found = connection.execute(PERSON, (folded(name),)).fetchone()
     return None if found is None else (found[0], read_person(*found[1:]))
 
 
-def optional_app_id(connection: Raw, app: str | None) -> int | None:
+def optional_app_id(connection: Connection, app: str | None) -> int | None:
     """The number of the app that a role is for; None for every app. Raises UnknownApp."""
     return None if app is None else app_id(connection, app)
 
@@ -150,7 +152,7 @@ def facts(person: Person) -> Facts:
     return {"role": person.role.value, "app": person.app}
 
 
-def _require_other_admin(connection: Raw, id: int, person: Person) -> None:
+def _require_other_admin(connection: Connection, id: int, person: Person) -> None:
     if (person.role, person.app) != (Role.ADMIN, None):
         return
     if connection.execute(OTHER_ADMINS, (id,)).fetchone() == (0,):
