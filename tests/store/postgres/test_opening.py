@@ -108,6 +108,7 @@ async def test_who_waits_too_long_for_the_lock_is_told_to_ask_again(database: st
 async def test_a_connection_that_was_ended_is_replaced(database: str) -> None:
     store = PostgresStore(database, connections=1)
     await store.open()
+    await store.enrol(["connected"], 1)
     with psycopg.connect(database, autocommit=True) as other:
         other.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
