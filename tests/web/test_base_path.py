@@ -44,6 +44,7 @@ http {{
       proxy_pass http://abtest{target};
       proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
     }}
   }}
 }}
@@ -128,9 +129,24 @@ async def test_every_link_form_and_script_lies_under_it(proxy: Proxy) -> None:
         assert (await proxy.fetch(link)).code == 200, link
 
 
-async def test_cookies_lie_under_it_and_forms_work(proxy: Proxy) -> None:
+async def test_cookies_are_sent_over_tls_alone(proxy: Proxy) -> None:
+    cookie = (await proxy.fetch(f"{BASE}/sign-in")).headers["Set-Cookie"]
+    assert cookie.startswith("__Host-") and "; Secure" in cookie
+
+
+def test_the_proxy_of_the_documentation_says_that_clients_came_by_tls() -> None:
+    documented = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    told = [line.strip() for line in CONFIGURATION.splitlines() if "X-Forwarded-Proto" in line]
+    assert told and all(line in documented for line in told)
+
+
+async def test_cookies_without_tls_lie_under_it(client: Client) -> None:
+    cookie = (await client.fetch(f"{BASE}/why")).headers["Set-Cookie"]
+    assert f"; Path={BASE};" in f"{cookie};"
+
+
+async def test_forms_work(proxy: Proxy) -> None:
     form = await proxy.fetch(f"{BASE}/why")
-    assert f"; Path={BASE};" in f"{form.headers['Set-Cookie']};"
     token = re.search(r'name="_xsrf" value="([^"]+)"', form.body.decode())
     assert token
     headers = {"Cookie": form.headers["Set-Cookie"].partition(";")[0]}
