@@ -79,14 +79,14 @@ def enrol(
 
     A third trip is needed only for what this process sees the first time: another config version, or attributes.
     """
-    with connection.raw.pipeline():  # what is asked goes to the server together, where the first answer is fetched
+    with connection.raw.pipeline():  # all of it goes to the server together, and the last answer is fetched first
         connection.execute(WRITE)
         locked = connection.execute(LOCK)
         version = connection.execute(CONFIG_VERSION)
         found = connection.execute(KNOWN, (list(tokens),))
         there = connection.execute(POSITIONS, (_phases(catalogue),))
-        ((last,),), ((config_version,),) = locked.fetchall(), version.fetchall()
-        rows, positions = found.fetchall(), there.fetchall()
+        positions, rows = there.fetchall(), found.fetchall()
+        ((config_version,),), ((last,),) = version.fetchall(), locked.fetchall()
         if config_version != catalogue.config_version:
             catalogue = current(connection, catalogue)
             positions = connection.execute(POSITIONS, (_phases(catalogue),)).fetchall()

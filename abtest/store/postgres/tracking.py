@@ -79,11 +79,11 @@ def _known(connection: Connection, requests: Requests) -> Known:
     tested = connection.execute(TEST_DEVICES, (tokens,))
     experiments = connection.execute(KNOWN_KEYS, (sorted(keys),))
     found = connection.execute(KNOWN_EVENTS, ([token for token, _ in asked], [id for _, id in asked]))
-    return Known(
+    return Known(  # the last answer is fetched first: then all of them are there
+        events=set(found.fetchall()),
         devices=dict(devices.fetchall()),
         tested=frozenset(token for (token,) in tested.fetchall()),
         keys=frozenset(experiments.fetchall()),
-        events=set(found.fetchall()),
     )
 
 

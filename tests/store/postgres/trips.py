@@ -12,7 +12,10 @@ from abtest.store.postgres import PostgresStore
 
 
 async def trips_and_statements(store: PostgresStore, work: Callable[[], Awaitable[Any]]) -> tuple[int, int]:
-    """How often libpq waited for the server, and how many statements it sent, as its own trace says."""
+    """How often statements were sent and then waited for, and how many, as libpq's own trace says.
+
+    While a long answer arrives, psycopg may ask for the rest of it, which is under way: that is no trip.
+    """
     pool = store._pools[0]
     with TemporaryFile("w+") as trace:
         with pool.connection() as raw:
@@ -22,5 +25,6 @@ async def trips_and_statements(store: PostgresStore, work: Callable[[], Awaitabl
         raw.pgconn.untrace()
         trace.seek(0)
         messages = [line.split() for line in trace if line.startswith(("F\t", "B\t"))]
-    directions = [direction for direction, _ in groupby(messages, key=itemgetter(0))]
-    return directions.count("B"), sum(message[2] == "Bind" for message in messages)
+    sent = [list(run) for direction, run in groupby(messages, key=itemgetter(0)) if direction == "F"]
+    statements = [sum(message[2] == "Bind" for message in run) for run in sent]
+    return len([number for number in statements if number]), sum(statements)
