@@ -266,7 +266,8 @@ async def test_links_forms_and_scripts_stay_in_the_app(client: Client, store: SQ
         assert " · staging</title>" in text
         inside = re.sub(r'<details class="menu apps">.*?</details>|<a class="account".*?>', "", text, flags=re.DOTALL)
         for link in LINK.findall(inside):
-            assert link.startswith((f"{base}{STAGING}/", f"{base}/static/", f"{base}/openapi.yaml", "https://arxiv"))
+            shared = (f"{base}/static/", f"{base}/openapi.yaml", f"{base}/system", "https://arxiv")
+            assert link.startswith((f"{base}{STAGING}/", *shared))
             assert link.startswith("https") or (await client.fetch(link)).code == 200, link
 
 
