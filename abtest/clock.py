@@ -29,6 +29,11 @@ def iso(milliseconds: int) -> str:
     return moment(milliseconds).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def iso_or_none(milliseconds: int | None) -> str | None:
+    """The same; None for None."""
+    return None if milliseconds is None else iso(milliseconds)
+
+
 def exact_iso(milliseconds: int) -> str:
     """The same with milliseconds."""
     return moment(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")

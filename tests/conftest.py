@@ -36,7 +36,7 @@ for hook in (tornasync.pytest_pycollect_makeitem, tornasync.pytest_pyfunc_call):
     hook.__dict__.pop("pytestmark", None)
 
 
-pytest_plugins = ("tests.browsers", "tests.postgres")
+pytest_plugins = ("tests.browsers", "tests.postgres", "tests.stores")
 
 
 def pytest_configure(config: pytest.Config) -> None:

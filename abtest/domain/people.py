@@ -27,6 +27,11 @@ class Role(StrEnum):
     EDITOR = "editor"
     ADMIN = "admin"
 
+    def includes(self, other: "Role") -> bool:
+        """Whether it allows all that the other one does."""
+        roles = list(Role)
+        return roles.index(self) >= roles.index(other)
+
 
 class Person(Struct, frozen=True):
     """Who signs in. `app`: the key of the one app that the role is for, None for every app.
@@ -129,8 +134,7 @@ class SharedLink(Struct, frozen=True):
 
 def may(who: Person | AccessToken, role: Role, app: str | None) -> bool:
     """Whether somebody may do in this app what needs this role; None for what concerns every app."""
-    roles = list(Role)
-    return who.app in {None, app} and roles.index(who.role) >= roles.index(role)
+    return who.app in {None, app} and who.role.includes(role)
 
 
 def parse_role(text: str) -> Role:

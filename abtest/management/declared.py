@@ -204,8 +204,8 @@ def _shown(experiment: Experiment) -> dict[str, Any]:
         "because": experiment.because,
         "group": experiment.group,
         "group_share": None if share is None else coverage_said(share),
-        "start_at": None if start is None else clock.iso(start),
-        "end_at": None if end is None else clock.iso(end),
+        "start_at": clock.iso_or_none(start),
+        "end_at": clock.iso_or_none(end),
     }
 
 

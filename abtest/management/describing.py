@@ -32,15 +32,15 @@ def described(experiment: Experiment) -> dict[str, Any]:
         "planned": experiment.planned,
         "winner": experiment.winner,
         "because": experiment.because,
-        "decided_at": None if experiment.decided_at is None else clock.iso(experiment.decided_at),
+        "decided_at": clock.iso_or_none(experiment.decided_at),
         "decided_by": None if experiment.decided_by is None else _described_by(experiment.decided_by),
         "type": experiment.type,
         "audience": [str(condition) for condition in experiment.audience],
         "coverage": coverage_said(experiment.phase.coverage),
         "group": experiment.group,
         "group_share": None if experiment.group_share is None else coverage_said(experiment.group_share),
-        "start_at": None if experiment.start_at is None else clock.iso(experiment.start_at),
-        "end_at": None if experiment.end_at is None else clock.iso(experiment.end_at),
+        "start_at": clock.iso_or_none(experiment.start_at),
+        "end_at": clock.iso_or_none(experiment.end_at),
         "stop_at": experiment.phase.stop_at,
         "schedule": schedule_said(experiment, clock.now()),
         "variants": [
@@ -136,7 +136,7 @@ def described_person(person: Person) -> dict[str, Any]:
         "role": person.role,
         "app": person.app,
         "created_at": clock.iso(person.created_at),
-        "seen_at": _time(person.seen_at),
+        "seen_at": clock.iso_or_none(person.seen_at),
         "has_password": person.has_password,
         "is_connected": person.is_connected,
     }
@@ -161,13 +161,9 @@ def described_access_token(token: AccessToken) -> dict[str, Any]:
         "role": token.role,
         "app": token.app,
         "created_at": clock.iso(token.created_at),
-        "expires_at": _time(token.expires_at),
-        "used_at": _time(token.used_at),
+        "expires_at": clock.iso_or_none(token.expires_at),
+        "used_at": clock.iso_or_none(token.used_at),
     }
-
-
-def _time(at: int | None) -> str | None:
-    return None if at is None else clock.iso(at)
 
 
 def _described_by(by: By) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def worded(results: Conclusions) -> ExperimentResults:
 
 
 def _as_of(summary: Summary) -> str | None:
-    return None if summary.as_of is None else clock.iso(summary.as_of)
+    return clock.iso_or_none(summary.as_of)
 
 
 def _nothing(summary: Summary, key: str) -> ExperimentResults:

@@ -220,7 +220,7 @@ class Report(Struct, frozen=True):
     def figures(self) -> Figures:
         """The same as the figures of the API."""
         return Figures(
-            as_of=None if self.as_of is None else clock.iso(self.as_of),
+            as_of=clock.iso_or_none(self.as_of),
             age_seconds=self.age_seconds,
             devices=self.devices,
             experiments=tuple(report.figures for report in self.experiments),

@@ -125,7 +125,7 @@ class SystemService:
             devices=upkeep.devices,
             worker=WorkerState(
                 running=any(each.kind == "worker" for each in alive),
-                last_tick=_iso(upkeep.as_of),
+                last_tick=clock.iso_or_none(upkeep.as_of),
                 age_seconds=clock.age(upkeep.as_of),
                 devices_behind=upkeep.devices - upkeep.folded,
             ),
@@ -146,7 +146,7 @@ class SystemService:
                 )
                 for each in upkeep.processes
             ),
-            last_backup=_iso(upkeep.backed_up_at),
+            last_backup=clock.iso_or_none(upkeep.backed_up_at),
             last_backup_seconds=clock.age(upkeep.backed_up_at),
         )
 
@@ -162,8 +162,4 @@ def _refused(servers: list[Process]) -> Refused:
         by_code.update(each.refused)
         lately.update(each.refused_lately)
     since = min((each.started_at for each in servers), default=None)
-    return Refused(_iso(since), dict(by_code.most_common()), dict(lately.most_common()))
-
-
-def _iso(at: int | None) -> str | None:
-    return None if at is None else clock.iso(at)
+    return Refused(clock.iso_or_none(since), dict(by_code.most_common()), dict(lately.most_common()))

@@ -24,8 +24,9 @@ from abtest.web.access import (
     needs_by_method,
 )
 from abtest.web.api import handlers as api
-from abtest.web.api.admin import access_tokens, audit, devices, experiments, exporting, people, shared_links, status
+from abtest.web.api.admin import access_tokens, audit, devices, exporting, people, shared_links, status
 from abtest.web.api.admin import apps as admin_apps
+from abtest.web.api.admin import experiments as living
 from abtest.web.api.admin import groups as managed
 from abtest.web.api.admin.base import ADMIN_PATH
 from abtest.web.base import Handler, NotFound
@@ -66,33 +67,20 @@ def routes(services: Services) -> list[Route]:
         "store": services.store,
         "free_disk": services.settings.free_disk,
     }
-    sharing_links = {"shared_links": services.management.shared_links}
-    exports = {"exports": services.exports}
     management = services.management
-    changing = {"services": management.experiments}
-    of_groups = {"groups": management.groups}
-    holding = {"services": management.holdouts}
-    testing = {"test_devices": management.test_devices}
-    device = {"explanations": services.explanations, "erasure": management.erasure}
-    signing = {"signing_in": services.management.signing_in}
-    making = {
-        "experiments": services.management.experiments,
-        "groups": services.management.groups,
-        "prospects": services.prospects,
-        "journal": services.management.journal,
-    }
-    accounts, apps = {"people": services.management.people}, {"apps": services.management.apps}
-    programs, journal = {"access_tokens": services.management.access_tokens}, {"journal": services.management.journal}
-    grouped = {"experiments": services.management.experiments, "groups": services.management.groups}
-    held = {"holdouts": services.management.holdouts, "reports": services.holdouts} | journal
-    tested = {"experiments": services.management.experiments, "test_devices": services.management.test_devices}
-    acting_on = {
-        "experiments": services.management.experiments,
-        "journal": services.management.journal,
-        "reports": services.reports,
-        "prospects": services.prospects,
-        "results": services.results,
-    }
+    changing, experiments = {"services": management.experiments}, {"experiments": management.experiments}
+    of_groups, testing = {"groups": management.groups}, {"test_devices": management.test_devices}
+    holding, erasure = {"services": management.holdouts}, {"erasure": management.erasure}
+    sharing_links, exports = {"shared_links": management.shared_links}, {"exports": services.exports}
+    accounts, apps = {"people": management.people}, {"apps": management.apps}
+    programs, journal = {"access_tokens": management.access_tokens}, {"journal": management.journal}
+    signing, explaining = {"signing_in": management.signing_in}, {"explanations": services.explanations}
+    prospects = {"prospects": services.prospects}
+    making = experiments | of_groups | prospects | journal
+    acting_on = experiments | reports | results | prospects | journal
+    grouped, tested = experiments | of_groups, experiments | testing
+    held = {"holdouts": management.holdouts, "reports": services.holdouts} | journal
+    device = explaining | erasure
     provider = signing | {"provider": services.provider}
     return [
         (f"{IN_APP}{PATH}", api.Experiments, OPEN, {}),
@@ -111,14 +99,14 @@ def routes(services: Services) -> list[Route]:
         ),
         ("/api/v1/admin/status", status.Status, ADMIN_EVERYWHERE, {"system": services.system}),
         *((f"{MANAGED}/export/{table}", exporting.Export, ADMIN, exports | {"table": table}) for table in Table),
-        (f"{MANAGED}/experiments", experiments.AdminExperiments, {"GET": VIEW, "POST": EDIT}, changing),
-        (f"{MANAGED}/experiments/([^/]+)", experiments.AdminExperiment, {"GET": VIEW, "PATCH": EDIT}, changing),
-        (f"{MANAGED}/experiments/([^/]+)/start", experiments.AdminStart, EDIT, changing),
-        (f"{MANAGED}/experiments/([^/]+)/pause", experiments.AdminPause, EDIT, changing),
-        (f"{MANAGED}/experiments/([^/]+)/resume", experiments.AdminResume, EDIT, changing),
-        (f"{MANAGED}/experiments/([^/]+)/finish", experiments.AdminFinish, EDIT, changing),
-        (f"{MANAGED}/experiments/([^/]+)/archive", experiments.AdminArchive, EDIT, changing),
-        (f"{MANAGED}/experiments/([^/]+)/weights", experiments.AdminWeights, EDIT, changing),
+        (f"{MANAGED}/experiments", living.AdminExperiments, {"GET": VIEW, "POST": EDIT}, changing),
+        (f"{MANAGED}/experiments/([^/]+)", living.AdminExperiment, {"GET": VIEW, "PATCH": EDIT}, changing),
+        (f"{MANAGED}/experiments/([^/]+)/start", living.AdminStart, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/pause", living.AdminPause, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/resume", living.AdminResume, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/finish", living.AdminFinish, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/archive", living.AdminArchive, EDIT, changing),
+        (f"{MANAGED}/experiments/([^/]+)/weights", living.AdminWeights, EDIT, changing),
         (admin_apps.APPS, admin_apps.Apps, ADMIN_EVERYWHERE, apps),
         (f"{admin_apps.APPS}/([^/]+)", admin_apps.App, ADMIN_EVERYWHERE, apps),
         (people.PEOPLE, people.People, ADMIN_EVERYWHERE, accounts),
@@ -177,8 +165,8 @@ def routes(services: Services) -> list[Route]:
         (f"{IN_APP}/simulate", pages.Simulate, LOOK, simulation),
         (f"{IN_APP}/simulate/run", pages.SimulateRun, LOOK, simulation),
         (f"{IN_APP}/plan", pages.Plan, LOOK, {}),
-        (f"{IN_APP}/why", pages.Why, LOOK_CLOSELY, {"explanations": services.explanations}),
-        (f"{IN_APP}/why/forget", forgetting.Forget, ADMIN, {"erasure": services.management.erasure}),
+        (f"{IN_APP}/why", pages.Why, LOOK_CLOSELY, explaining),
+        (f"{IN_APP}/why/forget", forgetting.Forget, ADMIN, erasure),
         (f"{IN_APP}/demo", pages.Demo, LOOK, reports),
         (f"{IN_APP}/docs", pages.Docs, LOOK, {}),
         ("/system", system.System, LOOK_EVERYWHERE, {"system": services.system}),

@@ -1,26 +1,11 @@
 """What people manage is tested in both stores, unless a test says that it needs SQLite."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tornado.ioloop import IOLoop
-
-from abtest.store.postgres import PostgresStore
-from abtest.store.sqlite import SQLiteStore
-from tests.scenes import new
-
-only_in_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, io_loop: IOLoop) -> Iterator[Any]:
+@pytest.fixture
+def store(each_store: Any) -> Any:
     """An empty database."""
-    if request.param == "sqlite":
-        opened: SQLiteStore | PostgresStore = SQLiteStore(new(tmp_path / "abtest.db"))
-    else:
-        opened = PostgresStore(request.getfixturevalue("database"))
-    io_loop.run_sync(opened.open)
-    yield opened
-    io_loop.run_sync(opened.close)
+    return each_store

@@ -29,8 +29,8 @@ from abtest.management.credentials import hashed
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService
-from tests.management.conftest import only_in_sqlite
 from tests.scenes import ANNA, experiment
+from tests.stores import only_in_sqlite
 
 pytestmark = only_in_sqlite  # it verifies, which the store in PostgreSQL can't do yet
 

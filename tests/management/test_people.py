@@ -12,9 +12,9 @@ from abtest.domain import Role
 from abtest.errors import Conflict, InvalidField, NotSignedIn, UnknownAccessToken, UnknownApp, UnknownPerson
 from abtest.management import AccessTokenService, PeopleService, SignInService
 from abtest.store.sqlite.store import SQLiteStore
-from tests.management.conftest import only_in_sqlite
 from tests.processes import run
 from tests.scenes import ANNA, opened
+from tests.stores import only_in_sqlite
 
 PASSWORD = "correct horse battery"
 

@@ -6,8 +6,8 @@ from abtest.domain import By, Sought
 from abtest.errors import InvalidField, UnknownApp, UnknownExperiment, UnknownSharedLink
 from abtest.management import AppService, ExperimentService, JournalService, SharedLinkService
 from abtest.store.sqlite.store import SQLiteStore
-from tests.management.conftest import only_in_sqlite
 from tests.scenes import ANNA, experiment
+from tests.stores import only_in_sqlite
 
 
 async def test_a_link_is_known_by_its_secret_until_it_is_revoked(store: SQLiteStore) -> None:

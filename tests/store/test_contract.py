@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies
-from tornado.ioloop import IOLoop
 
 from abtest import clock
 from abtest.domain import scoped
@@ -25,24 +23,16 @@ from abtest.results.reports import ReportService
 from abtest.store.audit import AssignmentRecord
 from abtest.store.catalogue import Alteration
 from abtest.store.figures import DayFigures, Folded, Measured
-from abtest.store.postgres import PostgresStore
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.verification import VerificationService
-from tests.scenes import answers, experiment, new, opened, tokens
-
-only_in_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-"""What the store in PostgreSQL can't do yet."""
+from tests.scenes import answers, experiment, opened, tokens
+from tests.stores import only_in_sqlite
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, io_loop: IOLoop) -> Iterator[Any]:
-    if request.param == "sqlite":
-        opened: SQLiteStore | PostgresStore = SQLiteStore(new(tmp_path / "abtest.db"))
-    else:
-        opened = PostgresStore(request.getfixturevalue("database"))
-    io_loop.run_sync(opened.open)
-    yield opened
-    io_loop.run_sync(opened.close)
+@pytest.fixture
+def store(each_store: Any) -> Any:
+    """An empty database."""
+    return each_store
 
 
 async def test_600_devices_are_shared_exactly_however_they_come(store: SQLiteStore) -> None:

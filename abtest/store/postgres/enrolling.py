@@ -1,8 +1,6 @@
 """First requests in PostgreSQL, in two trips: what is there, and what becomes of it."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 
 from abtest.domain import NO_ATTRIBUTES, Attributes
 from abtest.store.enrolment import Enrolment
@@ -20,6 +18,7 @@ from abtest.store.relational.enrolling import (
     draw_all,
     enrolment_of,
     find_profiles,
+    known_of,
 )
 
 # The enrolment lock: whoever has it reads what the last one left.
@@ -64,7 +63,7 @@ def find(connection: Connection, catalogue: Catalogue, tokens: Sequence[str]) ->
     """The answers of the known devices among these tokens."""
     catalogue = current(connection, catalogue)
     rows = connection.execute(KNOWN, (list(tokens),)).fetchall()
-    return catalogue, enrolment_of(catalogue, _known(catalogue, tokens, rows))
+    return catalogue, enrolment_of(catalogue, known_of(catalogue, tokens, rows))
 
 
 def enrol(
@@ -90,7 +89,7 @@ def enrol(
         if config_version != catalogue.config_version:
             catalogue = current(connection, catalogue)
             positions = connection.execute(POSITIONS, (_phases(catalogue),)).fetchall()
-        variants = _known(catalogue, tokens, rows)
+        variants = known_of(catalogue, tokens, rows)
         new = [token for token in tokens if token not in variants]
         moved = Positions({phase: (first, counts) for phase, first, counts in positions})
         learned: dict[int, Found] = {}
@@ -123,16 +122,3 @@ def _store(connection: Connection, last: int, moved: Positions, rows: Sequence[R
 
 def _phases(catalogue: Catalogue) -> list[int]:
     return [phase for drawn in catalogue.drawn.values() for phase in drawn.phases]
-
-
-def _known(
-    catalogue: Catalogue, tokens: Sequence[str], rows: Sequence[tuple[str, int | None]]
-) -> dict[str, tuple[int, ...]]:
-    """The delivered variants of the test devices and the known devices among these tokens."""
-    found = {
-        token: tuple(variant for _, variant in group if variant in catalogue.delivered)
-        for token, group in groupby(rows, key=itemgetter(0))
-    }
-    if catalogue.test_devices:
-        found |= {token: catalogue.test_devices[token] for token in tokens if token in catalogue.test_devices}
-    return found

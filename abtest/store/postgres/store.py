@@ -6,12 +6,11 @@ from abtest.domain import Attributes, Event
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.postgres import enrolling, tracking
 from abtest.store.postgres.database import MOST_CONNECTIONS, Database
-from abtest.store.relational import admitting, cataloguing, journal
-from abtest.store.relational.enrolling import NOTHING, Kept, config_version
-from abtest.store.relational.methods import reading, writing
+from abtest.store.relational.enrolling import NOTHING, Kept
+from abtest.store.relational.store import RelationalStore
 
 
-class PostgresStore(Database):
+class PostgresStore(Database, RelationalStore):
     """Implements the Protocols of enrolment, events, the catalogue, people and the journal."""
 
     def __init__(self, url: str, patience: float | None = None, connections: int = MOST_CONNECTIONS) -> None:
@@ -19,59 +18,6 @@ class PostgresStore(Database):
         super().__init__(url, patience, connections)
         self._catalogue = NOTHING
         self._kept = Kept()
-
-    experiments = reading(cataloguing.experiments)
-    add = writing(cataloguing.add)
-    change = writing(cataloguing.change)
-    alter = writing(cataloguing.alter)
-    due = reading(cataloguing.due)
-    join = writing(cataloguing.join)
-    leave = writing(cataloguing.leave)
-    apps = reading(cataloguing.apps)
-    add_app = writing(cataloguing.add_app)
-    test_devices = reading(cataloguing.test_devices)
-    test_device = reading(cataloguing.test_device)
-    add_test_device = writing(cataloguing.add_test_device)
-    remove_test_device = writing(cataloguing.remove_test_device)
-    tested = reading(cataloguing.tested)
-
-    people = reading(admitting.people)
-    has_people = reading(admitting.has_people)
-    add_person = writing(admitting.add_person)
-    change_person = writing(admitting.change_person)
-    remove_person = writing(admitting.remove_person)
-    put_link = writing(admitting.put_link)
-    disconnect = writing(admitting.disconnect)
-    linked = reading(admitting.linked)
-    use_link = writing(admitting.use_link)
-    named = reading(admitting.named)
-    put_first_link = writing(admitting.put_first_link)
-    require_first_link = reading(admitting.require_first_link)
-    use_first_link = writing(admitting.use_first_link)
-    password = reading(admitting.password)
-    begin_session = writing(admitting.begin_session)
-    session = reading(admitting.session)
-    sessions = reading(admitting.sessions)
-    admit = writing(admitting.admit)
-    see_session = writing(admitting.see_session)
-    end_sessions = writing(admitting.end_sessions)
-    sign_out = writing(admitting.sign_out)
-    change_password = writing(admitting.change_password)
-    access_tokens = reading(admitting.access_tokens)
-    add_access_token = writing(admitting.add_access_token)
-    revoke_access_token = writing(admitting.revoke_access_token)
-    access_token = reading(admitting.access_token)
-    use_access_token = writing(admitting.use_access_token)
-    shared_links = reading(admitting.shared_links)
-    add_shared_link = writing(admitting.add_shared_link)
-    revoke_shared_link = writing(admitting.revoke_shared_link)
-    shared_link = reading(admitting.shared_link)
-
-    journal_end = reading(journal.journal_end)
-    journal_chunk = reading(journal.journal_chunk)
-    entries = reading(journal.entries)
-
-    config_version = reading(config_version)
 
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID

@@ -11,9 +11,10 @@ from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
 from abtest.errors import Unavailable
 from abtest.store.enrolment import NOTHING_SAID, Enrolment, Newcomers
 from abtest.store.figures import Folded
-from abtest.store.relational import admitting, cataloguing, journal
-from abtest.store.relational.enrolling import NOTHING, Kept, config_version
+from abtest.store.relational import admitting, cataloguing
+from abtest.store.relational.enrolling import NOTHING, Kept
 from abtest.store.relational.methods import reading, writing
+from abtest.store.relational.store import RelationalStore
 from abtest.store.sqlite import (
     auditing,
     backup,
@@ -73,7 +74,7 @@ def _boot(connection: Raw) -> None:
     connection.execute(BOOT)
 
 
-class SQLiteStore(Database):
+class SQLiteStore(Database, RelationalStore):
     """Implements every Protocol of the store: a database, with functions on its connections as methods."""
 
     def __init__(self, path: Path, free_disk: float = 0, patience: float | None = None) -> None:
@@ -84,54 +85,10 @@ class SQLiteStore(Database):
         self._kept = Kept()
         self._decided = Decided()
 
-    experiments = reading(cataloguing.experiments)
-    add = writing(cataloguing.add)
-    change = writing(cataloguing.change)
-    alter = writing(cataloguing.alter)
-    due = reading(cataloguing.due)
-    join = writing(cataloguing.join)
-    leave = writing(cataloguing.leave)
-    apps = reading(cataloguing.apps)
-    add_app = writing(cataloguing.add_app)
-    test_devices = reading(cataloguing.test_devices)
-    test_device = reading(cataloguing.test_device)
     add_test_device = writing(_leaving_nothing(cataloguing.add_test_device))
     remove_test_device = writing(_leaving_nothing(cataloguing.remove_test_device))
-    tested = reading(cataloguing.tested)
-
-    people = reading(admitting.people)
-    has_people = reading(admitting.has_people)
-    add_person = writing(admitting.add_person)
-    change_person = writing(admitting.change_person)
     remove_person = writing(_leaving_nothing(admitting.remove_person))
-    put_link = writing(admitting.put_link)
-    disconnect = writing(admitting.disconnect)
-    linked = reading(admitting.linked)
-    use_link = writing(admitting.use_link)
-    named = reading(admitting.named)
-    put_first_link = writing(admitting.put_first_link)
-    require_first_link = reading(admitting.require_first_link)
-    use_first_link = writing(admitting.use_first_link)
-    password = reading(admitting.password)
-    begin_session = writing(admitting.begin_session)
-    session = reading(admitting.session)
-    sessions = reading(admitting.sessions)
-    admit = writing(admitting.admit)
-    see_session = writing(admitting.see_session)
-    end_sessions = writing(admitting.end_sessions)
-    sign_out = writing(admitting.sign_out)
-    change_password = writing(admitting.change_password)
-    access_tokens = reading(admitting.access_tokens)
-    add_access_token = writing(admitting.add_access_token)
-    revoke_access_token = writing(admitting.revoke_access_token)
-    access_token = reading(admitting.access_token)
-    use_access_token = writing(admitting.use_access_token)
-    shared_links = reading(admitting.shared_links)
-    add_shared_link = writing(admitting.add_shared_link)
     revoke_shared_link = writing(_leaving_nothing(admitting.revoke_shared_link))
-    shared_link = reading(admitting.shared_link)
-
-    config_version = reading(config_version)
 
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID
@@ -175,9 +132,6 @@ class SQLiteStore(Database):
     event_chunk = reading(auditing.event_chunk)
     experiment_records = reading(auditing.experiment_records)
     device = reading(auditing.device)
-    journal_end = reading(journal.journal_end)
-    journal_chunk = reading(journal.journal_chunk)
-    entries = reading(journal.entries)
 
     extent = reading(exporting.extent)
     rows = reading(exporting.rows)

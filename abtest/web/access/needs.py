@@ -68,8 +68,7 @@ class Caller(Struct, frozen=True):
         if need.role is None:
             return True
         if self.who is None:
-            roles = list(Role)
-            return need.looks and self.anonymous is not None and roles.index(self.anonymous) >= roles.index(need.role)
+            return need.looks and self.anonymous is not None and self.anonymous.includes(need.role)
         where = {Scope.THIS_APP: app, Scope.EVERY_APP: None, Scope.ANY_APP: self.who.app}[need.scope]
         return may(self.who, need.role, where)
 

@@ -3,7 +3,7 @@
 from abtest.store.relational.enrolling.catalogue import NOTHING, NOTHING_DRAWN, Catalogue, config_version, current
 from abtest.store.relational.enrolling.drawing import Positions, Row, draw_all
 from abtest.store.relational.enrolling.profiles import Found, Kept, Profile, find_profiles, load_attributes
-from abtest.store.relational.enrolling.sorting import by_app, enrolment_of
+from abtest.store.relational.enrolling.sorting import by_app, enrolment_of, known_of
 
 __all__ = [
     "NOTHING",
@@ -20,5 +20,6 @@ __all__ = [
     "draw_all",
     "enrolment_of",
     "find_profiles",
+    "known_of",
     "load_attributes",
 ]

@@ -1,6 +1,8 @@
 """Tokens by their app, and what is told about them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from abtest.domain import app_of
 from abtest.store.enrolment import Enrolment
@@ -12,6 +14,22 @@ def by_app(tokens: Sequence[str]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for token in tokens:
         found.setdefault(app_of(token), []).append(token)
+    return found
+
+
+def known_of(
+    catalogue: Catalogue, tokens: Sequence[str], rows: Iterable[tuple[str, int | None]]
+) -> dict[str, tuple[int, ...]]:
+    """The delivered variants of the test devices and the known devices among these tokens.
+
+    `rows`: token and variant of every assignment, those of a token one after another.
+    """
+    found = {
+        token: tuple(variant for _, variant in group if variant in catalogue.delivered)
+        for token, group in groupby(rows, key=itemgetter(0))
+    }
+    if catalogue.test_devices:
+        found |= {token: catalogue.test_devices[token] for token in tokens if token in catalogue.test_devices}
     return found
 
 

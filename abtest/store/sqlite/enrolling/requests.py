@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 
 from abtest.domain import NO_ATTRIBUTES, Attributes
 from abtest.store.enrolment import Enrolment
@@ -17,6 +15,7 @@ from abtest.store.relational.enrolling import (
     draw_all,
     enrolment_of,
     find_profiles,
+    known_of,
 )
 from abtest.store.sqlite.driver import Raw
 from abtest.store.sqlite.enrolling.storing import add_devices, positions, store
@@ -32,14 +31,7 @@ ORDER BY asked.key
 
 def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """The delivered variants of the test devices and the known devices among these tokens."""
-    rows = connection.execute(KNOWN, (json.dumps(tokens),))
-    found = {
-        token: tuple(variant for _, variant in group if variant in catalogue.delivered)
-        for token, group in groupby(rows, key=itemgetter(0))
-    }
-    if catalogue.test_devices:
-        found |= {token: catalogue.test_devices[token] for token in tokens if token in catalogue.test_devices}
-    return found
+    return known_of(catalogue, tokens, connection.execute(KNOWN, (json.dumps(tokens),)))
 
 
 def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:

@@ -16,7 +16,7 @@ from abtest.errors import (
     UnknownTestDevice,
 )
 from abtest.management import JournalService
-from abtest.web.base import PageHandler
+from abtest.web.base import LONGEST_ID, PageHandler
 from abtest.web.pages.telling import told
 
 REFUSED = (
@@ -30,7 +30,6 @@ LABELS = {"experiment": "Experiment", "note": "Note"}
 
 MOST_ENTRIES = 100
 """Of the journal, which are looked at for what others changed."""
-LONGEST_ID = 18
 
 
 async def changes(journal: JournalService, app: str, key: str, action: Action) -> list[Entry]:
@@ -46,7 +45,7 @@ def newest(entries: list[Entry]) -> int:
 
 def since(entries: list[Entry], seen: str) -> list[Entry]:
     """Those after the one that a form has seen; none if that can't be read."""
-    readable = seen.isascii() and seen.isdecimal() and len(seen) < LONGEST_ID
+    readable = seen.isascii() and seen.isdecimal() and len(seen) <= LONGEST_ID
     return [each for each in entries if readable and each.id > int(seen)]
 
 

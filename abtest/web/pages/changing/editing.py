@@ -4,19 +4,17 @@ from typing import Any
 
 import msgspec
 
-from abtest.domain import Entry, Experiment, Sought, path_of, revision
+from abtest.domain import Action, Entry, Experiment, path_of, revision
 from abtest.errors import AbtestError, ChangedMeanwhile, InvalidExperiment
 from abtest.language import changes_said
 from abtest.management import Step
+from abtest.web.pages.changing.attempting import changes, newest, since
 from abtest.web.pages.changing.entered import Entered, sent, shown
 from abtest.web.pages.changing.form import PREVIEW, SAVE, FormPage
 from abtest.web.pages.changing.merging import disputed, edit, fixed, lost, merged
 from abtest.web.pages.changing.preview import Preview, preview
 from abtest.web.pages.changing.reading import Fault, Found, located, read
 from abtest.web.pages.rendering import first_upper
-
-MOST_ENTRIES = 100
-"""Of the journal, which are looked at for what others changed."""
 
 
 class EditFormPage(FormPage):
@@ -40,10 +38,9 @@ class EditFormPage(FormPage):
         refused = [_refusal(step, entered, experiment) for step in proposal.refused]
         return Found(found.new, steps=proposal.steps).with_faults(refused)
 
-    async def entries(self, key: str, after: int = 0) -> list[Entry]:
-        """What the journal says of it since that entry, the newest first."""
-        found = await self.journal.newest(Sought(app=self.app, about=key), MOST_ENTRIES)
-        return [each for each in found if each.id > after and each.action.startswith("experiment.")]
+    async def entries(self, key: str) -> list[Entry]:
+        """See changes."""
+        return await changes(self.journal, self.app, key, Action.CHANGE_EXPERIMENT)
 
 
 class EditPreviewPart(EditFormPage):
@@ -62,7 +59,7 @@ class EditPage(EditFormPage):
     """
 
     async def get(self, key: str) -> None:
-        entry, experiment = await self._newest(key), await self.service.one(key)
+        entry, experiment = newest(await self.entries(key)), await self.service.one(key)
         per_day = await self.prospects.per_day()
         seen = shown(experiment)
         await self._show(await self.preview_of(experiment, seen.having("per_day", str(per_day or ""))), seen, entry)
@@ -102,13 +99,14 @@ class EditPage(EditFormPage):
     async def _changed(self, experiment: Experiment, seen: Entered, typed: Entered) -> None:
         """Say what others changed, and keep what was typed."""
         self.refuse(ChangedMeanwhile("somebody changed it"))
-        present, since = shown(experiment), await self.entries(experiment.key, self._number("entry"))
+        others = since(await self.entries(experiment.key), self.get_body_argument("entry", ""))
+        present = shown(experiment)
         gone, typed = lost(seen, typed, experiment), fixed(typed, experiment)
         faults = disputed(seen, typed, present)
         found = await self.preview_of(experiment, merged(seen, typed, present))
-        entry = since[0].id if since else self._number("entry")
-        changes = [(each, changes_said(each)) for each in since]
-        await self._show(found, present, entry, faults, changes=changes, changed=True, lost=gone)
+        entry = newest(others) or self._number("entry")
+        said = [(each, changes_said(each)) for each in others]
+        await self._show(found, present, entry, faults, changes=said, changed=True, lost=gone)
 
     async def _show(
         self, found: Preview, seen: Entered, entry: int, faults: tuple[Fault, ...] = (), **values: Any
@@ -116,9 +114,6 @@ class EditPage(EditFormPage):
         assert found.experiment
         hidden = {"seen": msgspec.json.encode(seen).decode(), "entry": entry, "revision": revision(found.experiment)}
         await self.show(found, faults, hidden=hidden, **values)
-
-    async def _newest(self, key: str) -> int:
-        return next((each.id for each in await self.entries(key)), 0)
 
     def _seen(self) -> Entered:
         """What was in the form when it was loaded; nothing if that can't be read."""
