@@ -45,7 +45,7 @@ RUN = """async () => (await axe.run({resultTypes: ["violations"]})).violations.m
 NO_COOKIES: Mapping[str, str] = {}
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
 PAGES = {
-    "/": ["/", "/?q=nothing", "/apps/staging/", "/?did=paused"],
+    "/": ["/", "/?q=nothing", "/apps/staging/", "/apps/crowded/", "/?did=paused"],
     "/experiments/([^/]+)": ["/experiments/button_color", "/experiments/price", "/experiments/draft"],
     "/experiments/([^/]+)/start": ["/experiments/draft/start"],
     "/experiments/([^/]+)/pause": ["/experiments/button_color/pause"],
@@ -106,6 +106,9 @@ async def everything(store: SQLiteStore) -> None:
     await store.track(bought, clock.now())
     await worker.tick(store)
     await experiments.pause("paused")
+    await AppService(store, by=ANNA).add("crowded")
+    many = [experiment(f"{'long-' * number}{number}", "1", "1") for number in range(6)]
+    await ExperimentService(store, "crowded", by=ANNA).add(many)
     await experiments.finish("price", "20", "people pay it")
 
 

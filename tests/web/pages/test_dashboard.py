@@ -37,7 +37,7 @@ async def experiments(store: SQLiteStore, number: int) -> None:
 
 def shown(html: str) -> list[str]:
     """The keys with a line of their own."""
-    return re.findall(r'<li><details id="([^"]*)"', html)
+    return re.findall(r'<li><a class="key" href="[^"]*">[^<]*</a>\s*<details id="([^"]*)"', html)
 
 
 async def test_above_five_experiments_each_has_one_line_that_opens(client: Client, store: SQLiteStore) -> None:
