@@ -91,9 +91,9 @@ async def test_refused_requests_are_noted_with_those_of_the_last_minutes(
     assert process.refused == process.refused_lately == {"busy": 1}
     monkeypatch.setattr("abtest.upkeep.heartbeat.LATELY_SECONDS", 0)
     refused["invalid_token"] += 2
-    await noted(store, heartbeat)
-    process = await noted(store, heartbeat)
-    assert (process.refused, process.refused_lately) == ({"busy": 1, "invalid_token": 2}, {})
+    while process.refused_lately:  # the next note may have begun before, and the one after it counts the two
+        process = await noted(store, heartbeat)
+    assert process.refused == {"busy": 1, "invalid_token": 2}
 
 
 async def test_a_killed_process_is_forgotten_by_the_others(store: SQLiteStore) -> None:
