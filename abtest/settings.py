@@ -1,8 +1,11 @@
 """Every setting: its environment variable, its default, and what it does."""
 
 import os
+from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
+
+from abtest.errors import InvalidSetting
 
 
 class Setting(Struct, frozen=True):
@@ -58,6 +61,11 @@ BASE_PATH = Setting(
     "",
     "The path under which a proxy serves everything, such as /abtest, whether the proxy strips it or keeps it.",
 )
+PUBLIC_URL = Setting(
+    "public_url",
+    "",
+    "Where people reach the server, with its base path: https://abtest.example.com. Links to it begin with this.",
+)
 CORS_ORIGINS = Setting(
     "cors_origins",
     "*",
@@ -91,9 +99,6 @@ HEADER_LIMIT = Setting("header_limit", 16_384, "Largest request header, in bytes
 BODY_LIMIT = Setting("body_limit", 65_536, "Largest request body, in bytes.", 1_024)
 FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which new devices and events are refused.")
 
-PUBLIC_URL = Setting(
-    "public_url", "", "Where people reach the server, with its base path: https://abtest.example.com."
-)
 OIDC_ISSUER = Setting("oidc_issuer", "", "The issuer of the OpenID provider with which people sign in.")
 OIDC_CLIENT_ID = Setting("oidc_client_id", "", "The id that the provider gave this client.")
 OIDC_CLIENT_SECRET = Setting(
@@ -120,6 +125,7 @@ SETTINGS = (DATABASE, ADDRESS, PORT, PROCESSES, STATS_INTERVAL, DEMO, ANONYMOUS)
 LIMITS = (
     TRUSTED_PROXIES,
     BASE_PATH,
+    PUBLIC_URL,
     CORS_ORIGINS,
     NEW_PER_SOURCE,
     NEW_PER_SOURCE_BURST,
@@ -135,7 +141,6 @@ LIMITS = (
     FREE_DISK,
 )
 SINGLE_SIGN_ON = (
-    PUBLIC_URL,
     OIDC_ISSUER,
     OIDC_CLIENT_ID,
     OIDC_CLIENT_SECRET,
@@ -161,6 +166,7 @@ class Settings(Struct, frozen=True):
     anonymous: str = str(ANONYMOUS.default)
     trusted_proxies: str = str(TRUSTED_PROXIES.default)
     base_path: str = str(BASE_PATH.default)
+    public_url: str = str(PUBLIC_URL.default)
     cors_origins: str = str(CORS_ORIGINS.default)
     new_per_source: float = float(NEW_PER_SOURCE.default)
     new_per_source_burst: float = float(NEW_PER_SOURCE_BURST.default)
@@ -174,7 +180,6 @@ class Settings(Struct, frozen=True):
     header_limit: int = int(HEADER_LIMIT.default)
     body_limit: int = int(BODY_LIMIT.default)
     free_disk: float = float(FREE_DISK.default)
-    public_url: str = str(PUBLIC_URL.default)
     oidc_issuer: str = str(OIDC_ISSUER.default)
     oidc_client_id: str = str(OIDC_CLIENT_ID.default)
     oidc_client_secret: str = str(OIDC_CLIENT_SECRET.default)
@@ -203,6 +208,31 @@ class Settings(Struct, frozen=True):
         host = "127.0.0.1" if first in {"0.0.0.0", "::"} else first
         return f"http://[{host}]:{port}{self.base_path}" if ":" in host else f"http://{host}:{port}{self.base_path}"
 
+    def public(self, otherwise: str) -> str:
+        """What links to the server begin with: the public URL, or this one if there is none; with no / at its end."""
+        return (self.public_url or otherwise).rstrip("/")
+
+    def check_public_url(self) -> None:
+        """Raises InvalidSetting if there is a public URL under which no link would work."""
+        if not self.public_url:
+            return
+        parts = split_url("public-url", self.public(""))
+        beside = parts.query or parts.fragment or parts.username
+        if parts.scheme not in {"http", "https"} or not parts.hostname or beside:
+            raise InvalidSetting("public-url: must look like https://abtest.example.com")
+        if parts.path != self.base_path:
+            raise InvalidSetting(f"public-url: must end with the base path, which is {self.base_path or 'empty'}")
+
     def environment(self) -> dict[str, str]:
         """The same as environment variables, for a process that is started with them."""
         return {each.variable: str(getattr(self, each.name)) for each in EVERY}
+
+
+def split_url(name: str, text: str) -> SplitResult:
+    """The parts of a URL. Raises InvalidSetting, with this name, if it has none."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise InvalidSetting(f"{name}: {error}") from None
+    return parts

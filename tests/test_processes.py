@@ -52,6 +52,14 @@ def close_standard_error() -> None:
     os.close(2)
 
 
+def test_up_invites_the_first_admin_to_the_public_url(tmp_path: Path) -> None:
+    up = Abtest(tmp_path / "abtest.db", "up", "--port", "0", "--public-url", "https://ab.example.com/")
+    up.wait_for(r"server     http://127\.0\.0\.1:\d+, ")
+    up.wait_for(r"open https://ab\.example\.com/ in a browser, and https://ab\.example\.com/demo ")
+    up.wait_for(r"  https://ab\.example\.com/sign-in/first/[\w-]{43}")
+    assert up.stop() == 0
+
+
 @pytest.mark.parametrize("before", [None, close_standard_error])
 def test_up_goes_on_without_a_standard_error(tmp_path: Path, before: Callable[[], None] | None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:

@@ -14,7 +14,7 @@ import msgspec
 from abtest import bootstrap
 from abtest.domain import DEFAULT_APP, By, Hand, Variant, parse_weight
 from abtest.errors import AbtestError, InvalidSetting
-from abtest.settings import ADDRESS, BASE_PATH, LIMITS, PORT, SINGLE_SIGN_ON, Setting, Settings
+from abtest.settings import ADDRESS, BASE_PATH, LIMITS, PORT, PUBLIC_URL, SINGLE_SIGN_ON, Setting, Settings
 from abtest.store import Store
 
 T = TypeVar("T")
@@ -82,7 +82,6 @@ def limits(command: Command) -> Command:
 
 as_json = option("--json", "as_json", is_flag=True, envvar="ABTEST_JSON", help="Print JSON instead of text.")
 
-url_option = option("--url", help="What the link begins with; by default the URL of `abtest serve` on this machine.")
 
 of_app = option("--app", default=DEFAULT_APP, metavar="KEY", help="The app, one of those of `abtest apps list`.")
 
@@ -153,13 +152,35 @@ async def require(database: str) -> None:
 
 
 def own_server() -> str:
-    """The URL of the server that would start with these environment variables. Raises InvalidSetting."""
-    address, port, base_path = (
-        os.environ.get(setting.variable, str(setting.default)) for setting in (ADDRESS, PORT, BASE_PATH)
-    )
-    if not port.isdecimal():
+    """The URL, on this machine, of the server that would start with these variables. Raises InvalidSetting."""
+    settings = _own_settings()
+    return settings.url(settings.port)
+
+
+def _own_settings() -> Settings:
+    found = {
+        setting.name: os.environ.get(setting.variable, str(setting.default))
+        for setting in (ADDRESS, PORT, BASE_PATH, PUBLIC_URL)
+    }
+    if not found["port"].isdecimal():
         raise InvalidSetting(f"{PORT.variable}: must be a number")
-    return Settings(address=address, base_path=base_path).url(int(port))
+    return msgspec.convert(found, Settings, strict=False)
+
+
+def _beginning(context: click.Context, option: click.Parameter, url: str | None) -> str:
+    """What links begin with: this URL, or that of the server that would start with these variables."""
+    if url:
+        return url.rstrip("/")
+    settings = _own_settings()
+    settings.check_public_url()
+    return settings.public(settings.url(settings.port))
+
+
+url_option = option(
+    "--url",
+    callback=_beginning,
+    help="What the link begins with; by default ABTEST_PUBLIC_URL, or else the URL of a server on this machine.",
+)
 
 
 def user() -> By:

@@ -10,7 +10,6 @@ from abtest.commands.options import (
     as_json,
     naming_options,
     option,
-    own_server,
     print_json,
     print_table,
     say,
@@ -48,7 +47,7 @@ def people() -> None:
 @as_json
 @click.pass_obj
 @naming_options()
-def add(database: str, name: str, role: str, app: str | None, url: str | None, as_json: bool) -> None:
+def add(database: str, name: str, role: str, app: str | None, url: str, as_json: bool) -> None:
     """Add a person, and print a link to set a password. It works once, within a day.
 
     Without --app the role is for every app. Names that differ only in case are the same.
@@ -57,7 +56,6 @@ def add(database: str, name: str, role: str, app: str | None, url: str | None, a
     abtest people add anna --role admin
     abtest people add 'Ben Olsen' --role editor --app staging
     """
-    url = url or own_server()
     person, link = with_store(database, lambda store: PeopleService(store, by=user()).add(name, Role(role), app))
     told = f"added {name}, {_role(person)}; this link sets the password"
     _print_link(told, link, url, described_person(person), as_json)
@@ -92,13 +90,12 @@ def role_(database: str, name: str, role: str, app: str | None, all_apps: bool, 
 @url_option
 @as_json
 @click.pass_obj
-def link(database: str, name: str, url: str | None, as_json: bool) -> None:
+def link(database: str, name: str, url: str, as_json: bool) -> None:
     """Print another link to set a password: for who has forgotten it, or was too late. It voids the older one.
 
     \b
     abtest people link anna
     """
-    url = url or own_server()
     made = with_store(database, lambda store: PeopleService(store, by=user()).link(name))
     _print_link(f"this link sets the password of {name}", made, url, {"name": name}, as_json)
 
@@ -240,7 +237,7 @@ COMMANDS = (people, access_tokens)
 
 
 def _print_link(told: str, link: Link, url: str, described: dict[str, Any], as_json: bool) -> None:
-    there = f"{url.rstrip('/')}/sign-in/link/{link.secret}"
+    there = f"{url}/sign-in/link/{link.secret}"
     if as_json:
         print_json(described | {"link": there, "link_expires_at": clock.iso(link.expires_at)})
         return

@@ -8,7 +8,6 @@ from abtest.commands.options import (
     naming_options,
     of_app,
     option,
-    own_server,
     print_json,
     print_table,
     say,
@@ -82,7 +81,7 @@ def shared_links() -> None:
 @as_json
 @click.pass_obj
 @naming_options()
-def add(database: str, key: str, note: str, url: str | None, app: str, as_json: bool) -> None:
+def add(database: str, key: str, note: str, url: str, app: str, as_json: bool) -> None:
     """Make a link to the results of an experiment, and print it this once: only its hash is kept.
 
     It works until it is revoked.
@@ -90,9 +89,8 @@ def add(database: str, key: str, note: str, url: str | None, app: str, as_json: 
     \b
     abtest shared-links add price --note 'for the board'
     """
-    url = url or own_server()
     made, secret = with_store(database, lambda store: SharedLinkService(store).add(key, note, app, by=user()))
-    there = f"{url.rstrip('/')}/shared/{secret}"
+    there = f"{url}/shared/{secret}"
     if as_json:
         print_json(described_shared_link(made) | {"link": there})
         return

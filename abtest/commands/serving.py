@@ -59,6 +59,7 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting(f"trusted-proxies: {error}") from None
     Origins(settings.cors_origins)
     check_base_path(settings.base_path)
+    settings.check_public_url()
     check_single_sign_on(settings)
 
 
@@ -76,7 +77,7 @@ async def _up(settings: Settings) -> None:
         if await _answers(url, running):
             _welcome(settings, url, len(experiments))
             if link := await bootstrap.first_link(settings.database):
-                _invite(url, link)
+                _invite(settings.public(url), link)
         await running
         watching.cancel()
     say("stopped")
@@ -145,7 +146,8 @@ To look around you need no account.
 def _welcome(settings: Settings, url: str, experiments: int) -> None:
     program = "abtest" if shutil.which("abtest") else os.path.relpath(Path(sys.executable).with_name("abtest"))
     options = "" if settings.port == PORT.default else f" --url {url}"
-    demo = f", and {url}/demo to be a device" if settings.demo == "on" else ""
+    public = settings.public(url)
+    demo = f", and {public}/demo to be a device" if settings.demo == "on" else ""
     say(f"""abtest {version("abtest")} is running; Ctrl-C stops it
 
   server     {url}, {settings.process_count} process{"" if settings.process_count == 1 else "es"}
@@ -156,5 +158,5 @@ Try next:
 
   curl -H 'Device-Token: my-phone' {url}/api/v1/experiments
   {program} seed 600{options}
-  open {url}/ in a browser{demo}
+  open {public}/ in a browser{demo}
 """)

@@ -233,6 +233,7 @@ def make_app(services: Services) -> HotServer:
             settings.proxy_user_header,
         ),
         base_path=settings.base_path,
+        public=settings.public,
         demo=settings.demo == "on",
         single_sign_on=services.provider.label if services.provider else "",
         origins=origins,

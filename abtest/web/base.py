@@ -91,9 +91,10 @@ class Handler(RequestHandler):
         self.app_id = await self.settings["enrolment"].find_app(self.app)
 
     def url(self, path: str) -> str:
-        """What a browser asks for to get this path of the server."""
+        """What a browser asks for to get this path: below the public URL, or else at the host that this one asked."""
         scheme = "https" if self.callers.is_secure(self.request) else "http"
-        return f"{scheme}://{self.request.host}{self.settings['base_path']}{path}"
+        here = f"{scheme}://{self.request.host}{self.settings['base_path']}"
+        return f"{self.settings['public'](here)}{path}"
 
     def may(self, need: Need) -> bool:
         """Whether whoever calls meets this need in this app."""

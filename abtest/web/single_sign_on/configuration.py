@@ -2,13 +2,13 @@
 
 import re
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from abtest.domain import Role
 from abtest.errors import InvalidSetting
-from abtest.settings import Settings
+from abtest.settings import Settings, split_url
 
 RETURN = "/sign-in/provider/return"
 HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
@@ -59,17 +59,15 @@ def check_single_sign_on(settings: Settings) -> None:
 
 
 def configured(settings: Settings) -> Configuration | None:
-    """How people sign in at a provider; None if they don't. Raises InvalidSetting, also for the public URL alone."""
-    public_url = settings.public_url.rstrip("/")
-    if public_url:
-        _check_public_url(public_url, settings.base_path)
+    """How people sign in at a provider; None if they don't. The public URL is a URL. Raises InvalidSetting."""
     if not settings.oidc_issuer:
         return None
-    issuer = _url("oidc-issuer", settings.oidc_issuer)
+    issuer = split_url("oidc-issuer", settings.oidc_issuer)
     if issuer.query or issuer.fragment or not is_safe(settings.oidc_issuer):
         raise InvalidSetting("oidc-issuer: must begin with https://, and have no ? and no #")
     if not settings.oidc_client_id:
         raise InvalidSetting("oidc-client-id: must be given with oidc-issuer")
+    public_url = settings.public("")
     if not is_safe(public_url):
         raise InvalidSetting("public-url: must be given with oidc-issuer, and begin with https://")
     if "openid" not in settings.oidc_scope.split():
@@ -108,23 +106,6 @@ def _role(text: str) -> tuple[str, tuple[Role, str | None]]:
             f"oidc-roles: {text!r} must look like VALUE=ROLE or VALUE=ROLE@APP; roles are {', '.join(Role)}"
         )
     return value, (Role(role), app or None)
-
-
-def _check_public_url(url: str, base_path: str) -> None:
-    parts = _url("public-url", url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise InvalidSetting("public-url: must look like https://abtest.example.com")
-    if parts.path != base_path:
-        raise InvalidSetting(f"public-url: must end with the base path, which is {base_path or 'empty'}")
-
-
-def _url(name: str, text: str) -> SplitResult:
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError as error:
-        raise InvalidSetting(f"{name}: {error}") from None
-    return parts
 
 
 def _is_loopback(host: str) -> bool:

@@ -29,12 +29,6 @@ def test_the_redirect_uri_is_below_the_public_url() -> None:
     [
         ({"public_url": ""}, "public-url: must be given with oidc-issuer"),
         ({"public_url": "http://ab.example.com"}, "public-url: must be given with oidc-issuer, and begin with https"),
-        ({"public_url": "ab.example.com"}, "public-url: must look like"),
-        ({"public_url": "https://ab.example.com?a"}, "public-url: must look like"),
-        ({"public_url": "https://me:secret@ab.example.com"}, "public-url: must look like"),
-        ({"public_url": "https://ab.example.com:port"}, "public-url: Port could not be cast"),
-        ({"public_url": "https://ab.example.com/x"}, "public-url: must end with the base path, which is empty"),
-        ({"base_path": "/ab"}, "public-url: must end with the base path, which is /ab"),
         ({"oidc_issuer": "http://id.example.com"}, "oidc-issuer: must begin with https"),
         ({"oidc_issuer": "id.example.com"}, "oidc-issuer: must begin with https"),
         ({"oidc_issuer": "https://id.example.com?a"}, "oidc-issuer: must begin with https"),
