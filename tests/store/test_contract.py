@@ -134,6 +134,26 @@ async def test_a_winner_goes_to_new_devices_outside_the_statistics(store: SQLite
     assert (await store.experiments())[0].phase.enrolled == 1
 
 
+async def test_whoever_knows_sql_finds_a_row_for_each_assignment(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "0")], 1)
+    await answers(store, ["a", "b"])
+    await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
+    await store.add([experiment("price", "0", "1")], 3)
+    await answers(store, ["c"])
+    statement = """
+        SELECT token, experiment.key, variant.value, phase.number, position FROM device_token
+        JOIN assignment ON assignment.device_id = device_token.device_id
+        JOIN experiment ON experiment.id = assignment.experiment_id
+        JOIN phase ON phase.id = phase_id JOIN variant ON variant.id = variant_id
+        ORDER BY assignment.device_id, experiment.id"""
+    assert await store.read(lambda connection: connection.execute(statement).fetchall()) == [
+        ("a", "color", "color-0", 1, 0),
+        ("b", "color", "color-0", 1, 1),
+        ("c", "color", "color-1", 1, None),
+        ("c", "price", "price-1", 1, 0),
+    ]
+
+
 async def test_an_archived_experiment_is_delivered_to_no_device(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1")], 1)
     await answers(store, ["before"])

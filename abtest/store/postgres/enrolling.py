@@ -1,6 +1,10 @@
 """First requests in PostgreSQL, in two trips: what is there, and what becomes of it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import count
+
+import msgspec
+from msgspec import Struct
 
 from abtest.domain import NO_ATTRIBUTES, Attributes
 from abtest.store.enrolment import Enrolment
@@ -12,6 +16,7 @@ from abtest.store.relational.enrolling import (
     Found,
     Kept,
     Positions,
+    Profile,
     Row,
     by_app,
     current,
@@ -26,29 +31,12 @@ LOCK = "SELECT number FROM last_number WHERE name = 'device' FOR UPDATE"
 
 CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
 
-KNOWN = """
-SELECT token, variant_id
-FROM device_token LEFT JOIN assignment ON assignment.device_id = device_token.device_id
-WHERE token = ANY (?)
-ORDER BY token, experiment_id
-"""
+KNOWN = "SELECT token, variants FROM device WHERE token = ANY (?)"
 
 POSITIONS = "SELECT id, next_position, block_counts FROM phase WHERE id = ANY (?)"
 
-ADD_DEVICES = """
-INSERT INTO device (id, first_seen, profile_id)
-SELECT ? + place, ?, profile FROM unnest(?::INTEGER[]) WITH ORDINALITY AS given (profile, place)
-"""
-
-ADD_TOKENS = """
-INSERT INTO device_token (token, device_id)
-SELECT token, ? + place FROM unnest(?::TEXT[]) WITH ORDINALITY AS given (token, place)
-"""
-
-ADD_ASSIGNMENTS = """
-INSERT INTO assignment (device_id, experiment_id, phase_id, variant_id, position)
-SELECT * FROM unnest(?::BIGINT[], ?::INTEGER[], ?::INTEGER[], ?::INTEGER[], ?::BIGINT[])
-"""
+# Much less work than an array for each column: there are lists in the rows.
+ADD_DEVICES = "INSERT INTO device SELECT * FROM jsonb_populate_recordset(NULL::device, ?)"
 
 ADVANCE = """
 UPDATE phase SET next_position = moved.next_position, block_counts = moved.block_counts
@@ -57,6 +45,18 @@ WHERE phase.id = moved.id
 """
 
 SET_LAST_DEVICE = "UPDATE last_number SET number = ? WHERE name = 'device'"
+
+
+class Device(Struct):
+    """A row of the table."""
+
+    id: int
+    first_seen: int
+    profile_id: int | None
+    token: str
+    phases: list[int]
+    variants: list[int]
+    positions: list[int | None]
 
 
 def find(connection: Connection, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
@@ -93,31 +93,40 @@ def enrol(
         new = [token for token in tokens if token not in variants]
         moved = Positions({phase: (first, counts) for phase, first, counts in positions})
         learned: dict[int, Found] = {}
-        drawn: list[Row] = []
+        devices: list[Device] = []
         for app, of_app in by_app(new).items():
             said = [attributes.get(token, NO_ATTRIBUTES) for token in of_app]
             learned[app] = find_profiles(connection, kept, app, said)
             theirs = [learned[app][each] for each in said]
-            connection.execute(ADD_DEVICES, (last, now, [profile.number for profile in theirs]))
-            connection.execute(ADD_TOKENS, (last, of_app))
-            devices = range(last + 1, last + 1 + len(of_app))
+            numbers = range(last + 1, last + 1 + len(of_app))
             taking = catalogue.drawn.get(app, NOTHING_DRAWN)
-            outcomes, assigned = draw_all(catalogue, taking, devices, theirs, moved)
-            drawn += assigned
+            outcomes, rows = draw_all(catalogue, taking, numbers, theirs, moved)
+            devices += _devices(of_app, now, theirs, last + 1, rows)
             variants |= zip(of_app, outcomes, strict=True)
             last += len(of_app)
-        if new:
-            _store(connection, last, moved, drawn)
+        if devices:
+            connection.execute(ADD_DEVICES, (msgspec.json.encode(devices).decode(),))
+            connection.execute(SET_LAST_DEVICE, (last,))
+        if phases := moved.moved():
+            connection.execute(ADVANCE, [list(column) for column in zip(*phases, strict=True)])
         connection.execute("COMMIT")
     return catalogue, enrolment_of(catalogue, variants, frozenset(new)), learned
 
 
-def _store(connection: Connection, last: int, moved: Positions, rows: Sequence[Row]) -> None:
-    if rows:
-        connection.execute(ADD_ASSIGNMENTS, [list(column) for column in zip(*rows, strict=True)])
-    if phases := moved.moved():
-        connection.execute(ADVANCE, [list(column) for column in zip(*phases, strict=True)])
-    connection.execute(SET_LAST_DEVICE, (last,))
+def _devices(
+    tokens: Sequence[str], now: int, profiles: Sequence[Profile], first: int, rows: Sequence[Row]
+) -> list[Device]:
+    """The rows of new devices, whose numbers begin with the first."""
+    found = [
+        Device(id, now, profile.number, token, [], [], [])
+        for id, token, profile in zip(count(first), tokens, profiles, strict=False)
+    ]
+    for id, _, phase, variant, position in rows:
+        device = found[id - first]
+        device.phases.append(phase)
+        device.variants.append(variant)
+        device.positions.append(position)
+    return found
 
 
 def _phases(catalogue: Catalogue) -> list[int]:

@@ -14,17 +14,17 @@ from abtest.store.relational.refused import Refused, count_refused
 # Who has it gives out the ids of events. First requests don't wait for it, nor does it wait for them.
 LOCK = "SELECT number FROM last_number WHERE name = 'event' FOR UPDATE"
 
-DEVICES = "SELECT token, device_id FROM device_token WHERE token = ANY (?)"
+DEVICES = "SELECT token, id FROM device WHERE token = ANY (?)"
 
 TEST_DEVICES = "SELECT token FROM test_device WHERE token = ANY (?)"
 
 KNOWN_KEYS = "SELECT app_id, key FROM experiment WHERE key = ANY (?) AND kind = 'experiment'"
 
 KNOWN_EVENTS = """
-SELECT device_token.token, event.event_id
+SELECT device.token, event.event_id
 FROM unnest(?::TEXT[], ?::TEXT[]) AS asked (token, event_id)
-JOIN device_token ON device_token.token = asked.token
-JOIN event ON event.device_id = device_token.device_id AND event.event_id = asked.event_id
+JOIN device ON device.token = asked.token
+JOIN event ON event.device_id = device.id AND event.event_id = asked.event_id
 """
 
 ADD = """

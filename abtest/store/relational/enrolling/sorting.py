@@ -1,8 +1,6 @@
 """Tokens by their app, and what is told about them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 
 from abtest.domain import app_of
 from abtest.store.enrolment import Enrolment
@@ -18,16 +16,14 @@ def by_app(tokens: Sequence[str]) -> dict[int, list[str]]:
 
 
 def known_of(
-    catalogue: Catalogue, tokens: Sequence[str], rows: Iterable[tuple[str, int | None]]
+    catalogue: Catalogue, tokens: Sequence[str], rows: Iterable[tuple[str, Iterable[int | None]]]
 ) -> dict[str, tuple[int, ...]]:
     """The delivered variants of the test devices and the known devices among these tokens.
 
-    `rows`: token and variant of every assignment, those of a token one after another.
+    `rows`: each known token, with the variants of all its assignments.
     """
-    found = {
-        token: tuple(variant for _, variant in group if variant in catalogue.delivered)
-        for token, group in groupby(rows, key=itemgetter(0))
-    }
+    delivered = catalogue.delivered
+    found = {token: tuple([each for each in variants if each in delivered]) for token, variants in rows}
     if catalogue.test_devices:
         found |= {token: catalogue.test_devices[token] for token in tokens if token in catalogue.test_devices}
     return found

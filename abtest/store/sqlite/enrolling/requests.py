@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from abtest.domain import NO_ATTRIBUTES, Attributes
 from abtest.store.enrolment import Enrolment
@@ -31,7 +33,8 @@ ORDER BY asked.key
 
 def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """The delivered variants of the test devices and the known devices among these tokens."""
-    return known_of(catalogue, tokens, connection.execute(KNOWN, (json.dumps(tokens),)))
+    rows = groupby(connection.execute(KNOWN, (json.dumps(tokens),)), key=itemgetter(0))
+    return known_of(catalogue, tokens, ((token, [variant for _, variant in of_token]) for token, of_token in rows))
 
 
 def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
