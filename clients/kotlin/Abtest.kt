@@ -165,7 +165,7 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
             val file = EventFile(nextName())
             if (!name.startsWith(started) && folder.rename(name, file.name)) {
                 file.events.putAll(readEvents(folder.get(file.name) ?: "", options.say))
-                files.add(file)
+                if (file.events.isEmpty()) folder.remove(file.name) else files.add(file)
             }
         }
         device = kept
@@ -216,7 +216,7 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
         while (!lock.withLock { closed }) {
             var pause = 0.0
             try {
-                if (lock.withLock { asking }) ask() else if (queued > 0) send()
+                if (lock.withLock { asking }) ask() else if (lock.withLock { files.isNotEmpty() }) send()
                 failures = 0
             } catch (error: Exception) {
                 val backoff = minOf(options.pause * (1 shl minOf(failures++, 20)), LONGEST_PAUSE)

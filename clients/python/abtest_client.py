@@ -147,7 +147,10 @@ class Abtest:
             file = _File(self._next_name())
             if not name.startswith(self._start) and self._folder.rename(name, file.name):
                 file.events = _events(self._folder.get(file.name))
-                self._files.append(file)
+                if file.events:
+                    self._files.append(file)
+                else:  # the process died before it wrote the first
+                    self._folder.remove(file.name)
         self._device = device
 
     def _add(self, event: dict[str, str]) -> None:

@@ -225,7 +225,8 @@ export class Abtest {
       const file = this.newFile();
       if (name.startsWith(this.started) || !(await this.storage.rename(name, file.name))) continue;
       file.events = readEvents((await this.storage.get(file.name)) ?? "", this.options.say);
-      this.files.push(file);
+      if (file.events.size) this.files.push(file);
+      else await this.storage.remove(file.name); // the process died before it wrote the first
     }
     this.device = device;
   }

@@ -271,6 +271,19 @@ def test_what_is_damaged_is_left_out(phone: Start, net: Network, product: Produc
     assert third.state["token"] not in {"", token}
 
 
+@pytest.mark.parametrize("text", ["", '{"id":'])
+def test_a_file_of_events_without_one_holds_nothing_up(phone: Start, net: Network, text: str) -> None:
+    first = phone()
+    first.driver.kill()  # while it began a file
+    (first.folder / "events-1").write_text(text)
+    second = phone()
+    assert second.flush(AT_ONCE)
+    assert list(first.folder.glob("events-*")) == []
+    second.track()
+    assert second.flush()
+    assert (len(net.of("POST")), second.state["rejected"]) == (1, "0")
+
+
 def test_an_app_of_the_server_is_a_part_of_its_url(phone: Start, product: Product) -> None:
     first = phone("/apps/staging/")
     assert (first.value("staged"), first.value("color", "mine")) == ("staged-0", "mine")
