@@ -1,6 +1,7 @@
 """Real processes of the product: starting, reading, killing and always ending them."""
 
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import IO
 
 import msgspec
+import pytest
 
 SECONDS = 60
 
@@ -115,6 +117,22 @@ def runs(pid: int) -> bool:
     """Whether this process runs; one that ended and waits for its parent does not."""
     found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return bool(found.stdout.strip()) and not found.stdout.startswith("Z")
+
+
+def free_port() -> int:
+    """One on which nothing listens at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def certify(folder: Path) -> None:
+    """Make a key and a certificate for this machine, key.pem and cert.pem, that nobody knows of."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    line = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    line += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(line, check=True, capture_output=True, cwd=folder)
 
 
 def wait_until_answering(port: int) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from abtest.web.app import make_app, routes
 from abtest.web.base_path import IN_APP, TAKEN, check_base_path, stripped
 from abtest.web.hot import HotServer
 from tests.conftest import Client, Run
-from tests.processes import wait_until_answering
+from tests.processes import certify, free_port, wait_until_answering
 from tests.scenes import new
 
 BASE = "/abtest"
@@ -95,14 +94,10 @@ class Proxy:
 
 @pytest.fixture(params=[STRIPS, KEEPS], ids=["strips", "keeps"])
 def proxy(request: pytest.FixtureRequest, client: Client, tmp_path: Path) -> Iterator[Proxy]:
-    for program in ("nginx", "openssl"):
-        if shutil.which(program) is None:
-            pytest.skip(f"needs {program}")
-    certificate = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
-    subprocess.run([*certificate, *files], check=True, capture_output=True)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    if shutil.which("nginx") is None:
+        pytest.skip("needs nginx")
+    certify(tmp_path)
+    port = free_port()
     server = client.address.rpartition(":")[2]
     written = CONFIGURATION.format(folder=tmp_path, port=port, server=server, target=request.param)
     (tmp_path / "nginx.conf").write_text(written)

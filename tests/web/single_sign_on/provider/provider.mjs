@@ -1,8 +1,10 @@
 // An OpenID provider with two clients of the redirect URI in argv[2]: `abtest`, with a secret and RS256, and `public`,
 // without one and with ES256. Prints its URL, and ends when standard input does. PUT /accounts/SUB sets the claims of
-// an account.
+// an account. With a file with a key and a certificate in argv[4], it speaks TLS.
 import { generateKeyPairSync } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { Provider } from "oidc-provider";
 
 const accounts = new Map();
@@ -14,9 +16,10 @@ const client = (client_id, algorithm, others) => ({
   id_token_signed_response_alg: algorithm, grant_types: ["authorization_code"], response_types: ["code"], ...others,
 });
 
-const server = createServer();
+const pem = process.argv[4] && readFileSync(process.argv[4]);
+const server = pem ? createSecureServer({ key: pem, cert: pem }) : createServer();
 server.listen(0, "127.0.0.1", () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const issuer = `${pem ? "https" : "http"}://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, {
     jwks: { keys: [
       jwk("rsa", { modulusLength: 2048 }, "first", "RS256"), jwk("ec", { namedCurve: "P-256" }, "second", "ES256"),
