@@ -14,6 +14,7 @@ from abtest.store.sqlite.driver import Raw, open_raw
 PAGES = 2_000
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 LAST_SEEN = "SELECT ifnull(max(first_seen), 0) FROM device"
+FORGET_PROCESSES = "DELETE FROM process"
 MARK = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 Progress = Callable[[int, int], None]
@@ -89,10 +90,11 @@ def seal(path: Path) -> None:
 
 
 def mark_restored(connection: Raw, now: int, by: By = PROGRAM) -> None:
-    """Note that this database is a restored backup, and up to when it knew devices."""
+    """Note that this database is a restored backup, and up to when it knew devices; what ran then runs no more."""
     (last_seen,) = connection.execute(LAST_SEEN).fetchone()
     connection.execute(MARK, ("restored_at", now))
     connection.execute(MARK, ("restored_to", last_seen))
+    connection.execute(FORGET_PROCESSES)
     record(connection, by, now, Action.RESTORE)
 
 

@@ -48,6 +48,18 @@ def test_a_backup_under_load_is_whole_and_can_be_restored(tmp_path: Path) -> Non
     assert "restored from a backup at" in run(database, "stats").stderr
 
 
+def test_what_ran_when_a_backup_was_made_is_not_missed_after_a_restore(tmp_path: Path) -> None:
+    database, copy = tmp_path / "abtest.db", tmp_path / "copy.db"
+    run(database, *ADD_COLOR)
+    with Abtest(database, *SERVE) as server:
+        server.port()
+        while not json.loads(run(database, "status", "--json").stdout)["processes"]:
+            pass
+        run(database, "backup", str(copy))
+    run(database, "restore", str(copy))
+    assert json.loads(run(database, "status", "--json").stdout)["processes"] == []
+
+
 async def test_a_damaged_backup_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     database, copy = tmp_path / "abtest.db", tmp_path / "copy.db"
     async with opened(copy) as store:
