@@ -19,10 +19,11 @@ MOST_TEST_DEVICES = 1_000
 class TestDevice(Struct, frozen=True):
     """A token whose values a person chose; it is never counted.
 
-    `values`: by key. `made_at` in milliseconds. `is_device`: it asked at a time when it was no test device, so it has
-    values of its own too.
+    `number`: a larger one each time that one is made or changed. `values`: by key. `made_at` in milliseconds.
+    `is_device`: it asked at a time when it was no test device, so it has values of its own too.
     """
 
+    number: int
     token: str
     values: Mapping[str, str]
     note: str

@@ -10,7 +10,9 @@ from abtest.store import TestDeviceStore
 class TestDeviceService:
     """Makes test devices of an app, and removes them. Every server process knows of a change within a second."""
 
-    def __init__(self, store: TestDeviceStore, app: str = DEFAULT_APP, *, by: By) -> None:
+    def __init__(self, store: TestDeviceStore, app: str = DEFAULT_APP, newest: int | None = None, *, by: By) -> None:
+        """`newest`: the largest number that was seen; what was made or changed since is left as it is."""
+        self._newest = newest
         self._store = store
         self._app = app
         self._by = by
@@ -22,15 +24,18 @@ class TestDeviceService:
     async def add(self, token: str, values: Mapping[str, str], note: str) -> tuple[TestDevice, bool]:
         """Let a token get exactly these values, by key; and whether that changes a test device.
 
-        Raises InvalidToken, InvalidTestDevice, InvalidField, UnknownApp, UnknownExperiment or Conflict.
+        Raises InvalidToken, InvalidTestDevice, InvalidField, UnknownApp, UnknownExperiment, Conflict or
+        ChangedMeanwhile.
         """
         return await self._store.add_test_device(
-            check_token(token), values, check_note(note), clock.now(), self._app, self._by
+            check_token(token), values, check_note(note), clock.now(), self._app, self._by, self._newest
         )
 
     async def remove(self, token: str) -> bool:
         """Let a token be what it was before; whether it is a device.
 
-        Raises InvalidToken, UnknownApp or UnknownTestDevice.
+        Raises InvalidToken, UnknownApp, UnknownTestDevice or ChangedMeanwhile.
         """
-        return await self._store.remove_test_device(check_token(token), clock.now(), self._app, self._by)
+        return await self._store.remove_test_device(
+            check_token(token), clock.now(), self._app, self._by, self._newest
+        )

@@ -139,14 +139,18 @@ class TestDeviceStore(Protocol):
         now: int,
         app: str = DEFAULT_APP,
         by: By = PROGRAM,
+        newest: int | None = None,
     ) -> tuple[TestDevice, bool]:
         """Make a token a test device that gets these values, by key; and whether it replaces one with this token.
 
-        Raises UnknownExperiment, InvalidTestDevice when an experiment has no such value, or Conflict when the app has
-        too many.
+        `newest`: the largest number that was seen, of any test device. Raises UnknownExperiment, InvalidTestDevice
+        when an experiment has no such value, Conflict when the app has too many, or ChangedMeanwhile when somebody
+        made or changed this one since.
         """
         ...
 
-    async def remove_test_device(self, token: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM) -> bool:
-        """Let a token be what it was before; whether it is a device. Raises UnknownTestDevice."""
+    async def remove_test_device(
+        self, token: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM, newest: int | None = None
+    ) -> bool:
+        """Let a token be what it was before; whether it is a device. Raises UnknownTestDevice or ChangedMeanwhile."""
         ...

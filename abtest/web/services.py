@@ -45,6 +45,12 @@ class ChangingSeen(Protocol[S_co]):
     def __call__(self, app: str, revision: str | None = None, *, by: By) -> S_co: ...
 
 
+class ChangingListed(Protocol[S_co]):
+    """The same; with the largest number that a list showed, the service changes nothing that is newer."""
+
+    def __call__(self, app: str, newest: int | None = None, *, by: By) -> S_co: ...
+
+
 class ChangingAll(Protocol[S_co]):
     """Gives the service with which somebody changes what is in no app."""
 
@@ -57,7 +63,7 @@ class Management(Struct, frozen=True):
     experiments: ChangingSeen[ExperimentService]
     groups: Changing[GroupService]
     holdouts: ChangingSeen[HoldoutService]
-    test_devices: Changing[TestDeviceService]
+    test_devices: ChangingListed[TestDeviceService]
     erasure: Changing[ErasureService]
     people: ChangingAll[PeopleService]
     apps: ChangingAll[AppService]

@@ -15,7 +15,7 @@ from abtest.domain import (
     scoped,
     unscoped,
 )
-from abtest.errors import Conflict, InvalidTestDevice, UnknownExperiment, UnknownTestDevice
+from abtest.errors import ChangedMeanwhile, Conflict, InvalidTestDevice, UnknownExperiment, UnknownTestDevice
 from abtest.language import counted
 from abtest.store.figures import Tested
 from abtest.store.relational.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
@@ -83,16 +83,18 @@ def add_test_device(
     now: int,
     app: str = DEFAULT_APP,
     by: By = PROGRAM,
+    newest: int | None = None,
 ) -> tuple[TestDevice, bool]:
     """Make a token a test device that gets these values, by key; and whether it replaces one with this token.
 
-    Raises UnknownApp, UnknownExperiment, InvalidTestDevice when an experiment has no such value, or Conflict when the
-    app has too many.
+    `newest`: the largest number that was seen, of any test device. Raises UnknownApp, UnknownExperiment,
+    InvalidTestDevice when an experiment has no such value, Conflict when the app has too many, or ChangedMeanwhile.
     """
     id = app_id(connection, app)
     chosen = [_variant(connection, id, key, value) for key, value in values.items()]
     there = scoped(id, token)
     before = test_device(connection, token, app)
+    _require_seen(before, newest)
     connection.execute(REMOVE, (there,))
     if connection.execute(COUNT, (id,)).fetchone() >= (MOST_TEST_DEVICES,):
         message = f"there are {counted(MOST_TEST_DEVICES, 'test device')} already; remove one first"
@@ -110,13 +112,22 @@ def add_test_device(
 
 
 def remove_test_device(
-    connection: Connection, token: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
+    connection: Connection,
+    token: str,
+    now: int,
+    app: str = DEFAULT_APP,
+    by: By = PROGRAM,
+    newest: int | None = None,
 ) -> bool:
-    """Let this token be what it was before; whether it is a device. Raises UnknownApp or UnknownTestDevice."""
+    """Let this token be what it was before; whether it is a device. `newest`: as above.
+
+    Raises UnknownApp, UnknownTestDevice or ChangedMeanwhile.
+    """
     there = scoped(app_id(connection, app), token)
     found = test_device(connection, token, app)
     if found is None:
         raise UnknownTestDevice
+    _require_seen(found, newest)
     connection.execute(REMOVE, (there,))
     connection.execute(RAISE_CONFIG_VERSION)
     record(connection, by, now, Action.REMOVE_TEST_DEVICE, app, before=_facts(found.values))
@@ -128,6 +139,11 @@ def tested(connection: Connection, experiment_id: int) -> Tested:
     return Tested(*connection.execute(TESTED, (experiment_id,)).fetchone())
 
 
+def _require_seen(found: TestDevice | None, newest: int | None) -> None:
+    if found is not None and newest is not None and found.number > newest:
+        raise ChangedMeanwhile(f"{found.made_by} changed this test device meanwhile; look at it and try again")
+
+
 def _facts(values: Mapping[str, str]) -> Facts:
     """What the journal keeps: the token and the note say whose it is, and have to go when they are forgotten."""
     return {"values": dict(values)}
@@ -137,7 +153,7 @@ def _test_device(
     connection: Connection, id: int, scoped_token: str, note: str, made_by: str, made_at: int, is_device: int
 ) -> TestDevice:
     values = dict(connection.execute(VALUES, (id,)).fetchall())
-    return TestDevice(unscoped(scoped_token), values, note, made_by, made_at, bool(is_device))
+    return TestDevice(id, unscoped(scoped_token), values, note, made_by, made_at, bool(is_device))
 
 
 def _variant(connection: Connection, app: int, key: str, value: str) -> tuple[int, int]:

@@ -80,7 +80,7 @@ class AttemptPage(PageHandler):
 
     async def show(self, *keys: str, error: AbtestError | None = None) -> None:
         """Finish with the page."""
-        about = {"changes": [], "seen": 0} | await self.about(*keys)
+        about = {"changes": [], "seen": None} | await self.about(*keys)
         if not isinstance(error, ChangedMeanwhile):
             about["changes"] = []
         message = told(self.refuse(error), error, LABELS) if error else ""

@@ -44,10 +44,10 @@ class GroupPage(AttemptPage):
         """The experiments that can be chosen."""
         raise NotImplementedError
 
-    async def experiment(self, key: str) -> str:
+    def experiment(self) -> str:
         """The key of the chosen one. Raises InvalidField."""
         chosen = self.get_body_argument("experiment", "")
-        if chosen not in {each.key for each in (await self.about(key))["choices"]}:
+        if not chosen:
             raise InvalidField("choose one", field="experiment")
         return chosen
 
@@ -78,7 +78,7 @@ class Join(GroupPage):
         await self.attempt(self._join(key), (key,), f"/groups/{key}", "joined")
 
     async def _join(self, key: str) -> None:
-        experiment, share = await self.experiment(key), parse_coverage(self.get_body_argument("share", ""), "share")
+        experiment, share = self.experiment(), parse_coverage(self.get_body_argument("share", ""), "share")
         await self._groups(self.app, by=self.by).join(key, experiment, share)
 
 
@@ -94,7 +94,7 @@ class Leave(GroupPage):
         await self.attempt(self._leave(key), (key,), f"/groups/{key}", "left")
 
     async def _leave(self, key: str) -> None:
-        await self._groups(self.app, by=self.by).leave(key, await self.experiment(key))
+        await self._groups(self.app, by=self.by).leave(key, self.experiment())
 
 
 class HoldoutPage(AttemptPage):

@@ -4,8 +4,9 @@ from typing import Any
 
 from abtest.domain import LONGEST_NOTE, LONGEST_TOKEN, Experiment, Status
 from abtest.management import ExperimentService, TestDeviceService
+from abtest.web.base import parse_id
 from abtest.web.pages.changing.attempting import AttemptPage
-from abtest.web.services import Changing, ChangingSeen
+from abtest.web.services import ChangingListed, ChangingSeen
 
 
 class TestDevices(AttemptPage):
@@ -14,14 +15,21 @@ class TestDevices(AttemptPage):
     template = "test_devices.html"
 
     def initialize(
-        self, experiments: ChangingSeen[ExperimentService], test_devices: Changing[TestDeviceService]
+        self, experiments: ChangingSeen[ExperimentService], test_devices: ChangingListed[TestDeviceService]
     ) -> None:
         self._experiments = experiments
         self._test_devices = test_devices
 
+    @property
+    def seen(self) -> TestDeviceService:
+        """Changes no test device that the list did not show."""
+        return self._test_devices(self.app, parse_id(self.get_body_argument("seen", "0")), by=self.by)
+
     async def about(self, *keys: str) -> dict[str, Any]:
+        every = await self._test_devices(self.app, by=self.by).all()
         return {
-            "test_devices": await self._test_devices(self.app, by=self.by).all(),
+            "test_devices": every,
+            "seen": max((each.number for each in every), default=0),
             "experiments": await self._delivered(),
             "longest_token": LONGEST_TOKEN,
             "longest_note": LONGEST_NOTE,
@@ -41,7 +49,7 @@ class TestDevices(AttemptPage):
             if (chosen := self.get_body_argument(f"value-{each.key}", "")) in places:
                 values[each.key] = places[chosen]
         token, note = self.get_body_argument("token", "", strip=False), self.get_body_argument("note", "")
-        await self._test_devices(self.app, by=self.by).add(token, values, note)
+        await self.seen.add(token, values, note)
 
 
 class RemoveTestDevice(TestDevices):
@@ -49,5 +57,4 @@ class RemoveTestDevice(TestDevices):
 
     async def post(self) -> None:
         token = self.get_body_argument("token", "", strip=False)
-        removed = self._test_devices(self.app, by=self.by).remove(token)
-        await self.attempt(removed, (), "/test-devices", "test_device_removed")
+        await self.attempt(self.seen.remove(token), (), "/test-devices", "test_device_removed")

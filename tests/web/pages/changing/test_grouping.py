@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from msgspec import structs
+from tornado.httpclient import HTTPResponse
 
 from abtest.bootstrap import wired
 from abtest.domain import Role, Sought, Variant, members
@@ -31,6 +32,12 @@ async def text(visitor: Visitor, path: str) -> str:
     return words((await visitor.get(path)).body.decode())
 
 
+def seen_in(answer: HTTPResponse) -> str:
+    """What the forms of a page say that it has shown."""
+    (seen,) = set(re.findall(r'name="seen" value="(\d+)"', answer.body.decode()))
+    return str(seen)
+
+
 async def send(visitor: Visitor, path: str, **fields: str) -> str:
     """Where it leads, or what the page says."""
     answer = await visitor.post(path, None, **fields)
@@ -50,9 +57,13 @@ async def test_experiments_come_into_a_group_and_leave_it(client: Client, store:
     refused = await anna.post("/groups/screen/join", None, experiment="price", share="50%")
     assert "has 40% left, less than 50%" in words(refused.body.decode())
     assert 'value="50%"' in refused.body.decode()
-    assert (await send(anna, "/groups/screen/join", experiment="color", share="10%")).startswith("422 ")
+    twice = await send(anna, "/groups/screen/join", experiment="color", share="10%")  # somebody else was faster
+    assert twice.startswith("409 ")
+    assert "Color is in the group screen already." in twice
+    assert (await send(anna, "/groups/screen/join", share="10%")).startswith("422 ")
     assert "color 60% 40%" in await text(anna, "/groups")
     assert await send(anna, "/groups/screen/leave", experiment="color") == "/groups/screen?did=left"
+    assert (await send(anna, "/groups/screen/leave", experiment="color")).startswith("409 ")
     assert members(await GroupService(store, by=ANNA).one("screen")) == {}
     assert "<script>alert" not in (await anna.get("/groups")).body.decode()
 
@@ -103,10 +114,28 @@ async def test_a_test_device_gets_what_is_chosen_and_its_token_stands_in_no_addr
     assert "<script>alert" not in listed
     refused = await anna.post("/test-devices", None, **fields | {"token": "my phone"})
     assert (refused.code, 'value="my phone"' in refused.body.decode()) == (400, True)
-    removed = await send(anna, "/test-devices/remove", token="my-phone")
+    removed = await send(anna, "/test-devices/remove", token="my-phone", seen="1")
     assert removed == "/test-devices?did=test_device_removed"
     assert (await send(anna, "/test-devices/remove", token="my-phone")).startswith("404 ")
     assert "my-phone" not in str(await JournalService(store).newest(Sought(), 10))
+
+
+async def test_what_somebody_else_chose_for_a_token_meanwhile_is_not_lost(client: Client, store: SQLiteStore) -> None:
+    anna, ben = [await signed_in(client, store, Role.EDITOR, name=name) for name in ("anna", "ben")]
+    await store.add([experiment("color", "1", "1")], 1)
+    shown = [seen_in(await visitor.get("/test-devices")) for visitor in (anna, ben)]
+    mine = {"token": "my-phone", "value-color": "0", "note": "of Anna"}
+    assert await send(anna, "/test-devices", seen=shown[0], **mine) == "/test-devices?did=test_device_made"
+    others = mine | {"value-color": "1", "note": "of Ben"}
+    refused = await ben.post("/test-devices", None, seen=shown[1], **others)
+    page = refused.body.decode()
+    assert (refused.code, "Anna changed this test device meanwhile" in words(page)) == (412, True)
+    assert 'value="of Ben"' in page and "of Anna" in page
+    removed = await ben.post("/test-devices/remove", None, seen=shown[1], token="my-phone")
+    assert removed.code == 412
+    assert [each.note for each in await TestDeviceService(store, by=ANNA).all()] == ["of Anna"]
+    saved = await send(ben, "/test-devices", seen=seen_in(refused), **others)
+    assert saved == "/test-devices?did=test_device_made"
 
 
 async def test_who_only_looks_reads_groups_and_holdouts_and_changes_nothing(
