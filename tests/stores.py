@@ -1,6 +1,7 @@
 """Both stores, for the tests of what both must do."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,17 @@ from tests.scenes import new
 
 only_in_sqlite = pytest.mark.parametrize("each_store", ["sqlite"], indirect=True)
 """What the store in PostgreSQL can't do yet."""
+
+
+@asynccontextmanager
+async def another(store: Any) -> AsyncIterator[Any]:
+    """The store of another process on the same database."""
+    there = SQLiteStore(store.path) if isinstance(store, SQLiteStore) else PostgresStore(store._url)
+    await there.open()
+    try:
+        yield there
+    finally:
+        await there.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -9,21 +9,23 @@ from msgspec import Struct
 from abtest.domain import NO_ATTRIBUTES, Attributes
 from abtest.store.enrolment import Enrolment
 from abtest.store.postgres.connection import Connection
-from abtest.store.postgres.database import WRITE
+from abtest.store.postgres.database import READ, WRITE
 from abtest.store.relational.enrolling import (
     NOTHING_DRAWN,
     Catalogue,
     Found,
-    Kept,
     Positions,
     Profile,
+    ProfileStatements,
     Row,
+    ask_profiles,
     by_app,
-    current,
     draw_all,
     enrolment_of,
-    find_profiles,
     known_of,
+    put_profiles,
+    read_catalogue,
+    said_of,
 )
 
 # The enrolment lock: whoever has it reads what the last one left.
@@ -34,6 +36,20 @@ CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
 KNOWN = "SELECT token, variants FROM device WHERE token = ANY (?)"
 
 POSITIONS = "SELECT id, next_position, block_counts FROM phase WHERE id = ANY (?)"
+
+ALL_POSITIONS = "SELECT id, next_position, block_counts FROM phase"
+
+PROFILES = ProfileStatements(
+    find="""
+    SELECT app_id, attributes, profile.id
+    FROM jsonb_array_elements(?) AS asked (value)
+    JOIN profile ON app_id = (asked.value ->> 0)::INTEGER AND attributes = asked.value ->> 1
+    """,
+    add="""
+    INSERT INTO profile (id, app_id, attributes)
+    SELECT (value ->> 0)::INTEGER, (value ->> 1)::INTEGER, value ->> 2 FROM jsonb_array_elements(?)
+    """,
+)
 
 # Much less work than an array for each column: there are lists in the rows.
 ADD_DEVICES = "INSERT INTO device SELECT * FROM jsonb_populate_recordset(NULL::device, ?)"
@@ -60,50 +76,58 @@ class Device(Struct):
 
 
 def find(connection: Connection, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
-    """The answers of the known devices among these tokens."""
-    catalogue = current(connection, catalogue)
-    rows = connection.execute(KNOWN, (list(tokens),)).fetchall()
+    """The answers of the known devices among these tokens, in a transaction of its own."""
+    with connection.raw.pipeline():
+        connection.execute(READ)
+        version = connection.execute(CONFIG_VERSION)
+        found = connection.execute(KNOWN, (list(tokens),))
+        rows, ((config_version,),) = found.fetchall(), version.fetchall()
+        if config_version != catalogue.config_version:
+            catalogue = read_catalogue(connection, config_version)
+        connection.execute("COMMIT")
     return catalogue, enrolment_of(catalogue, known_of(catalogue, tokens, rows))
 
 
 def enrol(
     connection: Connection,
     catalogue: Catalogue,
-    kept: Kept,
+    kept: Mapping[int, Found],
     tokens: Sequence[str],
     now: int,
     attributes: Mapping[str, Attributes],
 ) -> tuple[Catalogue, Enrolment, dict[int, Found]]:
     """Answer every token, in a transaction of its own; see the same in SQLite.
 
-    A third trip is needed only for what this process sees the first time: another config version, or attributes.
+    A third trip is needed for another config version, and where an app has hardly any room for other attributes.
     """
     with connection.raw.pipeline():  # all of it goes to the server together, and the last answer is fetched first
         connection.execute(WRITE)
         locked = connection.execute(LOCK)
         version = connection.execute(CONFIG_VERSION)
+        profiles = ask_profiles(connection, PROFILES, said_of(by_app(tokens), attributes), kept)
         found = connection.execute(KNOWN, (list(tokens),))
         there = connection.execute(POSITIONS, (_phases(catalogue),))
         positions, rows = there.fetchall(), found.fetchall()
         ((config_version,),), ((last,),) = version.fetchall(), locked.fetchall()
         if config_version != catalogue.config_version:
-            catalogue = current(connection, catalogue)
-            positions = connection.execute(POSITIONS, (_phases(catalogue),)).fetchall()
+            there = connection.execute(ALL_POSITIONS)
+            catalogue = read_catalogue(connection, config_version)
+            positions = there.fetchall()
         variants = known_of(catalogue, tokens, rows)
         new = [token for token in tokens if token not in variants]
+        apps, shelf = by_app(new), profiles()
+        learned = shelf.find(said_of(apps, attributes), kept)
         moved = Positions({phase: (first, counts) for phase, first, counts in positions})
-        learned: dict[int, Found] = {}
         devices: list[Device] = []
-        for app, of_app in by_app(new).items():
-            said = [attributes.get(token, NO_ATTRIBUTES) for token in of_app]
-            learned[app] = find_profiles(connection, kept, app, said)
-            theirs = [learned[app][each] for each in said]
+        for app, of_app in apps.items():
+            theirs = [learned[app][attributes.get(token, NO_ATTRIBUTES)] for token in of_app]
             numbers = range(last + 1, last + 1 + len(of_app))
             taking = catalogue.drawn.get(app, NOTHING_DRAWN)
-            outcomes, rows = draw_all(catalogue, taking, numbers, theirs, moved)
-            devices += _devices(of_app, now, theirs, last + 1, rows)
+            outcomes, drawn = draw_all(catalogue, taking, numbers, theirs, moved)
+            devices += _devices(of_app, now, theirs, last + 1, drawn)
             variants |= zip(of_app, outcomes, strict=True)
             last += len(of_app)
+        put_profiles(connection, PROFILES, shelf)
         if devices:
             connection.execute(ADD_DEVICES, (msgspec.json.encode(devices).decode(),))
             connection.execute(SET_LAST_DEVICE, (last,))

@@ -1,12 +1,13 @@
 """The store in one PostgreSQL database."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from abtest.domain import Attributes, Event
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.postgres import enrolling, tracking
 from abtest.store.postgres.database import MOST_CONNECTIONS, Database
-from abtest.store.relational.enrolling import NOTHING, Kept
+from abtest.store.relational.enrolling import NOTHING, Catalogue, Kept
 from abtest.store.relational.store import RelationalStore
 
 
@@ -23,18 +24,25 @@ class PostgresStore(Database, RelationalStore):
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID
     ) -> Enrolment:
         """See EnrolmentStore.enrol."""
-        catalogue, kept = self._catalogue, self._kept
-        self._catalogue, enrolment, profiles = await self.run(
+        catalogue, kept = self._catalogue, self._kept.known()
+        catalogue, enrolment, profiles = await self.run(
             0, lambda connection: enrolling.enrol(connection, catalogue, kept, tokens, now, attributes)
         )
+        self._learn(catalogue)
         self._kept.learn(profiles)
         return enrolment
 
     async def find(self, tokens: Sequence[str]) -> Enrolment:
         """See EnrolmentStore.find."""
-        self._catalogue, enrolment = await self.read(enrolling.find, self._catalogue, tokens)
+        catalogue = self._catalogue
+        catalogue, enrolment = await self.run(1, lambda connection: enrolling.find(connection, catalogue, tokens))
+        self._learn(catalogue)
         return enrolment
 
     async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
         """See EventStore.track."""
         return await self.run(0, lambda connection: tracking.track(connection, requests, now))
+
+    def _learn(self, catalogue: Catalogue) -> None:
+        """Several requests are under way: one that began earlier may end later."""
+        self._catalogue = max(self._catalogue, catalogue, key=attrgetter("config_version"))

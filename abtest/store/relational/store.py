@@ -1,12 +1,13 @@
 """What every store in a relational database does with the same statements, as methods."""
 
-from abtest.store.relational import admitting, cataloguing, journal
-from abtest.store.relational.enrolling import config_version
+from abtest.domain import DEFAULT_APP
+from abtest.store.enrolment import Newcomers
+from abtest.store.relational import admitting, cataloguing, enrolling, journal
 from abtest.store.relational.methods import Transactions, reading, writing
 
 
 class RelationalStore(Transactions):
-    """Implements the Protocols of the catalogue, of people and of the journal, with a database's transactions."""
+    """Implements the Protocols of the catalogue, newcomers, people and the journal, in transactions."""
 
     experiments = reading(cataloguing.experiments)
     add = writing(cataloguing.add)
@@ -59,4 +60,8 @@ class RelationalStore(Transactions):
     journal_chunk = reading(journal.journal_chunk)
     entries = reading(journal.entries)
 
-    config_version = reading(config_version)
+    config_version = reading(enrolling.config_version)
+
+    async def newcomers(self, now: int, app: str = DEFAULT_APP) -> Newcomers:
+        """See NewcomerStore.newcomers."""
+        return await self.read(enrolling.newcomers, now, await self.read(cataloguing.app_id, app))

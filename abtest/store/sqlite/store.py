@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from abtest import clock
 from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
 from abtest.errors import Unavailable
-from abtest.store.enrolment import NOTHING_SAID, Enrolment, Newcomers
+from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.figures import Folded
 from abtest.store.relational import admitting, cataloguing
 from abtest.store.relational.enrolling import NOTHING, Kept
@@ -96,7 +96,7 @@ class SQLiteStore(Database, RelationalStore):
         """See EnrolmentStore.enrol."""
         self._require_room()
         self._catalogue, enrolment, profiles = await self.write(
-            enrolling.enrol, self._catalogue, self._kept, tokens, now, attributes
+            enrolling.enrol, self._catalogue, self._kept.known(), tokens, now, attributes
         )
         self._kept.learn(profiles)
         return enrolment
@@ -105,10 +105,6 @@ class SQLiteStore(Database, RelationalStore):
         """See EnrolmentStore.find."""
         self._catalogue, enrolment = await self.read(enrolling.find, self._catalogue, tokens)
         return enrolment
-
-    async def newcomers(self, now: int, app: str = DEFAULT_APP) -> Newcomers:
-        """See NewcomerStore.newcomers."""
-        return await self.read(enrolling.newcomers, now, await self.read(cataloguing.app_id, app))
 
     async def fold(self, most: int, now: int) -> Folded:
         """See FoldingStore.fold."""

@@ -3,12 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from tornado.ioloop import IOLoop
 
-from abtest.domain import read_attributes
+from abtest.domain import Attributes, Change, read_attributes
 from abtest.store.postgres import PostgresStore
 from abtest.store.postgres.connection import Connection
 from tests.scenes import experiment, tokens, values_of
@@ -24,6 +25,10 @@ def store(database: str, io_loop: IOLoop) -> Iterator[PostgresStore]:
     io_loop.run_sync(opened.close)
 
 
+def version(number: int) -> Attributes:
+    return read_attributes([("platform", "ios"), ("app_version", str(number))])
+
+
 @pytest.mark.parametrize("size", [1, 100, 2_000])
 async def test_a_batch_is_two_trips_whatever_its_size(store: PostgresStore, size: int) -> None:
     for number in range(8):  # the last statements are prepared, as in a server that runs
@@ -32,12 +37,27 @@ async def test_a_batch_is_two_trips_whatever_its_size(store: PostgresStore, size
     assert await trips_and_statements(store, lambda: store.enrol(tokens("a", size), 1)) == (2, 6)
 
 
-async def test_known_attributes_cost_no_trip(store: PostgresStore) -> None:
-    said = read_attributes([("platform", "ios")])
-    await store.enrol(["first"], 1, {"first": said})
-    asked = tokens("a", 50)
-    said_by_all = dict.fromkeys(asked, said)
-    assert await trips_and_statements(store, lambda: store.enrol(asked, 1, said_by_all)) == (2, 9)
+@pytest.mark.parametrize("unseen", [1, 10, 200])
+async def test_attributes_cost_no_trip_however_many_are_unseen(store: PostgresStore, unseen: int) -> None:
+    for number in range(8):
+        await store.enrol([f"before-{number}"], 1, {f"before-{number}": version(number)})
+    asked = {token: version(100 + n % unseen) for n, token in enumerate(tokens("a", 200))}
+    assert await trips_and_statements(store, lambda: store.enrol(list(asked), 1, asked)) == (2, 14)
+    asked = {f"again-{token}": said for token, said in asked.items()}
+    assert await trips_and_statements(store, lambda: store.enrol(list(asked), 1, asked)) == (2, 9)
+
+
+async def test_another_configuration_is_one_trip_more(store: PostgresStore) -> None:
+    known = tokens("a", 10)
+    await store.enrol(known, 1)
+    await store.find(known)
+    assert await trips_and_statements(store, lambda: store.find(known), 1) == (2, 4)
+    for key in ("banner", "page"):
+        await store.add([experiment(key, "1", "2", stop_at=100)], 1)
+        await store.change(key, lambda _: Change(weights=(Decimal(1), Decimal(1))), 1)
+    assert await trips_and_statements(store, lambda: store.enrol(tokens("b", 100), 1)) == (3, 15)
+    await store.add([experiment("button", "1", "2")], 1)
+    assert await trips_and_statements(store, lambda: store.find(known), 1) == (3, 9)
 
 
 async def test_shares_are_exact_over_servers_that_ask_at_once(store: PostgresStore, database: str) -> None:

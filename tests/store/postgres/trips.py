@@ -11,12 +11,15 @@ import psycopg
 from abtest.store.postgres import PostgresStore
 
 
-async def trips_and_statements(store: PostgresStore, work: Callable[[], Awaitable[Any]]) -> tuple[int, int]:
+async def trips_and_statements(
+    store: PostgresStore, work: Callable[[], Awaitable[Any]], kind: int = 0
+) -> tuple[int, int]:
     """How often statements were sent and then waited for, and how many, as libpq's own trace says.
 
-    While a long answer arrives, psycopg may ask for the rest of it, which is under way: that is no trip.
+    `kind`: of the connection, see Database.run. While a long answer arrives, psycopg may ask for the rest of it,
+    which is under way: that is no trip.
     """
-    pool = store._pools[0]
+    pool = store._pools[kind]
     with TemporaryFile("w+") as trace:
         with pool.connection() as raw:
             raw.pgconn.trace(trace.fileno())

@@ -22,10 +22,10 @@ from abtest.store.relational.admitting import (
     shared_link_rows,
 )
 from abtest.store.relational.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
-from abtest.store.relational.enrolling import catalogue, profiles
+from abtest.store.relational.enrolling import arrivals, catalogue, profiles
 from abtest.store.sqlite import audiences, auditing, erasing, events, measuring, summarising
 from abtest.store.sqlite.driver import open_raw
-from abtest.store.sqlite.enrolling import arrivals, requests, storing
+from abtest.store.sqlite.enrolling import requests, storing
 from tests.scenes import opened
 
 export_rows = import_module("abtest.store.sqlite.exporting.rows")  # the door's functions have the names of modules
@@ -40,11 +40,9 @@ QUERIES = {
     "config version": (catalogue.CONFIG_VERSION, (), ["meta USING PRIMARY KEY"]),
     "apps": (catalogue.APPS, (), ["SCAN app"]),
     "app": (app_rows.APP, ("default",), ["app USING COVERING INDEX"]),
-    "keys": (catalogue.KEYS, (), ["experiment USING COVERING INDEX"]),
-    "values": (catalogue.VALUES, (), ["variant USING INDEX"]),
+    "variants": (catalogue.VARIANTS, (), ["variant USING INDEX"]),
     "experiments that take devices": (catalogue.TAKING, (), ["phase USING INTEGER PRIMARY KEY"]),
-    "variants of an experiment": (catalogue.VARIANTS, (1,), ["variant USING INDEX"]),
-    "earlier phases": (catalogue.EARLIER, (1, 2), ["phase USING INDEX"]),
+    "earlier phases": (catalogue.EARLIER, (), ["phase USING INDEX"]),
     "test devices": (catalogue.TEST_DEVICES, (), ["test_value USING PRIMARY KEY"]),
     "a test device": (
         test_device_rows.TEST_DEVICE,
@@ -53,10 +51,10 @@ QUERIES = {
     ),
     "its values": (test_device_rows.VALUES, (1,), ["test_value USING PRIMARY KEY"]),
     "how many have a value": (test_device_rows.TESTED, (1,), ["device_token USING PRIMARY KEY"]),
-    "profile": (profiles.PROFILE, (1, "{}"), ["profile USING COVERING INDEX"]),
-    "profiles of an app": (profiles.PROFILES, (1,), ["app USING INTEGER PRIMARY KEY"]),
-    "count a profile": (profiles.COUNT_PROFILE, (1,), ["app USING INTEGER PRIMARY KEY"]),
-    "count shortened devices": (profiles.COUNT_SHORTENED, (1, 1), ["app USING INTEGER PRIMARY KEY"]),
+    "profiles": (storing.PROFILES.find, ("[]",), ["profile USING COVERING INDEX"]),
+    "profiles of each app": (profiles.THERE, (), ["SCAN app"]),
+    "last profile": (profiles.LAST, (), ["SEARCH profile"]),
+    "count profiles": (profiles.COUNT, (1, 1, 1), ["app USING INTEGER PRIMARY KEY"]),
     "first device from one on": (arrivals.FIRST_SEEN, (1,), ["device USING INTEGER PRIMARY KEY"]),
     "newest devices by profile": (arrivals.BY_PROFILE, (1,), ["device USING INTEGER PRIMARY KEY"]),
     "a device's profile": (arrivals.PROFILE_OF, (1,), ["profile USING INTEGER PRIMARY KEY"]),

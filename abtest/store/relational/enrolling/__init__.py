@@ -1,8 +1,25 @@
-"""What decides about first requests: all that people made, and the draw."""
+"""First requests: all that people made and that decides about them, the draw, and who came lately."""
 
-from abtest.store.relational.enrolling.catalogue import NOTHING, NOTHING_DRAWN, Catalogue, config_version, current
+from abtest.store.relational.enrolling.arrivals import newcomers
+from abtest.store.relational.enrolling.catalogue import (
+    NOTHING,
+    NOTHING_DRAWN,
+    Catalogue,
+    config_version,
+    current,
+    read_catalogue,
+)
 from abtest.store.relational.enrolling.drawing import Positions, Row, draw_all
-from abtest.store.relational.enrolling.profiles import Found, Kept, Profile, find_profiles, load_attributes
+from abtest.store.relational.enrolling.profiles import (
+    Found,
+    Kept,
+    Profile,
+    ProfileStatements,
+    ask_profiles,
+    load_attributes,
+    put_profiles,
+    said_of,
+)
 from abtest.store.relational.enrolling.sorting import by_app, enrolment_of, known_of
 
 __all__ = [
@@ -13,13 +30,18 @@ __all__ = [
     "Kept",
     "Positions",
     "Profile",
+    "ProfileStatements",
     "Row",
+    "ask_profiles",
     "by_app",
     "config_version",
     "current",
     "draw_all",
     "enrolment_of",
-    "find_profiles",
     "known_of",
     "load_attributes",
+    "newcomers",
+    "put_profiles",
+    "read_catalogue",
+    "said_of",
 ]

@@ -2,8 +2,9 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -19,12 +20,11 @@ CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
 
 APPS = "SELECT key, id FROM app ORDER BY id"
 
-KEYS = "SELECT app_id, key FROM experiment WHERE kind = 'experiment'"
-
-VALUES = """
-SELECT variant.id, experiment.key, variant.value, experiment.type, experiment.status
+# The one for devices outside the coverage, if there is one, comes last.
+VARIANTS = """
+SELECT experiment_id, app_id, kind, key, type, status, variant.id, place, value
 FROM experiment JOIN variant ON variant.experiment_id = experiment.id
-WHERE experiment.kind = 'experiment' AND variant.place >= 0
+ORDER BY experiment_id, place < 0, place
 """
 
 TAKING = """
@@ -36,11 +36,10 @@ WHERE experiment.status = 'running' OR (experiment.status = 'finished' AND exper
 ORDER BY experiment.id
 """
 
-# The one for devices outside the coverage, if there is one, comes last.
-VARIANTS = "SELECT id, value FROM variant WHERE experiment_id = ? ORDER BY place < 0, place"
-
 EARLIER = """
-SELECT number, weights, coverage, next_position, block_counts FROM phase WHERE experiment_id = ? AND number < ?
+SELECT phase.experiment_id, number, weights, coverage, next_position, block_counts
+FROM experiment JOIN phase ON phase.experiment_id = experiment.id
+WHERE status = 'running' AND phase.id < (SELECT max(id) FROM phase WHERE experiment_id = experiment.id)
 """
 
 TEST_DEVICES = """
@@ -136,6 +135,9 @@ class Catalogue(Struct, frozen=True):
     drawn: Mapping[int, Drawn]
 
 
+Outcomes = list[tuple[int, str]]
+"""The variants of an experiment, a group or a holdout, with their values."""
+
 NOTHING = Catalogue(0, {}, {}, {}, frozenset(), {}, {})
 NOTHING_DRAWN = Drawn()
 
@@ -149,44 +151,56 @@ def config_version(connection: Connection) -> int:
 def current(connection: Connection, catalogue: Catalogue) -> Catalogue:
     """The catalogue, read again only if the version has changed."""
     version = config_version(connection)
-    if version == catalogue.config_version:
-        return catalogue
+    return catalogue if version == catalogue.config_version else read_catalogue(connection, version)
+
+
+def read_catalogue(connection: Connection, version: int) -> Catalogue:
+    """The catalogue of this version. All is asked for before anything is waited for."""
+    asked = [connection.execute(each) for each in (APPS, VARIANTS, TAKING, EARLIER, TEST_DEVICES)]
+    apps, variants, taking, earlier, test_devices = [each.fetchall() for each in reversed(asked)][::-1]
     keys: dict[int, set[str]] = defaultdict(set)
-    for app, key in connection.execute(KEYS):
-        keys[app].add(key)
-    rows = connection.execute(VALUES).fetchall()
+    values, delivered, outcomes = dict[int, Delivered](), set[int](), defaultdict[int, Outcomes](list)
+    for experiment, app, kind, key, type, status, variant, place, value in variants:
+        outcomes[experiment].append((variant, value))
+        if kind == Kind.EXPERIMENT and place >= 0:
+            keys[app].add(key)
+            values[variant] = Delivered(key, value, Type(type))
+            if status in DELIVERED:
+                delivered.add(variant)
     return Catalogue(
         config_version=version,
-        apps=dict(connection.execute(APPS).fetchall()),
+        apps=dict(apps),
         keys={app: frozenset(found) for app, found in keys.items()},
-        values={variant: Delivered(key, value, Type(type)) for variant, key, value, type, _ in rows},
-        delivered=frozenset(variant for variant, *_, status in rows if status in DELIVERED),
-        test_devices=_test_devices(connection),
-        drawn=_drawn(connection),
+        values=values,
+        delivered=frozenset(delivered),
+        test_devices=_test_devices(test_devices),
+        drawn=_drawn([_Row(*row) for row in taking], outcomes, earlier),
     )
 
 
-def _test_devices(connection: Connection) -> dict[str, tuple[int, ...]]:
+def _test_devices(rows: Iterable[tuple[str, int | None]]) -> dict[str, tuple[int, ...]]:
     found: dict[str, list[int]] = {}
-    for token, variant in connection.execute(TEST_DEVICES):
+    for token, variant in rows:
         found.setdefault(token, []).extend([] if variant is None else [variant])
     return {token: tuple(variants) for token, variants in found.items()}
 
 
-def _drawn(connection: Connection) -> dict[int, Drawn]:
-    rows = [_Row(*row) for row in connection.execute(TAKING).fetchall()]
+def _drawn(rows: Sequence["_Row"], outcomes: Mapping[int, Outcomes], earlier: Iterable[Any]) -> dict[int, Drawn]:
+    before: dict[int, list[Any]] = defaultdict(list)
+    for experiment, *phase in earlier:
+        before[experiment].append(phase)
     chosen = {
         (row.app_id, key): variant
         for row in rows
         if row.kind == Kind.GROUP
-        for (variant, key), weight in zip(_variants(connection, row), load_weights(row.weights), strict=False)
+        for (variant, key), weight in zip(outcomes[row.id], load_weights(row.weights), strict=False)
         if weight
     }
     found: dict[int, dict[str, list[Taking]]] = defaultdict(lambda: {kind: [] for kind in Kind})
     for row in rows:
         if row.kind != Kind.GROUP or Decimal(row.coverage):  # a group without members decides nothing
             in_group = chosen.get((row.app_id, row.key)) if row.kind == Kind.EXPERIMENT else None
-            found[row.app_id][row.kind].append(_taking(connection, row, in_group))
+            found[row.app_id][row.kind].append(_taking(row, outcomes[row.id], in_group, before[row.id]))
     return {
         app: Drawn(
             holdouts=tuple(kinds[Kind.HOLDOUT]),
@@ -216,12 +230,7 @@ class _Row(Struct, frozen=True):
     stop_at: int | None
 
 
-def _variants(connection: Connection, row: _Row) -> list[tuple[int, str]]:
-    return [(variant, value) for variant, value in connection.execute(VARIANTS, (row.id,))]
-
-
-def _taking(connection: Connection, row: _Row, chosen: int | None) -> Taking:
-    variants = _variants(connection, row)
+def _taking(row: _Row, outcomes: Outcomes, chosen: int | None, earlier: Iterable[Any]) -> Taking:
     weights, outside = allocation.drawn_weights(load_weights(row.weights), Decimal(row.coverage))
     return Taking(
         experiment_id=row.id,
@@ -232,20 +241,17 @@ def _taking(connection: Connection, row: _Row, chosen: int | None) -> Taking:
         seed=row.seed,
         weights=weights,
         outside=outside,
-        variant_ids=tuple(variant for variant, _ in variants),
-        winner=next(variant for variant, value in variants if value == row.winner)
+        variant_ids=tuple(variant for variant, _ in outcomes),
+        winner=next(variant for variant, value in outcomes if value == row.winner)
         if row.status == Status.FINISHED
         else None,
         chosen=chosen,
         stop_at=row.stop_at,
-        before=0 if row.stop_at is None else _before(connection, row),
+        before=0 if row.stop_at is None else sum(_had(row.seed, *phase) for phase in earlier),
     )
 
 
-def _before(connection: Connection, row: _Row) -> int:
-    """How many devices an experiment had before this phase."""
-    had = 0
-    for number, weights, coverage, position, counts in connection.execute(EARLIER, (row.id, row.phase_number)):
-        drawn, outside = allocation.drawn_weights(load_weights(weights), Decimal(coverage))
-        had += allocation.covered_until(row.seed, number, drawn, position, tuple(json.loads(counts)), outside)
-    return had
+def _had(seed: bytes, number: int, weights: str, coverage: str, position: int, counts: str) -> int:
+    """How many devices an experiment had in an earlier phase."""
+    drawn, outside = allocation.drawn_weights(load_weights(weights), Decimal(coverage))
+    return allocation.covered_until(seed, number, drawn, position, tuple(json.loads(counts)), outside)

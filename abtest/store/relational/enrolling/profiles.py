@@ -1,9 +1,10 @@
 """Combinations of attributes: an app keeps each once, and their number is bounded."""
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -15,15 +16,22 @@ RESERVED_PROFILES = 10_000
 MOST_REMEMBERED = 5_000
 """Combinations in the memory of a process, at most 9 kB each."""
 
-PROFILE = "SELECT id FROM profile WHERE app_id = ? AND attributes = ?"
+THERE = "SELECT id, profiles FROM app"
 
-PROFILES = "SELECT profiles FROM app WHERE id = ?"
+LAST = "SELECT coalesce(max(id), 0) FROM profile"
 
-ADD_PROFILE = "INSERT INTO profile (app_id, attributes) VALUES (?, ?) RETURNING id"
+COUNT = "UPDATE app SET profiles = profiles + ?, shortened_devices = shortened_devices + ? WHERE id = ?"
 
-COUNT_PROFILE = "UPDATE app SET profiles = profiles + 1 WHERE id = ?"
 
-COUNT_SHORTENED = "UPDATE app SET shortened_devices = shortened_devices + ? WHERE id = ?"
+class ProfileStatements(NamedTuple):
+    """Statements of a database. The parameter of each is a JSON list of lists.
+
+    `find`: app, attributes and number of those among these apps and attributes that are stored. `add`: store these
+    numbers, apps and attributes.
+    """
+
+    find: str
+    add: str
 
 
 class Profile(Struct, frozen=True):
@@ -39,21 +47,117 @@ class Profile(Struct, frozen=True):
 
 NO_PROFILE = Profile(None, NO_ATTRIBUTES)
 Found = Mapping[Attributes, Profile]
+NOTHING_KNOWN: Found = {}
+Said = Mapping[int, Mapping[Attributes, int]]
+"""By app: how many new devices say what."""
 
 
 class Kept:
-    """What this process knows of the profiles that are kept; they never change."""
+    """What this process knows of the stored profiles, which never change."""
 
     def __init__(self) -> None:
-        self.profiles: dict[int, dict[Attributes, Profile]] = defaultdict(dict)
+        self._profiles: dict[int, dict[Attributes, Profile]] = defaultdict(dict)
+
+    def known(self) -> Mapping[int, Found]:
+        """By app, for a transaction: none of it goes meanwhile."""
+        return dict(self._profiles)
 
     def learn(self, found: Mapping[int, Found]) -> None:
         """Know these too, by app, once they are durable."""
         for app, profiles in found.items():
-            known = self.profiles[app]
-            if len(known) + len(profiles) > MOST_REMEMBERED:
-                known.clear()
-            known.update(profiles)
+            if len(self._profiles[app]) + len(profiles) > MOST_REMEMBERED:
+                self._profiles[app] = {}
+            self._profiles[app].update(profiles)
+
+
+class Shelf:
+    """The stored profiles, as they were read under the enrolment lock, and those that new devices add."""
+
+    def __init__(self, numbers: Iterable[tuple[int, str, int]], there: Mapping[int, int], last: int) -> None:
+        """`numbers`: app, attributes and number of some. `there`: how many an app has. `last`: the highest number."""
+        self._numbers = {(app, text): number for app, text, number in numbers}
+        self._there = dict(there)
+        self._last = last
+        self.added: list[tuple[int, int, str]] = []
+        self.counts: list[tuple[int, int, int]] = []
+
+    def find(self, said: Said, known: Mapping[int, Found]) -> dict[int, Found]:
+        """The profile of each of these combinations, by app.
+
+        Then `added` has number, app and attributes of the new ones; and `counts`, where there is something to count,
+        how many were added, of how many devices the attributes were shortened, and the app.
+        """
+        found = dict[int, Found]()
+        for app, of_app in said.items():
+            mine, before = known.get(app, NOTHING_KNOWN), len(self.added)
+            found[app] = {each: mine.get(each) or self._profile(app, each) for each in of_app}
+            shortened = sum(devices for each, devices in of_app.items() if found[app][each].shortened)
+            if shortened or len(self.added) > before:
+                self.counts.append((len(self.added) - before, shortened, app))
+        return found
+
+    def _profile(self, app: int, attributes: Attributes) -> Profile:
+        """The profile of a combination, or of the longest part of it that is kept or has room."""
+        for part in chain([attributes], attributes.shorter(), [NO_ATTRIBUTES]):
+            if not part and app == DEFAULT_APP_ID:
+                break
+            number = self._number(app, part)
+            if number is not None:
+                return Profile(number, part, part is not attributes)
+        return Profile(None, NO_ATTRIBUTES, shortened=True) if attributes else NO_PROFILE
+
+    def _number(self, app: int, part: Attributes) -> int | None:
+        """The number of a combination, which is added if there is room for it."""
+        stored = app, dump_attributes(part)
+        if stored not in self._numbers and self._there[app] < _room(len(part.pairs)):
+            self._there[app] += 1
+            self._last += 1
+            self._numbers[stored] = self._last
+            self.added.append((self._last, *stored))
+        return self._numbers.get(stored)
+
+
+def said_of(apps: Mapping[int, Sequence[str]], attributes: Mapping[str, Attributes]) -> Said:
+    """What the tokens of each app say."""
+    return {app: Counter([attributes.get(token, NO_ATTRIBUTES) for token in of_app]) for app, of_app in apps.items()}
+
+
+def ask_profiles(
+    connection: Connection, statements: ProfileStatements, said: Said, known: Mapping[int, Found]
+) -> Callable[[], Shelf]:
+    """Ask for the stored profiles of these combinations that are not known; what is returned reads the answers."""
+    unknown = [(app, each) for app, of_app in said.items() for each in of_app if each not in known.get(app, ())]
+    if not unknown:
+        return lambda: Shelf((), {}, 0)
+
+    def find(wanted: Iterable[tuple[int, Attributes]]) -> Any:
+        return connection.execute(
+            statements.find, (json.dumps([(app, dump_attributes(each)) for app, each in wanted]),)
+        )
+
+    of_apps, highest, found = connection.execute(THERE), connection.execute(LAST), find(unknown)
+
+    def read() -> Shelf:
+        numbers, ((last,),), there = found.fetchall(), highest.fetchall(), dict(of_apps.fetchall())
+        if parts := _substitutes(unknown, there):
+            numbers += find(parts).fetchall()
+        return Shelf(numbers, there, last)
+
+    return read
+
+
+def put_profiles(connection: Connection, statements: ProfileStatements, shelf: Shelf) -> None:
+    """Store what was added to the shelf."""
+    if shelf.added:
+        connection.execute(statements.add, (json.dumps(shelf.added),))
+    connection.executemany(COUNT, shelf.counts)
+
+
+def _substitutes(unknown: Sequence[tuple[int, Attributes]], there: Mapping[int, int]) -> list[tuple[int, Attributes]]:
+    """The parts of these combinations that may have to stand for them, where an app may lack room for all of them."""
+    coming = Counter(app for app, _ in unknown)
+    full = {app for app, number in coming.items() if there[app] + number > _room(len(KNOWN_ATTRIBUTES))}
+    return [(app, part) for app, each in unknown if app in full for part in (*each.shorter(), NO_ATTRIBUTES)]
 
 
 def dump_attributes(attributes: Attributes) -> str:
@@ -66,38 +170,6 @@ def load_attributes(text: str) -> Attributes:
     return Attributes(tuple(json.loads(text).items()))
 
 
-def find_profiles(
-    connection: Connection, kept: Kept, app: int, wanted: Sequence[Attributes]
-) -> dict[Attributes, Profile]:
-    """The profile of each of these combinations, one for each new device. Counts the devices that are shortened."""
-    known, found = kept.profiles[app], dict[Attributes, Profile]()
-    for attributes in wanted:
-        if attributes not in found:
-            found[attributes] = known.get(attributes) or _profile(connection, app, attributes)
-    shortened = sum(found[attributes].shortened for attributes in wanted)
-    if shortened:
-        connection.execute(COUNT_SHORTENED, (shortened, app))
-    return found
-
-
-def _profile(connection: Connection, app: int, attributes: Attributes) -> Profile:
-    """The profile of a combination, or of the longest part of it that is kept or has room."""
-    for part in chain([attributes], attributes.shorter(), [NO_ATTRIBUTES]):
-        shortened = part is not attributes
-        if not part and app == DEFAULT_APP_ID:
-            break
-        text = dump_attributes(part)
-        found = connection.execute(PROFILE, (app, text)).fetchone()
-        if found:
-            return Profile(found[0], part, shortened)
-        (there,) = connection.execute(PROFILES, (app,)).fetchone()
-        if there < _room(part):
-            ((number,),) = connection.execute(ADD_PROFILE, (app, text))
-            connection.execute(COUNT_PROFILE, (app,))
-            return Profile(number, part, shortened)
-    return Profile(None, NO_ATTRIBUTES, shortened) if attributes else NO_PROFILE
-
-
-def _room(attributes: Attributes) -> int:
-    """How many profiles there may be for one more with as many attributes as these."""
-    return MOST_PROFILES - RESERVED_PROFILES * max(len(attributes.pairs) - 1, 0) // (len(KNOWN_ATTRIBUTES) - 1)
+def _room(length: int) -> int:
+    """How many profiles there may be for one more with so many attributes."""
+    return MOST_PROFILES - RESERVED_PROFILES * max(length - 1, 0) // (len(KNOWN_ATTRIBUTES) - 1)

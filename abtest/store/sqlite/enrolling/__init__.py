@@ -1,6 +1,5 @@
 """First requests: who is known, and what new devices get."""
 
-from abtest.store.sqlite.enrolling.arrivals import newcomers
 from abtest.store.sqlite.enrolling.requests import enrol, find
 
-__all__ = ["enrol", "find", "newcomers"]
+__all__ = ["enrol", "find"]

@@ -11,16 +11,17 @@ from abtest.store.relational.enrolling import (
     NOTHING_DRAWN,
     Catalogue,
     Found,
-    Kept,
+    ask_profiles,
     by_app,
     current,
     draw_all,
     enrolment_of,
-    find_profiles,
     known_of,
+    put_profiles,
+    said_of,
 )
 from abtest.store.sqlite.driver import Raw
-from abtest.store.sqlite.enrolling.storing import add_devices, positions, store
+from abtest.store.sqlite.enrolling.storing import PROFILES, add_devices, positions, store
 
 KNOWN = """
 SELECT device_token.token, assignment.variant_id
@@ -46,23 +47,25 @@ def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[
 def enrol(
     connection: Raw,
     catalogue: Catalogue,
-    kept: Kept,
+    kept: Mapping[int, Found],
     tokens: Sequence[str],
     now: int,
     attributes: Mapping[str, Attributes],
 ) -> tuple[Catalogue, Enrolment, dict[int, Found]]:
     """Answer every token. Unknown tokens become devices, and are drawn by everything that takes them.
 
-    The profiles of their attributes may be `kept` once all of it is durable.
+    `kept`: known profiles. Those of these devices, the last of what is returned, may be known once all is durable.
     """
     catalogue = current(connection, catalogue)
     variants = known(connection, catalogue, tokens)
     new = [token for token in tokens if token not in variants]
-    found: dict[int, Found] = {}
-    for app, of_app in by_app(new).items():
-        said = [attributes.get(token, NO_ATTRIBUTES) for token in of_app]
-        found[app] = find_profiles(connection, kept, app, said)
-        theirs = [found[app][each] for each in said]
+    apps = by_app(new)
+    said = said_of(apps, attributes)
+    shelf = ask_profiles(connection, PROFILES, said, kept)()
+    found = shelf.find(said, kept)
+    put_profiles(connection, PROFILES, shelf)
+    for app, of_app in apps.items():
+        theirs = [found[app][attributes.get(token, NO_ATTRIBUTES)] for token in of_app]
         devices = add_devices(connection, of_app, now, theirs)
         taking = catalogue.drawn.get(app, NOTHING_DRAWN)
         there = positions(connection, taking.phases)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from itertools import chain
 
-from abtest.store.relational.enrolling import Positions, Profile, Row
+from abtest.store.relational.enrolling import Positions, Profile, ProfileStatements, Row
 from abtest.store.relational.numbers import last_device
 from abtest.store.sqlite.driver import Raw
 
@@ -16,6 +16,17 @@ ADD_TOKENS = "INSERT INTO device_token (token, device_id) SELECT value, ? + key 
 ADD_ASSIGNMENT = """
 INSERT INTO assignment (device_id, experiment_id, phase_id, variant_id, position) VALUES (?, ?, ?, ?, ?)
 """
+
+PROFILES = ProfileStatements(
+    find="""
+    SELECT app_id, attributes, profile.id
+    FROM json_each(?) AS asked
+    CROSS JOIN profile ON app_id = asked.value ->> 0 AND attributes = asked.value ->> 1
+    """,
+    add="""
+    INSERT INTO profile (id, app_id, attributes) SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)
+    """,
+)
 
 AT_ONCE = 64
 

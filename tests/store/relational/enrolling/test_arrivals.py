@@ -1,12 +1,21 @@
 """How many new devices an app has a day, and what the newest say."""
 
+from typing import Any
+
 import pytest
 
 from abtest import clock
 from abtest.domain import Attributes, scoped
-from abtest.store.sqlite.enrolling import arrivals
+from abtest.store.relational.enrolling import arrivals
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import tokens
+
+
+@pytest.fixture
+def store(each_store: Any) -> Any:
+    """An empty database."""
+    return each_store
+
 
 NOW = 1_800_000_000_000
 IOS, ANDROID = (Attributes((("platform", name),)) for name in ("ios", "android"))

@@ -5,9 +5,9 @@ from bisect import bisect_left
 from abtest import clock
 from abtest.domain import DEFAULT_APP_ID, NO_ATTRIBUTES
 from abtest.store.enrolment import Newcomers
+from abtest.store.relational.connection import Connection
 from abtest.store.relational.enrolling.profiles import load_attributes
 from abtest.store.relational.numbers import last_device
-from abtest.store.sqlite.driver import Raw
 
 DAYS = 7
 MOST = 10_000
@@ -20,7 +20,7 @@ BY_PROFILE = "SELECT profile_id, count(*) FROM device WHERE id > ? GROUP BY prof
 PROFILE_OF = "SELECT app_id, attributes FROM profile WHERE id = ?"
 
 
-def newcomers(connection: Raw, now: int, app: int) -> Newcomers:
+def newcomers(connection: Connection, now: int, app: int) -> Newcomers:
     """Those of the last days, or the newest of them: their part that is of this app is taken for that of all."""
     last = last_device(connection)
     if not last:
