@@ -2,8 +2,7 @@
 
 import logging
 import sqlite3 as standard_library
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -34,6 +33,7 @@ PRAGMAS = {
     "trusted_schema": 0,
     "busy_timeout": 5000,
     "mmap_size": 0,
+    "secure_delete": 1,  # else what is erased, or moved when a page is full, stays in the file's free space
     "journal_size_limit": LOG_LIMIT,
 }
 
@@ -82,16 +82,6 @@ def open_raw(path: Path) -> Raw:
         connection.close()
         raise
     return connection
-
-
-@contextmanager
-def leaving_nothing(connection: Raw) -> Iterator[None]:
-    """Overwrite what is deleted: else its bytes stay in the file's free space."""
-    connection.execute("PRAGMA secure_delete = ON")
-    try:
-        yield
-    finally:
-        connection.execute("PRAGMA secure_delete = OFF")
 
 
 class Connection(aiosqlite.Connection):

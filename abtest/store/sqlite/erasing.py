@@ -14,7 +14,7 @@ from abtest.domain import Action, By, Showing, Tally, app_of, scoped
 from abtest.store.relational.cataloguing import RAISE_CONFIG_VERSION
 from abtest.store.relational.journal import record
 from abtest.store.sqlite import measuring
-from abtest.store.sqlite.driver import PRAGMAS, Raw, leaving_nothing
+from abtest.store.sqlite.driver import PRAGMAS, Raw
 
 EVENTS_AT_ONCE = 1_000
 
@@ -94,11 +94,10 @@ def forget(connection: Raw, token: str, app: str, by: By, now: int, device: int,
     for each in (known, _counted(connection, device, known)):
         measuring.add(connection, each.tally, -1)
         measuring.add_exposures(connection, each.exposures, -1)
-    with leaving_nothing(connection):
-        for statement in (FORGET_TOTALS, FORGET_EXPOSED):
-            connection.execute(statement, (device,))
-        connection.execute(FORGET_TEST_DEVICE, (token,))
-        connection.execute(FORGET_TOKEN, (scoped(app_of(token), f"forgotten-{secrets.token_hex(16)}"), token))
+    for statement in (FORGET_TOTALS, FORGET_EXPOSED):
+        connection.execute(statement, (device,))
+    connection.execute(FORGET_TEST_DEVICE, (token,))
+    connection.execute(FORGET_TOKEN, (scoped(app_of(token), f"forgotten-{secrets.token_hex(16)}"), token))
     connection.execute(BEGIN_ERASING, (device,))
     erase(connection, device)
     connection.execute(COUNT_ERASURE)
@@ -109,8 +108,7 @@ def forget(connection: Raw, token: str, app: str, by: By, now: int, device: int,
 
 def forget_test_device(connection: Raw, token: str, app: str, by: By, now: int) -> bool:
     """Delete a test device that is no device; False if there is none with this token."""
-    with leaving_nothing(connection):
-        forgotten = connection.execute(FORGET_TEST_DEVICE, (token,)).rowcount
+    forgotten = connection.execute(FORGET_TEST_DEVICE, (token,)).rowcount
     if forgotten:
         connection.execute(RAISE_CONFIG_VERSION)
         record(connection, by, now, Action.FORGET_DEVICE, app)
@@ -125,8 +123,7 @@ def erasing(connection: Raw) -> int | None:
 
 def erase(connection: Raw, device: int) -> None:
     """Delete the next events of a forgotten device."""
-    with leaving_nothing(connection):
-        deleted = connection.execute(ERASE_EVENTS, (device, EVENTS_AT_ONCE)).rowcount
+    deleted = connection.execute(ERASE_EVENTS, (device, EVENTS_AT_ONCE)).rowcount
     if deleted < EVENTS_AT_ONCE:
         connection.execute(END_ERASING, (device,))
 

@@ -80,3 +80,4 @@ def _apply(connection: Raw, together: Sequence[tuple[int, str]]) -> None:
     finally:
         connection.execute("PRAGMA legacy_alter_table = OFF")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # 0003 switches it off

@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import update_wrapper
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
 from abtest import clock
 from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
 from abtest.errors import Unavailable
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.figures import Folded
-from abtest.store.relational import admitting, cataloguing
+from abtest.store.relational import cataloguing
 from abtest.store.relational.enrolling import NOTHING, Kept
 from abtest.store.relational.methods import reading, writing
 from abtest.store.relational.store import RelationalStore
@@ -28,11 +26,8 @@ from abtest.store.sqlite import (
 )
 from abtest.store.sqlite.audiences import Decided
 from abtest.store.sqlite.database import Database
-from abtest.store.sqlite.driver import Raw, leaving_nothing
+from abtest.store.sqlite.driver import Raw
 from abtest.store.upkeep import Process, is_full
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 BOOTS = "SELECT value FROM meta WHERE name = 'boots'"
 
@@ -42,17 +37,6 @@ STOPPING_SECONDS = 1.0
 """The longest time that a process which stops waits for others to write."""
 
 BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
-
-
-def _leaving_nothing(function: Callable[Concatenate[Raw, P], T]) -> Callable[Concatenate[Raw, P], T]:
-    """The function, and what it deletes is overwritten: a token leaves no trace."""
-
-    def erasing(connection: Raw, /, *arguments: P.args, **named: P.kwargs) -> T:
-        with leaving_nothing(connection):
-            return function(connection, *arguments, **named)
-
-    update_wrapper(erasing, function)
-    return erasing
 
 
 def _check(connection: Raw) -> list[str]:
@@ -84,11 +68,6 @@ class SQLiteStore(Database, RelationalStore):
         self._catalogue = NOTHING
         self._kept = Kept()
         self._decided = Decided()
-
-    add_test_device = writing(_leaving_nothing(cataloguing.add_test_device))
-    remove_test_device = writing(_leaving_nothing(cataloguing.remove_test_device))
-    remove_person = writing(_leaving_nothing(admitting.remove_person))
-    revoke_shared_link = writing(_leaving_nothing(admitting.revoke_shared_link))
 
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID

@@ -4,6 +4,7 @@ import fcntl
 import signal
 from collections.abc import Sequence
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,15 @@ async def test_a_device_whose_forgetting_was_killed_is_gone_and_the_next_one_fin
     async with opened(database) as store:
         assert await figures(store) == OF_THE_OTHERS
         assert (await VerificationService(store).verify()).findings == ()
+
+
+async def test_no_copy_of_a_token_stays_where_its_page_was_before(tmp_path: Path) -> None:
+    database = tmp_path / "abtest.db"
+    many = [sha256(bytes([n % 256, n // 256])).hexdigest() for n in range(5_000)]  # in no order, so that pages split
+    async with opened(database) as store:
+        for place in range(0, len(many), 100):
+            await store.enrol(many[place : place + 100], 1)
+        assert await store.forget(many[::50]) == 100
+    left = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert [token for token in many[::50] if token.encode() in left] == []
+    assert all(token.encode() in left for token in many[1::50])
