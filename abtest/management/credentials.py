@@ -8,8 +8,12 @@ from unicodedata import normalize
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
+from abtest.errors import Unavailable
+
 UNKNOWN = "$argon2id$v=19$m=65536,t=3,p=1$TWptkXYAoBfq/RINrxZ/HA$xxbPP4sGOdTZiBMIYdtqmJm0Oz3uYoEb0cUJe8hlAMU"
 """Takes the place of the hash of a person that there is not, so that the answer takes as long."""
+MOST_COMPARED = 25
+"""So many passwords may wait to be compared: about five seconds."""
 
 
 def new_secret() -> str:
@@ -37,6 +41,7 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=1)
         self._turn = asyncio.Lock()
+        self._compared = 0
 
     async def hash(self, password: str) -> str:
         """What is kept of a password."""
@@ -44,12 +49,21 @@ class Passwords:
             return await asyncio.to_thread(self._hasher.hash, _bytes(password))
 
     async def match(self, password: str, kept: str | None) -> bool:
-        """Whether this is the password of which this was kept; False for None, after the same time."""
-        async with self._turn:
-            try:
+        """Whether this is the password of which this was kept; False for None, after the same time.
+
+        Raises Unavailable when too many wait: whoever sends more than can be compared fills no memory, and lets
+        nobody who sets a password by a link wait for long.
+        """
+        if self._compared >= MOST_COMPARED:
+            raise Unavailable("too many people sign in at once; try again", code="queue_full")
+        self._compared += 1
+        try:
+            async with self._turn:
                 await asyncio.to_thread(self._hasher.verify, kept or UNKNOWN, _bytes(password))
-            except VerifyMismatchError:
-                return False
+        except VerifyMismatchError:
+            return False
+        finally:
+            self._compared -= 1
         return kept is not None
 
 

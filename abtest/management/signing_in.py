@@ -88,8 +88,8 @@ class SignInService:
     async def sign_in(self, name: str, password: str, source: str | None, browser: Browser = UNKNOWN_BROWSER) -> str:
         """Begin a session: its secret. `source`: what attempts count against, as Proxies.source gives it.
 
-        Raises WrongPassword, which doesn't tell whether there is such a person, nor does the time until then; or
-        TooManyAttempts.
+        Raises WrongPassword, which doesn't tell whether there is such a person, nor does the time until then;
+        TooManyAttempts; or Unavailable, when too many sign in at once.
         """
         kept, secret = await self._matching(name, password, source), new_secret()
         if not await self._store.begin_session(name, kept, hashed(secret), clock.now(), browser):
@@ -101,7 +101,7 @@ class SignInService:
     ) -> None:
         """Set another password, and end all sessions but one.
 
-        Raises InvalidField, also if `current` is not the current password; TooManyAttempts, as above.
+        Raises InvalidField, also if `current` is not the current password; TooManyAttempts or Unavailable, as above.
         """
         wrong = InvalidField("is not your password", field="current")
         check_password(password)
@@ -114,16 +114,26 @@ class SignInService:
             raise wrong
 
     async def _matching(self, name: str, password: str, source: str | None) -> str:
-        """What is kept of a person's password, if it is this one. Raises WrongPassword or TooManyAttempts."""
+        """What is kept of a person's password, if it is this one.
+
+        Raises WrongPassword, TooManyAttempts, or Unavailable: what was not compared does not count either.
+        """
         counted, now = folded(name)[:LONGEST_NAME], time.monotonic()
         if wait := self._addresses.take(source, now) or self._names.take(counted, now):
             raise TooManyAttempts(wait)
-        kept = None if name_fault(name) else await self._store.password(name)
-        if not (await self._passwords.match(password, kept) and kept):
-            raise WrongPassword
+        try:
+            kept = None if name_fault(name) else await self._store.password(name)
+            if not (await self._passwords.match(password, kept) and kept):
+                raise WrongPassword
+        except Unavailable:
+            self._give_back(source, counted)
+            raise
+        self._give_back(source, counted)
+        return kept
+
+    def _give_back(self, source: str | None, counted: str) -> None:
         self._addresses.give_back(source)
         self._names.give_back(counted)
-        return kept
 
     async def admit(
         self, prove: Callable[[], Awaitable[Identity]], source: str | None, browser: Browser = UNKNOWN_BROWSER

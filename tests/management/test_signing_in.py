@@ -10,7 +10,15 @@ from argon2 import PasswordHasher
 from abtest import clock
 from abtest.domain import Browser, Role
 from abtest.enrolment import Rate
-from abtest.errors import InvalidField, NotSignedIn, TooManyAttempts, UnknownLink, UnknownPerson, WrongPassword
+from abtest.errors import (
+    InvalidField,
+    NotSignedIn,
+    TooManyAttempts,
+    Unavailable,
+    UnknownLink,
+    UnknownPerson,
+    WrongPassword,
+)
 from abtest.management import PeopleService, SignInService, credentials, signing_in
 from abtest.store.sqlite.store import SQLiteStore
 from tests.management.test_people import PASSWORD, enter
@@ -85,6 +93,22 @@ async def test_passwords_are_hashed_beside_the_loop_and_one_at_a_time(
     await asyncio.gather(*(entrance.sign_in("anna", PASSWORD, None) for _ in range(4)))
     assert get_ident() not in threads
     assert at_once["most"] == 1
+
+
+async def test_a_crowd_is_refused_at_once_and_nothing_counts_that_was_not_compared(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "MOST_COMPARED", 2)
+    monkeypatch.setattr(signing_in, "PER_ADDRESS", Rate(1 / 1000, 6))
+    await enter(store)
+    entrance = SignInService(store)
+    crowd = [entrance.sign_in(f"nobody {number}", "wrong", "192.0.2.1") for number in range(6)]
+    found = await asyncio.gather(*crowd, return_exceptions=True)
+    assert Counter(type(each) for each in found) == {WrongPassword: 2, Unavailable: 4}
+    for _ in range(4):
+        await refused(entrance, "anna", "wrong", "192.0.2.1")
+    with pytest.raises(TooManyAttempts):
+        await entrance.sign_in("anna", PASSWORD, "192.0.2.1")
 
 
 async def test_a_link_works_once(store: SQLiteStore) -> None:

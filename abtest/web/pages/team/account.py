@@ -5,7 +5,7 @@ from http import HTTPStatus
 from tornado.web import HTTPError
 
 from abtest.domain import SHORTEST_PASSWORD, Person
-from abtest.errors import InvalidField, TooManyAttempts
+from abtest.errors import InvalidField, TooManyAttempts, Unavailable
 from abtest.management import SignInService
 from abtest.web.base import PageHandler, parse_id
 from abtest.web.pages.telling import told
@@ -64,7 +64,7 @@ class AccountPassword(AccountHandler):
         source, by = self.callers.source(self.request), self.caller.by
         try:
             await self._signing_in.change_password(self.person.name, current, password, source, self.this, by=by)
-        except (InvalidField, TooManyAttempts) as error:
+        except (InvalidField, TooManyAttempts, Unavailable) as error:
             await self.show(told(self.refuse(error), error, LABELS))
         else:
             self.see_other("/account", did="password_changed")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from abtest.domain import SHORTEST_PASSWORD, Browser, path_of
-from abtest.errors import InvalidField, TooManyAttempts, WrongPassword
+from abtest.errors import InvalidField, TooManyAttempts, Unavailable, WrongPassword
 from abtest.management import SignInService
 from abtest.web.base import NO_ATTEMPT, SESSION, PageHandler
 from abtest.web.pages.telling import told
@@ -55,7 +55,7 @@ class SignIn(SigningIn):
         password = self.get_body_argument("password", "", strip=False)
         try:
             secret = await self._signing_in.sign_in(name, password, self.callers.source(self.request), self.browser)
-        except (WrongPassword, TooManyAttempts) as error:
+        except (WrongPassword, TooManyAttempts, Unavailable) as error:
             await self._know()
             self._show(message=told(self.refuse(error), error, {}), name=name, following=following)
         else:

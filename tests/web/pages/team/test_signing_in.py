@@ -8,14 +8,14 @@ from abtest import clock
 from abtest.bootstrap import wired
 from abtest.domain import Role, Sought
 from abtest.enrolment import Rate
-from abtest.management import JournalService, PeopleService, SignInService, signing_in
+from abtest.management import JournalService, PeopleService, SignInService, credentials, signing_in
 from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client, serving
 from tests.scenes import ANNA, figure
-from tests.web.visitors import PASSWORD, Visitor, person
+from tests.web.visitors import PASSWORD, Visitor, person, signed_in
 
 HTTPS = {"X-Forwarded-Proto": "https"}
 
@@ -116,6 +116,22 @@ async def test_guessing_is_slowed_and_the_right_person_still_gets_in(
         path = f"/sign-in/link/{link.secret}"
         await other.get(path)
         assert (await other.post(path, password=PASSWORD)).code == 303
+
+
+async def test_who_comes_in_a_crowd_is_told_to_try_again(
+    client: Client, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = await signed_in(client, store)
+    await inside.get("/account")
+    monkeypatch.setattr(credentials, "MOST_COMPARED", 0)
+    outside = Visitor(client)
+    for answer in (
+        await outside.sign_in("anna"),
+        await inside.post("/account/password", current=PASSWORD, password="another battery horse"),
+    ):
+        assert (answer.code, answer.headers["Retry-After"]) == (503, "1")
+        assert "Too many people sign in at once; try again." in answer.body.decode()
+        assert 'name="password"' in answer.body.decode()
 
 
 @pytest.mark.parametrize(
