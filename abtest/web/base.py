@@ -139,6 +139,10 @@ class Handler(RequestHandler):
             for name, value in origins.headers(origins.allowed(self.request.headers.get("Origin"))).items():
                 self.set_header(name, value)
 
+    def keep(self, caching: str) -> None:
+        """Say how long the answer may be kept, and that no cache of several people may keep what is for one."""
+        self.set_header("Cache-Control", f"private, {caching}" if self.caller.who else caching)
+
     @classmethod
     def allowed(cls) -> list[str]:
         """The methods that this handler has."""
@@ -222,8 +226,7 @@ class PageHandler(Handler):
     def page(self, template: str, **values: Any) -> None:
         """Finish with this page."""
         failed = self.get_status() >= HTTPStatus.BAD_REQUEST
-        private = "private, " if self.caller.who else ""
-        self.set_header("Cache-Control", "no-store" if failed else f"{private}{self.caching}")
+        self.keep("no-store" if failed else self.caching)
         self.finish(rendering.render(template, **self.shared, **values))
 
     def see_other(self, path: str, did: str = "") -> None:

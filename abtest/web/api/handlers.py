@@ -45,7 +45,7 @@ class Specification(Handler):
 
     def get(self) -> None:
         self.set_header("Content-Type", "application/yaml; charset=UTF-8")
-        self.set_header("Cache-Control", "no-cache")
+        self.keep("no-cache")
         base = self.settings["base_path"]
         document = specification().replace(SERVER, f"{SERVER}{base.removeprefix('/')}", 1)
         self.finish(document.replace(APP_SERVER, f"  - url: {base}/apps/", 1))
@@ -66,7 +66,7 @@ class JsonHandler(Handler):
     def json(self, document: msgspec.Struct, caching: str = "no-cache") -> None:
         """Finish with this document."""
         self.set_header("Content-Type", "application/json")
-        self.set_header("Cache-Control", caching)
+        self.keep(caching)
         self.finish(msgspec.json.encode(document))
 
 
@@ -118,7 +118,7 @@ class ResultsTable(Results):
         results = await self._results.one(key)
         self.set_header("Content-Type", "text/csv; charset=UTF-8")
         self.set_header("Content-Disposition", f'attachment; filename="{results.key}.csv"')
-        self.set_header("Cache-Control", "no-cache")
+        self.keep("no-cache")
         self.finish(table(results))
 
     head = get
