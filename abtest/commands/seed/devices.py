@@ -24,7 +24,8 @@ from abtest.results import made_up_devices, signed
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 30.0
 LONGEST_PAUSE = 5.0
-LONGEST_SILENCE = 30.0
+LONGEST_REFUSAL = 30.0
+"""Without any answer, or with refusals alone."""
 EXPERIMENTS, EVENTS, STATS = "/api/v1/experiments", "/api/v1/events", "/api/v1/stats"
 
 T = TypeVar("T")
@@ -49,7 +50,8 @@ class Devices:
         self._lock = threading.Lock()
         self._connections: set[http.client.HTTPConnection] = set()
         self._stop = threading.Event()
-        self._heard_at: float | None = None
+        self._heard = False
+        self._served_at = time.monotonic()
         self.asked = 0
         self.unanswered = 0
         self.answers: dict[str, Counter[str]] = {}
@@ -130,8 +132,9 @@ class Devices:
                 return None
             try:
                 status, retry_after, answer = self._request(token, method, f"{path}?{query}" if query else path, body)
-                self._heard_at = time.monotonic()
+                self._heard = True
                 if status in {http.HTTPStatus.OK, http.HTTPStatus.ACCEPTED}:
+                    self._served_at = time.monotonic()
                     return msgspec.json.decode(answer, type=kind)
             except (OSError, http.client.HTTPException) as error:
                 self._let_go()
@@ -147,12 +150,12 @@ class Devices:
                     break
             if attempt < ATTEMPTS - 1:
                 self._stop.wait(pause)
-        if self._heard_at is None and not self.stopped:
+        if not self._heard and not self.stopped:
             self.stop()
             raise Unreachable(f"no server answers at {self._url}: {reason}; start one with: abtest up")
         with self._lock:
             self.failures[failure] += 1
-        if time.monotonic() - (self._heard_at or 0) > LONGEST_SILENCE:
+        if time.monotonic() - self._served_at > LONGEST_REFUSAL:
             self.stop()
         return None
 

@@ -197,13 +197,13 @@ def flaky() -> Iterator[str]:
 
 
 @contextmanager
-def failing(status: int) -> Iterator[str]:
-    """A server that answers every other device with this status."""
+def failing(status: int, always: bool = False) -> Iterator[str]:
+    """A server that answers every other device with this status, or every one."""
     turn = count()
 
     class Failing(Flaky):
         def do_GET(self) -> None:
-            self._answer(status if next(turn) % 2 else 200, b"{}")
+            self._answer(status if always or next(turn) % 2 else 200, b"{}")
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -226,10 +226,19 @@ def test_a_server_that_is_not_there_is_said_once_and_soon(tmp_path: Path, form: 
 
 
 def test_a_server_that_is_gone_for_long_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "LONGEST_SILENCE", 0)
+    monkeypatch.setattr(devices, "LONGEST_REFUSAL", 0)
     with failing(400) as url, closing(devices.Devices(url, None)) as asking:
         asking.ask_all(iter(["a", "b", "c"]), lambda: None)
     assert (asking.asked, asking.stopped, asking.failures.total()) == (1, True, 1)
+
+
+def test_a_server_whose_disk_stays_full_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "LONGEST_REFUSAL", 0)
+    monkeypatch.setattr(devices, "LONGEST_PAUSE", 0)
+    with failing(503, always=True) as url, closing(devices.Devices(url, None)) as asking:
+        asking.ask_all(map(str, count()), lambda: None)
+    assert (asking.asked, asking.stopped) == (0, True)
+    assert asking.failures == {f"GET {url}/api/v1/experiments answered 503": 1}
 
 
 def test_only_devices_that_were_answered_are_counted(tmp_path: Path) -> None:
