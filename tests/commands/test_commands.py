@@ -317,11 +317,12 @@ def test_db_check_finds_damage_and_migrate_names_the_schema(run: Run, tmp_path: 
     [
         ("me\n\nyou\n", 1, "tokens.txt, line 2: skipped, because the line is empty\n"),
         ("me\n\ny ou\n", 2, "tokens.txt, line 3: Device-Token must be 1 to 128 visible ASCII characters"),
+        ("me\n\udce9\n", 2, "tokens.txt, line 2: Device-Token must be 1 to 128 visible ASCII characters"),
         ("\n", 2, "tokens.txt: the file contains no token\n"),
     ],
 )
 def test_a_line_of_a_file_of_tokens_is_named(run: Run, tmp_path: Path, lines: str, code: int, said: str) -> None:
-    (tmp_path / "tokens.txt").write_text(lines)
+    (tmp_path / "tokens.txt").write_text(lines, errors="surrogateescape")
     forgotten = run("forget", "--from-file", "tokens.txt")
     assert (forgotten.exit_code, said in forgotten.stderr) == (code, True), forgotten.stderr
 

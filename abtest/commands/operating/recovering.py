@@ -69,7 +69,10 @@ def restore(database: str, file: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("token", required=False)
 @option(
-    "--from-file", "file", type=click.File(encoding="utf-8"), help="Forget every token in this file, one per line."
+    "--from-file",
+    "file",
+    type=click.File(encoding="utf-8", errors="surrogateescape"),  # what is no text is no token, and its line is named
+    help="Forget every token in this file, one per line.",
 )
 @of_app
 @as_json
