@@ -46,7 +46,7 @@ from abtest.domain.experiments import (
     parse_coverage,
     parse_weight,
 )
-from abtest.domain.groups import HELD, HELD_PLACE, joined, left, members, new_group, new_holdout
+from abtest.domain.groups import HELD, HELD_PLACE, joined, left, members, new_group, new_holdout, require_room
 from abtest.domain.journal import (
     NOTHING,
     Action,
@@ -198,6 +198,7 @@ __all__ = [
     "path_of",
     "read_attributes",
     "read_json",
+    "require_room",
     "revision",
     "same",
     "scoped",

@@ -255,6 +255,11 @@ class Change(Struct, frozen=True):
     description: str | None = None
     schedule: tuple[int | None, int | None] | None = None
 
+    @property
+    def leaves_group(self) -> bool:
+        """Whether an experiment is afterwards not in the group that it is in, or in it with another share."""
+        return self.group is not None or (self.status is not None and self.status.over)
+
 
 def check_key(key: str, field: str = "key") -> str:
     """The key. Raises InvalidExperiment."""

@@ -1,6 +1,6 @@
 """Groups of experiments of which a device is in at most one, and holdouts of devices that are in none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from abtest.domain.experiments import Experiment, NewExperiment, Variant, check_description, check_key
@@ -34,10 +34,15 @@ def members(group: Experiment) -> dict[str, Decimal]:
 def joined(group: Experiment, key: str, share: Decimal) -> Mapping[str, Decimal]:
     """The members once this experiment, which is in no group, has joined. Raises InvalidExperiment without room."""
     there = members(group)
-    free = 1 - sum(there.values(), Decimal(0))
-    if share > free:
-        raise InvalidExperiment(f"group share: {group.key} has {percent(free)} left, less than {percent(share)}")
+    require_room(group.key, there.values(), share)
     return there | {key: share}
+
+
+def require_room(group: str, given: Iterable[Decimal], share: Decimal) -> None:
+    """Raises InvalidExperiment unless the group has this share left beside those that it has given."""
+    free = 1 - sum(given, Decimal(0))
+    if share > free:
+        raise InvalidExperiment(f"group share: {group} has {percent(free)} left, less than {percent(share)}")
 
 
 def left(group: Experiment, key: str) -> Mapping[str, Decimal]:

@@ -1,5 +1,6 @@
 """What has to change so that experiments become as they are declared; and what never can."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -7,7 +8,17 @@ from typing import Any
 from msgspec import Struct
 
 from abtest import allocation, clock
-from abtest.domain import Audience, Change, Experiment, NewExperiment, Status, in_order, parse_audience, parse_metrics
+from abtest.domain import (
+    Audience,
+    Change,
+    Experiment,
+    NewExperiment,
+    Status,
+    in_order,
+    parse_audience,
+    parse_metrics,
+    require_room,
+)
 from abtest.errors import Conflict
 from abtest.language import audience_said, counted, coverage_said, times_said
 from abtest.management.declared import Declared
@@ -86,7 +97,10 @@ class Field(Struct, frozen=True):
 
 
 def propose(declared: Sequence[Declared], present: Sequence[Experiment]) -> Proposal:
-    """What has to change. Raises InvalidExperiment when an experiment can't be added."""
+    """What has to change. Raises InvalidExperiment when an experiment can't be added, or a group has no room.
+
+    `present`: every experiment of the app, since groups give shares to others too.
+    """
     stored = {experiment.key: experiment for experiment in present}
     steps: list[Step] = []
     added: list[NewExperiment] = []
@@ -105,7 +119,24 @@ def propose(declared: Sequence[Declared], present: Sequence[Experiment]) -> Prop
             changes += [(key, change) for change in _way(each)]
     named = {each.new.key for each in declared}
     others = tuple(each.key for each in present if each.key not in named and each.status is not Status.ARCHIVED)
-    return Proposal(tuple(steps), others, tuple(added), tuple(changes))
+    proposal = Proposal(tuple(steps), others, tuple(added), tuple(changes))
+    if not proposal.refused:
+        _require_room(proposal, present)
+    return proposal
+
+
+def _require_room(proposal: Proposal, present: Sequence[Experiment]) -> None:
+    """Raises InvalidExperiment. Who leaves a group does so before others join it."""
+    given: dict[str, list[Decimal]] = defaultdict(list)
+    leaving = {key for key, change in proposal.changes if change.leaves_group}
+    for each in present:
+        if each.group and each.group_share and each.key not in leaving:
+            given[each.group].append(each.group_share)
+    joining = [(each.group, each.group_share) for each in proposal.added]
+    for group, share in [*(change.group or ("", None) for _, change in proposal.changes), *joining]:
+        if group and share:
+            require_room(group, given[group], share)
+            given[group].append(share)
 
 
 def _compared(declared: Declared, experiment: Experiment) -> tuple[list[Step], Change | None]:

@@ -88,10 +88,7 @@ class ExperimentService:
 
     async def one(self, key: str) -> Experiment:
         """The experiment with this key."""
-        for experiment in await self.all():
-            if experiment.key == key:
-                return experiment
-        raise UnknownExperiment(key)
+        return _of_key(key, await self.all())
 
     async def add(
         self, new: Sequence[NewExperiment], metrics: Mapping[str, tuple[Metric, ...]] | None = None
@@ -247,11 +244,9 @@ class ExperimentService:
         await self._require_group(fields)
 
         def rule(present: Sequence[Experiment]) -> Alteration:
-            experiment = next((each for each in present if each.key == key), None)
-            if experiment is None:
-                raise UnknownExperiment(key)
+            experiment = _of_key(key, present)
             require_revision(experiment, self._revision)
-            found = propose([edited(experiment, fields)], [experiment])
+            found = propose([edited(experiment, fields)], present)
             if found.refused:
                 why = "; ".join(step.sentence for step in found.refused)
                 raise Conflict(why, code="impossible_transition")
@@ -263,8 +258,8 @@ class ExperimentService:
     async def propose_edit(self, key: str, fields: Mapping[str, Any]) -> Proposal:
         """What `edit` would do; what it would refuse is in it too."""
         await self._require_group(fields)
-        experiment = await self.one(key)
-        return propose([edited(experiment, fields)], [experiment])
+        present = await self.all()
+        return propose([edited(_of_key(key, present), fields)], present)
 
     async def _require_group(self, fields: Mapping[str, Any]) -> None:
         groups = await self._store.experiments(self._app, Kind.GROUP)
@@ -317,6 +312,14 @@ def ask_direction(
     options = " ".join(f"--metric {shlex.quote(str(metric))}" for metric in said)
     events = names(sorted(set(doubtful)), "event")
     return Question(events, f"abtest {kind}s metrics {key} {options}{app_option(app)}")
+
+
+def _of_key(key: str, present: Sequence[Experiment]) -> Experiment:
+    """The experiment with this key. Raises UnknownExperiment."""
+    found = next((each for each in present if each.key == key), None)
+    if found is None:
+        raise UnknownExperiment(key)
+    return found
 
 
 def _require(experiment: Experiment, verb: str, allowed: Set[Status]) -> None:

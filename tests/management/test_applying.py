@@ -373,3 +373,20 @@ async def test_a_file_whose_groups_have_no_room_changes_nothing(tmp_path: Path) 
             await applied(service, in_group("one", "60%") + in_group("two", "50%"))
         assert await service.all() == []
         assert await GroupService(store, by=ANNA).all() == []
+
+
+async def test_before_anything_is_done_it_is_said_where_a_group_has_no_room(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store:
+        service = ExperimentService(store, by=ANNA)
+        await applied(service, in_group("one", "60%") + as_new("three", ""))
+        no_room = "group share: screen has 40% left, less than 50%"
+        for file in (
+            in_group("two", "50%"),
+            in_group("three", "50%"),
+            in_group("two", "50%") + in_group("one", "60%"),
+        ):
+            with pytest.raises(InvalidExperiment, match=no_room):
+                await service.propose(parse_declared(file))
+        with pytest.raises(InvalidExperiment, match=no_room):
+            await service.propose_edit("three", {"group": "screen", "group_share": "50%"})
+        assert (await service.propose(parse_declared(in_group("two", "60%") + in_group("one", "40%")))).steps

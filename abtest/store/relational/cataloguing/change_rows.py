@@ -170,11 +170,7 @@ def alter(
     present = {each.key: each for each in experiments(connection, app)}
     decided = rule(list(present.values()))
     _add_groups(connection, decided, now, app, by)
-    leaving = {
-        key
-        for key, change in decided.changes
-        if change.group is not None or (change.status is not None and change.status.over)
-    }
+    leaving = {key for key, change in decided.changes if change.leaves_group}
     for each in present.values():
         if each.key in leaving and each.group is not None:
             _leave(connection, each.group, each.key, now, app)
