@@ -22,6 +22,7 @@ CHECKS = (
     "no device is in two experiments of a group, and no device that is held is in any",
     "the statistics match the raw rows",
     "no entry of the audit log was changed or is missing",
+    "every experiment, group and holdout is as the audit log says",
 )
 
 

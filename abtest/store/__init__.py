@@ -14,6 +14,7 @@ from abtest.store.audit import (
     JournalEnd,
     Ledger,
     PhaseRecord,
+    Settled,
     StatusRecord,
 )
 from abtest.store.catalogue import Alteration, AppStore, Due, ExperimentStore, TestDeviceStore
@@ -94,6 +95,7 @@ __all__ = [
     "ResultStore",
     "Row",
     "SessionStore",
+    "Settled",
     "SharedLinkStore",
     "StatusRecord",
     "Store",

@@ -12,6 +12,7 @@ from abtest.domain import (
     Audience,
     Cell,
     Entry,
+    Facts,
     Metric,
     Occurrence,
     Showing,
@@ -95,7 +96,8 @@ class Ledger(Struct, frozen=True):
     the device's token is of, 0 without one. `without_profile`: the number of devices whose profile is missing.
     `profiles`: the attributes that are kept, by id; None where they can't be read. `apps`: of all profiles, the
     number of the app. `app_rows`: by number, the key of each app and the number of its profiles with attributes.
-    `strange_test_devices`: how many test devices have a token of another app.
+    `strange_test_devices`: how many test devices have a token of another app. `missing`: numbers that must be kept
+    beside all rows, and are not.
 
     The summary: `watermark` (None when its row is missing), `counted` by (phase id, variant id), `hourly` by
     (experiment id, hour), `daily` by (phase id, variant id, day), `outside` by (id of the status, place of the
@@ -112,6 +114,7 @@ class Ledger(Struct, frozen=True):
     apps: Mapping[int, int]
     app_rows: Mapping[int, tuple[str, int]]
     strange_test_devices: int
+    missing: tuple[str, ...]
     experiments: tuple[ExperimentRecord, ...]
     test_values: tuple[TestValueRecord, ...]
     watermark: int | None
@@ -210,6 +213,16 @@ class JournalEnd(Struct, frozen=True):
     last: int
 
 
+class Settled(Struct, frozen=True):
+    """What people decided about every experiment, group and holdout, as it is stored.
+
+    `facts`: by app, kind and key; None where it can't be read.
+    """
+
+    end: JournalEnd
+    facts: Mapping[tuple[str, str, str], Facts | None]
+
+
 class AuditStore(Protocol):
     """Reads what is needed to check every promise."""
 
@@ -241,8 +254,8 @@ class AuditStore(Protocol):
         """The test device of an app with this token, if there is one. Raises UnknownApp."""
         ...
 
-    async def journal_end(self) -> JournalEnd:
-        """Where the journal ends."""
+    async def settled(self) -> Settled:
+        """What people decided, and where the journal ends, from one snapshot."""
         ...
 
     async def journal_chunk(self, after: int, most: int) -> Sequence[Entry]:

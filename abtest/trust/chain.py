@@ -1,20 +1,25 @@
-"""Checks that no entry of the journal was changed, added or taken away: each has the hash of the one before it."""
+"""Checks that no entry of the journal was changed, added or taken away: each has the hash of the one before it.
+
+And that nobody changed what people decided without an entry.
+"""
 
 from abtest.store import AuditStore
+from abtest.trust.settled import Decisions
 
 ENTRIES = 5_000
 
 
 async def broken_chain(store: AuditStore) -> list[str]:
-    """What is wrong with the journal; of entries that don't fit, only the first."""
-    end = await store.journal_end()
-    last, previous = 0, ""
+    """What is wrong with the journal; of entries that don't fit, only the first. Else what differs from it."""
+    settled, decisions = await store.settled(), Decisions()
+    end, last, previous = settled.end, 0, ""
     while last < end.id and (entries := await store.journal_chunk(last, ENTRIES)):
         for entry in entries:
             if entry.id != last + 1:
                 return [f"journal: entry {last + 1} is missing"]
             if not entry.fits(previous):
                 return [f"journal: entry {entry.id} is not what was written, or not the one before it"]
+            decisions.take(entry)
             last, previous = entry.id, entry.hash
             if last == end.id:
                 break
@@ -24,4 +29,4 @@ async def broken_chain(store: AuditStore) -> list[str]:
         return [f"journal: entry {last} is not the newest one that was written"]
     if end.last > end.id:
         return [f"journal: entry {end.last} was added after the newest one that was written"]
-    return []
+    return [*decisions.differences(settled.facts)]

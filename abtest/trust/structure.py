@@ -12,6 +12,8 @@ from abtest.trust.redrawing import fits
 
 def structure(ledger: Ledger) -> Iterator[str]:
     """What is wrong before any assignment is examined."""
+    for name in ledger.missing:
+        yield f"meta: {name} is missing"
     if ledger.strangers:
         yield f"{ledger.strangers} rows of devices, tokens or assignments have a device id that was never given"
     for wrong in re.finditer(rb"[^\x01]", ledger.tokens):

@@ -56,7 +56,7 @@ class RelationalStore(Transactions):
     revoke_shared_link = writing(admitting.revoke_shared_link)
     shared_link = reading(admitting.shared_link)
 
-    journal_end = reading(journal.journal_end)
+    settled = reading(cataloguing.settled)
     journal_chunk = reading(journal.journal_chunk)
     entries = reading(journal.entries)
 

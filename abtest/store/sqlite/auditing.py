@@ -121,6 +121,10 @@ STRANGE_TEST_DEVICES = """
 SELECT count(*) FROM test_device WHERE iif(instr(token, ' '), CAST(token AS INTEGER), 1) != app_id
 """
 
+NUMBERS = "SELECT name FROM meta"
+
+NEEDED = ("boots", "config_version", "erasures")
+
 TEST_VALUES = """
 SELECT test_device_id, iif(instr(token, ' '), CAST(token AS INTEGER), 1), experiment_id, variant_id
 FROM test_device CROSS JOIN test_value ON test_device_id = test_device.id
@@ -170,6 +174,7 @@ def ledger(connection: Raw) -> Ledger:
         apps={id: app for id, app, _ in profiles},
         app_rows={id: (key, kept) for id, key, kept in connection.execute(APP_ROWS)},
         strange_test_devices=strange_test_devices,
+        missing=tuple(name for name in NEEDED if (name,) not in connection.execute(NUMBERS).fetchall()),
         experiments=experiment_records(connection),
         test_values=tuple(TestValueRecord(*row) for row in connection.execute(TEST_VALUES)),
         watermark=watermark,

@@ -199,6 +199,7 @@ SMALL = {
     "summary_outside": "one row per status and condition",
     "process": "what runs at this moment",
     "database_size": "one row for each of the last days",
+    "meta": "a few numbers",
 }
 """What may be read from one end to the other by everyone, and why."""
 WHOLE = {

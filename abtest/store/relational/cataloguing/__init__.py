@@ -4,6 +4,7 @@ from abtest.store.relational.cataloguing.app_rows import RAISE_CONFIG_VERSION, a
 from abtest.store.relational.cataloguing.change_rows import add, alter, change, join, leave
 from abtest.store.relational.cataloguing.experiment_rows import experiment, experiments
 from abtest.store.relational.cataloguing.schedule_rows import due
+from abtest.store.relational.cataloguing.settled_rows import settled
 from abtest.store.relational.cataloguing.test_device_rows import (
     add_test_device,
     remove_test_device,
@@ -27,6 +28,7 @@ __all__ = [
     "join",
     "leave",
     "remove_test_device",
+    "settled",
     "test_device",
     "test_devices",
     "tested",
