@@ -209,10 +209,15 @@ class PageHandler(Handler):
             "may_edit": self.caller.may(EDIT, app),
             "may_administer": self.caller.may(ADMIN, app),
             "administers_all": self.caller.may(ADMIN_EVERYWHERE, app),
-            "did": DID.get(self.get_query_argument("did", ""), ""),
+            "did": self._did(),
             "form_token": self.form_token,
             "single_sign_on": self.settings["single_sign_on"],
         }
+
+    def _did(self) -> str:
+        """The sentence of the word in the query. One that can't be read has none: error pages say this, too."""
+        (word,) = self.request.query_arguments.get("did", [b""])[-1:]
+        return DID.get(word.decode("utf-8", "replace"), "")
 
     @property
     def demo(self) -> bool:
