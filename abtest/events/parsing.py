@@ -86,7 +86,7 @@ def _event(event: _Event, where: str) -> Event:
         if event.name != EXPOSURE:
             raise InvalidEvent(f"{where}.value: may be given for an exposure, and for no other event")
         if not _is_text(event.value):
-            raise InvalidEvent(f"{where}.value: must be a text, without halves of surrogate pairs")
+            raise InvalidEvent(f"{where}.value: must be a text, without U+0000 and halves of surrogate pairs")
     return Event(
         id=event.id,
         name=event.name,
@@ -98,8 +98,8 @@ def _event(event: _Event, where: str) -> Event:
 
 
 def _is_text(value: str) -> bool:
-    """Whether it can be stored: JSON can write half of a surrogate pair, which no text has."""
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    """Whether every store can keep it. JSON can write half of a surrogate pair, which no text has."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
 
 
 def _convert(kind: type, given: object) -> _Amount:

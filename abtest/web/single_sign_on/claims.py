@@ -14,7 +14,7 @@ from joserfc.jwk import Key, KeySet, import_key
 from joserfc.jws import JWSRegistry
 from msgspec import UNSET
 
-from abtest.domain import Identity
+from abtest.domain import Identity, text_fault
 from abtest.errors import NotAdmitted
 from abtest.web.single_sign_on.configuration import Configuration
 
@@ -46,8 +46,8 @@ def verified(id_token: str, keys: KeySet, configuration: Configuration, nonce: s
     parameters = {"nonce": nonce, "client_id": configuration.client_id, "access_token": access_token}
     claims = CodeIDToken(token.claims, token.header, options, parameters)
     claims.validate(leeway=SKEW_SECONDS)
-    if not 1 <= len(claims["sub"]) <= LONGEST_SUBJECT:
-        raise ValueError("the subject is empty or too long")
+    if not 1 <= len(claims["sub"]) <= LONGEST_SUBJECT or text_fault(claims["sub"]):
+        raise ValueError("the subject is empty, too long or no readable text")
     return dict(claims)
 
 

@@ -151,6 +151,7 @@ FORGED: dict[str, tuple[Callable[[Forger], Any], str]] = {
     "no subject": (lambda forger: forger.claims.update(sub=None), "sub"),
     "an empty subject": (lambda forger: forger.claims.update(sub=""), "subject"),
     "a number as subject": (lambda forger: forger.claims.update(sub=1), "sub"),
+    "a subject that no store keeps": (lambda forger: forger.claims.update(sub="1\0"), "subject"),
     "a subject without an end": (lambda forger: forger.claims.update(sub="1" * 256), "subject"),
     "another access token": (lambda forger: forger.claims.update(at_hash="AAAA"), "at_hash"),
     "no words": (lambda forger: forger.claims.update(iss=[], aud={}, exp="soon"), "Claim"),
