@@ -227,7 +227,8 @@ class Conflict(AbtestError):
 class Unavailable(AbtestError):
     """The answer can't be stored right now; ask again after `retry_after` seconds.
 
-    `code` names the cause: `busy`, `storage_full`, `draining`, `queue_full`, `too_many_connections`.
+    `code` names the cause: `busy`, `storage_full`, `draining`, `queue_full`, `too_many_connections`,
+    `too_many_exports`.
     """
 
     code = "busy"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from abtest import clock
-from abtest.commands.options import as_json, of_app, option, print_json, print_table, say, with_store
+from abtest.commands.options import as_json, of_app, option, print_json, print_table, say, user, with_store
 from abtest.domain import parse_time
 from abtest.export import Asked, ExportService, Format, new_file
 from abtest.language import age, counted, number, percent, places
@@ -65,7 +65,7 @@ def export(
                 bar.length = total
                 bar.update(done - bar.pos)
 
-            async with aclosing(await ExportService(store, app).begin(asked, progress)) as pieces:
+            async with aclosing(await ExportService(store, app, by=user()).begin(asked, progress)) as pieces:
                 with nullcontext(sys.stdout.buffer) if file == STANDARD_OUTPUT else new_file(Path(file)) as written:
                     async for piece in pieces:
                         written.write(piece)

@@ -44,6 +44,7 @@ class Action(StrEnum):
     ADD_SHARED_LINK = "shared_link.add"
     REVOKE_SHARED_LINK = "shared_link.revoke"
     FORGET_DEVICE = "device.forget"
+    EXPORT_TOKENS = "device.export"
     RESTORE = "database.restore"
 
 

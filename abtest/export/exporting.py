@@ -8,7 +8,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from abtest.domain import DEFAULT_APP
+from abtest import clock
+from abtest.domain import DEFAULT_APP, By
 from abtest.errors import InvalidSetting
 from abtest.export.texts import Csv, Jsonl
 from abtest.store import COLUMNS, TOKEN, Column, ExportStore, Extent, Row, Table, Tokens
@@ -55,11 +56,15 @@ class Writer(Protocol):
 
 
 class ExportService:
-    """Reads an app's rows in short pieces, and writes them as a file in as short ones."""
+    """Reads an app's rows in short pieces, and writes them as a file in as short ones.
 
-    def __init__(self, store: ExportStore, app: str = DEFAULT_APP) -> None:
+    Who takes tokens is in the journal before the first piece.
+    """
+
+    def __init__(self, store: ExportStore, app: str = DEFAULT_APP, *, by: By) -> None:
         self._store = store
         self._app = app
+        self._by = by
 
     async def begin(
         self, asked: Asked, progress: Callable[[int, int], None] = lambda done, total: None
@@ -93,6 +98,7 @@ class ExportService:
     @asynccontextmanager
     async def _tokens(self, asked: Asked, extent: Extent) -> AsyncIterator[Tokens | None]:
         if asked.tokens:
+            await self._store.note_export(asked.table, asked.since, clock.now(), self._app, self._by)
             async with self._store.tokens(extent.app) as tokens:
                 yield tokens
         else:

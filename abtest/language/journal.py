@@ -31,6 +31,7 @@ DONE: Mapping[str, str] = {
     Action.ADD_SHARED_LINK: "shared the results of {} by a link",
     Action.REVOKE_SHARED_LINK: "revoked a link to the results of {}",
     Action.FORGET_DEVICE: "forgot a device",
+    Action.EXPORT_TOKENS: "exported tokens of devices",
     Action.RESTORE: "restored a backup",
 }
 

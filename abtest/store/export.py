@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from abtest.domain import KNOWN_ATTRIBUTES
+from abtest.domain import KNOWN_ATTRIBUTES, By
 
 
 class Table(StrEnum):
@@ -116,6 +116,10 @@ class ExportStore(Protocol):
         Those of the devices (or the events) with after < number <= upto, of which the server said that it is `since`
         or later: at the first request, of devices and assignments; at the receipt, of events.
         """
+        ...
+
+    async def note_export(self, table: Table, since: int, now: int, app: str, by: By) -> None:
+        """Note in the journal that somebody takes the tokens of an app's devices."""
         ...
 
     def tokens(self, app: int) -> AbstractAsyncContextManager[Tokens]:

@@ -71,7 +71,8 @@ def routes(services: Services) -> list[Route]:
     changing, experiments = {"services": management.experiments}, {"experiments": management.experiments}
     of_groups, testing = {"groups": management.groups}, {"test_devices": management.test_devices}
     holding, erasure = {"services": management.holdouts}, {"erasure": management.erasure}
-    sharing_links, exports = {"shared_links": management.shared_links}, {"exports": services.exports}
+    sharing_links = {"shared_links": management.shared_links}
+    exports = {"exports": services.exports, "running": exporting.Running()}
     accounts, apps = {"people": management.people}, {"apps": management.apps}
     programs, journal = {"access_tokens": management.access_tokens}, {"journal": management.journal}
     signing, explaining = {"signing_in": management.signing_in}, {"explanations": services.explanations}

@@ -86,7 +86,7 @@ class Services(Struct, frozen=True):
     simulation: OfApp[SimulationService]
     explanations: OfApp[ExplanationService]
     prospects: OfApp[ProspectService]
-    exports: OfApp[ExportService]
+    exports: Changing[ExportService]
     management: Management
     system: SystemService
     store: ConditionStore

@@ -42,6 +42,12 @@ def test_a_dash_is_standard_output(filled: Run, tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == before
 
 
+def test_who_takes_tokens_is_in_the_audit_log(filled: Run) -> None:
+    assert filled("export", "devices", "-").exit_code == 0
+    assert filled("export", "devices", "-", "--tokens").exit_code == 0
+    assert filled("audit").stdout.count("exported tokens of devices: file devices\n") == 1
+
+
 def test_a_file_that_is_there_stays(filled: Run, tmp_path: Path) -> None:
     (tmp_path / "devices.csv").write_text("mine")
     refused = filled("export", "devices", "devices.csv")

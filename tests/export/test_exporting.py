@@ -32,7 +32,7 @@ NOON = clock.DAY // 2
 
 async def exported(store: SQLiteStore, table: str, app: str = "default", **asked: Any) -> bytes:
     """The whole file."""
-    pieces = await ExportService(store, app).begin(Asked(Table(table), **asked))
+    pieces = await ExportService(store, app, by=ANNA).begin(Asked(Table(table), **asked))
     return b"".join([piece async for piece in pieces])
 
 
@@ -178,7 +178,7 @@ async def test_no_temporary_file_stays(store: SQLiteStore, tmp_path: Path, monke
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     await store.enrol(["a"], 1)
-    pieces = await ExportService(store).begin(Asked(Table.DEVICES, tokens=True))
+    pieces = await ExportService(store, by=ANNA).begin(Asked(Table.DEVICES, tokens=True))
     assert await anext(pieces)
     assert not list((tmp_path / "temporary").iterdir())
     assert b"1,a," in await anext(pieces)
@@ -241,7 +241,7 @@ async def test_what_comes_meanwhile_is_not_in_the_file(store: SQLiteStore) -> No
     await store.enrol(tokens("a", CHUNK + 1), 1)
     await store.track([(token, [Event("1", "purchase")]) for token in tokens("a", CHUNK + 1)], 2)
     for late, table in enumerate(Table):
-        pieces = await ExportService(store).begin(Asked(table))
+        pieces = await ExportService(store, by=ANNA).begin(Asked(table))
         begun = [await anext(pieces), await anext(pieces)]
         await store.enrol([f"late-{table}"], 3)
         await buy(store, f"late-{table}", Event("1", "purchase"))
@@ -254,7 +254,7 @@ async def test_nobody_waits_for_a_slow_reader(store: SQLiteStore, format: Format
     """Between two pieces no transaction is open: others write, and the log can be emptied."""
     await store.enrol(tokens("a", 3 * CHUNK), 1)
     asked = Asked(Table.DEVICES, format, tokens=True)
-    async with aclosing(await ExportService(store).begin(asked)) as pieces:
+    async with aclosing(await ExportService(store, by=ANNA).begin(asked)) as pieces:
         await anext(pieces)
         await anext(pieces)
         await store.enrol(["late"], 2)
@@ -265,7 +265,7 @@ async def test_nobody_waits_for_a_slow_reader(store: SQLiteStore, format: Format
 async def test_a_file_comes_in_short_pieces(store: SQLiteStore) -> None:
     await store.enrol(tokens("a", 5 * CHUNK), 1)
     done: list[tuple[int, int]] = []
-    pieces = await ExportService(store).begin(Asked(Table.DEVICES), lambda *each: done.append(each))
+    pieces = await ExportService(store, by=ANNA).begin(Asked(Table.DEVICES), lambda *each: done.append(each))
     assert max([piece.count(b"\n") async for piece in pieces]) == CHUNK
     assert done == [(CHUNK * n, 5 * CHUNK) for n in range(1, 6)]
 
@@ -337,4 +337,4 @@ async def test_without_its_package_parquet_says_what_to_install(
     monkeypatch.delitem(sys.modules, "abtest.export.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InvalidSetting, match=r"format: parquet needs .* pip install pyarrow"):
-        await ExportService(store).begin(Asked(Table.DEVICES, Format.PARQUET))
+        await ExportService(store, by=ANNA).begin(Asked(Table.DEVICES, Format.PARQUET))

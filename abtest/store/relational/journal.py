@@ -1,7 +1,9 @@
 """The journal: functions on a connection, each run inside one transaction."""
 
-from abtest.domain import NOTHING, Action, By, Entry, Facts, Sought, chained, written
+from abtest import clock
+from abtest.domain import NOTHING, Action, By, Entry, Facts, Sought, chained, given, written
 from abtest.store.audit import JournalEnd
+from abtest.store.export import Table
 from abtest.store.relational.connection import Connection
 
 END = "SELECT id, hash FROM journal_end"
@@ -47,6 +49,12 @@ def record(
     hash = chained(previous, Entry(id, now, by, app, action, subject, *texts, hash=""))
     connection.execute(ADD, (id, now, by.kind, by.name, by.address, app, action, subject, *texts, hash))
     connection.execute(MOVE_END, (id, hash))
+
+
+def note_export(connection: Connection, table: Table, since: int, now: int, app: str, by: By) -> None:
+    """Note that somebody takes the tokens of an app's devices."""
+    facts = given({"file": table, "since": clock.iso(since) if since else None})
+    record(connection, by, now, Action.EXPORT_TOKENS, app, after=facts)
 
 
 def entries(connection: Connection, sought: Sought, most: int) -> list[Entry]:

@@ -59,6 +59,7 @@ class RelationalStore(Transactions):
     settled = reading(cataloguing.settled)
     journal_chunk = reading(journal.journal_chunk)
     entries = reading(journal.entries)
+    note_export = writing(journal.note_export)
 
     config_version = reading(enrolling.config_version)
 

@@ -3,7 +3,8 @@
 import logging
 import socket
 import struct
-from contextlib import aclosing
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from typing import TypeVar
 
@@ -11,17 +12,19 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream, StreamClosedError
 
 from abtest.domain import parse_time
-from abtest.errors import InvalidExperiment, InvalidField
+from abtest.errors import InvalidExperiment, InvalidField, Unavailable
 from abtest.export import Asked, ExportService, Format
 from abtest.store import Table
 from abtest.web.api.admin.base import AdminHandler
-from abtest.web.base import OfApp
+from abtest.web.services import Changing
 
 CONTENT_TYPES = {
     Format.CSV: "text/csv; charset=UTF-8",
     Format.JSONL: "application/jsonl; charset=UTF-8",
     Format.PARQUET: "application/vnd.apache.parquet",
 }
+MOST_EXPORTS = 4
+"""At the same time in a process: apps wait for the pieces that are read, and tokens take a temporary file each."""
 PARAMETERS = ("format", "since", "tokens")
 RESET, PLAIN_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """What happens to a connection that is closed: SO_LINGER in socket(7)."""
@@ -38,16 +41,42 @@ class Switch(StrEnum):
     NO = "no"
 
 
+class Running:
+    """The exports that a process has under way."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count one within a block. Raises Unavailable if there are MOST_EXPORTS already."""
+        if self._number >= MOST_EXPORTS:
+            raise Unavailable("other exports are under way; try again when one is done", code="too_many_exports")
+        self._number += 1
+        try:
+            yield
+        finally:
+            self._number -= 1
+
+
 class Export(AdminHandler):
     """All rows of a table. The next piece is read once the client has taken the one before."""
 
-    def initialize(self, exports: OfApp[ExportService], table: Table) -> None:
-        self._exports = exports(self.app)
+    def initialize(self, exports: Changing[ExportService], running: Running, table: Table) -> None:
+        self._exports = exports
+        self._running = running
         self._table = table
 
     async def get(self) -> None:
         asked = self._asked()
-        async with aclosing(await self._exports.begin(asked)) as pieces:
+        with self._running.one_more():
+            await self._send(asked)
+
+    head = get
+
+    async def _send(self, asked: Asked) -> None:
+        exports = self._exports(self.app, by=self.caller.by)
+        async with aclosing(await exports.begin(asked)) as pieces:
             self.set_header("Content-Type", CONTENT_TYPES[asked.format])
             self.set_header("Content-Disposition", f'attachment; filename="{self._table}.{asked.format}"')
             self.set_header("Cache-Control", "private, no-store")
@@ -71,8 +100,6 @@ class Export(AdminHandler):
                 connection.stream.close()  # else Tornado would write an end, as if all were there
                 raise
             _close_by(PLAIN_CLOSE, connection.stream)
-
-    head = get
 
     def _asked(self) -> Asked:
         """Raises InvalidField."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from tornado.httpclient import HTTPResponse
 
 from abtest import clock
 from abtest.bootstrap import wired
-from abtest.domain import Event, Role, scoped
+from abtest.domain import Event, Role, Sought, scoped
 from abtest.export import Asked, ExportService, Format
-from abtest.management import AccessTokenService
+from abtest.language import entry_said
+from abtest.management import AccessTokenService, JournalService
 from abtest.results import worker
 from abtest.settings import Settings
 from abtest.store import Table
 from abtest.store.sqlite.store import SQLiteStore
+from abtest.web.api.admin.exporting import MOST_EXPORTS
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
 from tests.conftest import Client, serving
@@ -63,7 +65,7 @@ async def test_a_program_gets_the_same_file_as_the_command(
 ) -> None:
     await fill(store)
     answer = await asked(client, store, f"{EXPORT}/{table}?format={format}&tokens=yes")
-    pieces = await ExportService(store).begin(Asked(table, format, tokens=True))
+    pieces = await ExportService(store, by=ANNA).begin(Asked(table, format, tokens=True))
     assert answer.code == 200
     assert answer.body == b"".join([piece async for piece in pieces])
     assert answer.headers["Content-Disposition"] == f'attachment; filename="{table}.{format}"'
@@ -210,6 +212,36 @@ async def test_a_client_that_does_not_read_is_waited_for_and_one_that_leaves_end
     await until(lambda: not connections.open)
 
 
+async def test_who_takes_tokens_is_in_the_audit_log_and_no_token_is(client: Client, store: SQLiteStore) -> None:
+    await fill(store)
+    for path in (
+        f"{EXPORT}/devices",
+        f"{EXPORT}/events?tokens=yes&since=1970-01-01T12:00:00Z",
+        f"{EXPORT}/devices?tokens=x",
+    ):
+        await asked(client, store, path)
+    await asked(client, store, f"{EXPORT}/devices?tokens=yes", method="HEAD")
+    entries = await JournalService(store).newest(Sought(), 100)
+    (entry,) = [each for each in entries if each.action == "device.export"]
+    assert (entry.by.kind, entry.by.name, entry.app) == ("access token", "admin None", "default")
+    assert entry.after_facts == {"file": "events", "since": "1970-01-01T12:00:00Z"}
+    assert entry_said(entry) == "exported tokens of devices: file events, since 1970-01-01T12:00:00Z"
+
+
+async def test_a_process_has_few_exports_under_way(client: Client, store: SQLiteStore) -> None:
+    await store.enrol(tokens("a" * 100, 60_000), NOON)
+    asked_for = await head(store, "HTTP/1.1", f"{EXPORT}/devices?format=jsonl&tokens=yes")
+    async with AsyncExitStack() as others:
+        for _ in range(MOST_EXPORTS):
+            reader = await others.enter_async_context(connected(client, asked_for))
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        refused = await asked(client, store, f"{EXPORT}/events")
+        assert (refused.code, json.loads(refused.body)["code"]) == (503, "too_many_exports")
+        assert refused.headers["Retry-After"].isdecimal()
+    await until(lambda: not client.server.app.connections.answering)
+    assert (await asked(client, store, f"{EXPORT}/events")).code == 200
+
+
 async def test_a_client_that_reads_on_is_not_late_however_long_the_whole_takes(
     client: Client, store: SQLiteStore
 ) -> None:
@@ -233,7 +265,7 @@ async def test_a_whole_file_has_an_end(client: Client, store: SQLiteStore, forma
     _, _, chunked = (await client.send(await head(store, "HTTP/1.1", path))).partition(b"\r\n\r\n")
     assert chunked.endswith(b"\r\n0\r\n\r\n")
     _, _, body = (await client.send(await head(store, "HTTP/1.0", path))).partition(b"\r\n\r\n")
-    pieces = await ExportService(store).begin(Asked(Table.DEVICES, format))
+    pieces = await ExportService(store, by=ANNA).begin(Asked(Table.DEVICES, format))
     assert body == b"".join([piece async for piece in pieces])
 
 
