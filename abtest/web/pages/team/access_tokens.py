@@ -2,7 +2,7 @@
 
 from abtest import clock
 from abtest.domain import AccessToken, parse_role
-from abtest.errors import InvalidField, UnknownApp
+from abtest.errors import InvalidField, Unavailable, UnknownApp
 from abtest.management import AccessTokenService
 from abtest.web.base import PageHandler, parse_id
 from abtest.web.pages.telling import told
@@ -30,7 +30,7 @@ class AccessTokensPage(PageHandler):
             added, secret = await self._access_tokens.add(
                 name, parse_role(role), app or None, expires or None, by=self.caller.by
             )
-        except (InvalidField, UnknownApp) as error:
+        except (InvalidField, UnknownApp, Unavailable) as error:
             await self._show(message=told(self.refuse(error), error, LABELS))
         else:
             await self._show(added, secret)

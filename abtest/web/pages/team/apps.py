@@ -1,6 +1,6 @@
 """Apps: added by admins of every app, and there for good."""
 
-from abtest.errors import Conflict, InvalidField
+from abtest.errors import Conflict, InvalidField, Unavailable
 from abtest.management import AppService
 from abtest.results import ReportService
 from abtest.web.base import OfApp, PageHandler
@@ -25,7 +25,7 @@ class AppsPage(PageHandler):
     async def post(self) -> None:
         try:
             await self._apps(by=self.caller.by).add(self.get_body_argument("key", ""))
-        except (InvalidField, Conflict) as error:
+        except (InvalidField, Conflict, Unavailable) as error:
             await self._show(told(self.refuse(error), error, {"key": "Key"}))
         else:
             self.see_other("/apps", did="app_added")

@@ -3,14 +3,14 @@
 from urllib.parse import quote
 
 from abtest.domain import Person, Role, parse_role
-from abtest.errors import AbtestError, Conflict, InvalidField, UnknownApp
+from abtest.errors import AbtestError, Conflict, InvalidField, Unavailable, UnknownApp
 from abtest.management import Link, PeopleService, SignInService
 from abtest.web.base import PageHandler, parse_id
 from abtest.web.pages.telling import told
 from abtest.web.services import ChangingAll
 
 LABELS = {"name": "Name", "role": "Role", "app": "App"}
-REFUSALS = (InvalidField, Conflict, UnknownApp)
+REFUSALS = (InvalidField, Conflict, UnknownApp, Unavailable)
 
 
 class PeopleHandler(PageHandler):

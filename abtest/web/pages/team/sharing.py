@@ -6,7 +6,7 @@ from tornado.web import HTTPError
 
 from abtest import clock
 from abtest.domain import path_of
-from abtest.errors import InvalidField, UnknownSharedLink
+from abtest.errors import InvalidField, Unavailable, UnknownSharedLink
 from abtest.management import SharedLinkService
 from abtest.results import ReportService, ResultService, find
 from abtest.web.base import OfApp, PageHandler, parse_id
@@ -72,7 +72,7 @@ class SharedLinks(PageHandler):
         note = self.get_body_argument("note", "")
         try:
             _, secret = await self._shared_links.add(key, note, self.app, by=self.caller.by)
-        except InvalidField as error:
+        except (InvalidField, Unavailable) as error:
             await self._show(key, note=note, message=told(self.refuse(error), error, {"note": "Note"}))
         else:
             await self._show(key, link=self.url(f"/shared/{secret}"))

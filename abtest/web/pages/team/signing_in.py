@@ -69,16 +69,16 @@ class SignIn(SigningIn):
 
 
 class SignOut(PageHandler):
-    """Ends the session."""
+    """Ends the session, and whatever comes of that, the browser forgets it."""
 
     def initialize(self, signing_in: SignInService) -> None:
         self._signing_in = signing_in
 
     async def post(self) -> None:
-        if session := self.caller.session:
-            await self._signing_in.sign_out(session)
         self.clear_cookie(SESSION)
         self.clear_cookie("_xsrf")
+        if session := self.caller.session:
+            await self._signing_in.sign_out(session)
         self.see_other("/sign-in", did="signed_out")
 
 
@@ -97,7 +97,7 @@ class Link(SigningIn):
     async def _try(self, name: str, use: Callable[[str], Awaitable[str]]) -> None:
         try:
             secret = await use(self.get_body_argument("password", "", strip=False))
-        except InvalidField as error:
+        except (InvalidField, Unavailable) as error:
             self._show(name, message=told(self.refuse(error), error, {"name": "Name", "password": "Password"}))
         else:
             await self.begin(secret)
