@@ -26,6 +26,8 @@ def text_fault(text: str) -> str:
     Control characters could forge lines in a terminal, and some others turn the direction of what stands after them;
     surrogates come from bytes that are not UTF-8, and can't be stored.
     """
+    if text.isprintable():  # as nearly all are: then nothing below is in it
+        return ""
     if any(category(character) in {"Cc", "Cs"} for character in text):
         return "must be UTF-8 without control characters"
     return "must not contain characters that turn the direction of text" if TURNED.search(text) else ""

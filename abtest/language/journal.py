@@ -89,4 +89,6 @@ def _fact(field: str, fact: Any, cut: Callable[[str], str]) -> str:
 
 def _harmless(text: str) -> str:
     """The text with what could forge lines in a terminal as codes: \\x1b."""
+    if not text_fault(text):
+        return text
     return "".join(ascii(each)[1:-1] if text_fault(each) else each for each in text)
