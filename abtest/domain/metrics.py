@@ -10,6 +10,8 @@ from abtest.domain.events import EVENT, EVENT_RULE
 from abtest.errors import InvalidExperiment
 
 METRIC = re.compile(rf"(conversion|amount):({EVENT.pattern})(?:/([1-9][0-9]{{0,2}})d)?(\s+less)?")
+MOST_METRICS = 50
+"""Of an experiment: the worker counts each event once for every metric of it."""
 HARM = re.compile(r"(?:^|[_.-])(?:refund|crash|uninstall|error|cancel|complain|churn|unsubscri|chargeback|fail)")
 """Events whose names have a word that begins like this are usually harm: less is better."""
 
@@ -41,6 +43,8 @@ def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
 
     Raises InvalidExperiment.
     """
+    if len(texts) > MOST_METRICS:
+        raise InvalidExperiment(f"metrics: at most {MOST_METRICS}, not {len(texts)}")
     metrics = []
     for place, text in enumerate(texts, start=1):
         match = METRIC.fullmatch(text.strip())
