@@ -64,6 +64,7 @@ from abtest.domain.metrics import Metric, parse_metrics
 from abtest.domain.people import (
     LINK_LASTS,
     LONGEST_NAME,
+    MOST_SESSIONS,
     PROGRAM,
     SESSION_LASTS,
     SHORTEST_PASSWORD,
@@ -110,6 +111,7 @@ __all__ = [
     "LONGEST_VALUE",
     "MOST_PLANNED",
     "MOST_PROFILES",
+    "MOST_SESSIONS",
     "MOST_TEST_DEVICES",
     "MOST_VARIANTS",
     "NOTHING",

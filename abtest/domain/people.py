@@ -16,6 +16,8 @@ SHORTEST_PASSWORD = 12
 LINK_LASTS = clock.DAY
 SESSION_LASTS = 30 * clock.DAY
 """Since it was last used."""
+MOST_SESSIONS = 100
+"""Of a person."""
 LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 EXPIRY_RULE = "must be a date such as 2026-12-31, or a time such as 2026-12-31T18:00:00Z"
 

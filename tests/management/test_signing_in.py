@@ -20,6 +20,7 @@ from abtest.errors import (
     WrongPassword,
 )
 from abtest.management import PeopleService, SignInService, credentials, signing_in
+from abtest.store.relational.admitting import session_rows
 from abtest.store.sqlite.store import SQLiteStore
 from tests.management.test_people import PASSWORD, enter
 from tests.scenes import ANNA
@@ -188,6 +189,25 @@ async def test_sessions_are_listed_and_ended(store: SQLiteStore) -> None:
     assert len(await entrance.sessions("ben")) == 1
     with pytest.raises(UnknownPerson):
         await entrance.end_sessions("nobody", by=ANNA)
+
+
+async def test_who_signs_in_again_and_again_keeps_the_sessions_that_are_used(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_rows, "MOST_SESSIONS", 3)
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    used, entrance = await enter(store), SignInService(store)
+    await enter(store, "ben")
+    others = [await entrance.sign_in("anna", PASSWORD, None) for _ in range(2)]
+    monkeypatch.setattr(clock, "now", lambda: now + 2 * signing_in.NOTED_AGAIN_AFTER)
+    assert await entrance.session(used)
+    newest = await entrance.sign_in("anna", PASSWORD, None)
+    for secret in (used, others[1], newest):
+        assert await entrance.session(secret)
+    with pytest.raises(NotSignedIn):
+        await entrance.session(others[0])
+    assert len(await entrance.sessions("ben")) == 1
 
 
 async def test_a_session_ends_30_days_after_it_was_last_used(

@@ -150,6 +150,7 @@ QUERIES = {
     "a session": (session_rows.SESSION, (b"", 1), ["session USING INDEX", "person USING INTEGER PRIMARY KEY"]),
     "sessions of a person": (session_rows.SESSIONS, (1, 1), ["session USING INDEX session_person"]),
     "expired sessions": (session_rows.END_EXPIRED, (1, 1), ["session USING INDEX session_person"]),
+    "the oldest sessions": (session_rows.END_OLDEST, (1, 1), ["session USING INDEX session_person"]),
     "one session to end": (session_rows.END, (1, "1"), ["session USING INTEGER PRIMARY KEY"]),
     "sessions to end": (session_rows.END_OTHERS, (1, None), ["INDEX session_person"]),
     "an account": (account_rows.CONNECTED, ("a", "b"), ["account USING INDEX", "person USING INTEGER PRIMARY KEY"]),

@@ -1,6 +1,18 @@
 """Passwords, links and sessions: functions on a connection, each run inside one transaction."""
 
-from abtest.domain import PROGRAM, SESSION_LASTS, UNKNOWN_BROWSER, Action, Browser, By, Hand, Person, Session, folded
+from abtest.domain import (
+    MOST_SESSIONS,
+    PROGRAM,
+    SESSION_LASTS,
+    UNKNOWN_BROWSER,
+    Action,
+    Browser,
+    By,
+    Hand,
+    Person,
+    Session,
+    folded,
+)
 from abtest.errors import UnknownLink
 from abtest.store.relational.admitting.person_rows import find_person, person, read_person
 from abtest.store.relational.connection import Connection
@@ -40,6 +52,11 @@ BEGIN = "INSERT INTO session (person_id, hash, created_at, seen_at, browser, add
 PERSON = "SELECT id FROM person WHERE folded = ? AND password = ?"
 
 END_EXPIRED = "DELETE FROM session WHERE person_id = ? AND seen_at <= ?"
+
+END_OLDEST = """
+DELETE FROM session WHERE person_id = ?1
+  AND id NOT IN (SELECT id FROM session WHERE person_id = ?1 ORDER BY seen_at DESC, id DESC LIMIT ?2)
+"""
 
 SEE = "UPDATE session SET seen_at = ? WHERE id = ? RETURNING person_id"
 
@@ -102,9 +119,10 @@ def begin_session(
 
 
 def begin(connection: Connection, person: int, session: bytes, now: int, browser: Browser) -> None:
-    """Begin a session of the person with this id, and forget expired ones."""
+    """Begin a session of the person with this id; those end that have expired, or were not used for longest."""
     connection.execute(END_EXPIRED, (person, now - SESSION_LASTS))
     connection.execute(BEGIN, (person, session, now, now, browser.name, browser.address))
+    connection.execute(END_OLDEST, (person, MOST_SESSIONS))
     connection.execute(SEE_PERSON, (now, person))
 
 
