@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
+from urllib.request import urlopen
 
 from abtest.commands.options import parse_variants
 from abtest.domain import NewExperiment, Variant
@@ -184,6 +185,12 @@ def up(database: Path, port: int, *options: str) -> Process:
     """Two server processes, a worker and their supervisor; returns once they answer."""
     arguments = ("up", "--port", str(port), "--processes", "2", "--interval", "0.2", *options)
     return Process(database, *arguments, supervised=False).wait_for("is running")
+
+
+def read(port: int, path: str) -> str:
+    """The answer at this path."""
+    with urlopen(f"http://127.0.0.1:{port}{path}") as response:
+        return str(response.read().decode())
 
 
 def free_port() -> int:

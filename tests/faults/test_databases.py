@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from urllib.request import urlopen
 
 import msgspec
 import pytest
@@ -19,7 +18,7 @@ from abtest.store.sqlite.migrations import newest
 from abtest.upkeep import LARGE_LOG
 from tests.faults.clients import OK, Ledger, Reply, ask_all, connected, load, more, named
 from tests.faults.parts import Part
-from tests.faults.servers import COLOR, PRICE, create, free_port, run, serve
+from tests.faults.servers import COLOR, PRICE, create, free_port, read, run, serve
 from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
 
 
@@ -209,12 +208,6 @@ def long_reader(folder: Path, devices: int, defect: str = "") -> dict[str, int]:
     assert (ledger.lost, ledger.changed) == ([], [])
     said = {"said_in_readyz": int(held > LARGE_LOG)}
     return {"log_bytes_while_read": held, "log_bytes_after": after, "log_bytes_later": later} | said
-
-
-def read(port: int, path: str) -> str:
-    """The answer at this path."""
-    with urlopen(f"http://127.0.0.1:{port}{path}") as response:
-        return str(response.read().decode())
 
 
 def test_a_log_stops_growing_when_a_long_reader_ends(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.clients import Ledger, ask_all, connected, load, more, named
 from tests.faults.parts import Part
-from tests.faults.servers import create, free_port, serve, verify
+from tests.faults.servers import create, free_port, read, serve, verify
 
 MEGABYTES = 64
 """Room for all devices of the long form: each cycle leaves some hundreds."""
@@ -91,6 +91,7 @@ def test_a_server_that_starts_on_a_full_disk_answers_known_devices_only(tmp_path
             asyncio.run(load(port, ledger, named("before"), more(ledger, 100)))
             _fill(disk / "filling")
             assert asyncio.run(_refused(port, ledger, "full")) >= REFUSED
+            assert "ready" in read(port, "/readyz")  # known devices are answered, and no other process has more room
             server.stop(signal.SIGKILL)
         with serve(disk / "abtest.db", port, "--free-disk", "0"):
             asyncio.run(ask_all(port, ledger, list(ledger.answers)))
