@@ -123,7 +123,7 @@ async def test_devices_that_got_the_winner_are_counted(client: Client, store: SQ
     await store.change("color", lambda _: Change(status=Status.FINISHED, winner="b"), clock.now())
     await store.enrol(tokens("device", 7), clock.now())
     await worker.tick(store)
-    assert "Given to every new device, to 7 so far" in words(await page(client, "/experiments/color"))
+    assert "Every new device gets it: 7 so far" in words(await page(client, "/experiments/color"))
 
 
 async def test_a_finished_experiment_leads_with_the_decision(client: Client, store: SQLiteStore) -> None:

@@ -166,7 +166,7 @@ async def test_every_status_has_its_words(client: Client, store: SQLiteStore) ->
     await service.archive("archived")
     shown = words(await page(client))
     assert "0 running 1 paused 2 finished 1 draft 1 archived" in shown
-    assert "Winner: won-1 Decided by anna, just now Given to every new device" in shown
+    assert "Winner: won-1 Decided by anna, just now Every new device gets it" in shown
     assert "Finished without a winner Decided by anna, just now" in shown
     assert "Start it with abtest experiments start drafted" in shown
     assert "archived-0" not in shown
