@@ -33,7 +33,7 @@ class Lift(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """A variant against the baseline. Everything is None while there is not enough data to compare it.
 
-    `lift`: at 95%, with Welch's quantile. `safe`: the interval that may be looked at at any time, and `at_plan` the
+    `lift`: at 95%, with Welch's quantile. `safe`: the interval that may be read at any time, and `at_plan` the
     one of the test at the planned number of devices, both at the levels that decide. `loss`: the exact test's, at
     least so much to the worse, as a part of the baseline's rate. `decided_by`: which of them shows a difference that
     is told. `difference_low`, `difference_high`: of the means; Newcombe's for a conversion. `p`: Welch's;

@@ -362,7 +362,7 @@ def _rule_note(request: PlanRequest, found: Plan) -> str:
     more = f", and in {least}{_times(found.power)} with {number(enough)}" if enough and enough > found.planned else ""
     without = " and has no planned number of devices" if request.open_ended else ""
     return (
-        f"This is for an ordinary test that looks once{each}. The verdict may be looked at at any time{without}"
+        f"This is for an ordinary test that looks once{each}. The verdict may be read at any time{without}"
         f"{shared}; it finds this difference in {often} of tests with {number(found.planned)} devices{more}."
     )
 

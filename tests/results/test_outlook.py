@@ -30,7 +30,7 @@ def test_equal_variants_have_one_figure() -> None:
     )
     assert found.equal
     assert [part for _, part in found.found] == [power_for_rate(0.05, 0.2, 200)] * 2
-    assert any("may be looked at at any time and has no planned number" in note for note in found.notes)
+    assert any("may be read at any time and has no planned number" in note for note in found.notes)
 
 
 def test_the_notes_know_what_is_better_and_what_is_planned() -> None:
