@@ -113,8 +113,8 @@ def processes_lost(lost: Sequence[tuple[str, int, str]], seen_at: int, now: int)
         says = f"{number(len(lost))} processes have not been seen for {silent}: they were killed, or they hang."
     return Advice(
         says,
-        "Look at the log, and at the system's in case memory ran out. If it was started again, there is nothing left "
-        "to do: this line goes away after ten minutes.",
+        "Look at its log; the system's log says whether memory ran out. If it was started again, there is nothing "
+        "left to do: this line goes away after ten minutes.",
     )
 
 
