@@ -21,9 +21,9 @@ from abtest.management import keep_schedule
 from abtest.results import worker
 from abtest.results.reports import ReportService
 from abtest.settings import Settings
+from abtest.store.relational import rows
 from abtest.store.relational.enrolling import catalogue
 from abtest.store.sqlite.driver import Connection
-from abtest.store.sqlite.enrolling import storing
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web import hot
 from abtest.web.app import make_app
@@ -98,9 +98,9 @@ async def test_a_batch_is_one_trip_to_the_thread(store: SQLiteStore, monkeypatch
     assert len(made) == 1
 
 
-def inserts(rows: int) -> int:
+def inserts(assignments: int) -> int:
     """The statements that add so many assignments."""
-    return sum(divmod(rows, storing.AT_ONCE))
+    return sum(divmod(assignments, rows.AT_ONCE))
 
 
 async def test_the_statements_of_a_batch_grow_with_its_rows_alone(store: SQLiteStore) -> None:

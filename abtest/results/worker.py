@@ -103,19 +103,21 @@ async def work(store: WorkerStore, interval: float, say: Callable[[str], None], 
 
     Raises StorageError when the file can't be trusted any more.
     """
-    if not store.try_lease():
-        say("another worker is at work; waiting for its end")
-        while not store.try_lease():
-            if await clock.stopped(stop, LEASE_SECONDS):
-                return
-        say("the other worker ended; taking over")
-    worker = Worker(store, say)
+    worker, waiting = Worker(store, say), False
     while True:
         try:
-            await worker.tick()
+            if await store.try_lease():
+                if waiting:
+                    say("the other worker ended; taking over")
+                    worker, waiting = Worker(store, say), False
+                await worker.tick()
+            else:
+                if not waiting:
+                    say("another worker is at work; waiting for its end")
+                waiting = True
         except Unavailable as error:
             say(f"no new figures now: {error}")
-        rest = interval
+        rest = LEASE_SECONDS if waiting else interval
         while rest > SCHEDULE_SECONDS:
             if await clock.stopped(stop, SCHEDULE_SECONDS):
                 return

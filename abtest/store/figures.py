@@ -161,8 +161,11 @@ class Folded(Struct, frozen=True):
 class FoldingStore(MeasureStore, ResultStore, ForgettingStore, Protocol):
     """Folds new devices and events into the summary, for the stats worker."""
 
-    def try_lease(self) -> bool:
-        """Take the worker's lease if it is free; whether this store holds it. It ends with `close` or the process."""
+    async def try_lease(self) -> bool:
+        """Take the worker's lease if it is free; whether this store holds it. Raises Unavailable or StorageError.
+
+        It ends with `close`, the process, or the connection to the database: whoever holds it asks again.
+        """
         ...
 
     async def fold(self, most: int, now: int) -> Folded:

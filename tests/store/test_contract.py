@@ -98,7 +98,6 @@ async def test_another_coverage_is_a_new_phase_and_who_was_outside_stays_there(s
     assert await answers(store, [*tokens("a", 20), *tokens("b", 8)]) == [*before, *later]
 
 
-@only_in_sqlite
 async def test_devices_outside_the_coverage_are_in_no_figure_that_is_judged(store: SQLiteStore) -> None:
     metrics = ("conversion:purchase", "amount:purchase")
     await store.add([experiment("color", "1", "1", metrics=metrics, coverage="0.2")], 1)
@@ -190,7 +189,6 @@ async def test_experiments_are_altered_all_together_or_not_at_all(store: SQLiteS
     ]  # fmt: skip
 
 
-@only_in_sqlite
 async def test_the_summary_counts_each_device_once(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1")], 1)
     version = await store.config_version()
@@ -207,7 +205,6 @@ async def test_the_summary_counts_each_device_once(store: SQLiteStore) -> None:
     assert await store.enrolled_per_hour(summary.experiments[0].id) == [(0, 60)]
 
 
-@only_in_sqlite
 async def test_winners_and_devices_outside_are_not_in_the_summary(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1")], 1)
     await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
@@ -229,12 +226,11 @@ async def test_a_device_is_found_with_all_its_assignments(store: SQLiteStore) ->
     assert [AssignmentRecord(*row[1:]) for row in chunk.assignments] == list(device.assignments)
 
 
-@only_in_sqlite
-async def test_one_store_at_a_time_holds_the_lease(store: SQLiteStore, tmp_path: Path) -> None:
-    async with opened(tmp_path / "abtest.db") as other:
-        assert [store.try_lease(), store.try_lease(), other.try_lease()] == [True, True, False]
-        await store.close()
-        assert other.try_lease()
+async def test_one_store_at_a_time_holds_the_lease(store: SQLiteStore, other_store: SQLiteStore) -> None:
+    asked = store, store, other_store
+    assert [await each.try_lease() for each in asked] == [True, True, False]
+    await store.close()
+    assert await other_store.try_lease()
 
 
 def purchase(id: str, amount: int | None = None, at: int | None = None) -> Event:
@@ -252,7 +248,6 @@ async def folded(store: SQLiteStore, key: str = "color") -> Measured:
     return next(each for each in await store.measured() if each.experiment.key == key)
 
 
-@only_in_sqlite
 async def test_an_event_is_stored_once(store: SQLiteStore) -> None:
     await store.enrol(["a", "b"], 1)
     twice = [purchase("1"), purchase("1"), purchase("2")]
@@ -263,7 +258,6 @@ async def test_an_event_is_stored_once(store: SQLiteStore) -> None:
     assert (found.duplicate_events, found.unknown_device_events) == (4, 1)
 
 
-@only_in_sqlite
 async def test_an_exposure_in_an_unknown_experiment_is_kept_and_counted_once(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1")], 1)
     await store.enrol(["a"], 1)
@@ -275,7 +269,6 @@ async def test_an_exposure_in_an_unknown_experiment_is_kept_and_counted_once(sto
     assert sum(day.exposed for day in found.days) == 1
 
 
-@only_in_sqlite
 async def test_metrics_are_folded_from_the_events_of_devices_that_were_drawn(store: SQLiteStore) -> None:
     await store.enrol(["early"], 1)
     await store.add([experiment("color", "1", "0", metrics=("conversion:purchase", "amount:purchase"))], 1)
@@ -320,7 +313,6 @@ async def test_a_device_that_showed_another_value_is_counted_as_that_until_it_sh
     assert [(day.day, day.exposed, day.showed_other) for day in found.days] == [(1, 2, 0), (2, 0, 0), (3, 0, 1)]
 
 
-@only_in_sqlite
 async def test_numbers_and_json_are_compared_as_such(store: SQLiteStore) -> None:
     for key, type, value in (("price", "number", "9.50"), ("page", "json", '{"a":[1.0,"x"],"b":true}')):
         variants = (Variant(value, Decimal(1)), Variant("0", Decimal(0)))
@@ -333,7 +325,6 @@ async def test_numbers_and_json_are_compared_as_such(store: SQLiteStore) -> None
         assert [(day.exposed, day.showed_other) for day in (await folded(store, key)).days] == [(1, 1)]
 
 
-@only_in_sqlite
 async def test_events_after_the_end_do_not_count(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
     await store.enrol(tokens("a", 4), 1)
@@ -346,7 +337,6 @@ async def test_events_after_the_end_do_not_count(store: SQLiteStore) -> None:
     assert sum(figures.exposed for figures in found.days) == 0
 
 
-@only_in_sqlite
 async def test_a_metric_that_is_added_later_counts_what_came_before(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
     await store.enrol(tokens("a", 9), 1)
@@ -360,7 +350,6 @@ async def test_a_metric_that_is_added_later_counts_what_came_before(store: SQLit
     assert sum(figures.sums.converters for figures in conversion) == 9
 
 
-@only_in_sqlite
 async def test_a_metric_that_is_put_back_continues_where_it_was(store: SQLiteStore) -> None:
     one, other = parse_metrics(["conversion:purchase"]), parse_metrics(["conversion:refund"])
     await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
@@ -391,7 +380,6 @@ async def test_forgetting_a_device_subtracts_its_events(store: SQLiteStore) -> N
     assert await store.track([("a-5", [purchase("9")])], 3) == [None]
 
 
-@only_in_sqlite
 async def test_results_are_kept(store: SQLiteStore) -> None:
     (color,) = await store.add([experiment("color", "1", "1")], 1)
     assert await store.result("color") is None

@@ -1,10 +1,10 @@
 """One PostgreSQL database: its connections, its transactions, and its errors in the product's words."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg import RawCursor, errors
@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from abtest.errors import StorageError, Unavailable
 from abtest.store.postgres import migrations
 from abtest.store.postgres.connection import Connection, connect, defaults, refuse_unfit
+from abtest.store.postgres.lease import Lease
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,6 +31,13 @@ READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # Whoever changes anything waits for the enrolment lock. What is read after it is as the last one left it.
 LOCK = "SELECT FROM last_number WHERE name IN ('device', 'event') ORDER BY name FOR UPDATE"
+
+# One snapshot, taken after the lock is: what it says of the last device, it says of the last event too. Who waits for
+# this lock changes figures. Nobody else does: whoever needs the enrolment lock as well takes this one first.
+WRITE_FIGURES = """
+BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;
+LOCK TABLE summary IN EXCLUSIVE MODE
+"""
 
 PASSING = (
     errors.LockNotAvailable,
@@ -56,6 +64,7 @@ class Database:
         self._name = str(conninfo_to_dict(url).get("dbname") or "the database")
         self._pools: list[ConnectionPool[psycopg.Connection]] = []
         self._threads: list[ThreadPoolExecutor] = []
+        self._lease = Lease(url)
 
     async def open(self, migrate: bool = False, create: bool = True) -> None:
         """Connect, and fill an empty database if `create`. Migrate an older schema only if `migrate`.
@@ -77,6 +86,16 @@ class Database:
             await asyncio.to_thread(each.shutdown)
         for pool in pools:
             await asyncio.to_thread(pool.close)
+        self._lease.end()
+
+    async def try_lease(self) -> bool:
+        """See FoldingStore.try_lease."""
+
+        def take() -> bool:
+            with _in_words():
+                return self._lease.take()
+
+        return await asyncio.to_thread(take)
 
     async def write(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
@@ -86,27 +105,20 @@ class Database:
         Raises Unavailable (`busy`, `storage_full`) when a retry makes sense, and what the function raises.
         """
 
-        def transaction(connection: Connection) -> T:
-            connection.execute(WRITE)
-            connection.execute(LOCK)
-            given = function(connection, *arguments, **named)
-            connection.execute("COMMIT")
-            return given
+        return await self.run(0, _transaction((WRITE, LOCK), function, arguments, named))
 
-        return await self.run(0, transaction)
+    async def write_figures(
+        self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """The same under the lock of the figures, for which no first request and no event waits."""
+        return await self.run(0, _transaction((WRITE_FIGURES,), function, arguments, named))
 
     async def read(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
         """What the function returns for one snapshot of the database; errors as in `write`."""
 
-        def transaction(connection: Connection) -> T:
-            connection.execute(READ)
-            given = function(connection, *arguments, **named)
-            connection.execute("COMMIT")
-            return given
-
-        return await self.run(1, transaction)
+        return await self.run(1, _transaction((READ,), function, arguments, named))
 
     async def run(self, kind: int, function: Callable[[Connection], T]) -> T:
         """What the function returns, which begins and commits itself; what it leaves open is rolled back.
@@ -149,6 +161,21 @@ class Database:
     def _configure(self, raw: psycopg.Connection) -> None:
         refuse_unfit(raw)
         raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}".encode())
+
+
+def _transaction(
+    begin: Iterable[str], function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]
+) -> Callable[[Connection], T]:
+    """What begins so, runs the function, and commits."""
+
+    def transaction(connection: Connection) -> T:
+        for statement in begin:
+            connection.execute(statement)
+        given = function(connection, *arguments, **named)
+        connection.execute("COMMIT")
+        return given
+
+    return transaction
 
 
 def _message(error: psycopg.Error) -> str:

@@ -9,16 +9,18 @@ from abtest.store.postgres import enrolling, tracking
 from abtest.store.postgres.database import MOST_CONNECTIONS, Database
 from abtest.store.relational.enrolling import NOTHING, Catalogue, Kept
 from abtest.store.relational.store import RelationalStore
+from abtest.store.relational.summarising import Decided
 
 
 class PostgresStore(Database, RelationalStore):
-    """Implements the Protocols of enrolment, events, the catalogue, people and the journal."""
+    """Implements the Protocols of enrolment, events, the catalogue, people, the journal and the figures."""
 
     def __init__(self, url: str, patience: float | None = None, connections: int = MOST_CONNECTIONS) -> None:
         """`patience`, `connections`: see Database."""
         super().__init__(url, patience, connections)
         self._catalogue = NOTHING
         self._kept = Kept()
+        self._decided = Decided()
 
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID

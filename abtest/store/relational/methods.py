@@ -21,6 +21,12 @@ class Transactions(Protocol):
         """What the function returns, after its transaction is durable."""
         ...
 
+    async def write_figures(
+        self, function: Callable[Concatenate[Any, P], T], /, *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """The same, while no other process changes the figures."""
+        ...
+
 
 def reading(
     function: Callable[Concatenate[Connection, P], T],
@@ -41,6 +47,18 @@ def writing(
 
     async def method(store: Transactions, /, *arguments: P.args, **named: P.kwargs) -> T:
         return await store.write(function, *arguments, **named)
+
+    update_wrapper(method, function)
+    return method
+
+
+def writing_figures(
+    function: Callable[Concatenate[Connection, P], T],
+) -> Callable[Concatenate[Transactions, P], Coroutine[Any, Any, T]]:
+    """The same, while no other process changes the figures."""
+
+    async def method(store: Transactions, /, *arguments: P.args, **named: P.kwargs) -> T:
+        return await store.write_figures(function, *arguments, **named)
 
     update_wrapper(method, function)
     return method

@@ -1,13 +1,15 @@
 """What every store in a relational database does with the same statements, as methods."""
 
-from abtest.domain import DEFAULT_APP
-from abtest.store.enrolment import Newcomers
-from abtest.store.relational import admitting, cataloguing, enrolling, journal
-from abtest.store.relational.methods import Transactions, reading, writing
+from abtest.store.figures import Folded
+from abtest.store.relational import admitting, cataloguing, journal, summarising
+from abtest.store.relational.enrolling import config_version, newcomers
+from abtest.store.relational.methods import Transactions, reading, writing, writing_figures
 
 
 class RelationalStore(Transactions):
-    """Implements the Protocols of the catalogue, newcomers, people and the journal, in transactions."""
+    """Implements the Protocols of the catalogue, of people, of the journal and of the figures, with transactions."""
+
+    _decided: summarising.Decided
 
     experiments = reading(cataloguing.experiments)
     add = writing(cataloguing.add)
@@ -61,8 +63,16 @@ class RelationalStore(Transactions):
     entries = reading(journal.entries)
     note_export = writing(journal.note_export)
 
-    config_version = reading(enrolling.config_version)
+    async def fold(self, most: int, now: int) -> Folded:
+        """See FoldingStore.fold."""
+        return await self.write_figures(summarising.fold, self._decided, most, now)
 
-    async def newcomers(self, now: int, app: str = DEFAULT_APP) -> Newcomers:
-        """See NewcomerStore.newcomers."""
-        return await self.read(enrolling.newcomers, now, await self.read(cataloguing.app_id, app))
+    summary = reading(summarising.summary)
+    enrolled_per_hour = reading(summarising.enrolled_per_hour)
+    measured = reading(summarising.measured)
+    conclude = writing_figures(summarising.conclude)
+    result = reading(summarising.result)
+    results = reading(summarising.results)
+
+    config_version = reading(config_version)
+    newcomers = reading(newcomers)

@@ -34,11 +34,10 @@ from abtest.store.audit import (
     StatusRecord,
     TestValueRecord,
 )
-from abtest.store.relational import cataloguing
+from abtest.store.relational import cataloguing, summarising
 from abtest.store.relational.columns import load_audience, load_weights
 from abtest.store.relational.enrolling import load_attributes
 from abtest.store.relational.numbers import last_device, last_event
-from abtest.store.sqlite import measuring
 from abtest.store.sqlite.driver import Raw
 
 DEVICE_ROWS = "SELECT count(*) FROM device"
@@ -229,9 +228,9 @@ def event_ledger(connection: Raw) -> EventLedger:
 def event_chunk(connection: Raw, after: int, upto: int) -> EventChunk:
     """What the devices with after < id <= upto did."""
     return EventChunk(
-        metrics=measuring.metrics(connection),
-        events=list(measuring.folded_events(connection, after, upto)),
-        exposures=measuring.folded_exposures(connection, after, upto),
+        metrics=summarising.metrics(connection),
+        events=list(summarising.folded_events(connection, after, upto)),
+        exposures=summarising.folded_exposures(connection, after, upto),
         totals={
             (metric, device): _whole(total) for metric, device, total in connection.execute(TOTALS, (after, upto))
         },
@@ -321,7 +320,7 @@ def _erasures(connection: Raw) -> int:
 
 def _sums(*columns: Any) -> Sums:
     try:
-        return measuring.sums(*columns)
+        return summarising.sums(*columns)
     except (ValueError, TypeError):
         return Sums()
 

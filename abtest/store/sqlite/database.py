@@ -105,7 +105,7 @@ class Database:
             log_bytes = self.log.stat().st_size if self.log.exists() else 0
             return Condition(self.path.stat().st_size, log_bytes, self.free_disk())
 
-    def try_lease(self) -> bool:
+    async def try_lease(self) -> bool:
         """Whether this is the one process that folds. A lease needs no clock: the kernel ends it with its process."""
         if self._lease < 0:
             lease = _open_lock(f"{self.path}.worker.lock")
@@ -124,6 +124,8 @@ class Database:
         return await self._trusted(
             lambda: self._writer.run(self._transaction, self._patience, function, arguments, named)
         )
+
+    write_figures = write
 
     async def write_within(
         self,

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from abtest.domain import Action, By, Showing, Tally, app_of, scoped
+from abtest.store.relational import summarising
 from abtest.store.relational.cataloguing import RAISE_CONFIG_VERSION
 from abtest.store.relational.journal import record
-from abtest.store.sqlite import measuring
 from abtest.store.sqlite.driver import PRAGMAS, Raw
 
 EVENTS_AT_ONCE = 1_000
@@ -92,8 +92,8 @@ def forget(connection: Raw, token: str, app: str, by: By, now: int, device: int,
     if connection.execute(DEVICE, (token,)).fetchone() != (device,):
         return False
     for each in (known, _counted(connection, device, known)):
-        measuring.add(connection, each.tally, -1)
-        measuring.add_exposures(connection, each.exposures, -1)
+        summarising.add(connection, each.tally, -1)
+        summarising.add_exposures(connection, each.exposures, -1)
     for statement in (FORGET_TOTALS, FORGET_EXPOSED):
         connection.execute(statement, (device,))
     connection.execute(FORGET_TEST_DEVICE, (token,))
@@ -132,15 +132,15 @@ def _counted(connection: Raw, device: int, known: Counted) -> Counted:
     """What the summary counts of a device beyond what is known."""
     watermarks = dict(connection.execute(WATERMARKS).fetchall())
     (exposure_watermark,) = connection.execute(EXPOSURE_WATERMARK).fetchone()
-    tally, exposures = Tally(measuring.metrics(connection)), list[Showing]()
+    tally, exposures = Tally(summarising.metrics(connection)), list[Showing]()
     seen = {metric: known.watermarks.get(metric, 0) for metric in watermarks}
     moved = [seen[metric] for metric, upto in watermarks.items() if upto > seen[metric]]
     if moved:
-        for metric, event, occurrence in measuring.folded_events(connection, device - 1, device, min(moved)):
+        for metric, event, occurrence in summarising.folded_events(connection, device - 1, device, min(moved)):
             if event > seen[metric]:
                 tally.add(metric, occurrence, known.tally.totals.get((metric, device)))
     if exposure_watermark > known.exposure_watermark:
         before = {(each.experiment, each.own) for each in known.exposures}
-        found = measuring.folded_exposures(connection, device - 1, device, known.exposure_watermark)
+        found = summarising.folded_exposures(connection, device - 1, device, known.exposure_watermark)
         exposures = [each for each in found if (each.experiment, each.own) not in before]
     return Counted(watermarks, exposure_watermark, tally, exposures)

@@ -8,11 +8,11 @@ from abtest import clock
 from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
 from abtest.errors import Unavailable
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
-from abtest.store.figures import Folded
 from abtest.store.relational import cataloguing
 from abtest.store.relational.enrolling import NOTHING, Kept
 from abtest.store.relational.methods import reading, writing
 from abtest.store.relational.store import RelationalStore
+from abtest.store.relational.summarising import Decided
 from abtest.store.sqlite import (
     auditing,
     backup,
@@ -20,11 +20,8 @@ from abtest.store.sqlite import (
     erasing,
     events,
     exporting,
-    measuring,
-    summarising,
     upkeep,
 )
-from abtest.store.sqlite.audiences import Decided
 from abtest.store.sqlite.database import Database
 from abtest.store.sqlite.driver import Raw
 from abtest.store.upkeep import Process, is_full
@@ -85,21 +82,10 @@ class SQLiteStore(Database, RelationalStore):
         self._catalogue, enrolment = await self.read(enrolling.find, self._catalogue, tokens)
         return enrolment
 
-    async def fold(self, most: int, now: int) -> Folded:
-        """See FoldingStore.fold."""
-        return await self.write(summarising.fold, self._decided, most, now)
-
     async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
         """See EventStore.track."""
         self._require_room()
         return await self.write(events.track, requests, now)
-
-    summary = reading(summarising.summary)
-    enrolled_per_hour = reading(summarising.enrolled_per_hour)
-    measured = reading(measuring.measured)
-    conclude = writing(measuring.conclude)
-    result = reading(summarising.result)
-    results = reading(summarising.results)
 
     ledger = reading(auditing.ledger)
     chunk = reading(auditing.chunk)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
-from abtest.store import sqlite
+from abtest.store import relational, sqlite
 from abtest.store.relational import numbers
 from abtest.store.relational.admitting import (
     access_token_rows,
@@ -23,7 +23,8 @@ from abtest.store.relational.admitting import (
 )
 from abtest.store.relational.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
 from abtest.store.relational.enrolling import arrivals, catalogue, profiles
-from abtest.store.sqlite import audiences, auditing, erasing, events, measuring, summarising
+from abtest.store.relational.summarising import audiences, folding, measuring, reading
+from abtest.store.sqlite import auditing, erasing, events
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.enrolling import requests, storing
 from tests.scenes import opened
@@ -61,33 +62,42 @@ QUERIES = {
     "last device": (numbers.LAST_DEVICE, (), ["SCAN sqlite_sequence"]),
     "next positions": (storing.POSITIONS, ("[1]",), ["phase USING INTEGER PRIMARY KEY"]),
     "advance": (storing.ADVANCE, (1, "[]", 1), ["phase USING INTEGER PRIMARY KEY"]),
-    "watermark": (summarising.SUMMARY, (), ["SCAN summary"]),
-    "move the watermark": (summarising.MOVE, (1, 1), ["SCAN summary"]),
-    "restored": (summarising.RESTORED, (), ["meta USING PRIMARY KEY"]),
+    "last summary": (reading.SUMMARY, (), ["SCAN summary"]),
+    "watermark": (folding.WATERMARK, (), ["SCAN summary"]),
+    "move the watermark": (folding.MOVE, (1, 1), ["SCAN summary"]),
+    "restored": (reading.RESTORED, (), ["meta USING PRIMARY KEY"]),
     "counts": (
-        summarising.COUNTS,
+        reading.COUNTS,
         (1, "experiment"),
         ["phase USING", "summary_variant USING PRIMARY KEY", "variant USING INTEGER PRIMARY KEY"],
     ),
-    "next change": (summarising.NEXT_CHANGE, (1, 2), ["phase", "status_change"]),
-    "audiences": (summarising.AUDIENCES, (1,), ["status_change USING INDEX"]),
-    "new profiles": (summarising.NEW_PROFILES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
-    "profiles of a chunk": (audiences.PROFILES, ("[1]",), ["profile USING INTEGER PRIMARY KEY"]),
-    "devices outside": (summarising.OUTSIDE, (), ["status_change USING INTEGER PRIMARY KEY"]),
-    "devices of an app": (summarising.DEVICES, (1,), ["summary_app USING INTEGER PRIMARY KEY"]),
-    "winners": (summarising.WINNERS, (), ["SCAN summary_winner"]),
-    "new winners": (summarising.NEW_WINNERS, (1, 2), ["assignment USING PRIMARY KEY"]),
-    "finished": (summarising.FINISHED, (), ["SCAN experiment"]),
-    "all apps": (summarising.APPS, (), ["app USING COVERING INDEX"]),
-    "new variants": (summarising.NEW_VARIANTS, (1, 2), ["assignment USING PRIMARY KEY"]),
-    "phase of a variant": (summarising.PHASE, (1, 2), ["variant USING INTEGER PRIMARY KEY", "phase USING INDEX"]),
-    "hours of a chunk": (summarising.HOURS, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "next change": (folding.NEXT_CHANGE, (1, 2), ["phase", "status_change"]),
+    "audiences": (folding.AUDIENCES, (1,), ["until USING INDEX status_change_experiment"]),
+    "new profiles": (folding.NEW_PROFILES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "profiles of a chunk": (audiences.PROFILES, [1] * audiences.AT_ONCE, ["profile USING INTEGER PRIMARY KEY"]),
+    "devices outside": (reading.OUTSIDE, (), ["status_change USING INTEGER PRIMARY KEY"]),
+    "devices of an app": (reading.DEVICES, (1,), ["summary_app USING INTEGER PRIMARY KEY"]),
+    "winners": (reading.WINNERS, (), ["SCAN summary_winner"]),
+    "new winners": (folding.NEW_WINNERS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "finished": (folding.FINISHED, (), ["SCAN experiment"]),
+    "all apps": (folding.APPS, (), ["app USING COVERING INDEX"]),
+    "new variants": (folding.NEW_VARIANTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "phases of variants": (
+        folding.PHASES,
+        (1, 2, 3),
+        [
+            "variant USING INTEGER PRIMARY KEY",
+            "until USING INDEX",
+            "phase USING INTEGER PRIMARY KEY",
+        ],
+    ),
+    "hours of a chunk": (folding.HOURS, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "new counts per hour": (
-        summarising.NEW_COUNTS_PER_HOUR,
+        folding.NEW_COUNTS_PER_HOUR,
         (1, 1, 2),
         ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),
-    "enrolment over time": (summarising.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
+    "enrolment over time": (reading.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
     "one experiment": (experiment_rows.EXPERIMENT, (1, "experiment", "color"), ["experiment USING INDEX"]),
     "due": (
         schedule_rows.DUE,
@@ -120,11 +130,11 @@ QUERIES = {
     ),
     "exposures to forget": (erasing.FORGET_EXPOSED, (1,), ["exposed USING PRIMARY KEY"]),
     "totals to forget": (erasing.FORGET_TOTALS, (1,), ["metric_device USING PRIMARY KEY"]),
-    "what was concluded": (summarising.RESULT, ("color", 1, "experiment"), ["experiment USING COVERING INDEX"]),
-    "all that was concluded": (summarising.RESULTS, (), ["SCAN summary_result"]),
+    "what was concluded": (reading.RESULT, ("color", 1, "experiment"), ["experiment USING COVERING INDEX"]),
+    "all that was concluded": (reading.RESULTS, (), ["SCAN summary_result"]),
     "days of an experiment": (measuring.DAYS, (1,), ["summary_day USING PRIMARY KEY"]),
     "days of a metric": (measuring.METRIC_DAYS, (1,), ["summary_metric USING PRIMARY KEY"]),
-    "new counts per day": (summarising.NEW_COUNTS_PER_DAY, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "new counts per day": (folding.NEW_COUNTS_PER_DAY, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "totals to audit": (auditing.TOTALS, (1, 2), ["metric_device USING PRIMARY KEY"]),
     "exposures to audit": (auditing.EXPOSED, (1, 2), ["exposed USING PRIMARY KEY"]),
     "devices to export": (
@@ -169,7 +179,8 @@ QUERIES = {
 }
 STATEMENTS = {
     f"{module.name.rpartition('.')[2]}.{name}": text
-    for module in walk_packages(sqlite.__path__, "abtest.store.sqlite.")
+    for package in (sqlite, relational)
+    for module in walk_packages(package.__path__, f"{package.__name__}.")
     for name, text in vars(import_module(module.name)).items()
     if isinstance(text, str) and text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))
 }
@@ -195,6 +206,7 @@ SMALL = {
     "phase": "what people created",
     "variant": "what people created",
     "status_change": "what people did",
+    "change": "phases and statuses",
     "summary_result": "one row per experiment",
     "summary_variant": "one row per variant and phase",
     "summary_outside": "one row per status and condition",
@@ -230,7 +242,7 @@ def connection(tmp_path: Path, io_loop: IOLoop) -> Iterator[Any]:
     raw.close()
 
 
-@pytest.mark.parametrize("module", [arrivals, catalogue, storing, profiles, requests, summarising])
+@pytest.mark.parametrize("module", [arrivals, catalogue, storing, profiles, requests, folding, reading])
 def test_no_query_is_left_out(module: ModuleType) -> None:
     texts = {text for text in vars(module).values() if isinstance(text, str)}
     queries = {text for text in texts if text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))}

@@ -3,8 +3,9 @@
 from bisect import bisect_left
 
 from abtest import clock
-from abtest.domain import DEFAULT_APP_ID, NO_ATTRIBUTES
+from abtest.domain import DEFAULT_APP, DEFAULT_APP_ID, NO_ATTRIBUTES
 from abtest.store.enrolment import Newcomers
+from abtest.store.relational import cataloguing
 from abtest.store.relational.connection import Connection
 from abtest.store.relational.enrolling.profiles import load_attributes
 from abtest.store.relational.numbers import last_device
@@ -20,8 +21,12 @@ BY_PROFILE = "SELECT profile_id, count(*) FROM device WHERE id > ? GROUP BY prof
 PROFILE_OF = "SELECT app_id, attributes FROM profile WHERE id = ?"
 
 
-def newcomers(connection: Connection, now: int, app: int) -> Newcomers:
-    """Those of the last days, or the newest of them: their part that is of this app is taken for that of all."""
+def newcomers(connection: Connection, now: int, app: str = DEFAULT_APP) -> Newcomers:
+    """Those of the last days, or the newest of them: their part that is of this app is taken for that of all.
+
+    Raises UnknownApp.
+    """
+    id = cataloguing.app_id(connection, app)
     last = last_device(connection)
     if not last:
         return Newcomers()
@@ -39,7 +44,7 @@ def newcomers(connection: Connection, now: int, app: int) -> Newcomers:
         if profile is not None:
             owner, text = connection.execute(PROFILE_OF, (profile,)).fetchone()
             attributes = load_attributes(text)
-        if owner == app:
+        if owner == id:
             of_app += devices
             said.append((attributes, devices))
     days = max(1, (now - since) / clock.DAY)

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from itertools import chain
 
+from abtest.store.relational import rows
 from abtest.store.relational.enrolling import Positions, Profile, ProfileStatements, Row
 from abtest.store.relational.numbers import last_device
 from abtest.store.sqlite.driver import Raw
@@ -28,10 +28,6 @@ PROFILES = ProfileStatements(
     """,
 )
 
-AT_ONCE = 64
-
-ADD_ASSIGNMENTS = ADD_ASSIGNMENT + ", (?, ?, ?, ?, ?)" * (AT_ONCE - 1)
-
 POSITIONS = """
 SELECT phase.id, next_position, block_counts FROM json_each(?) AS asked JOIN phase ON phase.id = asked.value
 """
@@ -49,14 +45,11 @@ def add_devices(connection: Raw, tokens: Sequence[str], now: int, profiles: Sequ
 
 def positions(connection: Raw, phases: Sequence[int]) -> Positions:
     """Where these phases are."""
-    rows = connection.execute(POSITIONS, (json.dumps(phases),)) if phases else ()
-    return Positions({phase: (first, counts) for phase, first, counts in rows})
+    found = connection.execute(POSITIONS, (json.dumps(phases),)) if phases else ()
+    return Positions({phase: (first, counts) for phase, first, counts in found})
 
 
-def store(connection: Raw, moved: Positions, rows: Sequence[Row]) -> None:
-    """Add these assignments, and move the positions. Many rows at once take half the time of one after another."""
+def store(connection: Raw, moved: Positions, assigned: Sequence[Row]) -> None:
+    """Add these assignments, and move the positions."""
     connection.executemany(ADVANCE, moved.moved())
-    whole = len(rows) - len(rows) % AT_ONCE
-    for begin in range(0, whole, AT_ONCE):
-        connection.execute(ADD_ASSIGNMENTS, list(chain.from_iterable(rows[begin : begin + AT_ONCE])))
-    connection.executemany(ADD_ASSIGNMENT, rows[whole:])
+    rows.insert(connection, ADD_ASSIGNMENT, assigned)

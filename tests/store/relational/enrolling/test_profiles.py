@@ -10,7 +10,6 @@ from abtest.domain import Attributes, read_attributes
 from abtest.store.relational.enrolling import profiles
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.verification import VerificationService
-from tests.stores import another
 
 IOS = read_attributes([("platform", "ios"), ("country", "DE")])
 ATTRIBUTES = """
@@ -56,10 +55,9 @@ async def test_equal_attributes_of_many_devices_are_one_profile(store: SQLiteSto
     ]
 
 
-async def test_another_process_finds_the_same_profile(store: SQLiteStore) -> None:
+async def test_another_process_finds_the_same_profile(store: SQLiteStore, other_store: SQLiteStore) -> None:
     await enrol(store, [ANDROID, IOS])
-    async with another(store) as other:
-        await enrol(other, [IOS, read_attributes([("language", "fr")])], "b")
+    await enrol(other_store, [IOS, read_attributes([("language", "fr")])], "b")
     await enrol(store, [read_attributes([("language", "fr")])], "c")
     assert await rows(store, "SELECT profile_id FROM device ORDER BY id") == [(1,), (2,), (2,), (3,), (3,)]
 

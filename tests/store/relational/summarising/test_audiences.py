@@ -8,7 +8,7 @@ import pytest
 from abtest import domain
 from abtest.domain import Attributes, Audience, read_attributes
 from abtest.results import worker
-from abtest.store.sqlite import audiences
+from abtest.store.relational.summarising import audiences
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService
 from tests.scenes import experiment, opened

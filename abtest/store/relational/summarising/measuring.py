@@ -1,14 +1,14 @@
-"""Metrics in SQLite: adding events to them. Each function runs in one transaction."""
+"""Events, added to the figures of metrics, and what these are. Each function runs in one transaction."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from abtest.domain import Experiment, Kind, Metric, Occurrence, Showing, Sums, Tally, Type, add_buckets, same
 from abtest.store.figures import DayFigures, Measured, MetricFigures
-from abtest.store.relational import cataloguing
+from abtest.store.relational import cataloguing, rows
 from abtest.store.relational.columns import dump_buckets, dump_delays, load_buckets, load_delays
+from abtest.store.relational.connection import Connection
 from abtest.store.relational.numbers import last_event
-from abtest.store.sqlite.driver import Raw
 
 WATERMARKS = """
 SELECT exposure_watermark FROM summary UNION SELECT watermark FROM metric WHERE place IS NOT NULL ORDER BY 1
@@ -25,7 +25,7 @@ WHERE event_id > ?1 AND event_id <= ?2 AND watermark = ?1 AND place IS NOT NULL
 ORDER BY event_id
 """
 
-# The plus keeps SQLite from going through the events of all devices after this one.
+# Each plus keeps SQLite from going through the events of all devices.
 FOLDED_EVENTS = """
 SELECT metric_id, event_id, device_id, phase_id, variant_id, first_seen, amount, at, received_at
 FROM counted_event
@@ -33,32 +33,38 @@ WHERE device_id > ? AND device_id <= ? AND +event_id > ? AND event_id <= waterma
 ORDER BY event_id
 """
 
-# One row for each text that a device showed. Beside min(), SQLite takes the other columns from the row with the
-# minimum.
+# Also whether the device is counted as one that showed another value, or its own.
 NEW_EXPOSURES = """
-SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at, type, own, shown
-FROM counted_exposure WHERE event_id > ? AND event_id <= ?
-GROUP BY experiment_id, device_id, shown ORDER BY 1
+SELECT showed_other.device_id, showed_own.device_id,
+  event_id, told.experiment_id, told.device_id, phase_id, variant_id, received_at, type, told.own, shown
+FROM counted_exposure AS told
+LEFT JOIN exposed AS showed_other ON showed_other.experiment_id = told.experiment_id
+  AND showed_other.device_id = told.device_id AND NOT showed_other.own
+LEFT JOIN exposed AS showed_own ON showed_own.experiment_id = told.experiment_id
+  AND showed_own.device_id = told.device_id AND showed_own.own
+WHERE event_id > ? AND event_id <= ?
+ORDER BY event_id
 """
 
 FOLDED_EXPOSURES = """
-SELECT min(event_id), experiment_id, device_id, phase_id, variant_id, received_at, type, own, shown
+SELECT event_id, experiment_id, device_id, phase_id, variant_id, received_at, type, own, shown
 FROM counted_exposure
-WHERE device_id > ? AND device_id <= ? AND +event_id > ? AND event_id <= (SELECT exposure_watermark FROM summary)
-GROUP BY experiment_id, device_id, shown ORDER BY 1
+WHERE device_id > ? AND device_id <= ? AND +event_id > ? AND +event_id <= (SELECT exposure_watermark FROM summary)
+ORDER BY +event_id
 """
 
-ADD_EXPOSED = "INSERT INTO exposed (experiment_id, device_id, own) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+ADD_EXPOSED = "INSERT INTO exposed (experiment_id, device_id, own) VALUES (?, ?, ?)"
 
 ADD_DEVICES = """
 INSERT INTO summary_day (phase_id, variant_id, day, devices) VALUES (?, ?, ?, ?)
-ON CONFLICT (phase_id, variant_id, day) DO UPDATE SET devices = devices + excluded.devices
+ON CONFLICT (phase_id, variant_id, day) DO UPDATE SET devices = summary_day.devices + excluded.devices
 """
 
 ADD_EXPOSURES = """
 INSERT INTO summary_day (phase_id, variant_id, day, devices, exposed, showed_other) VALUES (?, ?, ?, 0, ?, ?)
 ON CONFLICT (phase_id, variant_id, day)
-DO UPDATE SET exposed = exposed + excluded.exposed, showed_other = showed_other + excluded.showed_other
+DO UPDATE SET exposed = summary_day.exposed + excluded.exposed,
+  showed_other = summary_day.showed_other + excluded.showed_other
 """
 
 SET_TOTAL = """
@@ -73,15 +79,20 @@ WHERE metric_id = ? AND phase_id = ? AND variant_id = ? AND day = ?
 """
 
 SET_SUMS = """
-INSERT OR REPLACE INTO summary_metric
+INSERT INTO summary_metric
   (metric_id, phase_id, variant_id, day,
    converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (metric_id, phase_id, variant_id, day) DO UPDATE SET
+  converters = excluded.converters, total = excluded.total, squares = excluded.squares,
+  events = excluded.events, without_amount = excluded.without_amount, lag = excluded.lag,
+  first_at = excluded.first_at, last_at = excluded.last_at, buckets = excluded.buckets,
+  delays = excluded.delays
 """
 
 ADD_HAPPENED = """
 INSERT INTO summary_happened (metric_id, day, devices) VALUES (?, ?, ?)
-ON CONFLICT (metric_id, day) DO UPDATE SET devices = devices + excluded.devices
+ON CONFLICT (metric_id, day) DO UPDATE SET devices = summary_happened.devices + excluded.devices
 """
 
 MOVE_METRICS = "UPDATE metric SET watermark = ? WHERE watermark = ? AND place IS NOT NULL"
@@ -92,8 +103,8 @@ DAYS = """
 SELECT phase.number, variant.place, summary_day.day, summary_day.devices, summary_day.exposed,
   summary_day.showed_other
 FROM phase
-CROSS JOIN summary_day ON summary_day.phase_id = phase.id
-CROSS JOIN variant ON variant.id = summary_day.variant_id
+JOIN summary_day ON summary_day.phase_id = +phase.id
+JOIN variant ON variant.id = summary_day.variant_id
 WHERE phase.experiment_id = ? ORDER BY summary_day.day, phase.number
 """
 
@@ -101,16 +112,16 @@ METRIC_DAYS = """
 SELECT phase.number, variant.place, day,
   converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays
 FROM summary_metric
-CROSS JOIN phase ON phase.id = summary_metric.phase_id
-CROSS JOIN variant ON variant.id = summary_metric.variant_id
+JOIN phase ON phase.id = summary_metric.phase_id
+JOIN variant ON variant.id = summary_metric.variant_id
 WHERE metric_id = ? ORDER BY day
 """
 
 UNCOVERED = """
 SELECT phase.number, summary_variant.devices
 FROM variant
-CROSS JOIN summary_variant ON summary_variant.variant_id = variant.id
-CROSS JOIN phase ON phase.id = summary_variant.phase_id
+JOIN summary_variant ON summary_variant.variant_id = variant.id
+JOIN phase ON phase.id = summary_variant.phase_id
 WHERE variant.experiment_id = ? AND variant.place < 0
 """
 
@@ -135,7 +146,7 @@ ON CONFLICT (experiment_id) DO UPDATE SET document = excluded.document
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
-def fold(connection: Raw, most: int) -> tuple[int, int]:
+def fold(connection: Connection, most: int) -> tuple[int, int]:
     """Fold at most this many events after the lowest watermark; returns how many were folded and how many are left.
 
     A metric that is added later begins with the first event; until it has caught up, only its watermark moves.
@@ -152,14 +163,16 @@ def fold(connection: Raw, most: int) -> tuple[int, int]:
     return upto - low, newest - upto
 
 
-def metrics(connection: Raw) -> dict[int, Metric]:
+def metrics(connection: Connection) -> dict[int, Metric]:
     """Every metric by its id, removed ones included."""
     return {
         id: Metric(kind, event, window, bool(less)) for id, kind, event, window, less in connection.execute(METRICS)
     }
 
 
-def folded_events(connection: Raw, after: int, upto: int, since: int = 0) -> Iterator[tuple[int, int, Occurrence]]:
+def folded_events(
+    connection: Connection, after: int, upto: int, since: int = 0
+) -> Iterator[tuple[int, int, Occurrence]]:
     """The folded events of devices with after < id <= upto, as (metric id, event id, what happened).
 
     `since`: only events with a higher id.
@@ -168,9 +181,9 @@ def folded_events(connection: Raw, after: int, upto: int, since: int = 0) -> Ite
         yield metric, event, Occurrence(*occurrence)
 
 
-def folded_exposures(connection: Raw, after: int, upto: int, since: int = 0) -> list[Showing]:
+def folded_exposures(connection: Connection, after: int, upto: int, since: int = 0) -> list[Showing]:
     """The folded exposures of devices with after < id <= upto, of events after `since`."""
-    return _showings(connection.execute(FOLDED_EXPOSURES, (after, upto, since)).fetchall())
+    return _first(_showing(*row) for row in connection.execute(FOLDED_EXPOSURES, (after, upto, since)))
 
 
 def sums(*columns: Any) -> Sums:
@@ -179,7 +192,7 @@ def sums(*columns: Any) -> Sums:
     return Sums(*(converters, int(total), int(squares), *others, load_buckets(buckets), load_delays(delays)))
 
 
-def _measured(connection: Raw, experiment: Experiment) -> Measured:
+def _measured(connection: Connection, experiment: Experiment) -> Measured:
     """The figures of an experiment."""
     found = [metric for (metric,) in connection.execute(METRIC_IDS, (experiment.id,)).fetchall()]
     (ended_at,) = connection.execute(ENDED, (experiment.id,)).fetchone()
@@ -198,7 +211,7 @@ def _measured(connection: Raw, experiment: Experiment) -> Measured:
     )
 
 
-def measured(connection: Raw) -> list[Measured]:
+def measured(connection: Connection) -> list[Measured]:
     """The figures of every experiment and holdout of every app."""
     return [
         _measured(connection, each)
@@ -208,12 +221,12 @@ def measured(connection: Raw) -> list[Measured]:
     ]
 
 
-def conclude(connection: Raw, documents: Iterable[tuple[int, str]]) -> None:
+def conclude(connection: Connection, documents: Iterable[tuple[int, str]]) -> None:
     """Keep the results of experiments, as (experiment id, JSON document)."""
     connection.executemany(SET_RESULT, documents)
 
 
-def add(connection: Raw, tally: Tally, sign: int) -> None:
+def add(connection: Connection, tally: Tally, sign: int) -> None:
     """Add what a tally counted to the summary, or subtract it."""
     for cell, more in tally.cells.items():
         found = connection.execute(SUMS, cell).fetchone()
@@ -221,7 +234,7 @@ def add(connection: Raw, tally: Tally, sign: int) -> None:
     connection.executemany(ADD_HAPPENED, [(*key, sign * devices) for key, devices in tally.happened.items()])
 
 
-def add_exposures(connection: Raw, told: Iterable[Showing], sign: int) -> None:
+def add_exposures(connection: Connection, told: Iterable[Showing], sign: int) -> None:
     """Add exposures to the summary, or subtract them."""
     connection.executemany(
         ADD_EXPOSURES,
@@ -229,35 +242,42 @@ def add_exposures(connection: Raw, told: Iterable[Showing], sign: int) -> None:
     )
 
 
-def _figures(rows: Iterable[Any]) -> Iterator[MetricFigures]:
-    for phase, place, day, *columns in rows:
+def _figures(found: Iterable[Any]) -> Iterator[MetricFigures]:
+    for phase, place, day, *columns in found:
         yield MetricFigures(phase, place, day, sums(*columns))
 
 
-def _fold_exposures(connection: Raw, low: int, upto: int) -> None:
+def _fold_exposures(connection: Connection, low: int, upto: int) -> None:
     if connection.execute("SELECT exposure_watermark FROM summary").fetchone() != (low,):
         return
-    told = _showings(connection.execute(NEW_EXPOSURES, (low, upto)).fetchall())
-    first = [
-        each for each in told if connection.execute(ADD_EXPOSED, (each.experiment, each.device, each.own)).rowcount
-    ]
+    told = list[Showing]()
+    for showed_other, showed_own, *columns in connection.execute(NEW_EXPOSURES, (low, upto)):
+        each = _showing(*columns)
+        if (showed_own if each.own else showed_other) is None:
+            told.append(each)
+    first = _first(told)
+    rows.insert(connection, ADD_EXPOSED, [(each.experiment, each.device, each.own) for each in first])
     add_exposures(connection, first, 1)
 
 
-def _showings(rows: Iterable[Any]) -> list[Showing]:
+def _showing(*columns: Any) -> Showing:
+    *others, type, own, shown = columns
+    return Showing(*(*others, shown is None or same(Type(type), shown, own)))
+
+
+def _first(told: Iterable[Showing]) -> list[Showing]:
     """Of ascending events, the first of each device that showed its own value, and the first that showed another."""
     found: dict[tuple[int, int, bool], Showing] = {}
-    for *columns, type, own, shown in rows:
-        each = Showing(*(*columns, shown is None or same(Type(type), shown, own)))
+    for each in told:
         found.setdefault((each.experiment, each.device, each.own), each)
     return list(found.values())
 
 
-def _fold_metrics(connection: Raw, low: int, upto: int) -> None:
+def _fold_metrics(connection: Connection, low: int, upto: int) -> None:
     tally = Tally(metrics(connection))
     for metric, before, *occurrence in connection.execute(NEW_EVENTS, (low, upto)):
         tally.add(metric, Occurrence(*occurrence), None if before is None else int(before))
-    connection.executemany(SET_TOTAL, [(*key, _stored(total)) for key, total in tally.totals.items()])
+    rows.insert(connection, SET_TOTAL, [(*key, _stored(total)) for key, total in tally.totals.items()])
     add(connection, tally, 1)
 
 

@@ -1,18 +1,19 @@
 """Who is outside which audience, decided once for each combination of attributes: neither ever changes."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from abtest.domain import DEFAULT_APP_ID, NO_ATTRIBUTES, Attributes, failed
 from abtest.store.relational.columns import load_audience
+from abtest.store.relational.connection import Connection
 from abtest.store.relational.enrolling import load_attributes
-from abtest.store.sqlite.driver import Raw
 
 MOST_DECIDED = 50_000
 """Combinations of attributes in the memory of a worker, about 100 bytes each."""
 
-PROFILES = "SELECT profile.id, app_id, attributes FROM json_each(?) AS asked JOIN profile ON profile.id = asked.value"
+AT_ONCE = 100
+
+PROFILES = f"SELECT id, app_id, attributes FROM profile WHERE id IN ({', '.join('?' * AT_ONCE)})"
 
 Asked = tuple[tuple[int, str], ...]
 """Audiences, each with the number of its app, as they are stored."""
@@ -28,7 +29,7 @@ class Decided:
         self._outcomes: dict[Outcome, int] = {}
         self._numbers: dict[str, int] = {}
 
-    def count(self, connection: Raw, asked: Asked, devices: Mapping[str, int]) -> list[tuple[Outcome, int]]:
+    def count(self, connection: Connection, asked: Asked, devices: Mapping[str, int]) -> list[tuple[Outcome, int]]:
         """How many devices have which outcome.
 
         `devices`: how many have a profile, by its id as a text; 0 is none.
@@ -45,13 +46,14 @@ class Decided:
         outcomes = list(self._outcomes)
         return [(outcomes[number], devices) for number, devices in counts.items()]
 
-    def _decide(self, connection: Raw, profiles: Iterable[str]) -> None:
+    def _decide(self, connection: Connection, profiles: Iterable[str]) -> None:
         audiences = [(app, load_audience(audience)) for app, audience in self._asked]
-        rows: Sequence[tuple[int, int, str]] = connection.execute(
-            PROFILES, (json.dumps(list(map(int, profiles))),)
-        ).fetchall()
         said: dict[int, tuple[int, Attributes]] = {0: (DEFAULT_APP_ID, NO_ATTRIBUTES)}
-        said |= {id: (app, load_attributes(attributes)) for id, app, attributes in rows}
+        asked = [int(profile) for profile in profiles]
+        for begin in range(0, len(asked), AT_ONCE):
+            some = asked[begin : begin + AT_ONCE]
+            rows = connection.execute(PROFILES, some + [0] * (AT_ONCE - len(some)))
+            said |= {id: (app, load_attributes(attributes)) for id, app, attributes in rows}
         for id, (app, attributes) in said.items():
             outcome = app, tuple(failed(audience, attributes) if of == app else () for of, audience in audiences)
             self._numbers[str(id)] = self._outcomes.setdefault(outcome, len(self._outcomes))

@@ -1,0 +1,37 @@
+"""Which one of many workers folds: a lock of a session of its own, which ends with the connection."""
+
+import psycopg
+
+from abtest.store.postgres.connection import connect
+
+# A session that has it gets it again.
+TAKE = "SELECT pg_try_advisory_lock(x'61627473'::INTEGER, 1)"
+
+# A worker whose machine is gone says no good-bye: the server asks, and gives the lease to another one.
+NOTICE = "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 2"
+
+
+class Lease:
+    """The lease, or a session that waits for it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session: psycopg.Connection | None = None
+
+    def take(self) -> bool:
+        """Whether it has the lease: one that was lost with its connection is asked for anew. Raises psycopg.Error."""
+        try:
+            if self._session is None:
+                self._session = connect(self._url)
+                self._session.execute(NOTICE)
+            ((taken,),) = self._session.execute(TAKE)
+        except psycopg.Error:
+            self.end()
+            raise
+        return bool(taken)
+
+    def end(self) -> None:
+        """Let another one have it."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None

@@ -1,0 +1,146 @@
+-- What follows is written by the stats worker, and by forget, which takes back what it had counted. Who writes it has
+-- locked the table summary. Device ids have no gaps, so the watermark, the last device that is folded in, is also how
+-- many are. There are no foreign keys: checking one would lock, in the worker's snapshot, a row that others have changed
+-- since, and PostgreSQL refuses that.
+CREATE TABLE summary (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  device_watermark BIGINT NOT NULL,
+  as_of BIGINT,
+  exposure_watermark BIGINT NOT NULL
+);
+INSERT INTO summary VALUES (1, 0, NULL, 0);
+
+CREATE TABLE summary_variant (
+  phase_id INTEGER NOT NULL,
+  variant_id INTEGER NOT NULL,
+  devices BIGINT NOT NULL,
+  PRIMARY KEY (phase_id, variant_id)
+);
+
+CREATE TABLE summary_hour (
+  experiment_id INTEGER NOT NULL,
+  hour INTEGER NOT NULL,
+  devices BIGINT NOT NULL,
+  PRIMARY KEY (experiment_id, hour)
+);
+
+-- Devices of each app that are in the figures.
+CREATE TABLE summary_app (
+  app_id INTEGER PRIMARY KEY,
+  devices BIGINT NOT NULL
+);
+
+-- Devices that got the winner of a finished experiment.
+CREATE TABLE summary_winner (
+  experiment_id INTEGER PRIMARY KEY,
+  devices BIGINT NOT NULL
+);
+
+-- New devices while the experiment had this status. place: of a condition that they did not fulfil, in the order of the
+-- conditions; -1 for all devices outside the audience, whatever kept them out; -2 for all devices.
+CREATE TABLE summary_outside (
+  status_change_id INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  devices BIGINT NOT NULL,
+  PRIMARY KEY (status_change_id, place)
+);
+
+-- day: since 1970-01-01 UTC, of a device's first request, and of the receipt of its first exposure. showed_other:
+-- devices by the day on which they first told that they showed another value than their own.
+CREATE TABLE summary_day (
+  phase_id INTEGER NOT NULL,
+  variant_id INTEGER NOT NULL,
+  day INTEGER NOT NULL,
+  devices BIGINT NOT NULL,
+  exposed BIGINT NOT NULL DEFAULT 0,
+  showed_other BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (phase_id, variant_id, day)
+);
+
+-- own: whether the device showed its own value. One that showed its own and another one has both rows.
+CREATE TABLE exposed (
+  device_id BIGINT NOT NULL,
+  experiment_id INTEGER NOT NULL,
+  own BOOLEAN NOT NULL,
+  PRIMARY KEY (experiment_id, device_id, own)
+);
+
+-- What a device's events add up to. A sum may be larger than 64 bits.
+CREATE TABLE metric_device (
+  device_id BIGINT NOT NULL,
+  metric_id INTEGER NOT NULL,
+  total NUMERIC NOT NULL,
+  PRIMARY KEY (metric_id, device_id)
+);
+
+-- What the events received on one day added; a variant's figures are the sums over the days. total, squares: whole
+-- numbers, as texts. lag: milliseconds from happening to receipt, summed. first_at, last_at: of receipt.
+-- buckets, of an amount: how many devices have a total of about this size, their sum and that of the squares, as a JSON
+-- list of [bucket, devices, total, squares]. delays: how many devices had their first event so many days after their
+-- first request, as [days, devices].
+CREATE TABLE summary_metric (
+  metric_id INTEGER NOT NULL,
+  phase_id INTEGER NOT NULL,
+  variant_id INTEGER NOT NULL,
+  day INTEGER NOT NULL,
+  converters BIGINT NOT NULL,
+  total TEXT NOT NULL,
+  squares TEXT NOT NULL,
+  events BIGINT NOT NULL,
+  without_amount BIGINT NOT NULL,
+  lag BIGINT NOT NULL,
+  first_at BIGINT NOT NULL,
+  last_at BIGINT NOT NULL,
+  buckets TEXT NOT NULL,
+  delays TEXT NOT NULL,
+  PRIMARY KEY (metric_id, phase_id, variant_id, day)
+);
+
+-- Devices by the day on which their first event happened.
+CREATE TABLE summary_happened (
+  metric_id INTEGER NOT NULL,
+  day INTEGER NOT NULL,
+  devices BIGINT NOT NULL,
+  PRIMARY KEY (metric_id, day)
+);
+
+-- What the worker concludes from all of it, as the JSON document that pages and programs read.
+CREATE TABLE summary_result (
+  experiment_id INTEGER PRIMARY KEY,
+  document TEXT NOT NULL
+);
+
+-- Forgotten devices whose events are still being deleted: none of those events counts any more.
+CREATE TABLE erasing (
+  device_id BIGINT PRIMARY KEY
+);
+
+-- What counts: events of devices that were drawn (a winner that was given has no position) and are not outside the
+-- coverage, before the experiment ended.
+CREATE VIEW counted_event AS
+SELECT event.id AS event_id, metric.id AS metric_id, metric.place, metric.watermark, event.device_id,
+  assignment.phase_id, assignment.variant_id, device.first_seen, event.amount, event.at, event.received_at
+FROM event
+JOIN metric ON metric.event = event.name
+JOIN assignment ON assignment.device_id = event.device_id AND assignment.experiment_id = metric.experiment_id
+JOIN device ON device.id = event.device_id
+WHERE event.device_id NOT IN (SELECT device_id FROM erasing) AND assignment.position IS NOT NULL
+  AND assignment.variant_id NOT IN (SELECT id FROM variant WHERE place < 0) AND NOT EXISTS (
+  SELECT 1 FROM status_change
+  WHERE status_change.experiment_id = metric.experiment_id AND status IN ('finished', 'archived')
+    AND after_event < event.id
+);
+
+CREATE VIEW counted_exposure AS
+SELECT event.id AS event_id, assignment.experiment_id, event.device_id, assignment.phase_id, assignment.variant_id,
+  event.received_at, event.value AS shown, variant.value AS own, experiment.type
+FROM event
+JOIN experiment ON experiment.key = event.experiment AND experiment.kind = 'experiment'
+JOIN assignment ON assignment.device_id = event.device_id AND assignment.experiment_id = experiment.id
+JOIN variant ON variant.id = assignment.variant_id
+WHERE event.name = 'exposure' AND event.device_id NOT IN (SELECT device_id FROM erasing)
+  AND assignment.position IS NOT NULL AND variant.place >= 0 AND NOT EXISTS (
+  SELECT 1 FROM status_change
+  WHERE status_change.experiment_id = experiment.id AND status IN ('finished', 'archived')
+    AND after_event < event.id
+);

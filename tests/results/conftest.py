@@ -1,0 +1,11 @@
+"""The worker, the reports and the prospects are tested in both stores, unless a test says that it needs SQLite."""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def store(each_store: Any) -> Any:
+    """An empty database."""
+    return each_store
