@@ -49,6 +49,9 @@ PASSING = (
     errors.IdleInTransactionSessionTimeout,
 )
 
+# Plans are made for the rows that are new, and compiling them would take longer than they run.
+PLANS = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+
 
 class Database:
     """Connections that write and connections that read, each used by one thread at a time."""
@@ -111,7 +114,7 @@ class Database:
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
         """The same under the lock of the figures, for which no first request and no event waits."""
-        return await self.run(0, _transaction((WRITE_FIGURES,), function, arguments, named))
+        return await self.run(0, _transaction((WRITE_FIGURES, PLANS), function, arguments, named))
 
     async def read(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs

@@ -1,11 +1,16 @@
 """Which one of many workers folds: a lock of a session of its own, which ends with the connection."""
 
+from contextlib import suppress
+
 import psycopg
 
 from abtest.store.postgres.connection import connect
 
 # A session that has it gets it again.
 TAKE = "SELECT pg_try_advisory_lock(x'61627473'::INTEGER, 1)"
+
+# The server notices the end of a connection a moment later.
+GIVE = "SELECT pg_advisory_unlock_all()"
 
 # A worker whose machine is gone says no good-bye: the server asks, and gives the lease to another one.
 NOTICE = "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 2"
@@ -33,5 +38,7 @@ class Lease:
     def end(self) -> None:
         """Let another one have it."""
         if self._session is not None:
+            with suppress(psycopg.Error):
+                self._session.execute(GIVE)
             self._session.close()
             self._session = None

@@ -9,16 +9,23 @@ import psycopg
 import pytest
 from tornado.ioloop import IOLoop
 
+from abtest import clock
 from abtest.domain import Event
 from abtest.errors import Unavailable
 from abtest.store.postgres import PostgresStore
 from abtest.store.postgres.connection import Connection
+from abtest.store.relational import summarising
 from abtest.store.relational.numbers import last_device, last_event
 from tests.scenes import experiment, tokens
 
 END_HOLDER = """
 SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database
 WHERE locktype = 'advisory' AND granted AND datname = current_database()
+"""
+
+READ = """
+SELECT relname, seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
+WHERE relname IN ('device', 'event', 'exposed', 'metric_device')
 """
 
 
@@ -34,10 +41,10 @@ def servers(database: str, io_loop: IOLoop) -> Iterator[list[PostgresStore]]:
         io_loop.run_sync(each.close)
 
 
-async def come(server: PostgresStore, prefix: str, number: int) -> None:
+async def come(server: PostgresStore, prefix: str, number: int, now: int = 1) -> None:
     """So many devices, each of which shows its value and buys."""
     asked = tokens(prefix, number)
-    await server.enrol(asked, 1)
+    await server.enrol(asked, now)
     await server.track([(token, [Event("1", "exposure", "color"), Event("2", "purchase")]) for token in asked], 1)
 
 
@@ -96,6 +103,26 @@ async def test_two_that_fold_at_once_count_once(servers: list[PostgresStore]) ->
     (measured,) = await servers[0].measured()
     assert (await servers[0].summary()).counts == {(1, 1): (50, 50)}
     assert [sum(getattr(day, name) for day in measured.days) for name in ("devices", "exposed")] == [100, 100]
+
+
+async def test_a_fold_reads_what_is_new_however_much_there_is(servers: list[PostgresStore]) -> None:
+    server = servers[0]
+    await come(server, "before", 3_000)
+    while (await server.fold(10_000, 1)).left:
+        pass
+    for hour in (2, 3):
+        await come(server, f"at-{hour}", 5, hour * clock.HOUR)
+
+    def fold(connection: Connection) -> dict[str, int]:
+        """How many rows are read of each table that grows with the devices."""
+        before = dict(connection.execute(READ).fetchall())
+        summarising.fold(connection, summarising.Decided(), 10_000, 1)
+        return {table: rows - before[table] for table, rows in connection.execute(READ)}
+
+    read = await server.write_figures(fold)
+    assert read["device"] >= 10
+    assert read["event"] >= 20
+    assert all(rows <= 200 for rows in read.values())
 
 
 async def test_the_lease_ends_with_its_connection(servers: list[PostgresStore], database: str) -> None:

@@ -226,6 +226,7 @@ WHOLE = {
     "auditing.CELLS": "verify recomputes every sum",
     "auditing.HAPPENED": "verify recomputes every day",
     "backup.LAST_SEEN": "once in a restore",
+    "profiles.LAST": "SQLite looks at the last row alone, and doesn't say so",
 }
 """Who may read another table from one end to the other, and why."""
 

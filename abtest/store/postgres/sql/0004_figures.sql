@@ -62,7 +62,7 @@ CREATE TABLE exposed (
   device_id BIGINT NOT NULL,
   experiment_id INTEGER NOT NULL,
   own BOOLEAN NOT NULL,
-  PRIMARY KEY (experiment_id, device_id, own)
+  PRIMARY KEY (device_id, experiment_id, own)
 );
 
 -- What a device's events add up to. A sum may be larger than 64 bits.
@@ -70,7 +70,7 @@ CREATE TABLE metric_device (
   device_id BIGINT NOT NULL,
   metric_id INTEGER NOT NULL,
   total NUMERIC NOT NULL,
-  PRIMARY KEY (metric_id, device_id)
+  PRIMARY KEY (device_id, metric_id)
 );
 
 -- What the events received on one day added; a variant's figures are the sums over the days. total, squares: whole
@@ -116,30 +116,34 @@ CREATE TABLE erasing (
 );
 
 -- What counts: events of devices that were drawn (a winner that was given has no position) and are not outside the
--- coverage, before the experiment ended.
+-- coverage, before the experiment ended. What a device was given is read from its row, of which there is one for each
+-- event: the view assignment, which is read for many devices at once, would be read for all of them.
 CREATE VIEW counted_event AS
 SELECT event.id AS event_id, metric.id AS metric_id, metric.place, metric.watermark, event.device_id,
-  assignment.phase_id, assignment.variant_id, device.first_seen, event.amount, event.at, event.received_at
+  taken.phase_id, taken.variant_id, device.first_seen, event.amount, event.at, event.received_at
 FROM event
 JOIN metric ON metric.event = event.name
-JOIN assignment ON assignment.device_id = event.device_id AND assignment.experiment_id = metric.experiment_id
 JOIN device ON device.id = event.device_id
-WHERE event.device_id NOT IN (SELECT device_id FROM erasing) AND assignment.position IS NOT NULL
-  AND assignment.variant_id NOT IN (SELECT id FROM variant WHERE place < 0) AND NOT EXISTS (
+CROSS JOIN unnest(phases, variants, positions) AS taken (phase_id, variant_id, position)
+JOIN phase ON phase.id = taken.phase_id AND phase.experiment_id = metric.experiment_id
+WHERE event.device_id NOT IN (SELECT device_id FROM erasing) AND taken.position IS NOT NULL
+  AND taken.variant_id NOT IN (SELECT id FROM variant WHERE place < 0) AND NOT EXISTS (
   SELECT 1 FROM status_change
   WHERE status_change.experiment_id = metric.experiment_id AND status IN ('finished', 'archived')
     AND after_event < event.id
 );
 
 CREATE VIEW counted_exposure AS
-SELECT event.id AS event_id, assignment.experiment_id, event.device_id, assignment.phase_id, assignment.variant_id,
+SELECT event.id AS event_id, phase.experiment_id, event.device_id, taken.phase_id, taken.variant_id,
   event.received_at, event.value AS shown, variant.value AS own, experiment.type
 FROM event
 JOIN experiment ON experiment.key = event.experiment AND experiment.kind = 'experiment'
-JOIN assignment ON assignment.device_id = event.device_id AND assignment.experiment_id = experiment.id
-JOIN variant ON variant.id = assignment.variant_id
+JOIN device ON device.id = event.device_id
+CROSS JOIN unnest(phases, variants, positions) AS taken (phase_id, variant_id, position)
+JOIN phase ON phase.id = taken.phase_id AND phase.experiment_id = experiment.id
+JOIN variant ON variant.id = taken.variant_id
 WHERE event.name = 'exposure' AND event.device_id NOT IN (SELECT device_id FROM erasing)
-  AND assignment.position IS NOT NULL AND variant.place >= 0 AND NOT EXISTS (
+  AND taken.position IS NOT NULL AND variant.place >= 0 AND NOT EXISTS (
   SELECT 1 FROM status_change
   WHERE status_change.experiment_id = experiment.id AND status IN ('finished', 'archived')
     AND after_event < event.id

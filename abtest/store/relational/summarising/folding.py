@@ -79,10 +79,11 @@ WHERE variant.id >= ? AND variant.id <= ?
 
 HOURS = "SELECT min(first_seen) / ?1, max(first_seen) / ?1 FROM device WHERE id > ?2 AND id <= ?3"
 
+# The bounds are of both, so that neither is read beyond them, whichever is read first.
 NEW_COUNTS_PER_DAY = """
 SELECT assignment.phase_id, assignment.variant_id, device.first_seen / ?1, count(*)
 FROM device JOIN assignment ON assignment.device_id = device.id
-WHERE device.id > ?2 AND device.id <= ?3 AND assignment.position IS NOT NULL
+WHERE device.id > ?2 AND device.id <= ?3 AND device_id > ?2 AND device_id <= ?3 AND position IS NOT NULL
   AND assignment.variant_id NOT IN (SELECT id FROM variant WHERE place < 0)
 GROUP BY 1, 2, 3
 """
@@ -90,7 +91,7 @@ GROUP BY 1, 2, 3
 NEW_COUNTS_PER_HOUR = """
 SELECT assignment.experiment_id, device.first_seen / ?1, count(*)
 FROM device JOIN assignment ON assignment.device_id = device.id
-WHERE device.id > ?2 AND device.id <= ?3 AND assignment.position IS NOT NULL
+WHERE device.id > ?2 AND device.id <= ?3 AND device_id > ?2 AND device_id <= ?3 AND position IS NOT NULL
   AND assignment.variant_id NOT IN (SELECT id FROM variant WHERE place < 0)
 GROUP BY 1, 2
 """
