@@ -48,7 +48,7 @@ class Limits(Struct, frozen=True):
 
 
 class EnrolmentService:
-    """Answers tokens: at once from the cache, else in batches, which go to the store one at a time."""
+    """Answers tokens: at once from the cache, else in batches, of which the store says how many it takes at once."""
 
     def __init__(
         self,
@@ -69,7 +69,9 @@ class EnrolmentService:
         self._rendered: dict[tuple[int, tuple[int, ...]], Answer] = {}
         self._apps: Mapping[str, int] = {DEFAULT_APP: DEFAULT_APP_ID}
         self._config_version = 0
-        self._enrolling = Batches[str, Asked, Answer](self._enrol, limits.batch, limits.queue, limits.deadline)
+        self._enrolling = Batches[str, Asked, Answer](
+            self._enrol, limits.batch, limits.queue, limits.deadline, store.batches_at_once
+        )
         self._finding = Batches[str, None, Answer | None](self._find, limits.batch, limits.queue, limits.deadline)
         self.draining = False
 

@@ -1,10 +1,10 @@
-"""Requests that come together are decided together: while the store decides one batch, the next one is collected."""
+"""Requests that come together are decided together: while the store decides batches, the next one is collected."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from itertools import islice
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from msgspec import Struct
 
@@ -19,10 +19,9 @@ LONGEST_SECONDS = 0.005
 ENOUGH = 64
 
 
-class _Waiting(Struct, Generic[V, T]):
-    """A request, the future that waits for its result, and the loop's time at which it gives up."""
+class _Waiting(Struct, Generic[T]):
+    """The future that waits for the result of a key, and the loop's time at which it gives up."""
 
-    asked: V
     future: asyncio.Future[T]
     deadline: float
 
@@ -32,7 +31,8 @@ class Batches(Generic[K, V, T]):
 
     The size of a batch follows the load. A batch first waits a moment for the clients that were just answered, until
     as many requests are there as it can expect: for at most a tenth of the time that the last batch took, and not at
-    all if enough requests are waiting to share its cost. At most `most` keys wait. After `deadline` seconds a key's
+    all if enough requests are waiting to share its cost. If so, another batch may begin while one is under way: there
+    are at most `at_once`, and a key is in one of them. At most `most` keys wait. After `deadline` seconds a key's
     future fails with Unavailable (`busy`), although the key may still be decided.
     """
 
@@ -42,62 +42,77 @@ class Batches(Generic[K, V, T]):
         size: int,
         most: int,
         deadline: float,
+        at_once: int = 1,
     ) -> None:
         self._decide = decide
         self._size = size
         self._most = most
         self._deadline = deadline
-        self._pending: dict[K, _Waiting[V, T]] = {}
-        self._working: asyncio.Task[None] | None = None
+        self._at_once = at_once
+        self._waiting: dict[K, _Waiting[T]] = {}
+        self._asked: dict[K, V] = {}  # those that are in no batch yet
+        self._working: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._expiring = False
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._waiting)
 
     def waiting(self, key: K) -> "asyncio.Future[T] | None":
         """The future of a key that is already waiting, if any."""
-        found = self._pending.get(key)
+        found = self._waiting.get(key)
         return None if found is None or found.future.done() else found.future
 
     def add(self, key: K, asked: V) -> "asyncio.Future[T]":
         """The future of a key that is not waiting yet. Raises Unavailable (`queue_full`)."""
-        if len(self._pending) >= self._most:
+        if len(self._waiting) >= self._most:
             raise Unavailable("too many requests are waiting; ask again", code="queue_full")
         loop = self._loop = self._loop or asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         deadline = loop.time() + self._deadline
-        self._pending[key] = _Waiting(asked, future, deadline)
+        if key not in self._waiting:  # else its batch goes on, although its future has failed
+            self._asked[key] = asked
+        self._waiting[key] = _Waiting(future, deadline)
         if not self._expiring:
             self._expiring = True
             loop.call_at(deadline, self._expire, loop)
-        if self._working is None:
-            self._working = loop.create_task(self._work())
+        if not self._working or (len(self._working) < self._at_once and len(self._asked) >= ENOUGH):
+            self._working.add(loop.create_task(self._work()))
         return future
 
     async def drain(self) -> None:
         """Return when nothing is waiting any more."""
-        while self._working is not None:
-            await asyncio.wait({self._working})
+        while self._working:
+            await asyncio.wait(self._working)
 
     async def _work(self) -> None:
         try:
-            while self._pending:
-                batch = {key: waiting.asked for key, waiting in islice(self._pending.items(), self._size)}
-                began = monotonic()
-                await self._resolve(batch)
+            while self._asked and (len(self._working) == 1 or len(self._asked) >= ENOUGH):
+                batch = dict(islice(self._asked.items(), self._size))
                 for key in batch:
-                    del self._pending[key]
-                await self._collect(len(batch) + len(self._pending), monotonic() - began)
+                    del self._asked[key]
+                began = monotonic()
+                try:
+                    await self._resolve(batch)
+                finally:
+                    self._end(batch)
+                await self._collect(len(batch) + len(self._asked), monotonic() - began)
         finally:
-            self._working = None
-            for waiting in self._pending.values():  # none, unless this task was cancelled
-                _fail(waiting.future, Unavailable("the server is stopping; ask again", code="draining"))
-            self._pending.clear()
+            self._working.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            if not self._working:
+                self._end(list(self._asked))
+                self._asked.clear()
+
+    def _end(self, keys: Iterable[K]) -> None:
+        """These wait no longer. Their futures are done, unless the task was cancelled."""
+        for key in keys:
+            future = self._waiting.pop(key).future
+            if not future.done():
+                _fail(future, Unavailable("the server is stopping; ask again", code="draining"))
 
     async def _collect(self, expected: int, took: float) -> None:
         until = monotonic() + min(took * COLLECTING, LONGEST_SECONDS)
-        while len(self._pending) < min(expected, ENOUGH) and monotonic() < until:  # noqa: ASYNC110  # see below
+        while len(self._asked) < min(expected, ENOUGH) and monotonic() < until:  # noqa: ASYNC110  # see below
             await asyncio.sleep(0)  # one round of the loop: its timers count in milliseconds, which is too coarse
 
     async def _resolve(self, batch: Mapping[K, V]) -> None:
@@ -112,10 +127,10 @@ class Batches(Generic[K, V, T]):
                     await self._resolve({key: asked})
                 return
             for key in batch:
-                _fail(self._pending[key].future, error)
+                _fail(self._waiting[key].future, error)
             return
         for key in batch:
-            future = self._pending[key].future
+            future = self._waiting[key].future
             if key not in results:
                 _fail(future, RuntimeError("a batch was decided without an answer to each request"))
             elif isinstance(result := results[key], AbtestError):
@@ -126,10 +141,10 @@ class Batches(Generic[K, V, T]):
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """Fail the requests that waited too long, and check again when the next one might have."""
         now = loop.time()
-        for waiting in self._pending.values():
+        for waiting in self._waiting.values():
             if waiting.deadline <= now:
                 _fail(waiting.future, Unavailable("the database did not answer in time; ask again", code="busy"))
-        deadlines = [waiting.deadline for waiting in self._pending.values() if not waiting.future.done()]
+        deadlines = [waiting.deadline for waiting in self._waiting.values() if not waiting.future.done()]
         self._expiring = bool(deadlines)
         if deadlines:
             loop.call_at(min(deadlines), self._expire, loop)

@@ -56,7 +56,12 @@ class NewcomerStore(Protocol):
 
 
 class EnrolmentStore(Protocol):
-    """Decides answers and keeps them."""
+    """Decides answers and keeps them.
+
+    `batches_at_once`: how many calls of `enrol` may be under way, so that one is worked at while others wait.
+    """
+
+    batches_at_once: int
 
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID

@@ -74,6 +74,41 @@ async def test_clients_just_answered_share_the_next_batch_with_those_that_waited
     assert len(sizes) < 12  # 7, or one more for each pause of the machine; 12 of 4 when nobody may come back
 
 
+async def test_another_batch_begins_beside_one_only_if_enough_are_waiting() -> None:
+    deciding = Deciding()
+    batches = Batches(deciding, 100, 1_000, 60, at_once=2)
+
+    async def sizes_after(*added: int) -> list[int]:
+        futures.update({f"{n}": batches.add(f"{n}", n) for n in added})
+        await asyncio.sleep(0)
+        return [len(batch) for batch in deciding.batches]
+
+    futures: dict[str, asyncio.Future[int]] = {}
+    assert await sizes_after(1) == [1]
+    assert await sizes_after(*range(100, 163)) == [1]
+    assert await sizes_after(163) == [1, 64]
+    assert await sizes_after(*range(200, 400)) == [1, 64]
+    assert batches.waiting("1") is futures["1"]
+    assert batches.waiting("399") is futures["399"]
+    deciding.may.set()
+    assert await asyncio.gather(*futures.values()) == [2 * int(key) for key in futures]
+    assert [key for batch in deciding.batches for key in batch] == list(futures)
+    await batches.drain()
+    assert len(batches) == 0
+
+
+async def test_a_key_that_gave_up_waits_again_for_the_same_batch() -> None:
+    deciding = Deciding()
+    batches = Batches(deciding, 1, 100, 0.01, at_once=2)
+    first = [batches.add("a", 1), *(batches.add(f"{n}", n) for n in range(100, 170))]
+    await asyncio.wait(first)
+    again = batches.add("a", 1)
+    deciding.may.set()
+    assert await again == 2
+    await batches.drain()
+    assert [batch for batch in deciding.batches if batch == ["a"]] == [["a"]]
+
+
 async def test_one_bad_request_fails_alone() -> None:
     deciding = Deciding()
     deciding.may.set()
@@ -90,8 +125,8 @@ async def test_waiting_requests_fail_when_the_work_is_cancelled() -> None:
     batches = Batches(Deciding(), 10, 100, 60)
     waiting = batches.add("a", 1)
     await asyncio.sleep(0)
-    assert batches._working is not None
-    batches._working.cancel()
+    for working in batches._working:
+        working.cancel()
     with pytest.raises(Unavailable, match="stopping"):
         await waiting
     assert len(batches) == 0

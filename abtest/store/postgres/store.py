@@ -22,6 +22,8 @@ class PostgresStore(Database, RelationalStore):
         self._kept = Kept()
         self._decided = Decided()
 
+    batches_at_once = MOST_CONNECTIONS - 1  # one is left for everything else that writes
+
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID
     ) -> Enrolment:

@@ -58,6 +58,8 @@ def _boot(connection: Raw) -> None:
 class SQLiteStore(Database, RelationalStore):
     """Implements every Protocol of the store: a database, with functions on its connections as methods."""
 
+    batches_at_once = 1
+
     def __init__(self, path: Path, free_disk: float = 0, patience: float | None = None) -> None:
         """`free_disk`: megabytes of free disk below which no device is enrolled. `patience`: see Database."""
         super().__init__(path, patience)

@@ -1,6 +1,9 @@
 """First requests in PostgreSQL: how often it is asked, and what many at once get."""
 
 import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -12,7 +15,7 @@ from tornado.ioloop import IOLoop
 from abtest.domain import Attributes, Change, read_attributes
 from abtest.store.postgres import PostgresStore
 from abtest.store.postgres.connection import Connection
-from tests.scenes import experiment, tokens, values_of
+from tests.scenes import experiment, tokens
 from tests.store.postgres.trips import trips_and_statements
 
 
@@ -60,26 +63,27 @@ async def test_another_configuration_is_one_trip_more(store: PostgresStore) -> N
     assert await trips_and_statements(store, lambda: store.find(known), 1) == (3, 9)
 
 
-async def test_shares_are_exact_over_servers_that_ask_at_once(store: PostgresStore, database: str) -> None:
-    others = [PostgresStore(database) for _ in range(3)]
-    for other in others:
-        await other.open()
-    asked = tokens("a", 600)
-
-    async def ask(server: PostgresStore, begin: int) -> dict[str, dict[str, str]]:
-        got: dict[str, dict[str, str]] = {}
-        for first in range(begin, begin + 600, 20):
-            batch = [asked[place % 600] for place in range(first, first + 20)]
-            enrolment = await server.enrol(batch, 1)
-            got |= {token: values_of(enrolment, token) for token in batch}
-        return got
-
-    answers = await asyncio.gather(*(ask(each, 130 * number) for number, each in enumerate([store, *others])))
-    for other in others:
-        await other.close()
+async def test_devices_that_ask_8_times_at_once_in_4_processes_get_one_answer_and_exact_shares(
+    store: PostgresStore, database: str
+) -> None:
+    await store.change("color", lambda _: Change(weights=(Decimal(1), Decimal(1), Decimal(2))), 1)
+    command = [sys.executable, "-m", "tests.store.postgres.asking", database]
+    asking = [await asyncio.create_subprocess_exec(*command, f"{number}", stdout=PIPE) for number in range(4)]
+    printed = await asyncio.gather(*(process.communicate() for process in asking))
+    answers = [answer for output, _ in printed for answer in json.loads(output)]
+    assert len(answers) == 8
     assert all(each == answers[0] for each in answers)
-    assert Counter(each["color"] for each in answers[0].values()) == {f"color-{place}": 200 for place in range(3)}
-    assert Counter(each["price"] for each in answers[0].values()) == {"price-0": 582, "price-1": 18}
+    assert Counter(each["color"] for each in answers[0].values()) == {
+        "color-0": 2500,
+        "color-1": 2500,
+        "color-2": 5000,
+    }
+    assert Counter(each["price"] for each in answers[0].values()) == {"price-0": 9700, "price-1": 300}
+
+    def numbers(connection: Connection) -> list[Any]:
+        return connection.execute("SELECT count(*), min(id), max(id) FROM device").fetchall()
+
+    assert await store.read(numbers) == [(10_000, 1, 10_000)]
 
 
 async def test_numbers_have_no_gaps_after_a_failure(store: PostgresStore) -> None:
