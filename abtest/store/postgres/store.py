@@ -15,14 +15,14 @@ from abtest.store.relational.summarising import Decided
 class PostgresStore(Database, RelationalStore):
     """Implements the Protocols of enrolment, events, the catalogue, people, the journal and the figures."""
 
+    batches_at_once = MOST_CONNECTIONS - 1  # one connection is left for everything else that writes
+
     def __init__(self, url: str, patience: float | None = None, connections: int = MOST_CONNECTIONS) -> None:
         """`patience`, `connections`: see Database."""
         super().__init__(url, patience, connections)
         self._catalogue = NOTHING
         self._kept = Kept()
         self._decided = Decided()
-
-    batches_at_once = MOST_CONNECTIONS - 1  # one is left for everything else that writes
 
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID

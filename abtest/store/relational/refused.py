@@ -1,6 +1,7 @@
 """Events that left no row, or count nowhere."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 
 from msgspec import Struct, structs
 
@@ -22,7 +23,7 @@ class Refused(Struct):
 
 
 def count_refused(connection: Connection, refused: Mapping[int, Refused]) -> None:
-    """Count these, by the number of the app."""
-    for app, each in refused.items():
+    """Count these, by the number of the app, which ascends: two that change these rows never wait for each other."""
+    for app, each in sorted(refused.items(), key=itemgetter(0)):
         if any(structs.astuple(each)):
             connection.execute(COUNT, (*structs.astuple(each), app))

@@ -1,16 +1,20 @@
 """Events in PostgreSQL."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 from tornado.ioloop import IOLoop
 
-from abtest.domain import Event
+from abtest.domain import Event, read_attributes, scoped
 from abtest.store.postgres import PostgresStore
 from abtest.store.postgres.connection import Connection
 from tests.scenes import experiment, tokens
 from tests.store.postgres.trips import trips_and_statements
+
+BOUGHT = Event("1", "purchase")
 
 COUNTED = "SELECT duplicate_events, unknown_device_events, unknown_experiment_events FROM app WHERE id = 1"
 
@@ -50,6 +54,27 @@ async def test_what_a_test_device_tells_is_not_stored(store: PostgresStore) -> N
     await store.add_test_device("a", {"color": "color-1"}, "mine", 1)
     assert await store.track([("a", [Event("1", "open")])], 1) == [1]
     assert await store.read(rows("SELECT count(*) FROM event")) == [(0,)]
+
+
+@pytest.mark.parametrize("telling", [True, False])
+async def test_rows_of_apps_are_changed_in_one_order(store: PostgresStore, database: str, telling: bool) -> None:
+    """Else two could wait for each other."""
+    await store.add_app("staging", 1)
+    staging, default = scoped(2, "a"), "a"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with await AsyncConnection.connect(database, autocommit=True) as looking:
+        async with await AsyncConnection.connect(database) as other:
+            await other.execute("SELECT FROM app WHERE id = 1 FOR NO KEY UPDATE")
+            if telling:
+                work: Coroutine[Any, Any, Any] = store.track([(staging, [BOUGHT]), (default, [BOUGHT])], 1)
+            else:
+                said = read_attributes([("platform", "ios")])
+                work = store.enrol([staging, default], 1, {staging: said, default: said})
+            task = asyncio.create_task(work)
+            while (await (await looking.execute(waiting)).fetchone()) != (1,):  # noqa: ASYNC110  # PostgreSQL does not tell
+                await asyncio.sleep(0.01)
+            await other.execute("SELECT FROM app WHERE id = 2 FOR NO KEY UPDATE NOWAIT")
+        await task
 
 
 @pytest.mark.parametrize("size", [1, 100])

@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -150,7 +151,7 @@ def put_profiles(connection: Connection, statements: ProfileStatements, shelf: S
     """Store what was added to the shelf."""
     if shelf.added:
         connection.execute(statements.add, (json.dumps(shelf.added),))
-    connection.executemany(COUNT, shelf.counts)
+    connection.executemany(COUNT, sorted(shelf.counts, key=itemgetter(2)))  # as in `count_refused`
 
 
 def _substitutes(unknown: Sequence[tuple[int, Attributes]], there: Mapping[int, int]) -> list[tuple[int, Attributes]]:
