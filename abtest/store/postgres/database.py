@@ -147,14 +147,14 @@ class Database:
                 migrations.prepare(first, self._name, migrate, create)
         except psycopg.Error as error:
             raise StorageError(f"cannot open the database {self._name}: {_message(error)}") from error
-        for _ in range(2):
+        for configure in (self._configure_writing, self._configure):
             pool: ConnectionPool[psycopg.Connection] = ConnectionPool(
                 self._url,
                 kwargs={"autocommit": True, "cursor_factory": RawCursor, **defaults(self._url)},
                 min_size=1,
                 max_size=self._connections,
                 timeout=self._patience,
-                configure=self._configure,
+                configure=configure,
                 open=False,
             )
             self._pools.append(pool)
@@ -164,6 +164,12 @@ class Database:
     def _configure(self, raw: psycopg.Connection) -> None:
         refuse_unfit(raw)
         raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}".encode())
+
+    def _configure_writing(self, raw: psycopg.Connection) -> None:
+        self._configure(raw)
+        # Statistics are late while a table grows: with those of an hour ago, each batch would read all devices.
+        raw.execute("SET enable_seqscan = off")
+        raw.execute("SET jit = off")  # else it is used for all that has no index, since that seems expensive now
 
 
 def _transaction(

@@ -15,6 +15,7 @@ from tornado.ioloop import IOLoop
 from abtest.domain import Attributes, Change, read_attributes
 from abtest.store.postgres import PostgresStore
 from abtest.store.postgres.connection import Connection
+from abtest.store.postgres.enrolling import KNOWN
 from tests.scenes import experiment, tokens
 from tests.store.postgres.trips import trips_and_statements
 
@@ -84,6 +85,15 @@ async def test_devices_that_ask_8_times_at_once_in_4_processes_get_one_answer_an
         return connection.execute("SELECT count(*), min(id), max(id) FROM device").fetchall()
 
     assert await store.read(numbers) == [(10_000, 1, 10_000)]
+
+
+async def test_devices_are_found_by_their_index_before_anything_says_how_many_there_are(
+    store: PostgresStore,
+) -> None:
+    def plan(connection: Connection) -> str:
+        return str(connection.execute(f"EXPLAIN {KNOWN}", (tokens("a", 500),)).fetchall())
+
+    assert "Index Scan on device_token_excl" in await store.write(plan)
 
 
 async def test_numbers_have_no_gaps_after_a_failure(store: PostgresStore) -> None:
