@@ -14,7 +14,7 @@ from abtest.language.audiences import (
 )
 from abtest.language.counts import counted, names
 from abtest.language.decisions import decided_said, decision_said
-from abtest.language.journal import Changed, by_said, changes_said, entry_said
+from abtest.language.journal import Changed, by_said, changes_said, entry_said, weights_said
 from abtest.language.metrics import exposure_told, metric_name
 from abtest.language.numbers import (
     amount,
@@ -90,5 +90,6 @@ __all__ = [
     "times",
     "times_said",
     "warnings",
+    "weights_said",
     "who_takes_part",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from abtest.domain import Action, By, Entry, Hand, text_fault
+from abtest.language.numbers import number
 
 DONE: Mapping[str, str] = {
     Action.ADD_EXPERIMENT: "added {}",
@@ -34,6 +35,9 @@ DONE: Mapping[str, str] = {
     Action.EXPORT_TOKENS: "exported tokens of devices",
     Action.RESTORE: "restored a backup",
 }
+NONE = "none"
+TEXTS = {"description", "because", "note"}
+"""The fields in which people write sentences, which are quoted."""
 
 
 def entry_said(entry: Entry, cut: Callable[[str], str] = str) -> str:
@@ -65,6 +69,11 @@ def changes_said(entry: Entry, cut: Callable[[str], str] = str) -> list[Changed]
     ]
 
 
+def weights_said(weights: Mapping[str, object], cut: Callable[[str], str] = str) -> str:
+    """10 with weight 50, 20 with weight 10: which number is the value and which the weight can't be mistaken."""
+    return ", ".join(f"{cut(value)} with weight {weight}" for value, weight in weights.items())
+
+
 def by_said(by: By) -> str:
     """anna, command line; or anna, 192.0.2.7."""
     kind = None if by.kind == Hand.PERSON else by.kind
@@ -73,18 +82,27 @@ def by_said(by: By) -> str:
 
 def _changes(entry: Entry, cut: Callable[[str], str]) -> Iterator[str]:
     for each in changes_said(entry, cut):
-        said = f"{each.field} {each.after}"
-        yield f"{said} (was {each.before})" if entry.action.endswith(".change") else said
+        before, after = (_quoted(text) if each.field in TEXTS else text for text in (each.before, each.after))
+        yield f"{each.field} {after} (was {before})" if entry.action.endswith(".change") else f"{each.field} {after}"
+
+
+def _quoted(text: str) -> str:
+    return text if text == NONE else f"\N{LEFT DOUBLE QUOTATION MARK}{text}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
 def _fact(field: str, fact: Any, cut: Callable[[str], str]) -> str:
-    if field == "app" and fact is None:
-        return "any"
-    if isinstance(fact, dict):
-        return ", ".join(f"{cut(name)} {each}" for name, each in fact.items()) or "none"
-    if isinstance(fact, list):
-        return ", ".join(cut(str(each)) for each in fact) or "none"
-    return "none" if fact in (None, "") else cut(str(fact))
+    match fact:
+        case dict() if field == "weights":
+            said = weights_said(fact, cut)
+        case dict():
+            said = ", ".join(f"{cut(str(each))} for {name}" for name, each in fact.items())
+        case list():
+            said = ", ".join(cut(str(each)) for each in fact)
+        case int() if field != "id":
+            said = number(fact)
+        case _:
+            said = cut(str(fact or ""))
+    return said or ("every app" if field == "app" else NONE)
 
 
 def _harmless(text: str) -> str:

@@ -20,7 +20,7 @@ from abtest.domain import (
     require_room,
 )
 from abtest.errors import Conflict
-from abtest.language import audience_said, counted, coverage_said, times_said
+from abtest.language import audience_said, counted, coverage_said, times_said, weights_said
 from abtest.management.declared import Declared
 from abtest.management.lifecycle import BEFORE, finishing, planned_too_late, require_addable, stop_too_low
 
@@ -236,10 +236,7 @@ def _weights(declared: Declared, experiment: Experiment) -> tuple[Decimal, ...]:
 
 
 def _weights_said(experiment: Experiment, weights: tuple[Decimal, ...]) -> str:
-    plain = [f"{weight:f}" for weight in weights]
-    if weights == experiment.phase.weights:
-        return ", ".join(plain)
-    return ", ".join(map(" ".join, zip(experiment.values, plain, strict=True)))
+    return weights_said({value: f"{weight:f}" for value, weight in zip(experiment.values, weights, strict=True)})
 
 
 def _why_not_weighed(declared: Declared, experiment: Experiment) -> str:

@@ -161,7 +161,7 @@ def test_a_decision_is_told_with_its_reason_and_survives_a_restored_backup(run: 
     for lines in (run("experiments", "show", "color").stdout, run("results", "color").stdout):
         assert "  winner red\n  because: people buy more\n  " + told in lines
     said = json.loads(run("audit", "--about", "color", "--json").stdout)
-    assert "because people buy more (was none)" in said[0]["said"]
+    assert "because “people buy more” (was none)" in said[0]["said"]
 
 
 def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
@@ -286,7 +286,9 @@ def test_results_before_the_first_tick_say_so(run: Run) -> None:
 def test_a_draft_is_called_one(run: Run) -> None:
     run("experiments", "add", "color", *COLOR, "--draft")
     assert run("experiments", "show", "color").stdout.startswith("color is a draft\n")
-    assert str(run("experiments", "pause", "color").exception) == "color is a draft and can't be paused"
+    assert (
+        str(run("experiments", "pause", "color").exception) == "the experiment color is a draft and can't be paused"
+    )
 
 
 def test_verify_tells_what_broke_and_exits_1(run: Run) -> None:

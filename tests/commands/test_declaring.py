@@ -69,7 +69,8 @@ def test_new_weights_begin_a_phase_once(run: Run, tmp_path: Path) -> None:
     file.write_text(COLOR)
     run("experiments", "apply", "declared.toml", "--yes")
     file.write_text(COLOR.replace("33.3", "60", 1))
-    sentence = "color: new weights begin phase 2: red 60, green 33.3 (was 33.3, 33.3)"
+    now, before = (f"red with weight {red}, green with weight 33.3" for red in (60, 33.3))
+    sentence = f"color: new weights begin phase 2: {now} (was {before})"
     told = json.loads(run("experiments", "apply", "declared.toml", "--yes", "--json").stdout)
     assert told == {
         "applied": True,

@@ -15,11 +15,13 @@ def entry(action: str, before: str = "{}", after: str = "{}") -> Entry:
     [
         ("experiment.change", '{"winner":null}', '{"winner":"20"}', "changed price: winner 20 (was none)"),
         ("experiment.change", '{"stop_at":5}', '{"stop_at":9}', "changed price: stop at 9 (was 5)"),
-        ("person.change", '{"app":null}', '{"app":"x"}', "changed price: app x (was any)"),
+        ("person.change", '{"app":null}', '{"app":"x"}', "changed price: app x (was every app)"),
+        ("experiment.add", "{}", '{"weights":{"10":"5"}}', "added price: weights 10 with weight 5"),
+        ("experiment.add", "{}", '{"note":"a, b","planned":16286}', "added price: note “a, b”, planned 16,286"),
         ("group.add", "{}", "{}", "added the group price"),
         ("holdout.add", "{}", '{"metrics":["a:b","c:d"]}', "added the holdout price: metrics a:b, c:d"),
-        ("test_device.remove", '{"values":{"x":"1","y":"2"}}', "{}", "removed a test device: values x 1, y 2"),
-        ("test_device.change", '{"a":{}}', '{"a":{"x":"1"}}', "changed a test device: a x 1 (was none)"),
+        ("test_device.remove", '{"values":{"x":"1","y":"2"}}', "", "removed a test device: values 1 for x, 2 for y"),
+        ("test_device.change", '{"a":{}}', '{"a":{"x":"1"}}', "changed a test device: a 1 for x (was none)"),
         ("device.forget", "{}", "{}", "forgot a device"),
         ("{moon}.land", "{}", "{}", "{moon}.land price"),
         ("experiment.change", "{", "[1]", "changed price"),
@@ -49,4 +51,4 @@ def test_who_made_a_change_is_said_with_the_address(by: By, said: str) -> None:
 
 def test_an_entry_can_not_write_into_a_terminal() -> None:
     hostile = entry("experiment.change\x07", "{}", '{"description":"a\\u001b[2J\\n2026 forged \\u202e\\udcff"}')
-    assert entry_said(hostile) == "experiment.change\\x07 price: description a\\x1b[2J\\n2026 forged \\u202e\\udcff"
+    assert entry_said(hostile) == "experiment.change\\x07 price: description “a\\x1b[2J\\n2026 forged \\u202e\\udcff”"

@@ -67,7 +67,7 @@ async def test_a_role_of_the_provider_makes_a_person(store: SQLiteStore) -> None
     ben = await admitted(store, account("1", "ben", EDITOR))
     assert (ben.role, ben.app, ben.has_password) == (Role.EDITOR, None, False)
     assert await told(store) == [
-        "ben, single sign-on, 192.0.2.1: added ben: role editor, app any",
+        "ben, single sign-on, 192.0.2.1: added ben: role editor, app every app",
         f"ben, single sign-on, 192.0.2.1: connected ben: account 1 at {ISSUER}",
     ]
 
@@ -77,7 +77,7 @@ async def test_the_role_is_that_of_the_last_sign_in(store: SQLiteStore) -> None:
     await admitted(store, account("1", "ben", EDITOR))
     again = await admitted(store, account("1", "ben", (Role.VIEWER, "staging")))
     assert (again.role, again.app) == (Role.VIEWER, "staging")
-    assert "role viewer (was editor), app staging (was any)" in (await told(store))[-1]
+    assert "role viewer (was editor), app staging (was every app)" in (await told(store))[-1]
     assert "there is no app 'gone'; ask an admin" in await refused(store, account("1", "ben", (Role.ADMIN, "gone")))
 
 

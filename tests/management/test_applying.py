@@ -56,7 +56,8 @@ KEY = 'key = "checkout"'
         (
             "weight = 50 }",
             "weight = 75 }",
-            "new weights begin phase 2: one 75, two 50 (was 50, 50)",
+            "new weights begin phase 2: one with weight 75, two with weight 50 "
+            "(was one with weight 50, two with weight 50)",
             Change(weights=(Decimal(75), Decimal(50))),
         ),
         (
@@ -129,7 +130,8 @@ def test_what_differs_will_be_as_the_file_says(old: str, new: str, sentence: str
             "weight = 50 }",
             "weight = 75 }",
             having(Status.FINISHED),
-            "weights can't be changed from 50, 50 to one 75, two 50: it is finished",
+            "weights can't be changed from one with weight 50, two with weight 50 "
+            "to one with weight 75, two with weight 50: it is finished",
         ),
         (
             "20%",
@@ -369,7 +371,7 @@ async def test_a_file_puts_experiments_into_groups_and_swaps_their_shares(tmp_pa
 async def test_a_file_whose_groups_have_no_room_changes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         service = ExperimentService(store, by=ANNA)
-        with pytest.raises(InvalidExperiment, match="group share: screen has 40% left, less than 50%"):
+        with pytest.raises(InvalidExperiment, match="group share: the group screen has 40% left, less than 50%"):
             await applied(service, in_group("one", "60%") + in_group("two", "50%"))
         assert await service.all() == []
         assert await GroupService(store, by=ANNA).all() == []

@@ -34,7 +34,10 @@ from tests.stores import only_in_sqlite
 
 pytestmark = only_in_sqlite  # it verifies, which the store in PostgreSQL can't do yet
 
-PRICE = "status running, type string, phase 1, weights price-0 1, price-1 1, coverage 100%, baseline price-0"
+PRICE = (
+    "status running, type string, phase 1, weights price-0 with weight 1, price-1 with weight 1, coverage 100%, "
+    "baseline price-0"
+)
 
 
 async def told(store: SQLiteStore) -> list[str]:
@@ -62,7 +65,8 @@ async def test_the_life_of_an_experiment(store: SQLiteStore) -> None:
         "changed price: status running (was draft)",
         "changed price: status paused (was running)",
         "changed price: status running (was paused)",
-        "changed price: phase 2 (was 1), weights price-0 3, price-1 0.5 (was price-0 1, price-1 1)",
+        "changed price: phase 2 (was 1), weights price-0 with weight 3, price-1 with weight 0.5 "
+        "(was price-0 with weight 1, price-1 with weight 1)",
         "changed price: phase 3 (was 2), coverage 20% (was 100%), stop at 600 (was none)",
         "changed price: metrics conversion:buy (was none), baseline price-1 (was price-0), planned 400 (was none)",
         "changed price: end at 2100-01-01T00:00:00Z (was none)",
@@ -84,7 +88,7 @@ async def test_groups_and_holdouts(store: SQLiteStore) -> None:
     await holdouts.end("q4")
     assert await told(store) == [
         f"added price: {PRICE}",
-        "added the group checkout: description one at a time",
+        "added the group checkout: description “one at a time”",
         "changed price: group checkout (was none), group share 30% (was none)",
         "changed price: group none (was checkout), group share none (was 30%)",
         "changed price: group checkout (was none), group share 100% (was none)",
@@ -123,10 +127,11 @@ async def test_what_a_file_declares(store: SQLiteStore) -> None:
     await service.apply(declared, await service.propose(declared))
     assert (await told(store))[3:] == [
         "added the group other",
-        "changed color: phase 2 (was 1), weights color-0 1, color-1 9 (was color-0 1, color-1 1), "
+        "changed color: phase 2 (was 1), weights color-0 with weight 1, color-1 with weight 9 "
+        "(was color-0 with weight 1, color-1 with weight 1), "
         "group other (was screen), group share 10% (was 50%)",
-        "added price: status running, type string, phase 1, weights a 1, b 1, coverage 100%, group other, "
-        "group share 20%, baseline a",
+        "added price: status running, type string, phase 1, weights a with weight 1, b with weight 1, coverage 100%, "
+        "group other, group share 20%, baseline a",
         "changed price: status finished (was running), winner a (was none), group none (was other), "
         "group share none (was 20%)",
     ]
@@ -146,8 +151,8 @@ async def test_apps_test_devices_and_devices_without_a_token_or_a_note(store: SQ
     assert await told(store) == [
         "added the app staging",
         f"added price: {PRICE}",
-        "added a test device: values price price-0",
-        "changed a test device: values none (was price price-0)",
+        "added a test device: values price-0 for price",
+        "changed a test device: values none (was price-0 for price)",
         "changed a test device",
         "removed a test device: values none",
         "added a test device: values none",
@@ -179,15 +184,15 @@ async def test_people_and_access_tokens_without_their_secrets(store: SQLiteStore
     _, token = await tokens.add("ci", Role.EDITOR, "staging", "2100-01-01", by=ANNA)
     await tokens.revoke(1, by=ANNA)
     assert (await told(store))[1:] == [
-        "added Ben: role admin, app any",
+        "added Ben: role admin, app every app",
         "added zoe: role viewer, app staging",
-        "changed zoe: role editor (was viewer), app any (was staging)",
+        "changed zoe: role editor (was viewer), app every app (was staging)",
         "made a link that sets the password of zoe",
         "set the password of zoe: with a link",
         "set the password of zoe: with the current one",
         "ended sessions of zoe: browsers Firefox on Windows",
         "ended sessions of zoe: browsers unknown, Firefox on Windows",
-        "removed zoe: role editor, app any",
+        "removed zoe: role editor, app every app",
         "added the access token ci: id 1, role editor, app staging, expires at 2100-01-01T23:59:59Z",
         "revoked the access token ci: id 1, role editor",
     ]

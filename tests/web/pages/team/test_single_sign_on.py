@@ -87,7 +87,7 @@ async def test_who_was_invited_signs_in_looks_and_signs_out(store: SQLiteStore, 
         await browser.post("/sign-out")
         assert (await browser.get("/why")).code == 401
         there = f'<a href="{BEGIN}/end">sign out of Example too</a>'
-        assert there in (await browser.get("/sign-in?did=signed_out")).body.decode()
+        assert there in (await browser.get("/sign-in")).body.decode()
         left = await browser.get(f"{BEGIN}/end")
         assert (left.code, left.headers["Location"].partition("?")[0]) == (303, f"{provider.issuer}/session/end")
         assert await provider.status(left.headers["Location"]) == 200
@@ -141,7 +141,7 @@ async def test_a_claim_gives_a_role_and_takes_it_away(store: SQLiteStore, provid
     assert [entry_said(each) for each in entries] == [
         "ended sessions of ben: browsers unknown, unknown",
         f"connected ben: account 1 at {provider.issuer}",
-        "added ben: role viewer, app any",
+        "added ben: role viewer, app every app",
     ]
 
 

@@ -49,4 +49,4 @@ async def test_a_person_comes_and_goes(browser: Browser, product: Product, scrip
     await expect(ben.get_by_role("heading", level=1)).to_have_text("Sign in")
     product.complaints.clear()  # the browser calls 401 an error
     await admin.goto("/audit")
-    await expect(admin.locator("tbody tr").first).to_contain_text("removed <b>ben</b>: role viewer, app any")
+    await expect(admin.locator("tbody tr").first).to_contain_text("removed <b>ben</b>: role viewer, app every app")
