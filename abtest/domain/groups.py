@@ -42,14 +42,16 @@ def require_room(group: str, given: Iterable[Decimal], share: Decimal) -> None:
     """Raises InvalidExperiment unless the group has this share left beside those that it has given."""
     free = 1 - sum(given, Decimal(0))
     if share > free:
-        raise InvalidExperiment(f"group share: {group} has {percent(free)} left, less than {percent(share)}")
+        raise InvalidExperiment(
+            f"group share: the group {group} has {percent(free)} left, less than {percent(share)}"
+        )
 
 
 def left(group: Experiment, key: str) -> Mapping[str, Decimal]:
     """The members once this experiment has left; its share is free. Raises Conflict if it is not one of them."""
     there = members(group)
     if key not in there:
-        raise Conflict(f"{key} is not in the group {group.key}", code="impossible_transition")
+        raise Conflict(f"the experiment {key} is not in the group {group.key}", code="impossible_transition")
     return {member: share for member, share in there.items() if member != key}
 
 

@@ -164,7 +164,7 @@ class ExperimentService:
         def rule(experiment: Experiment) -> Change:
             _require(experiment, "given new weights", WEIGHED)
             if stop_at is not None and (too_low := stop_too_low(experiment, stop_at)):
-                raise Conflict(f"{key} has {too_low}", code="impossible_transition")
+                raise Conflict(f"the experiment {key} has {too_low}", code="impossible_transition")
             return Change(
                 weights=in_order(experiment.values, weights) if weights else None, coverage=coverage, stop_at=stop_at
             )
@@ -208,7 +208,7 @@ class ExperimentService:
             check_baseline(baseline, experiment.values)
             check_planned(planned, len(experiment.values))
             if planned is not None and (too_late := planned_too_late(experiment)):
-                raise Conflict(f"{key} has {too_late}", code="impossible_transition")
+                raise Conflict(f"the experiment {key} has {too_late}", code="impossible_transition")
             return Change(metrics=wanted, baseline=baseline, planned=planned)
 
         return await self._change(key, rule)
@@ -271,9 +271,10 @@ class ExperimentService:
             _require(experiment, verb, allowed)
             end = experiment.end_at
             if to is Status.RUNNING and end is not None and end <= clock.now():
+                command = f"abtest experiments schedule {key} --end-at none{app_option(self._app)}"
                 raise Conflict(
-                    f"{key} was to end at {clock.iso(end)}, which has passed; before it can be {verb}, run: "
-                    f"abtest experiments schedule {key} --end-at none{app_option(self._app)}",
+                    f"the experiment {key} was to end at {clock.iso(end)}, which has passed; "
+                    f"before it can be {verb}, run: {command}",
                     code="impossible_transition",
                 )
             return Change(status=to)
@@ -328,4 +329,5 @@ def _require(experiment: Experiment, verb: str, allowed: Set[Status]) -> None:
 
 
 def _impossible(experiment: Experiment, verb: str) -> Conflict:
-    return Conflict(f"{experiment.key} is {experiment.status.said} and can't be {verb}", code="impossible_transition")
+    said = f"the experiment {experiment.key} is {experiment.status.said} and can't be {verb}"
+    return Conflict(said, code="impossible_transition")

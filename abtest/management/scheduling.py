@@ -30,7 +30,7 @@ def _rule(due: Due) -> Callable[[Experiment], Change]:
         else:
             is_due = experiment.status in {Status.RUNNING, Status.PAUSED} and experiment.end_at == due.at
         if not is_due:
-            raise Conflict(f"{due.key} was changed meanwhile")
+            raise Conflict(f"the experiment {due.key} was changed meanwhile")
         return Change(status=due.status)
 
     return rule

@@ -161,7 +161,7 @@ def test_programs_read_access_tokens_as_json(run: Run) -> None:
         (("people", "add", "ben", "--role", "viewer", "--app", "x"), UnknownApp, "there is no app 'x'"),
         (("people", "role", "ben", "viewer"), UnknownPerson, "there is no person 'ben'"),
         (("people", "link", "ben"), UnknownPerson, "there is no person 'ben'"),
-        (("people", "remove", "anna"), Conflict, "anna is the last admin of every app"),
+        (("people", "remove", "anna"), Conflict, "the last admin of every app is anna"),
         ((*CI, "--app", "x"), UnknownApp, "there is no app 'x'"),
         ((*CI, "--expires", "2020-01-01"), InvalidField, "--expires: has passed already"),
         ((*CI, "--expires", "soon"), InvalidField, "--expires: must be a date such as 2026-12-31"),

@@ -381,7 +381,7 @@ async def test_before_anything_is_done_it_is_said_where_a_group_has_no_room(tmp_
     async with opened(tmp_path / "abtest.db") as store:
         service = ExperimentService(store, by=ANNA)
         await applied(service, in_group("one", "60%") + as_new("three", ""))
-        no_room = "group share: screen has 40% left, less than 50%"
+        no_room = "group share: the group screen has 40% left, less than 50%"
         for file in (
             in_group("two", "50%"),
             in_group("three", "50%"),

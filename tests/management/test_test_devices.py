@@ -128,9 +128,15 @@ async def test_once_removed_it_is_a_new_device_on_its_next_request(store: SQLite
     [
         ("phone", {"prise": "10"}, "", UnknownExperiment, "there is no experiment 'prise'"),
         ("phone", {"\udcff": "10"}, "", UnknownExperiment, "there is no experiment"),
-        ("phone", {"color": "red"}, "", InvalidTestDevice, "color has no value 'red'; it has color-0, color-1"),
-        ("phone", {"color": "\udcff"}, "", InvalidTestDevice, "color has no value"),
-        ("phone", {"color": ""}, "", InvalidTestDevice, "color has no value ''"),
+        (
+            "phone",
+            {"color": "red"},
+            "",
+            InvalidTestDevice,
+            "the experiment color has no value 'red'; it has color-0, color-1",
+        ),
+        ("phone", {"color": "\udcff"}, "", InvalidTestDevice, "the experiment color has no value"),
+        ("phone", {"color": ""}, "", InvalidTestDevice, "the experiment color has no value ''"),
         ("my phone", {}, "", InvalidToken, "visible ASCII"),
         ("phone\n", {}, "", InvalidToken, "visible ASCII"),
         ("", {}, "", InvalidToken, "visible ASCII"),

@@ -156,4 +156,4 @@ def _require_other_admin(connection: Connection, id: int, person: Person) -> Non
     if (person.role, person.app) != (Role.ADMIN, None):
         return
     if connection.execute(OTHER_ADMINS, (id,)).fetchone() == (0,):
-        raise Conflict(f"{person.name} is the last admin of every app; make somebody else one first", "last_admin")
+        raise Conflict(f"the last admin of every app is {person.name}; make somebody else one first", "last_admin")

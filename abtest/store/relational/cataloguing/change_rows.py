@@ -266,9 +266,11 @@ def join(
 def _join(connection: Connection, group: str, joining: Experiment, share: Decimal, now: int) -> Experiment:
     key = joining.key
     if joining.group is not None:
-        raise Conflict(f"{key} is in the group {joining.group} already", code="impossible_transition")
+        raise Conflict(f"the experiment {key} is in the group {joining.group} already", code="impossible_transition")
     if joining.status.over:
-        raise Conflict(f"{key} is {joining.status} and can't join a group", code="impossible_transition")
+        raise Conflict(
+            f"the experiment {key} is {joining.status} and can't join a group", code="impossible_transition"
+        )
     there = experiment(connection, group, joining.app, Kind.GROUP)
     return _regroup(connection, there, joined(there, key, share), now)
 

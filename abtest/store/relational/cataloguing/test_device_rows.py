@@ -164,4 +164,5 @@ def _variant(connection: Connection, app: int, key: str, value: str) -> tuple[in
     for text, experiment, variant in rows:
         if text == value:
             return int(experiment), int(variant)
-    raise InvalidTestDevice(f"{key} has no value {value!r}; it has {', '.join(text for text, *_ in rows)}")
+    there = ", ".join(text for text, *_ in rows)
+    raise InvalidTestDevice(f"the experiment {key} has no value {value!r}; it has {there}")

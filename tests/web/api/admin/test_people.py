@@ -63,7 +63,7 @@ async def test_a_person_is_invited_changed_and_removed(client: Client, store: SQ
     assert said(await ci.send("PATCH", "/people/ben", {"role": "viewer"}))["app"] is None
     assert (await ci.send("DELETE", "/people/ben")).code == 204
     refused(await ci.send("GET", "/people/ben"), 404, "unknown_person")
-    assert await told(store) == ["ci, access token, 127.0.0.1: removed ben: role viewer, app any"]
+    assert await told(store) == ["ci, access token, 127.0.0.1: removed ben: role viewer, app every app"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -131,7 +131,7 @@ async def test_nobody_is_added_twice_and_nobody_is_found_under_an_unknown_name(
 async def test_the_last_admin_stays_one(client: Client, store: SQLiteStore) -> None:
     ci = await admin(client, store)
     await ci.send("POST", "/people", {"name": "anna", "role": "admin"})
-    refused(await ci.send("DELETE", "/people/anna"), 409, "last_admin", "anna is the last admin of every app")
+    refused(await ci.send("DELETE", "/people/anna"), 409, "last_admin", "the last admin of every app is anna")
     refused(await ci.send("PATCH", "/people/anna", {"role": "viewer"}), 409, "last_admin")
     refused(await ci.send("PATCH", "/people/anna", {"app": "default"}), 409, "last_admin")
     await ci.send("POST", "/people", {"name": "ben", "role": "admin"})
@@ -219,7 +219,7 @@ async def test_a_session_needs_the_token_of_a_form(client: Client, store: SQLite
     refused(await Program(client, **cookie).send("POST", "/people", body), 403, "forbidden")
     sent = Program(client, **cookie, **{"X-Xsrftoken": browser.token})
     assert (await sent.send("POST", "/people", body)).code == 201
-    assert (await told(store))[0] == "anna, 127.0.0.1: added ben: role viewer, app any"
+    assert (await told(store))[0] == "anna, 127.0.0.1: added ben: role viewer, app every app"
 
 
 async def many(store: SQLiteStore) -> None:

@@ -63,7 +63,7 @@ def entered(html: str, name: str) -> list[str]:
 async def test_an_experiment_is_made_as_it_was_typed(client: Client, store: SQLiteStore) -> None:
     visitor = await editor(client, store)
     answer = await visitor.post("/new-experiment", None, do="save", **TYPED)
-    assert (answer.code, answer.headers["Location"]) == (303, "/experiments/button?did=added")
+    assert (answer.code, visitor.led(answer)) == (303, "/experiments/button added")
     made = await ExperimentService(store, by=ANNA).one("button")
     assert (made.status, made.values, made.description) == (Status.DRAFT, ("#FF0000", "green"), TYPED["description"])
     assert [str(metric) for metric in made.metrics] == ["conversion:purchase"]
@@ -73,7 +73,7 @@ async def test_an_experiment_is_made_as_it_was_typed(client: Client, store: SQLi
 async def test_it_can_start_at_once_or_at_a_time_and_end_by_itself(client: Client, store: SQLiteStore) -> None:
     visitor, experiments = await editor(client, store), ExperimentService(store, by=ANNA)
     answer = await visitor.post("/new-experiment", None, do="save", **{**TYPED, "begin": "now"})
-    assert answer.headers["Location"] == "/experiments/button?did=added_running"
+    assert answer.headers["Location"] == "/experiments/button"
     assert (await experiments.one("button")).status is Status.RUNNING
     times = {"begin": "at", "start_at": "2090-01-01T09:00", "end_at": "2090-02-01T09:00", "stop_at": "600"}
     assert (await visitor.post("/new-experiment", None, do="save", **{**TYPED, **times, "key": "later"})).code == 303
@@ -125,7 +125,7 @@ async def test_what_the_store_alone_can_refuse_is_said_beside_its_field(client: 
     await store.add([full], clock.now())
     status, html = await send(await editor(client, store), "save", {"group": "screen", "group_share": "40%"})
     assert status == 422
-    assert '<a href="#group_share">Share in the group</a>: Screen has 0% left, less than 40%.' in html
+    assert '<a href="#group_share">Share in the group</a>: The group screen has 0% left, less than 40%.' in html
     status, html = await send(await editor_again(client), "save", {"group": "nothing", "group_share": "40%"})
     assert status == 404
     assert '<a href="#group">Group</a>' in html
@@ -242,7 +242,7 @@ async def test_every_app_has_its_own_form(client: Client, store: SQLiteStore) ->
     await store.add([experiment("button", "1", "1")], clock.now())
     visitor = await editor(client, store)
     answer = await visitor.post("/apps/staging/new-experiment", None, do="save", **TYPED)
-    assert answer.headers["Location"] == "/apps/staging/experiments/button?did=added"
+    assert answer.headers["Location"] == "/apps/staging/experiments/button"
     assert [each.key for each in await store.experiments("staging")] == ["button"]
 
 
@@ -283,6 +283,6 @@ async def test_it_all_lies_under_the_base_path(store: SQLiteStore) -> None:
         html = (await visitor.get("/abtest/new-experiment")).body.decode()
         assert 'action="/abtest/new-experiment" method="post" data-preview="/abtest/new-experiment/preview"' in html
         answer = await visitor.post("/abtest/new-experiment", None, do="save", **TYPED)
-        assert answer.headers["Location"] == "/abtest/experiments/button?did=added"
+        assert answer.headers["Location"] == "/abtest/experiments/button"
         html = (await visitor.get("/abtest/experiments/button/edit")).body.decode()
         assert 'action="/abtest/experiments/button/edit"' in html

@@ -128,7 +128,7 @@ def test_every_fault_is_found_at_once_in_the_order_of_the_form() -> None:
         (Conflict("the experiment 'price' already exists", code="experiment_exists"), "key"),
         (Conflict("something else", code="impossible_transition"), ""),
         (UnknownExperiment("screen", "group"), "group"),
-        (InvalidExperiment("group share: screen has 10% left, less than 40%"), "group_share"),
+        (InvalidExperiment("group share: the group screen has 10% left, less than 40%"), "group_share"),
         (InvalidExperiment("price: baseline: '10' has weight 0"), "baseline"),
         (InvalidExperiment("price: end_at: 2020-01-01T00:00:00Z has passed"), "end_at"),
         (InvalidExperiment("nobody knows"), ""),
