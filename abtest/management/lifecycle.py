@@ -21,11 +21,11 @@ POSSIBLE: Mapping[str, Set[Status]] = {
     "start": {Status.DRAFT},
     "pause": BEFORE[Status.PAUSED],
     "resume": {Status.PAUSED},
-    "weights": WEIGHED,
+    "weights": {Status.RUNNING, Status.PAUSED},
     "finish": BEFORE[Status.FINISHED],
     "archive": BEFORE[Status.ARCHIVED],
 }
-"""What people do to an experiment, and in which statuses."""
+"""What people do to an experiment, and in which statuses. The weights of a draft are edited with the rest of it."""
 
 
 def possible(experiment: Experiment) -> list[str]:

@@ -24,6 +24,8 @@ CONTENT_SECURITY_POLICY = (
 
 SESSION = "abtest"
 """The cookie with the secret of a session."""
+DONE = "did"
+"""The cookie with what the last form did, until a page has said it."""
 CROSS_SITE = {"cross-site", "same-site"}
 
 LONGEST_ID = 18
@@ -209,20 +211,22 @@ class PageHandler(Handler):
             "may_edit": self.caller.may(EDIT, app),
             "may_administer": self.caller.may(ADMIN, app),
             "administers_all": self.caller.may(ADMIN_EVERYWHERE, app),
-            "did": self._did(),
+            "did": self.was_done(),
             "form_token": self.form_token,
             "single_sign_on": self.settings["single_sign_on"],
         }
-
-    def _did(self) -> str:
-        """The sentence of the word in the query. One that can't be read has none: error pages say this, too."""
-        (word,) = self.request.query_arguments.get("did", [b""])[-1:]
-        return DID.get(word.decode("utf-8", "replace"), "")
 
     @property
     def demo(self) -> bool:
         """Whether the demo page is on."""
         return bool(self.settings["demo"])
+
+    def was_done(self) -> str:
+        """What the last form did, in a sentence. It is said once: the browser forgets it with this answer."""
+        word = self.get_cookie(DONE, "")
+        if word:
+            self.clear_cookie(DONE)
+        return DID.get(word, "")
 
     def form_token(self) -> str:
         """What a form sends so that it is known to come from a page of ours."""
@@ -236,8 +240,9 @@ class PageHandler(Handler):
 
     def see_other(self, path: str, did: str = "") -> None:
         """Send the browser to this path of the server. `did`: a word of DID, for what the page then says."""
-        query = f"{'&' if '?' in path else '?'}did={did}" if did else ""
-        self.redirect(self.settings["base_path"] + path + query, status=HTTPStatus.SEE_OTHER)
+        if did:
+            self.set_cookie(DONE, did, samesite="Lax")
+        self.redirect(self.settings["base_path"] + path, status=HTTPStatus.SEE_OTHER)
 
     def write_problem(self, document: Problem) -> None:
         self.set_header("Content-Type", "text/html; charset=UTF-8")

@@ -39,6 +39,10 @@ class Visitor:
         await self.get("/sign-in")
         return await self.post("/sign-in", name=name, password=password, following=following)
 
+    def led(self, answer: HTTPResponse) -> str:
+        """Where an answer leads, and the word for what was done: /groups/screen group_added."""
+        return f"{answer.headers['Location']} {self.cookies.get('did', '')}".rstrip()
+
     async def _send(self, path: str, method: str, body: str | None, headers: dict[str, str]) -> HTTPResponse:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         headers = self.headers | headers | ({"Cookie": cookie} if cookie else {})

@@ -164,7 +164,6 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     ask_direction,
     app_option,
     possible,
-    entry_said,
     path_of,
 )
 

@@ -38,7 +38,7 @@ DID = {
     "signed_out": "You are signed out.",
     "token_revoked": "The access token is revoked: programs that use it are refused.",
 }
-"""By the word that stands in the address: no sentence ever comes from there."""
+"""By the word that the browser keeps until the next page: no sentence ever comes from there."""
 
 
 def sentence(detail: str) -> str:

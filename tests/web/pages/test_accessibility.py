@@ -45,7 +45,7 @@ RUN = """async () => (await axe.run({resultTypes: ["violations"]})).violations.m
 NO_COOKIES: Mapping[str, str] = {}
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
 PAGES = {
-    "/": ["/", "/?q=nothing", "/apps/staging/", "/apps/crowded/", "/?did=paused"],
+    "/": ["/", "/?q=nothing", "/apps/staging/", "/apps/crowded/"],
     "/experiments/([^/]+)": ["/experiments/button_color", "/experiments/price", "/experiments/draft"],
     "/experiments/([^/]+)/start": ["/experiments/draft/start"],
     "/experiments/([^/]+)/pause": ["/experiments/button_color/pause"],
@@ -87,7 +87,7 @@ PAGES = {
     "/sign-in/provider/end": [],
 }
 """Paths by route. /docs is Swagger UI, which is not ours; who has signed in sees no form to do so."""
-SIGNED_OUT = ["/", "/sign-in", "/sign-in?did=signed_out", "/sign-in/link/LINK", "/sign-in/link/unknown"]
+SIGNED_OUT = ["/", "/sign-in", "/sign-in/link/LINK", "/sign-in/link/unknown"]
 
 
 async def everything(store: SQLiteStore) -> None:

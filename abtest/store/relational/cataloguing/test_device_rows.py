@@ -141,7 +141,7 @@ def tested(connection: Connection, experiment_id: int) -> Tested:
 
 def _require_seen(found: TestDevice | None, newest: int | None) -> None:
     if found is not None and newest is not None and found.number > newest:
-        raise ChangedMeanwhile(f"{found.made_by} changed this test device meanwhile; look at it and try again")
+        raise ChangedMeanwhile(f"this test device was changed by {found.made_by} meanwhile; look at it and try again")
 
 
 def _facts(values: Mapping[str, str]) -> Facts:

@@ -21,22 +21,35 @@ class TestDevices(AttemptPage):
         self._test_devices = test_devices
 
     @property
+    def listed(self) -> int:
+        """The largest number in the list from which a form was sent."""
+        return parse_id(self.get_body_argument("seen", "0"))
+
+    @property
+    def fills(self) -> bool:
+        """Whether the form is only to be filled in with what the list said of a test device."""
+        return bool(self.get_body_argument("fill", ""))
+
+    @property
     def seen(self) -> TestDeviceService:
         """Changes no test device that the list did not show."""
-        return self._test_devices(self.app, parse_id(self.get_body_argument("seen", "0")), by=self.by)
+        return self._test_devices(self.app, self.listed, by=self.by)
 
     async def about(self, *keys: str) -> dict[str, Any]:
         every = await self._test_devices(self.app, by=self.by).all()
         return {
             "test_devices": every,
-            "seen": max((each.number for each in every), default=0),
+            "seen": self.listed if self.fills else max((each.number for each in every), default=0),
             "experiments": await self._delivered(),
             "longest_token": LONGEST_TOKEN,
             "longest_note": LONGEST_NOTE,
         }
 
     async def post(self) -> None:
-        await self.attempt(self._add(), (), "/test-devices", "test_device_made")
+        if self.fills:
+            await self.show()
+        else:
+            await self.attempt(self._add(), (), "/test-devices", "test_device_made")
 
     async def _delivered(self) -> list[Experiment]:
         every = await self._experiments(self.app, by=self.by).all()

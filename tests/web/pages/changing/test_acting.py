@@ -45,32 +45,32 @@ async def act(visitor: Visitor, path: str, **fields: str) -> str:
 async def send(visitor: Visitor, path: str, page: str, **fields: str) -> str:
     hidden = dict(re.findall(r'<input type="hidden" name="(revision|seen)" value="([^"]*)">', page))
     answer = await visitor.post(path, None, **hidden | fields)
-    return answer.headers["Location"] if answer.code == 303 else f"{answer.code} {words(answer.body.decode())}"
+    return visitor.led(answer) if answer.code == 303 else f"{answer.code} {words(answer.body.decode())}"
 
 
 async def test_an_experiment_lives_its_life_in_the_browser(client: Client, store: SQLiteStore) -> None:
     anna = await signed_in(client, store, Role.EDITOR)
     await store.add([experiment("color", "1", "1", draft=True)], 1)
-    assert "draft Start New weights Archive" in await text(anna, "/experiments/color")
+    assert "draft Start Archive Edit New experiment like this" in await text(anna, "/experiments/color")
     await worker.tick(store)
     assert "A draft takes no devices. Start it when it is ready." in await text(anna, "/experiments/color")
-    assert await act(anna, "/experiments/color/start") == "/experiments/color?did=started"
+    assert await act(anna, "/experiments/color/start") == "/experiments/color started"
     assert "Started: devices whose first request comes from now on take part." in await text(
-        anna, "/experiments/color?did=started"
+        anna, "/experiments/color"
     )
-    assert await act(anna, "/experiments/color/pause") == "/experiments/color?did=paused"
-    assert await act(anna, "/experiments/color/resume") == "/experiments/color?did=resumed"
+    assert await act(anna, "/experiments/color/pause") == "/experiments/color paused"
+    assert await act(anna, "/experiments/color/resume") == "/experiments/color resumed"
     await answers(store, tokens("a", 12))
     assert "12 devices keep their value" in await text(anna, "/experiments/color/weights")
     weights = {"weight-0": "3", "weight-1": "1", "coverage": "50%", "stop_at": "100"}
-    assert await act(anna, "/experiments/color/weights", **weights) == "/experiments/color?did=reweighted"
+    assert await act(anna, "/experiments/color/weights", **weights) == "/experiments/color reweighted"
     assert list((await one(store, "color")).phase.weights) == [3, 1]
     finished = await act(anna, "/experiments/color/finish", winner="1", because="it sells")
-    assert finished == "/experiments/color?did=finished"
+    assert finished == "/experiments/color finished"
     done = await one(store, "color")
     assert (done.winner, done.because, done.status) == ("color-1", "it sells", Status.FINISHED)
     assert "12 devices stop getting color" in await text(anna, "/experiments/color/archive")
-    assert await act(anna, "/experiments/color/archive", key="color") == "/experiments/color?did=archived"
+    assert await act(anna, "/experiments/color/archive", key="color") == "/experiments/color archived"
     assert "Archived: devices no longer get this key." in await text(anna, "/experiments/color")
     entries = await JournalService(store).newest(Sought(about="color"), 6)
     assert {(each.by.name, each.by.kind) for each in entries} == {("anna", "person")}
@@ -107,7 +107,7 @@ async def test_what_somebody_else_changed_is_said_and_what_was_typed_is_kept(
     assert 'value="1" required checked' in answer.body.decode()
     assert (await one(store, "color")).status is Status.RUNNING
     again = await send(anna, "/experiments/color/finish", answer.body.decode(), winner="1", because="my reason")
-    assert again == "/experiments/color?did=finished"
+    assert again == "/experiments/color finished"
 
 
 async def test_a_form_without_a_revision_does_nothing(client: Client, store: SQLiteStore) -> None:
@@ -153,7 +153,7 @@ async def test_the_start_lists_what_is_ready_and_what_is_missing(client: Client,
     assert "✓ Ready: Judged by: Conversion of buy." in told
     assert "✓ Ready: Planned with 100 devices." in told
     assert "✓ Ready: No other running experiment takes the same devices." in told
-    assert await act(anna, "/experiments/color/start") == "/experiments/color?did=started"
+    assert await act(anna, "/experiments/color/start") == "/experiments/color started"
 
 
 async def test_an_end_that_has_passed_is_said_before_the_start(client: Client, store: SQLiteStore) -> None:
@@ -192,14 +192,16 @@ async def test_new_weights_are_shown_before_they_are_taken(client: Client, store
 async def test_a_winner_is_chosen_with_what_the_figures_say(client: Client, store: SQLiteStore) -> None:
     anna = await signed_in(client, store)
     await store.add([experiment("color", "1", "1", metrics=["conversion:buy"])], 1)
+    await ExperimentService(store, by=ANNA).measure("color", planned=600)
     await answers(store, tokens("a", 4))
     await worker.tick(store)
     told = await text(anna, "/experiments/color/finish")
+    assert "Only 4 of the 600 planned devices have come" in told
     assert "color-0 the baseline new devices get it too color-1 not enough data new devices get it too" in told
     assert (await act(anna, "/experiments/color/finish")).startswith("422")
     assert (await act(anna, "/experiments/color/finish", winner="7")).startswith("422")
-    assert await act(anna, "/experiments/color/finish", winner="none") == "/experiments/color?did=finished"
-    assert "finished Name a winner Archive" in await text(anna, "/experiments/color")
+    assert await act(anna, "/experiments/color/finish", winner="none") == "/experiments/color finished"
+    assert "finished Name a winner Archive Edit" in await text(anna, "/experiments/color")
     await act(anna, "/experiments/color/finish", winner="0")
     assert "finished Give a reason Archive" in await text(anna, "/experiments/color")
     await act(anna, "/experiments/color/finish", winner="0", because="later")
@@ -222,10 +224,12 @@ async def test_scripts_that_were_stored_stay_text(client: Client, store: SQLiteS
     await AppService(store, by=ANNA).add("staging")
     variants = tuple(type(each)(f"{SCRIPT}{each.value}", each.weight) for each in new.variants)
     await store.add([type(new)("color", variants, SCRIPT, draft=True)], 1, app="staging")
-    for name in ("start", "weights", "archive"):
+    for name in ("start", "archive"):
         answer = await anna.get(f"/apps/staging/experiments/color/{name}")
         assert (answer.code, "<script>alert" in answer.body.decode()) == (200, False)
-    assert await act(anna, "/apps/staging/experiments/color/start") == "/apps/staging/experiments/color?did=started"
-    page = (await anna.get("/apps/staging/experiments/color/finish")).body.decode()
+    assert await act(anna, "/apps/staging/experiments/color/start") == "/apps/staging/experiments/color started"
+    pages = [
+        (await anna.get(f"/apps/staging/experiments/color/{name}")).body.decode() for name in ("weights", "finish")
+    ]
     sent = await anna.post("/apps/staging/experiments/color/finish", winner="x", because=f"</textarea>{SCRIPT}")
-    assert "<script>alert" not in page + sent.body.decode()
+    assert "<script>alert" not in "".join([*pages, sent.body.decode()])

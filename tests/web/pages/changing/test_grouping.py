@@ -41,7 +41,7 @@ def seen_in(answer: HTTPResponse) -> str:
 async def send(visitor: Visitor, path: str, **fields: str) -> str:
     """Where it leads, or what the page says."""
     answer = await visitor.post(path, None, **fields)
-    return answer.headers["Location"] if answer.code == 303 else f"{answer.code} {words(answer.body.decode())}"
+    return visitor.led(answer) if answer.code == 303 else f"{answer.code} {words(answer.body.decode())}"
 
 
 async def test_experiments_come_into_a_group_and_leave_it(client: Client, store: SQLiteStore) -> None:
@@ -49,20 +49,20 @@ async def test_experiments_come_into_a_group_and_leave_it(client: Client, store:
     await store.add([experiment("color", "1", "1"), experiment("price", "1", "1")], 1)
     assert "No groups yet." in await text(anna, "/groups")
     assert (await send(anna, "/groups", key="Screen!", description="kept")).startswith("422 ")
-    assert await send(anna, "/groups", key="screen", description=SCRIPT) == "/groups/screen?did=group_added"
-    assert "Add an experiment" in await text(anna, "/groups/screen?did=group_added")
+    assert await send(anna, "/groups", key="screen", description=SCRIPT) == "/groups/screen group_added"
+    assert "Add an experiment" in await text(anna, "/groups/screen")
     assert "100% of new devices are free." in await text(anna, "/groups/screen/join")
     joined = await send(anna, "/groups/screen/join", experiment="color", share="60%")
-    assert joined == "/groups/screen?did=joined"
+    assert joined == "/groups/screen joined"
     refused = await anna.post("/groups/screen/join", None, experiment="price", share="50%")
     assert "has 40% left, less than 50%" in words(refused.body.decode())
     assert 'value="50%"' in refused.body.decode()
     twice = await send(anna, "/groups/screen/join", experiment="color", share="10%")  # somebody else was faster
     assert twice.startswith("409 ")
-    assert "Color is in the group screen already." in twice
+    assert "The experiment color is in the group screen already." in twice
     assert (await send(anna, "/groups/screen/join", share="10%")).startswith("422 ")
     assert "color 60% 40%" in await text(anna, "/groups")
-    assert await send(anna, "/groups/screen/leave", experiment="color") == "/groups/screen?did=left"
+    assert await send(anna, "/groups/screen/leave", experiment="color") == "/groups/screen left"
     assert (await send(anna, "/groups/screen/leave", experiment="color")).startswith("409 ")
     assert members(await GroupService(store, by=ANNA).one("screen")) == {}
     assert "<script>alert" not in (await anna.get("/groups")).body.decode()
@@ -74,7 +74,11 @@ async def test_a_holdout_begins_is_measured_and_ends(client: Client, store: SQLi
     assert (await send(anna, "/holdouts", key="year", share="100%")).startswith("422 ")
     metrics = "conversion:buy\r\n\r\namount:buy less"
     begun = await send(anna, "/holdouts", key="year", share="10%", description=SCRIPT, metrics=metrics)
-    assert begun == "/holdouts/year?did=holdout_added"
+    assert begun == "/holdouts/year holdout_added"
+    await worker.tick(store)
+    assert "No devices yet. Devices whose first request comes from now on are held or free." in await text(
+        anna, "/holdouts/year"
+    )
     await answers(store, tokens("a", 20))
     await worker.tick(store)
     listed = (await anna.get("/holdouts")).body.decode()
@@ -84,14 +88,14 @@ async def test_a_holdout_begins_is_measured_and_ends(client: Client, store: SQLi
     assert "conversion:buy\namount:buy less</textarea>" in page
     revision = found[1] if (found := re.search(r'name="revision" value="([^"]+)"', page)) else ""
     saved = await send(anna, "/holdouts/year/metrics", metrics="amount:buy", revision=revision)
-    assert saved == "/holdouts/year?did=holdout_measured"
+    assert saved == "/holdouts/year holdout_measured"
     refused = await send(anna, "/holdouts/year/end", revision=revision, seen="1")
     assert refused.startswith("412 ")
     assert "anna changed the holdout year: metrics amount:buy (was conversion:buy, amount:buy less)" in refused
     page = (await anna.get("/holdouts/year/end")).body.decode()
     assert "2 devices that are held stay so and get no experiment, ever." in words(page)
     revision = found[1] if (found := re.search(r'name="revision" value="([^"]+)"', page)) else ""
-    assert await send(anna, "/holdouts/year/end", revision=revision) == "/holdouts/year?did=holdout_ended"
+    assert await send(anna, "/holdouts/year/end", revision=revision) == "/holdouts/year holdout_ended"
     assert (await anna.get("/holdouts/year/end")).code == 409
     assert (await anna.get("/holdouts/nothing/end")).code == 404
 
@@ -106,16 +110,18 @@ async def test_a_test_device_gets_what_is_chosen_and_its_token_stands_in_no_addr
     await ExperimentService(store, by=ANNA).archive("old")
     assert 'name="value-old"' not in (await anna.get("/test-devices")).body.decode()
     fields = {"token": "my-phone", "value-color": "0", "note": SCRIPT}
-    assert await send(anna, "/test-devices", **fields) == "/test-devices?did=test_device_made"
+    assert await send(anna, "/test-devices", **fields) == "/test-devices test_device_made"
     (made,) = await TestDeviceService(store, by=ANNA).all()
     assert made.values == {"color": SCRIPT}
     listed = (await anna.get("/test-devices")).body.decode()
     assert "my-phone" in listed
     assert "<script>alert" not in listed
+    filled = (await anna.post("/test-devices", None, fill="yes", **fields)).body.decode()
+    assert ('value="my-phone" aria-describedby' in filled, '<option value="0" selected>' in filled) == (True, True)
     refused = await anna.post("/test-devices", None, **fields | {"token": "my phone"})
     assert (refused.code, 'value="my phone"' in refused.body.decode()) == (400, True)
     removed = await send(anna, "/test-devices/remove", token="my-phone", seen="1")
-    assert removed == "/test-devices?did=test_device_removed"
+    assert removed == "/test-devices test_device_removed"
     assert (await send(anna, "/test-devices/remove", token="my-phone")).startswith("404 ")
     assert "my-phone" not in str(await JournalService(store).newest(Sought(), 10))
 
@@ -125,17 +131,17 @@ async def test_what_somebody_else_chose_for_a_token_meanwhile_is_not_lost(client
     await store.add([experiment("color", "1", "1")], 1)
     shown = [seen_in(await visitor.get("/test-devices")) for visitor in (anna, ben)]
     mine = {"token": "my-phone", "value-color": "0", "note": "of Anna"}
-    assert await send(anna, "/test-devices", seen=shown[0], **mine) == "/test-devices?did=test_device_made"
+    assert await send(anna, "/test-devices", seen=shown[0], **mine) == "/test-devices test_device_made"
     others = mine | {"value-color": "1", "note": "of Ben"}
     refused = await ben.post("/test-devices", None, seen=shown[1], **others)
     page = refused.body.decode()
-    assert (refused.code, "Anna changed this test device meanwhile" in words(page)) == (412, True)
+    assert (refused.code, "This test device was changed by anna meanwhile" in words(page)) == (412, True)
     assert 'value="of Ben"' in page and "of Anna" in page
     removed = await ben.post("/test-devices/remove", None, seen=shown[1], token="my-phone")
     assert removed.code == 412
     assert [each.note for each in await TestDeviceService(store, by=ANNA).all()] == ["of Anna"]
     saved = await send(ben, "/test-devices", seen=seen_in(refused), **others)
-    assert saved == "/test-devices?did=test_device_made"
+    assert saved == "/test-devices test_device_made"
 
 
 async def test_who_only_looks_reads_groups_and_holdouts_and_changes_nothing(

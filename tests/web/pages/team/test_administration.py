@@ -37,7 +37,7 @@ async def test_an_access_token_is_shown_once_and_revoked(client: Client, store: 
     listed = (await browser.get("/access-tokens")).body.decode()
     assert secret not in listed
     assert "1 Jan 2100" in listed.replace("\u202f", " ")
-    assert (await browser.post("/access-tokens/1/revoke")).headers["Location"] == "/access-tokens?did=token_revoked"
+    assert browser.led(await browser.post("/access-tokens/1/revoke")) == "/access-tokens token_revoked"
     assert (await client.fetch("/api/v1/stats", headers=headers)).code == 401
     assert (await browser.post("/access-tokens/1/revoke")).code == 404
 
@@ -58,8 +58,8 @@ async def test_an_app_is_added_and_all_are_listed_with_what_is_in_them(client: C
     await store.add([experiment("price", "1", "1")], 1)
     browser = await signed_in(client, store)
     await browser.get("/apps")
-    assert (await browser.post("/apps", key="staging")).headers["Location"] == "/apps?did=app_added"
-    page = (await browser.get("/apps?did=app_added")).body.decode()
+    assert browser.led(await browser.post("/apps", key="staging")) == "/apps app_added"
+    page = (await browser.get("/apps")).body.decode()
     assert 'href="/apps/staging/"' in page
     assert "/apps/staging/api/v1/experiments" in page
     assert re.findall(r'data-label="Experiments">(\d+)<', page) == ["1", "0"]
@@ -116,7 +116,7 @@ async def test_a_long_value_is_cut_and_the_whole_is_a_fold_away(client: Client, 
     await service.finish("price", because=f"it sells more {SCRIPT} {'x' * 300} so there")
     browser = await signed_in(client, store)
     page = (await browser.get("/audit?about=price")).body
-    assert said(page)[0].endswith('because it sells more "><script>…so there (was none)')
+    assert said(page)[0].endswith('because “it sells more "><script>…so there” (was none)')
     assert "x" * 300 in page.decode()
     assert b"<script>alert" not in page
 
