@@ -10,7 +10,19 @@ from tornado.web import HTTPError, RequestHandler
 
 from abtest.domain import DEFAULT_APP, AccessToken, path_of
 from abtest.errors import AbtestError, Forbidden, NotSignedIn
-from abtest.web.access import ADMIN, ADMIN_EVERYWHERE, EDIT, LOOK, OPEN, SAFE_METHODS, Caller, Callers, Need, Scope
+from abtest.web.access import (
+    ADMIN,
+    ADMIN_EVERYWHERE,
+    EDIT,
+    LOOK,
+    LOOK_CLOSELY,
+    OPEN,
+    SAFE_METHODS,
+    Caller,
+    Callers,
+    Need,
+    Scope,
+)
 from abtest.web.base_path import in_app
 from abtest.web.origins import Origins, methods
 from abtest.web.pages import rendering
@@ -208,6 +220,7 @@ class PageHandler(Handler):
             "apps": [each for each in every if self.caller.may(LOOK, each)],
             "demo": self.demo,
             "caller": self.caller,
+            "may_look_closely": self.caller.may(LOOK_CLOSELY, app),
             "may_edit": self.caller.may(EDIT, app),
             "may_administer": self.caller.may(ADMIN, app),
             "administers_all": self.caller.may(ADMIN_EVERYWHERE, app),

@@ -79,7 +79,8 @@ async def test_an_experiment_lives_its_life_in_the_browser(client: Client, store
 async def test_who_only_looks_sees_no_button_and_is_refused(client: Client, store: SQLiteStore) -> None:
     ben = await signed_in(client, store, Role.VIEWER, name="ben")
     await store.add([experiment("color", "1", "1")], 1)
-    assert "/pause" not in (await ben.get("/experiments/color")).body.decode()
+    page = (await ben.get("/experiments/color")).body.decode()
+    assert ("/pause" in page, 'href="/why"' in page) == (False, False)
     for name in ("start", "pause", "resume", "weights", "finish", "archive"):
         assert (await ben.get(f"/experiments/color/{name}")).code == 403
         assert (await ben.post(f"/experiments/color/{name}", key="color", winner="none")).code == 403
