@@ -51,7 +51,7 @@ async def send(visitor: Visitor, path: str, page: str, **fields: str) -> str:
 async def test_an_experiment_lives_its_life_in_the_browser(client: Client, store: SQLiteStore) -> None:
     anna = await signed_in(client, store, Role.EDITOR)
     await store.add([experiment("color", "1", "1", draft=True)], 1)
-    assert "draft Start Archive Edit New experiment like this" in await text(anna, "/experiments/color")
+    assert "draft Start Archive Edit Duplicate" in await text(anna, "/experiments/color")
     await worker.tick(store)
     assert "A draft takes no devices. Start it when it is ready." in await text(anna, "/experiments/color")
     assert await act(anna, "/experiments/color/start") == "/experiments/color started"
