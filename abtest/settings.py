@@ -221,7 +221,9 @@ class Settings(Struct, frozen=True):
         if parts.scheme not in {"http", "https"} or not parts.hostname or beside:
             raise InvalidSetting("public-url: must look like https://abtest.example.com")
         if parts.path != self.base_path:
-            raise InvalidSetting(f"public-url: must end with the base path, which is {self.base_path or 'empty'}")
+            raise InvalidSetting(
+                f"public-url: must end with {BASE_PATH.variable}, which is {self.base_path or 'empty'}"
+            )
 
     def environment(self) -> dict[str, str]:
         """The same as environment variables, for a process that is started with them."""

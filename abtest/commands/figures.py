@@ -8,7 +8,7 @@ import click
 
 from abtest import clock
 from abtest.commands.options import as_json, of_app, option, print_json, print_table, say, user, with_store
-from abtest.domain import parse_time
+from abtest.domain import parse_since
 from abtest.export import Asked, ExportService, Format, new_file
 from abtest.language import age, counted, number, percent, places
 from abtest.results import Report, ReportService
@@ -38,7 +38,11 @@ def stats(database: str, app: str, as_json: bool) -> None:
     type=click.Choice(list(Format), case_sensitive=False),
     help="How the file is written; by default as its ending says, and CSV if it says nothing.",
 )
-@option("--since", metavar="TIME", help="Only what was stored since this time: 2026-12-03T09:00:00Z.")
+@option(
+    "--since",
+    metavar="TIME",
+    help="Only what was stored since this time, or this day: 2026-12-03T09:00:00Z, 2026-12-03.",
+)
 @option("--tokens", is_flag=True, help="Write the token of each device, too; its number is always there.")
 @of_app
 @click.pass_obj
@@ -54,7 +58,7 @@ def export(
     asked = Asked(
         table=table,
         format=format or next((each for each in Format if file.endswith(f".{each}")), Format.CSV),
-        since=0 if since is None else parse_time(since, "since"),
+        since=0 if since is None else parse_since(since),
         tokens=tokens,
     )
 

@@ -6,11 +6,11 @@ import click
 
 from abtest import bootstrap, clock
 from abtest.commands.options import Whole, as_json, of_app, option, print_json, print_table, say, with_store
-from abtest.domain import Sought, check_token, parse_time
+from abtest.domain import Sought, check_token, parse_since
 from abtest.enrolment import ChosenByHand, ExplanationService
 from abtest.errors import UnknownDevice
 from abtest.language import by_said, counted, entry_said, number, test_device_said
-from abtest.management import JournalService, described_entry
+from abtest.management import JournalService, described_entry, table_of_entries
 from abtest.store import Store
 from abtest.trust import VerificationService, Verified
 
@@ -98,12 +98,22 @@ def why(database: str, token: str, app: str, as_json: bool) -> None:
 @option("--app", metavar="KEY", help="Only changes in this app.")
 @option("--by", metavar="TEXT", help="Only changes made by somebody whose name, or address, contains this.")
 @option("--about", metavar="KEY", help="Only changes of what has this key or this name.")
-@option("--since", metavar="TIME", help="Only changes since this time: 2026-12-03T09:00:00Z.")
+@option(
+    "--since", metavar="TIME", help="Only changes since this time, or this day: 2026-12-03T09:00:00Z, 2026-12-03."
+)
 @option("--limit", type=Whole(1, 1_000_000), default=50, help="The most changes to show.")
+@option("--csv", "as_csv", is_flag=True, help="Print CSV instead of text.")
 @as_json
 @click.pass_obj
 def audit(
-    database: str, app: str | None, by: str | None, about: str | None, since: str | None, limit: int, as_json: bool
+    database: str,
+    app: str | None,
+    by: str | None,
+    about: str | None,
+    since: str | None,
+    limit: int,
+    as_csv: bool,
+    as_json: bool,
 ) -> None:
     """Show who changed what, and when; the newest change first.
 
@@ -111,12 +121,16 @@ def audit(
     abtest audit
     abtest audit --about price --since 2026-12-03T09:00:00Z
     """
-    sought = Sought(app, by, about, None if since is None else parse_time(since, "since"))
+    if as_csv and as_json:
+        raise click.UsageError("--csv can't be combined with --json")
+    sought = Sought(app, by, about, None if since is None else parse_since(since))
     # One more tells whether there are more.
     found = with_store(database, lambda store: JournalService(store).newest(sought, limit + 1))
     shown = found[:limit]
     if as_json:
         print_json([described_entry(each) for each in shown])
+    elif as_csv:
+        click.echo(table_of_entries(shown), nl=False)
     elif not shown:
         click.echo("no such changes")
     else:

@@ -88,7 +88,7 @@ from abtest.domain.people import (
     parse_role,
     spelled_alike,
 )
-from abtest.domain.schedules import Moment, check_order, parse_time
+from abtest.domain.schedules import Moment, check_order, parse_since, parse_time
 from abtest.domain.tally import Cell, Held, Occurrence, Showing, Sums, Tally, add_buckets
 from abtest.domain.values import TYPE_RULE, Type, same, text_fault, typed
 
@@ -195,6 +195,7 @@ __all__ = [
     "parse_expiry",
     "parse_metrics",
     "parse_role",
+    "parse_since",
     "parse_time",
     "parse_weight",
     "path_of",

@@ -8,12 +8,14 @@ from msgspec import Meta
 
 from abtest import clock
 from abtest.domain.documents import TIME_RULE
-from abtest.errors import InvalidExperiment
+from abtest.errors import InvalidExperiment, InvalidField
 
 Moment = Annotated[datetime, Meta(tz=True)]
 """RFC 3339, as in TOML and JSON."""
 LATEST = 253_402_300_799_999
 """The end of the year 9999."""
+DAY = len("2026-12-03")
+SINCE_RULE = "must be a day such as 2026-12-03, or a time such as 2026-12-03T09:00:00Z"
 
 
 def parse_time(given: str | datetime, field: str) -> int:
@@ -25,6 +27,14 @@ def parse_time(given: str | datetime, field: str) -> int:
     if not 0 <= found <= LATEST:
         raise InvalidExperiment(f"{field}: must be in the years 1970 to 9999")
     return found
+
+
+def parse_since(given: str) -> int:
+    """The time, or the beginning of the day (UTC), as parse_time. Raises InvalidField."""
+    try:
+        return parse_time(f"{given}T00:00:00Z" if len(given) == DAY else given, "since")
+    except InvalidExperiment:
+        raise InvalidField(SINCE_RULE, field="since") from None
 
 
 def check_order(start_at: int | None, end_at: int | None) -> None:

@@ -1,15 +1,13 @@
 """Rows as text: CSV and JSON lines."""
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
 
 from abtest import clock
-from abtest.language import harmless
+from abtest.language import csv_lines, harmless
 from abtest.store import Column, Holds, Row
 
 DECIMALS = 4
@@ -53,11 +51,11 @@ class Csv(Text):
 
     def begin(self) -> bytes:
         """The names."""
-        return _lines([self.names])
+        return csv_lines([self.names]).encode()
 
     def rows(self, rows: Sequence[Row]) -> bytes:
         """A line for each of them."""
-        return _lines(map(self.cells, rows))
+        return csv_lines(map(self.cells, rows)).encode()
 
 
 class Jsonl(Text):
@@ -73,9 +71,3 @@ class Jsonl(Text):
         """A line for each of them."""
         objects = [dict(zip(self.names, self.cells(row), strict=True)) for row in rows]
         return msgspec.json.Encoder().encode_lines(objects)
-
-
-def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()

@@ -35,7 +35,7 @@ from abtest.language.numbers import (
     tenths,
 )
 from abtest.language.schedules import full_said, late_end, late_start, next_said, schedule_said, times_said
-from abtest.language.spreadsheets import harmless
+from abtest.language.spreadsheets import csv_lines, harmless
 from abtest.language.times import age, ago, duration, exact_day, exact_time
 from abtest.language.verdicts import Said, said
 
@@ -52,6 +52,7 @@ __all__ = [
     "condition_said",
     "counted",
     "coverage_said",
+    "csv_lines",
     "decided_said",
     "decision_said",
     "difference",

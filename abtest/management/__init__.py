@@ -24,6 +24,7 @@ from abtest.management.describing import (
     described_session,
     described_shared_link,
     described_test_device,
+    table_of_entries,
 )
 from abtest.management.experiments import DEMO, ExperimentService, Question, ask_direction
 from abtest.management.groups import GroupService, HoldoutService
@@ -73,5 +74,6 @@ __all__ = [
     "possible",
     "read_declared",
     "read_variants",
+    "table_of_entries",
     "write_toml",
 ]

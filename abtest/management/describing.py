@@ -1,5 +1,6 @@
 """What people made and did, as JSON: the same at the command line and over HTTP."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from abtest import clock
@@ -16,7 +17,11 @@ from abtest.domain import (
     TestDevice,
     members,
 )
-from abtest.language import coverage_said, entry_said, schedule_said
+from abtest.language import coverage_said, csv_lines, entry_said, harmless, schedule_said
+
+ENTRY_COLUMNS = (
+    *("id", "at", "by_kind", "by_name", "by_address", "app", "action", "subject", "before", "after", "said", "hash"),
+)
 
 
 def described(experiment: Experiment) -> dict[str, Any]:
@@ -111,6 +116,22 @@ def described_entry(entry: Entry) -> dict[str, Any]:
         "said": entry_said(entry),
         "hash": entry.hash,
     }
+
+
+def table_of_entries(entries: Iterable[Entry]) -> str:
+    """Entries of the journal as CSV, with the same in its columns."""
+    return csv_lines([ENTRY_COLUMNS, *map(_row, entries)])
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    by = entry.by
+    texts = (by.kind, by.name, by.address, entry.app, entry.action, entry.subject, entry.before, entry.after)
+    return (
+        entry.id,
+        clock.iso(entry.at),
+        *map(harmless, (text or "" for text in (*texts, entry_said(entry)))),
+        entry.hash,
+    )
 
 
 def described_shared_link(link: SharedLink) -> dict[str, Any]:

@@ -1,10 +1,9 @@
 """Results as files for an analyst's own tools."""
 
-import csv
-import io
+from collections.abc import Iterator
 
 from abtest.inference import Comparison, Lift
-from abtest.language import harmless
+from abtest.language import csv_lines, harmless
 from abtest.results.conclusions import ExperimentResults
 
 COLUMNS = (
@@ -43,26 +42,24 @@ COLUMNS = (
 
 
 def table(results: ExperimentResults) -> str:
-    """The results as CSV, a row for each variant of each metric, CRLF at line ends (RFC 4180)."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
+    """The results as CSV, a row for each variant of each metric."""
+    return csv_lines([COLUMNS, *_rows(results)])
+
+
+def _rows(results: ExperimentResults) -> Iterator[tuple[object, ...]]:
     for metric in results.metrics:
         compared = {each.value: each for each in metric.comparisons}
         for variant in metric.variants:
-            writer.writerow(
-                [
-                    results.key,
-                    metric.metric,
-                    metric.role,
-                    harmless(variant.value),
-                    harmless(results.baseline),
-                    *(variant.devices, variant.exposed, variant.converters, variant.mean, variant.low, variant.high),
-                    *(metric.cap, variant.capped_mean, str(metric.less).lower()),
-                    *_compared(compared.get(variant.value)),
-                ]
+            yield (
+                results.key,
+                metric.metric,
+                metric.role,
+                harmless(variant.value),
+                harmless(results.baseline),
+                *(variant.devices, variant.exposed, variant.converters, variant.mean, variant.low, variant.high),
+                *(metric.cap, variant.capped_mean, str(metric.less).lower()),
+                *_compared(compared.get(variant.value)),
             )
-    return text.getvalue()
 
 
 def _compared(found: Comparison | None) -> tuple[object, ...]:

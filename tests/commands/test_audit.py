@@ -1,6 +1,8 @@
 """`abtest audit`, as typed: every command that changes something is in it."""
 
 import asyncio
+import csv
+import io
 import json
 import os
 import pwd
@@ -128,7 +130,23 @@ def test_changes_are_found(run: Run) -> None:
         found = json.loads(run("audit", "--json", *options).stdout)
         assert [each["action"] for each in found] == actions, options
     assert "there is no app 'nothing'" in str(run("audit", "--app", "nothing").exception)
-    assert "since: must be a time" in str(run("audit", "--since", "yesterday").exception)
+    assert json.loads(run("audit", "--json", "--since", "2100-01-01").stdout) == []
+    assert len(json.loads(run("audit", "--json", "--since", "2000-01-01").stdout)) == 2
+    assert "since: must be a day" in str(run("audit", "--since", "yesterday").exception)
+
+
+def test_a_spreadsheet_reads_it_as_texts(run: Run) -> None:
+    run(*ADD, "--description", '=1+1, "red"')
+    run("access-tokens", "add", "=cmd()", "--role", "viewer")
+    shown = run("audit", "--csv", "--limit", "2")
+    token, added = csv.DictReader(io.StringIO(shown.stdout, newline=""))
+    programs = json.loads(run("audit", "--json").stdout)
+    assert (token["subject"], added["subject"]) == ("'=cmd()", "color")
+    assert json.loads(added["after"]) == programs[1]["after"]
+    assert [each["hash"] for each in (token, added)] == [each["hash"] for each in programs]
+    assert (added["by_kind"], added["by_address"], added["app"]) == ("command line", "", "default")
+    assert run("audit", "--csv", "--about", "nothing").stdout.startswith("id,at,by_kind,")
+    assert run("audit", "--csv", "--json").exit_code == 2
 
 
 def test_programs_read_what_it_was_before_and_after(run: Run) -> None:

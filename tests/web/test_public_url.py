@@ -73,7 +73,7 @@ def test_commands_print_links_that_all_can_open(run: Run, monkeypatch: pytest.Mo
         ("https://ab.example.com/ab?a", "public-url: must look like"),
         ("https://me:secret@ab.example.com/ab", "public-url: must look like"),
         ("https://ab.example.com:port/ab", "public-url: Port could not be cast"),
-        ("https://ab.example.com", "public-url: must end with the base path, which is /ab"),
+        ("https://ab.example.com", "public-url: must end with ABTEST_BASE_PATH, which is /ab"),
     ],
 )
 def test_what_is_no_public_url_ends_the_start(run: Run, public_url: str, told: str) -> None:

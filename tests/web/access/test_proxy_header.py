@@ -1,7 +1,9 @@
 """A trusted proxy says who signed in at it, and nobody else does."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,16 @@ from tests.scenes import ANNA
 from tests.web.visitors import Visitor, person
 
 USER = "X-Forwarded-User"
+OF_APPS = ("/api/v1/experiments", "/apps/staging/api/v1/events", "/ofrep/v1/evaluate/flags/price")
+OF_ALL = ("/shared/secret", "/static/shared.css", "/healthz", "/readyz")
+ASKED = (
+    "/",
+    "/sign-in",
+    "/people",
+    "/experiments/shared/",
+    "/api/v1/experiments/price/results",
+    "/api/v1/admin/people",
+)
 DEVICE = {"Device-Token": "my-phone"}
 
 
@@ -118,6 +130,14 @@ async def test_what_apps_use_never_looks_at_it(store: SQLiteStore) -> None:
     async with server(store, "192.0.2.7") as client:
         for path in ("/api/v1/experiments", "/healthz", "/readyz"):
             assert (await client.fetch(path, headers=DEVICE | {USER: "ben"})).code == 200
+
+
+def test_the_documented_proxy_asks_nobody_to_sign_in_where_this_server_does_not() -> None:
+    documented = (Path(__file__).parents[3] / "docs/operations.md").read_text("utf-8")
+    found = re.search("--skip-auth-route='([^']+)'", documented)
+    assert found
+    skipped = [path for path in (*OF_APPS, *OF_ALL, *ASKED) if re.search(found[1], path)]
+    assert skipped == [*OF_APPS, *OF_ALL]
 
 
 @pytest.mark.parametrize(

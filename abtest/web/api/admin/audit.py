@@ -2,18 +2,17 @@
 
 from urllib.parse import urlencode
 
-from abtest.domain import APPS, Sought, parse_time, path_of
-from abtest.errors import Forbidden, InvalidExperiment, InvalidField
-from abtest.management import JournalService, described_entry
+from abtest.domain import APPS, Sought, parse_since, path_of
+from abtest.errors import Forbidden, InvalidField
+from abtest.management import JournalService, described_entry, table_of_entries
 from abtest.web.access import ADMIN_EVERYWHERE
 from abtest.web.api.admin.base import ADMIN_PATH, AdminHandler
 from abtest.web.base import LONGEST_ID, Handler
 
 AUDIT = f"{ADMIN_PATH}/audit"
-PARAMETERS = ("by", "about", "since", "app", "before", "limit")
+PARAMETERS = ("by", "about", "since", "app", "before", "limit", "format")
 MOST, DEFAULT = 1000, 100
-DAY = len("2026-12-03")
-SINCE_RULE = "must be a day such as 2026-12-03, or a time such as 2026-12-03T09:00:00Z"
+JSON, CSV = "json", "csv"
 
 
 class Audit(AdminHandler):
@@ -27,6 +26,9 @@ class Audit(AdminHandler):
             if name not in PARAMETERS or len(given) > 1:
                 known = f"there is no such parameter; known are {', '.join(PARAMETERS)}"
                 raise InvalidField("must be given once" if name in PARAMETERS else known, field=name[:64])
+        form = self.get_query_argument("format", "") or JSON
+        if form not in {JSON, CSV}:
+            raise InvalidField(f"must be {JSON} or {CSV}", field="format")
         sought, most = asked(self), number(self, "limit", MOST) or DEFAULT
         found = await self._journal.newest(sought, most + 1)  # one more tells whether there are more
         if len(found) > most:
@@ -34,7 +36,13 @@ class Audit(AdminHandler):
                 f"{self.settings['base_path']}{path_of(self.app)}{AUDIT}?{asking(self, sought, found[most - 1].id)}"
             )
             self.set_header("Link", f'<{there}>; rel="next"')
-        self.answer([described_entry(each) for each in found[:most]])
+        if form == CSV:
+            self.set_header("Content-Type", "text/csv; charset=UTF-8")
+            self.set_header("Content-Disposition", 'attachment; filename="audit.csv"')
+            self.set_header("Cache-Control", "private, no-store")
+            self.finish(table_of_entries(found[:most]))
+        else:
+            self.answer([described_entry(each) for each in found[:most]])
 
     head = get
 
@@ -50,12 +58,8 @@ def asked(handler: Handler) -> Sought:
             raise Forbidden(f"you see the changes in the app {handler.app} alone")
         app = handler.app
     since = handler.get_query_argument("since", "")
-    try:
-        moment = parse_time(f"{since}T00:00:00Z" if len(since) == DAY else since, "since") if since else None
-    except InvalidExperiment:
-        raise InvalidField(SINCE_RULE, field="since") from None
     by, about = (handler.get_query_argument(name, "") or None for name in ("by", "about"))
-    return Sought(app, by, about, moment, number(handler, "before"))
+    return Sought(app, by, about, parse_since(since) if since else None, number(handler, "before"))
 
 
 def asking(handler: Handler, sought: Sought, before: int | None = None) -> str:

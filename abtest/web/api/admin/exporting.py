@@ -11,8 +11,8 @@ from typing import TypeVar
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream, StreamClosedError
 
-from abtest.domain import parse_time
-from abtest.errors import InvalidExperiment, InvalidField, Unavailable
+from abtest.domain import parse_since
+from abtest.errors import InvalidField, Unavailable
 from abtest.export import Asked, ExportService, Format
 from abtest.store import Table
 from abtest.web.api.admin.base import AdminHandler
@@ -109,15 +109,12 @@ class Export(AdminHandler):
             if len(given) > 1:
                 raise InvalidField("must be given once", field=name)
         since = self.get_query_argument("since", None)
-        try:
-            return Asked(
-                table=self._table,
-                format=self._chosen("format", Format.CSV),
-                since=0 if since is None else parse_time(since, "since"),
-                tokens=self._chosen("tokens", Switch.NO) is Switch.YES,
-            )
-        except InvalidExperiment as error:
-            raise InvalidField(str(error)) from None
+        return Asked(
+            table=self._table,
+            format=self._chosen("format", Format.CSV),
+            since=0 if since is None else parse_since(since),
+            tokens=self._chosen("tokens", Switch.NO) is Switch.YES,
+        )
 
     def _chosen(self, name: str, default: E) -> E:
         choices = type(default)

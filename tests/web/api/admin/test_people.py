@@ -252,6 +252,17 @@ async def test_the_audit_log_is_read_page_by_page(client: Client, store: SQLiteS
     assert len(await ci.get("/audit?since=1970-01-01T00:00:00.004Z")) == 5
 
 
+async def test_the_audit_log_is_a_file_page_by_page(client: Client, store: SQLiteStore) -> None:
+    await many(store)
+    ci = await admin(client, store)
+    answer = await ci.send("GET", "/audit?limit=4&format=csv")
+    assert answer.headers["Content-Type"] == "text/csv; charset=UTF-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="audit.csv"'
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert [line.split(",")[0] for line in answer.body.decode().splitlines()] == ["id", "10", "9", "8", "7"]
+    assert "&format=csv&" in answer.headers["Link"]
+
+
 async def test_an_admin_of_one_app_sees_the_log_of_that_app_alone(client: Client, store: SQLiteStore) -> None:
     await many(store)
     ci = await program(client, store, Role.ADMIN, "staging", "/apps/staging/api/v1/admin")
@@ -280,6 +291,7 @@ async def test_an_admin_of_one_app_sees_the_log_of_that_app_alone(client: Client
         ("before=" + "9" * 40, "before"),
         ("since=yesterday", "since: must be a day such as 2026-12-03"),
         ("since=2026-13-40", "since"),
+        ("format=xml", "format: must be json or csv"),
         ("who=anna", "who: there is no such parameter"),
         ("by=a&by=b", "by: must be given once"),
     ],

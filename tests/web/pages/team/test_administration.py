@@ -103,6 +103,8 @@ async def test_the_log_is_asked_by_name_key_day_and_app(client: Client, store: S
     assert said((await browser.get("/apps/staging/audit")).body) == ["added the app staging"]
     assert said((await browser.get("/audit?app=default")).body)[0].startswith("added price: status running")
     assert len(said((await browser.get(f"/audit?since={clock.iso(clock.now())[:10]}")).body)) == 3
+    page = (await browser.get("/audit?about=staging")).body.decode()
+    assert '/api/v1/admin/audit?about=staging&amp;app=&amp;limit=1000&amp;format=csv" download="audit.csv"' in page
     assert "No such changes." in (await browser.get("/audit?about=nothing")).body.decode()
     wrong = await browser.get("/audit?since=yesterday")
     assert wrong.code == 422
