@@ -92,6 +92,8 @@ def test_every_code_of_a_problem_is_listed(specification: dict[str, Any]) -> Non
     told = set(re.findall(r"`([a-z_]+)`", errors.Unavailable.__doc__ or "")) - {"code", "retry_after"}
     assert known | told <= listed | NO_PATH_OF_PROGRAMS
     assert listed >= told
+    table = (Path(__file__).parents[3] / "docs/api.md").read_text("utf-8").partition("\n## Errors\n")[2]
+    assert listed | (NO_PATH_OF_PROGRAMS - {errors.Conflict.code}) <= set(re.findall(r"`([a-z_]+)`", table))
 
 
 def test_the_version_is_the_programs(specification: dict[str, Any]) -> None:
