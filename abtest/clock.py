@@ -39,9 +39,9 @@ def exact_iso(milliseconds: int) -> str:
     return moment(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def age(moment: int | None) -> float | None:
-    """How many seconds ago that was, rounded to a tenth; None for None."""
-    return None if moment is None else max(0.0, round((now() - moment) / 1000, 1))
+def age(moment: int | None, at: int | None = None) -> float | None:
+    """How many seconds ago that was, or before `at`, rounded to a tenth; None for None."""
+    return None if moment is None else max(0.0, round(((now() if at is None else at) - moment) / 1000, 1))
 
 
 async def stopped(stop: asyncio.Event, seconds: float) -> bool:

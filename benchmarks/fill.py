@@ -63,7 +63,7 @@ async def fill(path: Path, size: int) -> dict[str, object]:
         await _enrol(store, (await store.ledger()).devices, size, FILLING)
     finally:
         await store.close()  # the last connection moves the log into the file
-    bytes_then = store.condition().database_bytes
+    bytes_then = (await store.condition()).database_bytes
     await store.open()
     await counting.open()
     try:

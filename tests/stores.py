@@ -1,27 +1,51 @@
 """Both stores, for the tests of what both must do."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from tornado.ioloop import IOLoop
 
-from abtest.store.postgres import PostgresStore
-from abtest.store.sqlite import SQLiteStore
+from abtest import bootstrap
+from abtest.settings import DATABASE
+from abtest.store.sqlite.driver import open_raw
+from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import new
 
-only_in_sqlite = pytest.mark.parametrize("each_database", ["sqlite"], indirect=True)
-"""What the store in PostgreSQL can't do yet."""
+only_in_sqlite = pytest.mark.parametrize("each_url", ["sqlite"], indirect=True)
+"""What is done to the file of SQLite, or to its locks."""
+run_in_sqlite = pytest.mark.parametrize("run", ["sqlite"], indirect=True)
+"""The same for commands."""
+only_in_postgres = pytest.mark.parametrize("each_url", ["postgres"], indirect=True)
+"""What is done to the rows of PostgreSQL."""
+
+ASSIGNED = """
+UPDATE device SET (phases, variants, positions) = (
+  SELECT coalesce(array_agg(phase_id ORDER BY experiment_id), '{}'),
+    coalesce(array_agg(variant_id ORDER BY experiment_id), '{}'),
+    coalesce(array_agg(position ORDER BY experiment_id), '{}')
+  FROM assignment WHERE device_id = device.id
+)
+"""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
-    """Makes a store of an empty database of each kind: the same database each time."""
+def each_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind."""
     if request.param == "sqlite":
-        return partial(SQLiteStore, new(tmp_path / "abtest.db"))
-    return partial(PostgresStore, request.getfixturevalue("database"))
+        return f"sqlite:///{new(tmp_path / 'abtest.db')}"
+    return str(request.getfixturevalue("database"))
+
+
+@pytest.fixture
+def each_database(each_url: str) -> Callable[[], Any]:
+    """Makes a store of an empty database of each kind: the same database each time."""
+    return partial(bootstrap.made_store, each_url)
 
 
 @pytest.fixture
@@ -40,3 +64,30 @@ def other_store(each_store: Any, each_database: Callable[[], Any], io_loop: IOLo
     io_loop.run_sync(opened.open)
     yield opened
     io_loop.run_sync(opened.close)
+
+
+def by_hand(store: Any, *statements: str) -> None:
+    """Run statements as somebody does who may do everything, whom neither keys nor triggers keep from it."""
+    if isinstance(store, SQLiteStore):
+        with closing(open_raw(store.path)) as raw:
+            raw.execute("PRAGMA foreign_keys = OFF")
+            for (trigger,) in raw.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+                raw.execute(f"DROP TRIGGER {trigger}")
+            for statement in statements:
+                raw.execute(statement)
+    else:
+        with psycopg.connect(store._url) as raw:
+            raw.execute("SET session_replication_role = replica")
+            for statement in statements:
+                if "assignment" in statement:  # a view: what is done to its rows is done to those of the devices
+                    raw.execute("CREATE TEMP TABLE assignment AS SELECT * FROM assignment")
+                    raw.execute(f"{statement}; {ASSIGNED}".encode())
+                else:
+                    raw.execute(statement.encode())
+
+
+@asynccontextmanager
+async def own_store() -> AsyncIterator[Any]:
+    """The store of the commands that a test runs in its own folder, open within a block."""
+    async with bootstrap.opened(os.environ.get(DATABASE.variable, str(DATABASE.default))) as store:
+        yield store

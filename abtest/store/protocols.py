@@ -1,7 +1,5 @@
 """What the services need from a store. Each service asks for the narrowest Protocol; one store implements all."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from abtest.store.audit import AuditStore
@@ -36,10 +34,27 @@ class Store(
 ):
     """All of them, and what only commands need."""
 
-    async def check(self) -> list[str]:
-        """What the store itself finds wrong with its data; empty when it is sound."""
+    @property
+    def name(self) -> str:
+        """What people know the database by: the path of its file, or its URL without the password."""
         ...
 
-    async def copy(self, target: Path, progress: Callable[[int, int], None]) -> None:
-        """Copy everything, as of one moment, into a new file; `progress` gets the parts done and the parts in all."""
+    @property
+    def created(self) -> bool:
+        """Whether there was nothing before `open`."""
+        ...
+
+    async def open(self, migrate: bool = False, create: bool = True) -> None:
+        """Connect, and fill an empty or missing database if `create`. Migrate an older schema only if `migrate`.
+
+        Raises StorageError, or Unavailable (`busy`).
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what is under way, and disconnect."""
+        ...
+
+    async def check(self) -> list[str]:
+        """What the store itself finds wrong with its data; empty when it is sound."""
         ...

@@ -12,21 +12,24 @@ from abtest.settings import FREE_DISK
 
 
 class Condition(Struct, frozen=True):
-    """The sizes of the database and its log, and the free disk space, in bytes."""
+    """The sizes of the database and its log, and the free disk space, in bytes.
+
+    The last two are None where they are not known: those of another machine.
+    """
 
     database_bytes: int
-    log_bytes: int
-    free_bytes: int
+    log_bytes: int | None
+    free_bytes: int | None
 
 
-def is_full(free_bytes: int, free_disk: float) -> bool:
-    """Whether new devices and events are refused: less than `free_disk` megabytes are free."""
-    return free_bytes < free_disk * 1_000_000
+def is_full(free_bytes: int | None, free_disk: float) -> bool:
+    """Whether new devices and events are refused: it is known that less than `free_disk` megabytes are free."""
+    return free_bytes is not None and free_bytes < free_disk * 1_000_000
 
 
-def lacking(free_bytes: int, free_disk: float) -> str:
+def lacking(free_bytes: int | None, free_disk: float) -> str:
     """A message for operators when the disk is too full for new devices and events; empty when it is not."""
-    if not is_full(free_bytes, free_disk):
+    if free_bytes is None or not is_full(free_bytes, free_disk):
         return ""
     return (
         f"new devices and events are refused: only {number(free_bytes // 1_000_000)} MB of disk are free, "
@@ -42,17 +45,17 @@ class ConditionStore(Protocol):
         """The first StorageError, if any. From then on every call raises it, and this process must end."""
         ...
 
-    def condition(self) -> Condition:
-        """The present sizes. Raises StorageError."""
+    async def condition(self) -> Condition:
+        """The present sizes. Raises Unavailable or StorageError."""
         ...
 
 
 class Process(Struct, frozen=True):
     """A server or a worker that runs, as it noted itself last; times in milliseconds.
 
-    `kind`: server or worker. `stats_interval`, `free_disk`: its settings. `waiting`: the most requests that waited at
-    once since it noted itself before. `refused`: by code, how many requests it refused since it started, and
-    `refused_lately` in the last minutes.
+    `kind`: server or worker. `started_at` by its own clock, `seen_at` by that of the store. `stats_interval`,
+    `free_disk`: its settings. `waiting`: the most requests that waited at once since it noted itself before.
+    `refused`: by code, how many requests it refused since it started, and `refused_lately` in the last minutes.
     """
 
     kind: str
@@ -72,7 +75,8 @@ class Upkeep(Struct, frozen=True):
     """What the store knows for operators, of one moment; times in milliseconds.
 
     `engine`: the database program with its version. `devices`: how many there were ever, and `folded` how many of
-    them the worker has counted; `as_of`: its last tick. `newest_at`: when the last device came. `sizes`: of each of
+    them the worker has counted; `as_of`: its last tick. `newest_at`: when the last device came. `backups_known`:
+    whether this program makes the backups; `backed_up_at`: of when the last one is, if it does. `sizes`: of each of
     the last days, when a process looked first, and how many bytes the database had.
     """
 
@@ -84,6 +88,7 @@ class Upkeep(Struct, frozen=True):
     newest_at: int | None
     folded: int
     as_of: int | None
+    backups_known: bool
     backed_up_at: int | None
     sizes: tuple[tuple[int, int], ...]
     processes: tuple[Process, ...]
@@ -91,6 +96,18 @@ class Upkeep(Struct, frozen=True):
 
 class UpkeepStore(ConditionStore, Protocol):
     """Keeps what operators watch."""
+
+    async def now(self) -> int:
+        """The time in milliseconds, by the clock that all processes share: with PostgreSQL, that of its machine."""
+        ...
+
+    async def boot(self) -> None:
+        """Count that a process starts. Afterwards, all that it can read is durable."""
+        ...
+
+    async def boots(self) -> int:
+        """How often a server or a worker was started on this database."""
+        ...
 
     async def note_process(self, process: Process, database_bytes: int) -> None:
         """Note that a process runs, in place of what it noted before, and once a day how large the database is.
@@ -123,7 +140,10 @@ class ForgettingStore(Protocol):
         ...
 
     async def empty_log(self) -> bool:
-        """Remove erased data from the log too; False if it can't because the database is read all the time."""
+        """Remove erased data from the log too; False if it can't because the database is read all the time.
+
+        What PostgreSQL has in its own log is left to it.
+        """
         ...
 
 

@@ -16,12 +16,12 @@ from msgspec import structs
 from abtest import clock
 from abtest.errors import AbtestError
 from abtest.settings import Settings
-from abtest.store import Process, UpkeepStore
+from abtest.store import Process, UpkeepStore, is_full
 
 EVERY_SECONDS = 10.0
 LATELY_SECONDS = 300.0
-LEAST_ROOM = 10_000_000
-"""Bytes of free disk below which nothing is noted: that must not take the last room."""
+LEAST_ROOM = 10
+"""Megabytes of free disk below which nothing is noted: that must not take the last room."""
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
 log = logging.getLogger("abtest.upkeep")
@@ -79,15 +79,15 @@ class Heartbeat:
 
     async def _note(self, now: float) -> None:
         try:
-            condition = self._store.condition()
-            if condition.free_bytes < LEAST_ROOM:
+            condition = await self._store.condition()
+            if is_full(condition.free_bytes, LEAST_ROOM):
                 return
             refused = Counter(self._refused)
             while len(self._earlier) > 1 and self._earlier[1][0] <= now - LATELY_SECONDS:
                 self._earlier.popleft()
             self._process = structs.replace(
                 self._process,
-                seen_at=clock.now(),
+                seen_at=await self._store.now(),
                 waiting=self._waiting,
                 refused=dict(refused),
                 refused_lately=dict(refused - self._earlier[0][1]),

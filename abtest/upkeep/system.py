@@ -37,11 +37,14 @@ class Schema(Struct, frozen=True):
 
 
 class DatabaseSize(Struct, frozen=True):
-    """In bytes. `bytes_per_day`: measured over the last `measured_days`; None before the first day has passed."""
+    """In bytes. `bytes_per_day`: measured over the last `measured_days`; None before the first day has passed.
+
+    `log_bytes`, `free_disk_bytes`: None with PostgreSQL, whose disk may be that of another machine.
+    """
 
     bytes: int
-    log_bytes: int
-    free_disk_bytes: int
+    log_bytes: int | None
+    free_disk_bytes: int | None
     bytes_per_day: int | None
     measured_days: float | None
 
@@ -79,7 +82,10 @@ class Refused(Struct, frozen=True):
 
 
 class System(Struct, frozen=True):
-    """All that an operator sees. `waiting`: requests that wait for the database, in all running servers."""
+    """All that an operator sees. `waiting`: requests that wait for the database, in all running servers.
+
+    `backups_known`: whether `abtest backup` makes the backups; with PostgreSQL, other programs do.
+    """
 
     as_of: str
     state: State
@@ -92,6 +98,7 @@ class System(Struct, frozen=True):
     waiting: int
     refused: Refused
     processes: tuple[ProcessState, ...]
+    backups_known: bool
     last_backup: str | None
     last_backup_seconds: float | None
 
@@ -104,8 +111,8 @@ class SystemService:
 
     async def system(self) -> System:
         """The state at this moment. Raises Unavailable or StorageError."""
-        upkeep, condition = await self._store.upkeep(), self._store.condition()
-        now = clock.now()
+        upkeep, condition = await self._store.upkeep(), await self._store.condition()
+        now = await self._store.now()
         found = warnings(upkeep, condition, now)
         growing = growth(upkeep, condition, now)
         alive = [each for each in upkeep.processes if is_alive(each, now)]
@@ -126,7 +133,7 @@ class SystemService:
             worker=WorkerState(
                 running=any(each.kind == "worker" for each in alive),
                 last_tick=clock.iso_or_none(upkeep.as_of),
-                age_seconds=clock.age(upkeep.as_of),
+                age_seconds=clock.age(upkeep.as_of, now),
                 devices_behind=upkeep.devices - upkeep.folded,
             ),
             waiting=sum(each.waiting for each in alive),
@@ -138,16 +145,17 @@ class SystemService:
                     pid=each.pid,
                     version=each.version,
                     started=clock.iso(each.started_at),
-                    started_seconds=clock.age(each.started_at) or 0,
+                    started_seconds=clock.age(each.started_at, now) or 0,
                     last_seen=clock.iso(each.seen_at),
-                    last_seen_seconds=clock.age(each.seen_at) or 0,
+                    last_seen_seconds=clock.age(each.seen_at, now) or 0,
                     running=each in alive,
                     waiting=each.waiting,
                 )
                 for each in upkeep.processes
             ),
+            backups_known=upkeep.backups_known,
             last_backup=clock.iso_or_none(upkeep.backed_up_at),
-            last_backup_seconds=clock.age(upkeep.backed_up_at),
+            last_backup_seconds=clock.age(upkeep.backed_up_at, now),
         )
 
 

@@ -55,7 +55,7 @@ def warnings(upkeep: Upkeep, condition: Condition, now: int) -> list[Warning]:
     found = [
         *_schema(upkeep),
         *disk,
-        *(_processes(upkeep, alive, now) if condition.free_bytes >= LEAST_ROOM else ()),
+        *(_processes(upkeep, alive, now) if not is_full(condition.free_bytes, LEAST_ROOM) else ()),
         *_worker(upkeep, alive, now),
         *_refused(alive, words.ADVICE.keys() - said),
         *_clock(upkeep, now),
@@ -72,6 +72,8 @@ def _schema(upkeep: Upkeep) -> Iterator[Warning]:
 def _disk(upkeep: Upkeep, condition: Condition, alive: Sequence[Process], now: int) -> Iterator[Warning]:
     servers = [each.free_disk for each in alive if each.kind == "server"]
     free, least = condition.free_bytes, max(servers, default=float(FREE_DISK.default))
+    if free is None or condition.log_bytes is None:
+        return
     growing = growth(upkeep, condition, now)
     per_day = growing[0] if growing else 0
     days = (free - least * 1_000_000) / per_day if per_day > 0 else FORESIGHT_DAYS
@@ -125,7 +127,7 @@ def _clock(upkeep: Upkeep, now: int) -> Iterator[Warning]:
 
 
 def _backup(upkeep: Upkeep, now: int) -> Iterator[Warning]:
-    if now - (upkeep.backed_up_at or upkeep.created_at) > BACKUP:
+    if upkeep.backups_known and now - (upkeep.backed_up_at or upkeep.created_at) > BACKUP:
         yield _warning("no_backup", False, words.no_backup(upkeep.backed_up_at, now))
 
 

@@ -33,7 +33,7 @@ class Readyz(Handler):
         if self._store.failure is not None:
             raise self._store.failure
         await self._enrolment.refresh()
-        condition = self._store.condition()
+        condition = await self._store.condition()
         details = [lacking(condition.free_bytes, self._free_disk), _large(condition.log_bytes)]
         detail = "; ".join(each for each in details if each)
         self.write({"status": "ready"} | ({"detail": detail} if detail else {}))
@@ -41,8 +41,8 @@ class Readyz(Handler):
     head = get
 
 
-def _large(log_bytes: int) -> str:
-    if log_bytes <= LARGE_LOG:
+def _large(log_bytes: int | None) -> str:
+    if log_bytes is None or log_bytes <= LARGE_LOG:
         return ""
     return f"the write-ahead log has {log_bytes >> 20} MB: some program has been reading the database for a long time"
 
@@ -58,6 +58,6 @@ class Metrics(Handler):
     async def get(self) -> None:
         self.set_header("Content-Type", CONTENT_TYPE)
         self.set_header("Cache-Control", "no-store")
-        self.finish(self._monitoring.page(self._store.condition(), await self._reports.report()))
+        self.finish(self._monitoring.page(await self._store.condition(), await self._reports.report()))
 
     head = get

@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from contextlib import aclosing
 from decimal import Decimal
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,10 @@ from abtest.export import Asked, ExportService, Format
 from abtest.export import parquet as parquet_module
 from abtest.export.exporting import CHUNK
 from abtest.store import Table
-from abtest.store.sqlite import erasing
+from abtest.store.relational import erasing
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import ANNA, answers, experiment, tokens
+from tests.stores import only_in_sqlite
 
 SECOND = 1_000
 NOON = clock.DAY // 2
@@ -166,6 +166,7 @@ async def test_tokens_are_only_in_a_file_that_was_asked_for_them(store: SQLiteSt
         assert [{name: cell for name, cell in row.items() if name != "token"} for row in rows] == without
 
 
+@only_in_sqlite
 async def test_a_folder_for_temporary_files_that_is_missing_is_said(
     store: SQLiteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +210,7 @@ async def test_events_that_are_still_being_erased_are_not_there(store: SQLiteSto
 async def test_a_file_has_the_rows_of_one_app(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(import_module("abtest.store.sqlite.exporting.tokens"), "TOKENS_AT_ONCE", at_once)
+    monkeypatch.setattr("abtest.store.sqlite.tokens.TOKENS_AT_ONCE", at_once)
     await store.add_app("staging", 1, by=ANNA)
     for app in ("default", "staging"):
         await store.add([experiment(f"{app}-color", "1", "1")], 1, app=app)
@@ -259,7 +260,7 @@ async def test_nobody_waits_for_a_slow_reader(store: SQLiteStore, format: Format
         await anext(pieces)
         await store.enrol(["late"], 2)
         assert await store.empty_log()
-        assert store.condition().log_bytes == 0
+        assert not (await store.condition()).log_bytes
 
 
 async def test_a_file_comes_in_short_pieces(store: SQLiteStore) -> None:

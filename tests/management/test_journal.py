@@ -30,9 +30,6 @@ from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService
 from tests.scenes import ANNA, experiment
-from tests.stores import only_in_sqlite
-
-pytestmark = only_in_sqlite  # it verifies, which the store in PostgreSQL can't do yet
 
 PRICE = (
     "status running, type string, phase 1, weights price-0 with weight 1, price-1 with weight 1, coverage 100%, "

@@ -26,7 +26,6 @@ from abtest.store.figures import DayFigures, Folded, Measured
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.verification import VerificationService
 from tests.scenes import answers, experiment, opened, tokens
-from tests.stores import only_in_sqlite
 
 
 @pytest.fixture
@@ -214,7 +213,6 @@ async def test_winners_and_devices_outside_are_not_in_the_summary(store: SQLiteS
     assert (summary.devices, list(summary.counts.values())) == (10, [(0, 0)])
 
 
-@only_in_sqlite
 async def test_a_device_is_found_with_all_its_assignments(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1"), experiment("price", "1", "1")], 1)
     await answers(store, tokens("a", 3))
@@ -286,7 +284,6 @@ async def test_metrics_are_folded_from_the_events_of_devices_that_were_drawn(sto
     assert found.happened[0] == ((2, 1),)
 
 
-@only_in_sqlite
 async def test_a_device_that_showed_another_value_is_counted_as_that_until_it_shows_its_own(
     store: SQLiteStore,
 ) -> None:
@@ -363,7 +360,6 @@ async def test_a_metric_that_is_put_back_continues_where_it_was(store: SQLiteSto
     assert sum(figures.sums.converters for figures in (await folded(store)).metrics[0]) == 3
 
 
-@only_in_sqlite
 async def test_forgetting_a_device_subtracts_its_events(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1", metrics=("amount:purchase", "conversion:purchase"))], 1)
     await store.enrol(tokens("a", 6), 1)
@@ -390,7 +386,6 @@ async def test_results_are_kept(store: SQLiteStore) -> None:
         await store.result("nothing")
 
 
-@only_in_sqlite
 async def test_a_token_is_of_an_app(store: SQLiteStore) -> None:
     staging = await store.add_app("staging", 1)
     await store.add([experiment("color", "1", "1")], 1, app="staging")
@@ -404,7 +399,6 @@ async def test_a_token_is_of_an_app(store: SQLiteStore) -> None:
     assert after.keys() == {"color"}
 
 
-@only_in_sqlite
 async def test_whatever_is_asked_of_an_unknown_app_is_refused(store: SQLiteStore) -> None:
     for asked in (
         store.experiments("nothing"),

@@ -1,15 +1,15 @@
 """verify sees whatever is done to the journal by hand."""
 
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from abtest.domain import Change
 from abtest.store.sqlite.driver import open_raw
+from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService, chain
-from tests.scenes import ANNA, experiment, opened
+from tests.scenes import ANNA, experiment
+from tests.stores import by_hand, only_in_sqlite
 
 DAMAGES = {
     "UPDATE journal SET name = 'bob' WHERE id = 3": "entry 3 is not what was written, or not the one before it",
@@ -36,38 +36,34 @@ REFUSED = {
 }
 
 
-async def six_entries(path: Path) -> Any:
-    """A connection to a database with one experiment and five changes of it."""
-    async with opened(path) as store:
-        await store.add([experiment("color", "1", "1")], 1, by=ANNA)
-        for number in range(5):
-            await store.change("color", lambda _, number=number: Change(description=f"{number}"), 2, by=ANNA)  # type: ignore[misc]  # mypy knows no default of a lambda
-    return open_raw(path)
+async def six_entries(store: SQLiteStore) -> None:
+    """One experiment and five changes of it."""
+    await store.add([experiment("color", "1", "1")], 1, by=ANNA)
+    for number in range(5):
+        await store.change("color", lambda _, number=number: Change(description=f"{number}"), 2, by=ANNA)  # type: ignore[misc]  # mypy knows no default of a lambda
 
 
-async def findings(path: Path) -> tuple[str, ...]:
-    async with opened(path) as store:
-        return (await VerificationService(store).verify()).findings
+async def findings(store: SQLiteStore) -> tuple[str, ...]:
+    return (await VerificationService(store).verify()).findings
 
 
 @pytest.mark.parametrize("chunk", [2, 3, 5_000])
 @pytest.mark.parametrize("statement", DAMAGES)
 async def test_damage_is_seen_and_its_first_entry_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, chunk: int
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, statement: str, chunk: int
 ) -> None:
     monkeypatch.setattr(chain, "ENTRIES", chunk)
-    with closing(await six_entries(tmp_path / "abtest.db")) as raw:
-        assert await findings(tmp_path / "abtest.db") == ()
-        for (trigger,) in raw.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
-            raw.execute(f"DROP TRIGGER {trigger}")
-        raw.executescript(statement)
-    (finding,) = await findings(tmp_path / "abtest.db")
+    await six_entries(store)
+    assert await findings(store) == ()
+    by_hand(store, *statement.split(";"))
+    (finding,) = await findings(store)
     assert finding.startswith(f"journal: {DAMAGES[statement]}")
 
 
+@only_in_sqlite  # tests/store/postgres/test_opening.py has that of PostgreSQL
 @pytest.mark.parametrize("statement", REFUSED)
-async def test_a_statement_that_changes_an_entry_is_refused(tmp_path: Path, statement: str) -> None:
-    raw = await six_entries(tmp_path / "abtest.db")
-    with closing(raw), pytest.raises(raw.IntegrityError, match=REFUSED[statement]):
+async def test_a_statement_that_changes_an_entry_is_refused(store: SQLiteStore, statement: str) -> None:
+    await six_entries(store)
+    with closing(open_raw(store.path)) as raw, pytest.raises(raw.IntegrityError, match=REFUSED[statement]):
         raw.execute(statement)
-    assert await findings(tmp_path / "abtest.db") == ()
+    assert await findings(store) == ()

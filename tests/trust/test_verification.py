@@ -2,7 +2,6 @@
 
 import asyncio
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +13,11 @@ from abtest.domain.experiments import Change, Status
 from abtest.enrolment.explanation import ExplanationService
 from abtest.management.experiments import ExperimentService
 from abtest.results import worker
-from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust.audit import Audit
 from abtest.trust.verification import VerificationService
-from tests.scenes import ANNA, answers, experiment, opened, tokens
+from tests.scenes import ANNA, answers, experiment, tokens
+from tests.stores import by_hand, only_in_postgres, only_in_sqlite
 
 DAMAGES = {
     "UPDATE assignment SET variant_id = 3 - variant_id WHERE device_id = 9 AND experiment_id = 1": "gives",
@@ -36,18 +35,11 @@ DAMAGES = {
     "DELETE FROM device WHERE id = 9": "device 9: its row is missing",
     "UPDATE summary_variant SET devices = devices + 1 WHERE phase_id = 2": "summary: phase 1 of price",
     "UPDATE summary_hour SET devices = devices - 1 WHERE experiment_id = 2": "summary: price, hour of",
-    "UPDATE experiment SET seed = randomblob(32) WHERE id = 1": "gives",
     "UPDATE assignment SET position = 9000000000000000000 WHERE device_id = 9": "beyond the number of devices",
     "UPDATE assignment SET position = -1 WHERE device_id = 9": "positions begin at 0",
     "UPDATE assignment SET variant_id = 99 WHERE device_id = 9": "its variant belongs to another experiment",
-    "UPDATE assignment SET device_id = 0 WHERE device_id = 9": "3 rows of devices, tokens or assignments have",
-    "UPDATE assignment SET device_id = 21 WHERE device_id = 9": "3 rows of devices, tokens or assignments have",
     "DELETE FROM device WHERE id = 20": "device 20: its row is missing",
-    "UPDATE device SET id = 40 WHERE id = 20": "1 rows of devices, tokens or assignments have",
-    "UPDATE sqlite_sequence SET seq = 19 WHERE name = 'device'": "5 rows of devices, tokens or assignments",
     "DELETE FROM device_token WHERE device_id = 9": "device 9: has no tokens",
-    "INSERT INTO device_token VALUES ('another', 9)": "device 9: has 2 tokens",
-    "UPDATE device_token SET device_id = 21 WHERE device_id = 9": "1 rows of devices, tokens or assignments have",
     "UPDATE experiment SET status = 'paused' WHERE id = 2": "price: its status is 'paused' with winner None",
     "UPDATE experiment SET winner = 'color-1' WHERE id = 1": "color: its status is 'running' with winner 'color-1'",
     "UPDATE experiment SET algorithm = 2 WHERE id = 1": "its allocation has version 2, but this program knows 1",
@@ -64,7 +56,7 @@ DAMAGES = {
     "UPDATE experiment SET description = 'x' WHERE id = 1": "color: description is x, but the journal says",
     "UPDATE experiment SET because = 'x' WHERE id = 1": "experiment color: because is x, but the journal says none",
     "UPDATE experiment SET planned = 9 WHERE id = 1": "experiment color: planned is 9, but the journal says none",
-    "UPDATE metric SET less = 1 WHERE id = 1": "but the journal says ['conversion:purchase', 'amount:purchase']",
+    "UPDATE metric SET less = TRUE WHERE id = 1": "but the journal says ['conversion:purchase', 'amount:purchase']",
     "DELETE FROM experiment WHERE id = 5": "full: is missing, although the journal says that it was added",
     "UPDATE experiment SET baseline = 'x' WHERE id = 1": "color: what people decided about it can't be read",
     "UPDATE phase SET number = 2 WHERE id = 1": "color: its phases are numbered [2]",
@@ -94,11 +86,10 @@ DAMAGES = {
     "UPDATE summary_happened SET devices = 7": "7 devices had their first event, but the events say",
     "UPDATE metric_device SET total = 3 WHERE device_id = 10": "device 10, amount:purchase of color: its total is 3",
     "DELETE FROM metric_device WHERE device_id = 10": "purchase of color: its total is missing or not a number",
-    "UPDATE metric_device SET total = 'x' WHERE device_id = 10": "conversion:purchase of color: its total is missing",
-    "INSERT INTO metric_device VALUES (1, 3, 0)": "device 3, conversion:purchase of color: its total is 0, but its",
+    "INSERT INTO metric_device (metric_id, device_id, total) VALUES (1, 3, 0)": "its total is 0, but its events say",
     "DELETE FROM exposed WHERE device_id = 9": "device 9: its exposure to its own value of experiment 1 is",
-    "INSERT INTO exposed VALUES (1, 8, 1)": "to its own value of experiment 1 is kept, but there is no such event",
-    "INSERT INTO exposed VALUES (1, 8, 0)": "to another value of experiment 1 is kept, but there is no such event",
+    "INSERT INTO exposed (experiment_id, device_id, own) VALUES (1, 8, TRUE)": "to its own value of experiment 1 is",
+    "INSERT INTO exposed (experiment_id, device_id, own) VALUES (1, 8, FALSE)": "to another value of experiment 1",
     "UPDATE summary_day SET showed_other = 9 WHERE phase_id = 1": "9 showed another value, but the events say",
     "UPDATE event SET value = 'x' WHERE device_id = 9": "its exposure to another value of experiment 1 is not kept",
     "DELETE FROM event WHERE device_id = 10": "device 10, conversion:purchase of color: its total is 1",
@@ -109,7 +100,6 @@ DAMAGES = {
     """UPDATE profile SET attributes = '{"shoe_size":"46"}'""": "profile 1: its attributes are not what devices can",
     """UPDATE profile SET attributes = '{"platform":""}'""": "profile 1: its attributes are not what devices can",
     "UPDATE profile SET attributes = '[]'": "profile 1: its attributes are not what devices can have",
-    "UPDATE summary_hour SET hour = 4000000000000000": "hour 4000000000000000 since 1970",
     "UPDATE experiment SET audience = '[' WHERE id = 3": "offer: its audience can't be read",
     "UPDATE experiment SET audience = '[\"platform==ios\"]' WHERE id = 3": "offer: its audience can't be read",
     "UPDATE experiment SET audience = '[]' WHERE id = 3": "device 1: has no value of offer, which was taking devices",
@@ -139,6 +129,29 @@ DAMAGES = {
     "UPDATE test_device SET token = '2 phone'": "test device 1 in color: the experiment belongs to another app",
     "UPDATE test_device SET token = 'x phone'": "test device 1 in color: the experiment belongs to another app",
 }
+IN_SQLITE = {
+    "UPDATE experiment SET seed = randomblob(32) WHERE id = 1": "gives",
+    "UPDATE assignment SET device_id = 0 WHERE device_id = 9": "3 rows of devices, tokens or assignments have",
+    "UPDATE assignment SET device_id = 21 WHERE device_id = 9": "3 rows of devices, tokens or assignments have",
+    "UPDATE device SET id = 40 WHERE id = 20": "1 rows of devices, tokens or assignments have",
+    "UPDATE sqlite_sequence SET seq = 19 WHERE name = 'device'": "5 rows of devices, tokens or assignments",
+    "INSERT INTO device_token VALUES ('another', 9)": "device 9: has 2 tokens",
+    "UPDATE device_token SET device_id = 21 WHERE device_id = 9": "1 rows of devices, tokens or assignments have",
+    "UPDATE metric_device SET total = 'x' WHERE device_id = 10": "conversion:purchase of color: its total is missing",
+    "UPDATE summary_hour SET hour = 4000000000000000": "hour 4000000000000000 since 1970",
+}
+IN_POSTGRES = {
+    "UPDATE experiment SET seed = decode(repeat('07', 32), 'hex') WHERE id = 1": "gives",
+    "UPDATE device SET id = 40 WHERE id = 20": "rows of devices, tokens or assignments have a device id that was",
+    "UPDATE last_number SET number = 19 WHERE name = 'device'": "5 rows of devices, tokens or assignments",
+    "UPDATE device SET positions = positions[1:1] WHERE id = 9": "device 9 in price: has no position",
+    "UPDATE device SET variants = variants[1:1] WHERE id = 9": "device 9 in price: its variant belongs to another",
+    "UPDATE device SET phases = phases[1:1] WHERE id = 9": "device 9 in an unknown experiment: its phase belongs to",
+    "UPDATE device SET phases[1] = NULL WHERE id = 9": "device 9 in an unknown experiment: its phase belongs to",
+    "UPDATE device SET token = 'x ' || token WHERE id = 9": "device 9: its token is of another app than its",
+    "UPDATE metric_device SET total = 'NaN' WHERE device_id = 10": "purchase of color: its total is missing",
+    "UPDATE summary_hour SET hour = 2000000000": "hour 2000000000 since 1970",
+}
 
 
 async def make(store: SQLiteStore) -> None:
@@ -154,34 +167,40 @@ async def make(store: SQLiteStore) -> None:
     await worker.tick(store)
 
 
-def damage(path: Path, statement: str) -> None:
-    connection = open_raw(path)
-    connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute(statement)
-    connection.close()
+async def damaged(store: SQLiteStore, statement: str) -> str:
+    """What verify finds after this statement."""
+    await make(store)
+    assert not (await VerificationService(store).verify()).broken
+    by_hand(store, statement)
+    return "\n".join((await VerificationService(store).verify()).findings)
 
 
 @pytest.mark.parametrize("statement", DAMAGES)
-async def test_damage_is_seen(tmp_path: Path, statement: str) -> None:
-    path = tmp_path / "abtest.db"
-    async with opened(path) as store:
-        await make(store)
-        assert not (await VerificationService(store).verify()).broken
-        damage(path, statement)
-        verified = await VerificationService(store).verify()
-    assert any(DAMAGES[statement] in finding for finding in verified.findings), verified.findings
+async def test_damage_is_seen(store: SQLiteStore, statement: str) -> None:
+    assert DAMAGES[statement] in await damaged(store, statement)
+
+
+@only_in_sqlite
+@pytest.mark.parametrize("statement", IN_SQLITE)
+async def test_damage_that_only_sqlite_can_have_is_seen(store: SQLiteStore, statement: str) -> None:
+    assert IN_SQLITE[statement] in await damaged(store, statement)
+
+
+@only_in_postgres
+@pytest.mark.parametrize("statement", IN_POSTGRES)
+async def test_damage_that_only_postgresql_can_have_is_seen(store: SQLiteStore, statement: str) -> None:
+    assert IN_POSTGRES[statement] in await damaged(store, statement)
 
 
 @pytest.mark.parametrize("experiments", [0, 1])
-async def test_an_empty_database_verifies(tmp_path: Path, experiments: int) -> None:
-    async with opened(tmp_path / "abtest.db") as store:
-        await store.add([experiment(f"color-{n}", "1", "1") for n in range(experiments)], 1)
-        assert (await VerificationService(store).verify()).broken == 0
-        await answers(store, tokens("a", 3 * (1 - experiments)))
-        assert (await VerificationService(store).verify()).broken == 0
+async def test_an_empty_database_verifies(store: SQLiteStore, experiments: int) -> None:
+    await store.add([experiment(f"color-{n}", "1", "1") for n in range(experiments)], 1)
+    assert (await VerificationService(store).verify()).broken == 0
+    await answers(store, tokens("a", 3 * (1 - experiments)))
+    assert (await VerificationService(store).verify()).broken == 0
 
 
-async def test_a_database_verifies_while_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_database_verifies_while_it_is_used(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("abtest.trust.verification.CHUNK", 10)
     changes = [Change(status=Status.PAUSED), Change(weights=(Decimal(3), Decimal(2))), Change(status=Status.RUNNING)]
 
@@ -191,18 +210,17 @@ async def test_a_database_verifies_while_it_is_used(tmp_path: Path, monkeypatch:
             await answers(store, tokens(f"later-{number}", 7))
             await worker.tick(store)
 
-    async with opened(tmp_path / "abtest.db") as store:
-        await make(store)
-        using = asyncio.create_task(use(store))
-        verified = []
-        while not using.done():
-            verified.append(await VerificationService(store).verify())
-        await using
+    await make(store)
+    using = asyncio.create_task(use(store))
+    verified = []
+    while not using.done():
+        verified.append(await VerificationService(store).verify())
+    await using
     assert {found.findings for found in verified} == {()}
     assert len({found.devices for found in verified}) > 2
 
 
-async def test_a_correct_chunk_is_not_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_correct_chunk_is_not_read_row_by_row(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     explained: list[int] = []
     whole = Audit._explain
 
@@ -211,49 +229,45 @@ async def test_a_correct_chunk_is_not_read_row_by_row(tmp_path: Path, monkeypatc
         return whole(audit, chunk, taking)
 
     monkeypatch.setattr(Audit, "_explain", explain)
-    async with opened(tmp_path / "abtest.db") as store:
-        await make(store)
-        await VerificationService(store).verify()
-        assert explained == []
-        damage(tmp_path / "abtest.db", "UPDATE assignment SET position = 30 WHERE device_id = 3")
-        await VerificationService(store).verify()
-        assert explained == [0]
+    await make(store)
+    await VerificationService(store).verify()
+    assert explained == []
+    by_hand(store, "UPDATE assignment SET position = 30 WHERE device_id = 3")
+    await VerificationService(store).verify()
+    assert explained == [0]
 
 
-async def test_a_whole_life_verifies(tmp_path: Path) -> None:
-    async with opened(tmp_path / "abtest.db") as store:
-        await answers(store, tokens("early", 5))
-        await make(store)
-        for number, change in enumerate(
-            [
-                Change(status=Status.PAUSED),
-                Change(weights=(Decimal(3), Decimal(2))),
-                Change(status=Status.RUNNING),
-                Change(weights=(Decimal(1), Decimal(96))),
-                Change(status=Status.FINISHED, winner="color-1"),
-                Change(status=Status.ARCHIVED),
-            ]
-        ):
-            await store.change("color", lambda _, change=change: change, 2)  # type: ignore[misc]
-            await answers(store, tokens(f"phase-{number}", 33))
-        await worker.tick(store)
-        verified = await VerificationService(store).verify()
+async def test_a_whole_life_verifies(store: SQLiteStore) -> None:
+    await answers(store, tokens("early", 5))
+    await make(store)
+    for number, change in enumerate(
+        [
+            Change(status=Status.PAUSED),
+            Change(weights=(Decimal(3), Decimal(2))),
+            Change(status=Status.RUNNING),
+            Change(weights=(Decimal(1), Decimal(96))),
+            Change(status=Status.FINISHED, winner="color-1"),
+            Change(status=Status.ARCHIVED),
+        ]
+    ):
+        await store.change("color", lambda _, change=change: change, 2)  # type: ignore[misc]
+        await answers(store, tokens(f"phase-{number}", 33))
+    await worker.tick(store)
+    verified = await VerificationService(store).verify()
     assert verified.findings == ()
     assert (verified.devices, verified.experiments) == (5 + 20 + 6 * 33, 5)
 
 
-async def test_why_explains_what_let_a_device_in_and_what_kept_it_out(tmp_path: Path) -> None:
-    async with opened(tmp_path / "abtest.db") as store:
-        await answers(store, ["early"])
-        await store.add([experiment("color", "1", "1"), experiment("price", "1", "1", draft=True)], 1)
-        await answers(store, ["late"])
-        await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
-        await answers(store, ["last"])
-        service = ExplanationService(store)
-        reasons = {
-            token: [each.reason for each in (await service.why(token)).experiments]
-            for token in ("early", "late", "last")
-        }
+async def test_why_explains_what_let_a_device_in_and_what_kept_it_out(store: SQLiteStore) -> None:
+    await answers(store, ["early"])
+    await store.add([experiment("color", "1", "1"), experiment("price", "1", "1", draft=True)], 1)
+    await answers(store, ["late"])
+    await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
+    await answers(store, ["last"])
+    service = ExplanationService(store)
+    reasons = {
+        token: [each.reason for each in (await service.why(token)).experiments] for token in ("early", "late", "last")
+    }
     assert reasons == {
         "early": ["first seen before the experiment was created"] * 2,
         "late": [
@@ -267,20 +281,18 @@ async def test_why_explains_what_let_a_device_in_and_what_kept_it_out(tmp_path: 
     }
 
 
-async def test_why_names_the_condition_that_kept_a_device_out(tmp_path: Path) -> None:
-    async with opened(tmp_path / "abtest.db") as store:
-        await store.add([experiment("color", "1", "1", audience=("platform=ios", "app_version>=3.10"))], 1)
-        said = {"old": [("platform", "ios"), ("app_version", "3.9.1")], "web": [("platform", "web")]}
-        await store.enrol(["old", "web", "silent"], 1, {token: read_attributes(each) for token, each in said.items()})
-        await store.change("color", lambda _: Change(status=Status.PAUSED), 2)
-        await answers(store, ["later"])
-        await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
-        await answers(store, ["last"])
-        service = ExplanationService(store)
-        reasons = {
-            token: (await service.why(token)).experiments[0].reason
-            for token in ("old", "web", "silent", "later", "last")
-        }
+async def test_why_names_the_condition_that_kept_a_device_out(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", audience=("platform=ios", "app_version>=3.10"))], 1)
+    said = {"old": [("platform", "ios"), ("app_version", "3.9.1")], "web": [("platform", "web")]}
+    await store.enrol(["old", "web", "silent"], 1, {token: read_attributes(each) for token, each in said.items()})
+    await store.change("color", lambda _: Change(status=Status.PAUSED), 2)
+    await answers(store, ["later"])
+    await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
+    await answers(store, ["last"])
+    service = ExplanationService(store)
+    reasons = {
+        token: (await service.why(token)).experiments[0].reason for token in ("old", "web", "silent", "later", "last")
+    }
     assert reasons == {
         "old": "outside: app_version 3.9.1 is below 3.10",
         "web": "outside: platform web is not ios",
@@ -290,17 +302,16 @@ async def test_why_names_the_condition_that_kept_a_device_out(tmp_path: Path) ->
     }
 
 
-async def test_why_says_that_an_experiment_had_its_devices(tmp_path: Path) -> None:
-    async with opened(tmp_path / "abtest.db") as store:
-        await store.add([experiment("color", "1", "1", audience=("platform=ios",), stop_at=2)], 1)
-        ios = read_attributes([("platform", "ios")])
-        for phase in ("first", "later"):
-            asked = tokens(phase, 3)
-            await store.enrol([*asked, f"{phase}-web"], 1, dict.fromkeys(asked, ios))
-            await store.change("color", lambda _: Change(stop_at=4), 2)
-        service = ExplanationService(store)
-        asked = ["first-1", "first-2", "first-web", "later-1", "later-2"]
-        reasons = [(await service.why(token)).experiments[0].reason for token in asked]
+async def test_why_says_that_an_experiment_had_its_devices(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", audience=("platform=ios",), stop_at=2)], 1)
+    ios = read_attributes([("platform", "ios")])
+    for phase in ("first", "later"):
+        asked = tokens(phase, 3)
+        await store.enrol([*asked, f"{phase}-web"], 1, dict.fromkeys(asked, ios))
+        await store.change("color", lambda _: Change(stop_at=4), 2)
+    service = ExplanationService(store)
+    asked = ["first-1", "first-2", "first-web", "later-1", "later-2"]
+    reasons = [(await service.why(token)).experiments[0].reason for token in asked]
     assert reasons == [
         "drawn at position 1 (counted from 0) of phase 1",
         "the experiment had its 2 devices when the device was first seen",
@@ -310,34 +321,32 @@ async def test_why_says_that_an_experiment_had_its_devices(tmp_path: Path) -> No
     ]
 
 
-async def test_a_scheduled_life_verifies(tmp_path: Path) -> None:
-    async with opened(tmp_path / "abtest.db") as store:
-        await store.add([experiment("color", "1", "1", start_at=1, end_at=clock.now() - 1)], 1)
-        await answers(store, tokens("draft", 5))
-        await worker.tick(store)
-        await answers(store, tokens("ended", 5))
-        await ExperimentService(store, by=ANNA).finish("color", "color-1")
-        await answers(store, tokens("won", 5))
-        await worker.tick(store)
-        assert (await VerificationService(store).verify()).findings == ()
-        (color,) = (await store.ledger()).experiments
+async def test_a_scheduled_life_verifies(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", start_at=1, end_at=clock.now() - 1)], 1)
+    await answers(store, tokens("draft", 5))
+    await worker.tick(store)
+    await answers(store, tokens("ended", 5))
+    await ExperimentService(store, by=ANNA).finish("color", "color-1")
+    await answers(store, tokens("won", 5))
+    await worker.tick(store)
+    assert (await VerificationService(store).verify()).findings == ()
+    (color,) = (await store.ledger()).experiments
     assert [(each.status, each.after_device) for each in color.statuses] == [
         ("draft", 0), ("running", 5), ("finished", 5), ("finished", 10),
     ]  # fmt: skip
 
 
-async def test_what_a_forgotten_device_spent_leaves_every_histogram(tmp_path: Path) -> None:
-    async with opened(tmp_path / "abtest.db") as store:
-        await store.add([experiment("color", "1", "1", metrics=("amount:purchase",))], 1)
-        names = tokens("a", 12)
-        await store.enrol(names, 1)
-        for place, token in enumerate(names):
-            events = [Event(f"{n}", "purchase", amount=10_000 * (place - 3) * n) for n in range(1, 4)]
-            await store.track([(token, events)], (1 + place % 3) * clock.DAY)
-        await worker.tick(store)
-        await store.forget(names[:7])
-        assert (await VerificationService(store).verify()).findings == ()
-        (measured,) = await store.measured()
+async def test_what_a_forgotten_device_spent_leaves_every_histogram(store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1", metrics=("amount:purchase",))], 1)
+    names = tokens("a", 12)
+    await store.enrol(names, 1)
+    for place, token in enumerate(names):
+        events = [Event(f"{n}", "purchase", amount=10_000 * (place - 3) * n) for n in range(1, 4)]
+        await store.track([(token, events)], (1 + place % 3) * clock.DAY)
+    await worker.tick(store)
+    await store.forget(names[:7])
+    assert (await VerificationService(store).verify()).findings == ()
+    (measured,) = await store.measured()
     cells = [each.sums for each in measured.metrics[0]]
     assert sum(devices for sums in cells for devices, *_ in sums.buckets.values()) == 5
     assert sum(devices for sums in cells for devices in sums.delays.values()) == 5

@@ -1,7 +1,6 @@
 """verify sees damage in what decides before an experiment does: apps, holdouts, groups, and where enrolment ends."""
 
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,8 @@ from abtest.results import worker
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import verification
 from abtest.trust.verification import VerificationService
-from tests.scenes import experiment, opened, tokens
-from tests.trust.test_verification import damage
+from tests.scenes import experiment, tokens
+from tests.stores import by_hand
 
 # Ids: the holdout is 1, the group 2, one 3, two 4, full 5, staged 6. Of phases: the group has 2, 4 and 6, one has 3,
 # two 5, full 7, staged 8. Of variants: held 1, free 2; outside the group 3, one's place in it 6, that of two 9.
@@ -63,20 +62,17 @@ async def make(store: SQLiteStore) -> None:
 
 
 @pytest.mark.parametrize("statement", DAMAGES)
-async def test_damage_is_seen(tmp_path: Path, statement: str) -> None:
-    path = tmp_path / "abtest.db"
-    async with opened(path) as store:
-        await make(store)
-        assert not (await VerificationService(store).verify()).findings
-        damage(path, statement)
-        verified = await VerificationService(store).verify()
+async def test_damage_is_seen(store: SQLiteStore, statement: str) -> None:
+    await make(store)
+    assert not (await VerificationService(store).verify()).findings
+    by_hand(store, statement)
+    verified = await VerificationService(store).verify()
     assert any(DAMAGES[statement] in finding for finding in verified.findings), verified.findings
 
 
-async def test_why_says_who_held_a_device_and_what_a_group_gave_it(tmp_path: Path) -> None:
-    async with opened(tmp_path / "abtest.db") as store:
-        await make(store)
-        told = [await ExplanationService(store).why(token) for token in (*tokens("a", 20), *tokens("b", 10))]
+async def test_why_says_who_held_a_device_and_what_a_group_gave_it(store: SQLiteStore) -> None:
+    await make(store)
+    told = [await ExplanationService(store).why(token) for token in (*tokens("a", 20), *tokens("b", 10))]
     reasons = {reason.reason for each in told for reason in each.experiments if reason.value is None}
     assert {
         "held by the holdout holdout",
@@ -93,12 +89,11 @@ async def test_why_says_who_held_a_device_and_what_a_group_gave_it(tmp_path: Pat
 
 
 async def test_verify_goes_through_many_devices_of_several_apps_chunk_by_chunk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verification, "CHUNK", 7)
-    async with opened(tmp_path / "abtest.db") as store:
-        await make(store)
-        await store.enrol([scoped(1 + place % 2, token) for place, token in enumerate(tokens("d", 60))], 1)
-        await worker.tick(store)
-        verified = await VerificationService(store).verify()
+    await make(store)
+    await store.enrol([scoped(1 + place % 2, token) for place, token in enumerate(tokens("d", 60))], 1)
+    await worker.tick(store)
+    verified = await VerificationService(store).verify()
     assert (verified.findings, verified.experiments) == ((), 4)

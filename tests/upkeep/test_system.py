@@ -12,6 +12,7 @@ from abtest.store import Process
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.upkeep import State, SystemService
 from tests.scenes import answers, experiment, tokens
+from tests.stores import only_in_sqlite
 
 SETTINGS = Settings()
 
@@ -65,6 +66,7 @@ async def test_what_running_servers_refused_is_added_up(store: SQLiteStore) -> N
     assert (system.refused.lately, system.refused.since, system.waiting) == ({"busy": 2}, clock.iso(since), 5)
 
 
+@only_in_sqlite
 async def test_a_backup_is_noted_as_of_the_moment_that_it_shows(store: SQLiteStore, tmp_path: Path) -> None:
     assert (await SystemService(store).system()).last_backup is None
     before = clock.iso(clock.now())
@@ -80,8 +82,9 @@ async def test_an_older_backup_does_not_hide_a_newer_one(store: SQLiteStore) -> 
     assert (await store.upkeep()).backed_up_at == 2_000
 
 
+@only_in_sqlite
 async def test_growth_is_what_was_measured(store: SQLiteStore) -> None:
-    now, size = clock.now(), store.condition().database_bytes
+    now, size = clock.now(), (await store.condition()).database_bytes
     for days, bytes_then in ((2, size - 2_000), (1, size - 500)):
         seen_at = now - days * clock.DAY
         await store.note_process(process("server", 1, seen_at=seen_at), bytes_then)

@@ -24,6 +24,7 @@ WELL = Upkeep(
     newest_at=NOW - 1_000,
     folded=600,
     as_of=NOW - 4_000,
+    backups_known=True,
     backed_up_at=NOW - clock.DAY,
     sizes=(),
     processes=(SERVER, WORKER),

@@ -1,16 +1,19 @@
 """Connections to PostgreSQL: what is refused, what is set on each, and statements as every store writes them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 import psycopg
-from psycopg import RawCursor
+from psycopg import RawCursor, RawServerCursor
 
-from abtest.errors import StorageError
+from abtest.errors import InvalidSetting, StorageError
 
 OLDEST = 14
+
+AT_ONCE = 20_000
+"""Rows of a stream that are in memory together."""
 
 WEAK = {"fsync": ("off",), "full_page_writes": ("off",), "synchronous_commit": ("off", "local", "remote_write")}
 """Settings with which an answer that was given can be lost."""
@@ -44,6 +47,12 @@ class Connection:
             cursor.executemany(_numbered(statement), all_of_them)
         return cursor
 
+    def stream(self, statement: str) -> Iterator[Any]:
+        """The rows of a statement, however many there are, in bounded memory."""
+        with RawServerCursor(self.raw, "stream") as cursor:
+            cursor.itersize = AT_ONCE
+            yield from cursor.execute(_numbered(statement))
+
 
 @lru_cache(maxsize=500)
 def _numbered(statement: str) -> bytes:
@@ -56,6 +65,20 @@ def _numbered(statement: str) -> bytes:
         return f"${found[1] or seen}"
 
     return re.sub(r"\?(\d*)", number, statement).encode()
+
+
+def check_url(url: str) -> None:
+    """Raises InvalidSetting where a password may stand in another place, from which errors would tell it."""
+    try:
+        said = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        said = {"host": "@"}  # its message quotes a part of the URL
+    ports = str(said.get("port") or "").replace(",", "")
+    if "@" in f"{said.get('host')}{said.get('dbname')}" or not (ports.isdecimal() or not ports):
+        raise InvalidSetting(
+            "database: can't be read as postgresql://USER:PASSWORD@HOST:PORT/NAME; in its parts, characters such as "
+            "@, :, /, ? and % are written as %40, %3A, %2F, %3F and %25"
+        )
 
 
 def connect(url: str) -> psycopg.Connection:

@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg import RawCursor, errors
-from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from abtest.errors import StorageError, Unavailable
+from abtest.settings import without_password
 from abtest.store.postgres import migrations
-from abtest.store.postgres.connection import Connection, connect, defaults, refuse_unfit
+from abtest.store.postgres.connection import Connection, check_url, connect, defaults, refuse_unfit
 from abtest.store.postgres.lease import Lease
 
 P = ParamSpec("P")
@@ -34,10 +34,9 @@ LOCK = "SELECT FROM last_number WHERE name IN ('device', 'event') ORDER BY name 
 
 # One snapshot, taken after the lock is: what it says of the last device, it says of the last event too. Who waits for
 # this lock changes figures. Nobody else does: whoever needs the enrolment lock as well takes this one first.
-WRITE_FIGURES = """
-BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;
-LOCK TABLE summary IN EXCLUSIVE MODE
-"""
+LOCK_FIGURES = "LOCK TABLE summary IN EXCLUSIVE MODE"
+
+WRITE_FIGURES = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE; {LOCK_FIGURES}"
 
 PASSING = (
     errors.LockNotAvailable,
@@ -57,14 +56,18 @@ class Database:
     """Connections that write and connections that read, each used by one thread at a time."""
 
     def __init__(self, url: str, patience: float | None = None, connections: int = MOST_CONNECTIONS) -> None:
-        """`patience`: seconds to wait for a connection or for other writers before Unavailable (`busy`).
+        """Raises InvalidSetting for a URL that can't be read.
+
+        `patience`: seconds to wait for a connection or for other writers before Unavailable (`busy`).
 
         `connections`: at most so many that write, and so many that read.
         """
         self._connections = connections
+        check_url(url)
         self._url = url
         self._patience = LONGEST_SECONDS if patience is None else patience
-        self._name = str(conninfo_to_dict(url).get("dbname") or "the database")
+        self.name = without_password(url)
+        self.created = False
         self._pools: list[ConnectionPool[psycopg.Connection]] = []
         self._threads: list[ThreadPoolExecutor] = []
         self._lease = Lease(url)
@@ -116,6 +119,18 @@ class Database:
         """The same under the lock of the figures, for which no first request and no event waits."""
         return await self.run(0, _transaction((WRITE_FIGURES, PLANS), function, arguments, named))
 
+    async def write_all(
+        self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """The same under both locks."""
+        return await self.run(0, _transaction((WRITE, LOCK_FIGURES, LOCK), function, arguments, named))
+
+    async def note(
+        self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """The same without any lock, for what decides about no device."""
+        return await self.run(0, _transaction((WRITE,), function, arguments, named))
+
     async def read(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
@@ -138,15 +153,19 @@ class Database:
             raw = pool.getconn()
             try:
                 return function(Connection(raw))
+            except BaseException:
+                with suppress(psycopg.Error):
+                    raw.rollback()
+                raise
             finally:
-                pool.putconn(raw)  # rolls back what is open, and discards what is broken
+                pool.putconn(raw)  # discards what is broken
 
     def _open(self, migrate: bool, create: bool) -> None:
         try:
             with connect(self._url) as first:
-                migrations.prepare(first, self._name, migrate, create)
+                self.created = migrations.prepare(first, self.name, migrate, create)
         except psycopg.Error as error:
-            raise StorageError(f"cannot open the database {self._name}: {_message(error)}") from error
+            raise StorageError(f"cannot open the database {self.name}: {_message(error)}") from error
         for configure in (self._configure_writing, self._configure):
             pool: ConnectionPool[psycopg.Connection] = ConnectionPool(
                 self._url,

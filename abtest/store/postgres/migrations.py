@@ -31,8 +31,8 @@ def newest() -> int:
     return files()[-1][0]
 
 
-def prepare(connection: psycopg.Connection, name: str, migrate: bool, create: bool = True) -> None:
-    """Bring the database to the newest version, or refuse it.
+def prepare(connection: psycopg.Connection, name: str, migrate: bool, create: bool = True) -> bool:
+    """Bring the database to the newest version, or refuse it; whether it was empty.
 
     An empty one is filled if `create`. Raises StorageError for another program's database, for a newer schema, and
     for an older one unless `migrate`.
@@ -57,6 +57,7 @@ def prepare(connection: psycopg.Connection, name: str, migrate: bool, create: bo
                         connection.execute(BEGIN_SCHEMA)
                     connection.execute(sql.encode())
                     connection.execute(f"UPDATE schema_version SET number = {number}".encode())
+        return not found
     finally:
         if not connection.closed:
             connection.execute(UNLOCK)

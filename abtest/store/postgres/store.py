@@ -4,16 +4,66 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
 from abtest.domain import Attributes, Event
+from abtest.errors import StorageError
+from abtest.store.audit import Ledger
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
-from abtest.store.postgres import enrolling, tracking
+from abtest.store.postgres import enrolling, migrations, tokens, tracking
+from abtest.store.postgres.connection import Connection
 from abtest.store.postgres.database import MOST_CONNECTIONS, Database
+from abtest.store.relational import auditing, upkeep
 from abtest.store.relational.enrolling import NOTHING, Catalogue, Kept
+from abtest.store.relational.methods import reading
 from abtest.store.relational.store import RelationalStore
 from abtest.store.relational.summarising import Decided
+from abtest.store.upkeep import Condition, Upkeep
+
+NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT"
+
+SIZE = "SELECT pg_database_size(current_database())"
+
+# Every index must be one that PostgreSQL uses, and every page of the database must have been as it was written.
+CHECK = """
+SELECT 'the index ' || indexrelid::REGCLASS || ' is not valid: run REINDEX on it'
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE relnamespace = current_schema()::REGNAMESPACE AND NOT (indisvalid AND indisready)
+UNION ALL
+SELECT checksum_failures || ' pages did not have the checksum with which they were written'
+FROM pg_stat_database WHERE datname = current_database() AND checksum_failures > 0
+"""
+
+
+def _ledger(connection: Connection) -> Ledger:
+    """See AuditStore.ledger."""
+    return auditing.ledger(connection, connection.stream(auditing.TOKENS))
+
+
+def _upkeep(connection: Connection) -> Upkeep:
+    """See UpkeepStore.upkeep."""
+    version = connection.raw.info.parameter_status("server_version") or ""
+    ((schema,),) = connection.execute(migrations.VERSION)
+    engine = f"PostgreSQL {version.partition(' ')[0]}"
+    return upkeep.upkeep(connection, engine, schema, migrations.newest(), backups_known=False)
+
+
+def _condition(connection: Connection) -> Condition:
+    """See ConditionStore.condition."""
+    ((size,),) = connection.execute(SIZE)
+    return Condition(size, log_bytes=None, free_bytes=None)
+
+
+def _now(connection: Connection) -> int:
+    """See UpkeepStore.now."""
+    ((now,),) = connection.execute(NOW)
+    return int(now)
+
+
+def _check(connection: Connection) -> list[str]:
+    """What PostgreSQL itself has found wrong; empty where it found nothing."""
+    return [line for (line,) in connection.execute(CHECK)]
 
 
 class PostgresStore(Database, RelationalStore):
-    """Implements the Protocols of enrolment, events, the catalogue, people, the journal and the figures."""
+    """Implements every Protocol of the store: a database, with functions on its connections as methods."""
 
     batches_at_once = MOST_CONNECTIONS - 1  # one connection is left for everything else that writes
 
@@ -46,6 +96,20 @@ class PostgresStore(Database, RelationalStore):
     async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
         """See EventStore.track."""
         return await self.run(0, lambda connection: tracking.track(connection, requests, now))
+
+    failure: StorageError | None = None
+    """None for ever: a database that can't be reached comes back, and no file is trusted here."""
+
+    tokens = tokens.tokens
+    ledger = reading(_ledger)
+    upkeep = reading(_upkeep)
+    condition = reading(_condition)
+    now = reading(_now)
+    check = reading(_check)
+
+    async def empty_log(self) -> bool:
+        """See ErasureStore.empty_log. The log is that of the whole server, which reuses its files by itself."""
+        return True
 
     def _learn(self, catalogue: Catalogue) -> None:
         """Several requests are under way: one that began earlier may end later."""

@@ -4,8 +4,6 @@ from collections.abc import Callable, Coroutine
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from abtest.store.relational.connection import Connection
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -27,38 +25,45 @@ class Transactions(Protocol):
         """The same, while no other process changes the figures."""
         ...
 
+    async def write_all(
+        self, function: Callable[Concatenate[Any, P], T], /, *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """The same for what changes both: what decides about devices, and the figures."""
+        ...
 
-def reading(
-    function: Callable[Concatenate[Connection, P], T],
-) -> Callable[Concatenate[Transactions, P], Coroutine[Any, Any, T]]:
+    async def note(self, function: Callable[Concatenate[Any, P], T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """The same for what decides about no device: it need not wait for those who do."""
+        ...
+
+
+Function = Callable[Concatenate[Any, P], T]
+Method = Callable[Concatenate[Transactions, P], Coroutine[Any, Any, T]]
+
+
+def reading(function: Function[P, T]) -> Method[P, T]:
     """A method that returns what the function returns for one snapshot of the database."""
-
-    async def method(store: Transactions, /, *arguments: P.args, **named: P.kwargs) -> T:
-        return await store.read(function, *arguments, **named)
-
-    update_wrapper(method, function)
-    return method
+    return _method(function, "read")
 
 
-def writing(
-    function: Callable[Concatenate[Connection, P], T],
-) -> Callable[Concatenate[Transactions, P], Coroutine[Any, Any, T]]:
+def writing(function: Function[P, T]) -> Method[P, T]:
     """A method that runs the function in a transaction, and returns once that is durable."""
-
-    async def method(store: Transactions, /, *arguments: P.args, **named: P.kwargs) -> T:
-        return await store.write(function, *arguments, **named)
-
-    update_wrapper(method, function)
-    return method
+    return _method(function, "write")
 
 
-def writing_figures(
-    function: Callable[Concatenate[Connection, P], T],
-) -> Callable[Concatenate[Transactions, P], Coroutine[Any, Any, T]]:
+def writing_figures(function: Function[P, T]) -> Method[P, T]:
     """The same, while no other process changes the figures."""
+    return _method(function, "write_figures")
 
+
+def noting(function: Function[P, T]) -> Method[P, T]:
+    """The same for a function that decides about no device."""
+    return _method(function, "note")
+
+
+def _method(function: Function[P, T], transaction: str) -> Method[P, T]:
     async def method(store: Transactions, /, *arguments: P.args, **named: P.kwargs) -> T:
-        return await store.write_figures(function, *arguments, **named)
+        given: T = await getattr(store, transaction)(function, *arguments, **named)
+        return given
 
     update_wrapper(method, function)
     return method

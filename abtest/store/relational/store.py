@@ -1,13 +1,29 @@
 """What every store in a relational database does with the same statements, as methods."""
 
+import asyncio
+from collections.abc import Sequence
+
+from abtest import clock
+from abtest.domain import DEFAULT_APP, PROGRAM, By, scoped
 from abtest.store.figures import Folded
-from abtest.store.relational import admitting, cataloguing, journal, summarising
+from abtest.store.relational import (
+    admitting,
+    auditing,
+    cataloguing,
+    erasing,
+    exporting,
+    journal,
+    summarising,
+    upkeep,
+)
 from abtest.store.relational.enrolling import config_version, newcomers
-from abtest.store.relational.methods import Transactions, reading, writing, writing_figures
+from abtest.store.relational.methods import Transactions, noting, reading, writing, writing_figures
+
+PAUSE_SECONDS = 0.02
 
 
 class RelationalStore(Transactions):
-    """Implements the Protocols of the catalogue, of people, of the journal and of the figures, with transactions."""
+    """Implements the Protocols of the store, but for first requests and events, with a database's transactions."""
 
     _decided: summarising.Decided
 
@@ -76,3 +92,38 @@ class RelationalStore(Transactions):
 
     config_version = reading(config_version)
     newcomers = reading(newcomers)
+
+    chunk = reading(auditing.chunk)
+    event_ledger = reading(auditing.event_ledger)
+    event_chunk = reading(auditing.event_chunk)
+    experiment_records = reading(auditing.experiment_records)
+    device = reading(auditing.device)
+
+    extent = reading(exporting.extent)
+    rows = reading(exporting.rows)
+
+    note_process = noting(upkeep.note_process)
+    remove_process = noting(upkeep.remove_process)
+    note_backup = noting(upkeep.note_backup)
+    boot = noting(upkeep.boot)
+    boots = reading(upkeep.boots)
+
+    async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP, by: By = PROGRAM) -> int:
+        """See ErasureStore.forget."""
+        id, forgotten = await self.read(cataloguing.app_id, app), 0
+        for token in (scoped(id, each) for each in tokens):
+            if found := await self.read(erasing.counted, token):
+                forgotten += await self.write_all(erasing.forget, token, app, by, clock.now(), *found)
+            else:
+                forgotten += await self.write_all(erasing.forget_test_device, token, app, by, clock.now())
+        await self.finish_forgetting()
+        return forgotten
+
+    async def finish_forgetting(self) -> bool:
+        """See ErasureStore.finish_forgetting."""
+        unfinished = False
+        while device := await self.read(erasing.erasing):
+            unfinished = True
+            await self.write_all(erasing.erase, device)
+            await asyncio.sleep(PAUSE_SECONDS)  # in which others get their turn at the lock
+        return unfinished

@@ -47,7 +47,8 @@ class Database:
         """
         self.path = path.resolve()
         self.log = driver.log_of(self.path)
-        self._name = str(self.path)
+        self.name = str(self.path)
+        self.created = False
         self._folder = str(self.path.parent)
         self._failed = f"the database {self.path} failed"
         self._patience = patience
@@ -65,7 +66,7 @@ class Database:
         """
         with _in_words(f"cannot open the database {self.path}"):
             _require_writable(self.path)
-        missing = not self.path.exists()
+        self.created = missing = not self.path.exists()
         if missing and not create:
             raise StorageError(f"there is no database at {self.path}", code="missing_database")
         try:
@@ -99,7 +100,7 @@ class Database:
             found = os.statvfs(self._folder)
         return found.f_bavail * found.f_frsize
 
-    def condition(self) -> Condition:
+    async def condition(self) -> Condition:
         """See ConditionStore.condition. There is no log before the first write."""
         with _in_words(self._failed):
             log_bytes = self.log.stat().st_size if self.log.exists() else 0
@@ -125,7 +126,7 @@ class Database:
             lambda: self._writer.run(self._transaction, self._patience, function, arguments, named)
         )
 
-    write_figures = write
+    write_figures = write_all = note = write
 
     async def write_within(
         self,
@@ -180,7 +181,7 @@ class Database:
         """Refuse another program's database before anything is written to it."""
         if not self.path.exists() or not self.path.stat().st_size:
             return
-        connection = driver.fixed_driver().connect(f"file:{quote(self._name)}?mode=ro", uri=True)
+        connection = driver.fixed_driver().connect(f"file:{quote(self.name)}?mode=ro", uri=True)
         try:
             migrations.refuse_foreign(connection, self.path)
         finally:
@@ -232,7 +233,7 @@ class Database:
     def _found(self) -> tuple[int, int]:
         """Which file is at the path: its device and inode; UNKNOWN when there is none."""
         try:
-            found = os.stat(self._name)  # noqa: PTH116  # once per transaction: a Path costs four times as much
+            found = os.stat(self.name)  # noqa: PTH116  # once per transaction: a Path costs four times as much
         except FileNotFoundError:
             return UNKNOWN
         return found.st_dev, found.st_ino

@@ -11,7 +11,6 @@ from abtest import clock
 from abtest.domain import By
 from abtest.errors import StorageError
 from abtest.store.audit import AuditStore
-from abtest.store.protocols import Store
 from abtest.store.sqlite import backup
 from abtest.store.sqlite.backup import Progress
 from abtest.store.sqlite.driver import log_of
@@ -23,7 +22,7 @@ KEPT = ".before-"
 NOTHING_CHANGED = "; nothing was changed"
 
 
-async def back_up(store: Store, file: Path, progress: Progress, audit: Audit) -> int:
+async def back_up(store: SQLiteStore, file: Path, progress: Progress, audit: Audit) -> int:
     """Write a checked copy of the database as it is now; returns how many devices it has.
 
     The file appears complete or not at all. `progress` gets the pages done and the pages in all. Raises StorageError:

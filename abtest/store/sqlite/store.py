@@ -5,35 +5,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from abtest import clock
-from abtest.domain import DEFAULT_APP, PROGRAM, Attributes, By, Event, scoped
+from abtest.domain import Attributes, Event
 from abtest.errors import Unavailable
+from abtest.store.audit import Ledger
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
-from abtest.store.relational import cataloguing
+from abtest.store.relational import auditing, upkeep
 from abtest.store.relational.enrolling import NOTHING, Kept
 from abtest.store.relational.methods import reading, writing
 from abtest.store.relational.store import RelationalStore
 from abtest.store.relational.summarising import Decided
-from abtest.store.sqlite import (
-    auditing,
-    backup,
-    enrolling,
-    erasing,
-    events,
-    exporting,
-    upkeep,
-)
+from abtest.store.sqlite import backup, enrolling, events, log, migrations, tokens
 from abtest.store.sqlite.database import Database
-from abtest.store.sqlite.driver import Raw
-from abtest.store.upkeep import Process, is_full
-
-BOOTS = "SELECT value FROM meta WHERE name = 'boots'"
+from abtest.store.sqlite.driver import Raw, fixed_driver
+from abtest.store.upkeep import Process, Upkeep, is_full
 
 TRIES, PAUSE_SECONDS = 100, 0.02
 
 STOPPING_SECONDS = 1.0
 """The longest time that a process which stops waits for others to write."""
-
-BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
 
 
 def _check(connection: Raw) -> list[str]:
@@ -45,14 +34,15 @@ def _check(connection: Raw) -> list[str]:
     ]
 
 
-def _boots(connection: Raw) -> int:
-    """How often a server or a worker was started on this database."""
-    (boots,) = connection.execute(BOOTS).fetchone()
-    return int(boots)
+def _ledger(connection: Raw) -> Ledger:
+    """See AuditStore.ledger."""
+    return auditing.ledger(connection, connection.execute(auditing.TOKENS))
 
 
-def _boot(connection: Raw) -> None:
-    connection.execute(BOOT)
+def _upkeep(connection: Raw) -> Upkeep:
+    """See UpkeepStore.upkeep."""
+    engine, schema = f"SQLite {fixed_driver().sqlite_version}", migrations.version(connection)
+    return upkeep.upkeep(connection, engine, schema, migrations.newest(), backups_known=True)
 
 
 class SQLiteStore(Database, RelationalStore):
@@ -89,24 +79,15 @@ class SQLiteStore(Database, RelationalStore):
         self._require_room()
         return await self.write(events.track, requests, now)
 
-    ledger = reading(auditing.ledger)
-    chunk = reading(auditing.chunk)
-    event_ledger = reading(auditing.event_ledger)
-    event_chunk = reading(auditing.event_chunk)
-    experiment_records = reading(auditing.experiment_records)
-    device = reading(auditing.device)
-
-    extent = reading(exporting.extent)
-    rows = reading(exporting.rows)
-    tokens = exporting.tokens
-
-    note_process = writing(upkeep.note_process)
-    note_backup = writing(upkeep.note_backup)
-    upkeep = reading(upkeep.upkeep)
-
+    tokens = tokens.tokens
+    ledger = reading(_ledger)
+    upkeep = reading(_upkeep)
     mark_restored = writing(backup.mark_restored)
     check = reading(_check)
-    boots = reading(_boots)
+
+    async def now(self) -> int:
+        """See UpkeepStore.now."""
+        return clock.now()
 
     async def boot(self) -> None:
         """Commit once before the first answer.
@@ -115,7 +96,7 @@ class SQLiteStore(Database, RelationalStore):
         all of that durable. On a full disk the files are synced without a commit.
         """
         try:
-            await self.write(_boot)
+            await self.write(upkeep.boot)
         except Unavailable as error:
             if error.code != "storage_full":
                 raise
@@ -125,31 +106,11 @@ class SQLiteStore(Database, RelationalStore):
         """See UpkeepStore.remove_process."""
         await self.write_within(STOPPING_SECONDS, upkeep.remove_process, process)
 
-    async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP, by: By = PROGRAM) -> int:
-        """See ErasureStore.forget."""
-        id, forgotten = await self.read(cataloguing.app_id, app), 0
-        for token in (scoped(id, each) for each in tokens):
-            if found := await self.read(erasing.counted, token):
-                forgotten += await self.write(erasing.forget, token, app, by, clock.now(), *found)
-            else:
-                forgotten += await self.write(erasing.forget_test_device, token, app, by, clock.now())
-        await self.finish_forgetting()
-        return forgotten
-
-    async def finish_forgetting(self) -> bool:
-        """See ErasureStore.finish_forgetting."""
-        unfinished = False
-        while device := await self.read(erasing.erasing):
-            unfinished = True
-            await self.write(erasing.erase, device)
-            await asyncio.sleep(PAUSE_SECONDS)  # in which others get their turn at the lock
-        return unfinished
-
     async def empty_log(self) -> bool:
         """See ErasureStore.empty_log."""
-        await self.outside(erasing.write_log_back)
+        await self.outside(log.write_log_back)
         for _ in range(TRIES):
-            if await self.alone(erasing.truncate_log):
+            if await self.alone(log.truncate_log):
                 return True
             await asyncio.sleep(PAUSE_SECONDS)
         return False
@@ -159,7 +120,7 @@ class SQLiteStore(Database, RelationalStore):
         await self.outside(backup.copy, target, progress)
 
     def _sync(self, connection: Raw) -> None:
-        _boots(connection)  # opens the log, which SQLite may move into the database
+        upkeep.boots(connection)  # opens the log, which SQLite may move into the database
         for path in (self.path, self.log):
             if path.exists():
                 backup.flush(path)

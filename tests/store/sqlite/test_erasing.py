@@ -10,52 +10,14 @@ from typing import Any
 
 import pytest
 
-from abtest.domain import DEFAULT_APP, Change, Event, parse_metrics
-from abtest.results import worker
-from abtest.store.sqlite import erasing
+from abtest.store.relational import erasing
 from abtest.store.sqlite.driver import open_raw
-from abtest.store.sqlite.store import SQLiteStore
 from abtest.trust import VerificationService
 from tests.processes import Abtest, run
-from tests.scenes import ANNA, experiment, opened, tokens
+from tests.scenes import opened
+from tests.store.relational.test_erasing import OF_THE_OTHERS, figures, one_busy_device
 
-METRICS = ("conversion:purchase", "amount:purchase", "amount:purchase/1d")
 MANY = 20 * erasing.EVENTS_AT_ONCE
-
-
-def purchases(prefix: str, number: int) -> list[Event]:
-    """Purchases, each before an exposure."""
-    return [
-        event
-        for n in range(number // 2)
-        for event in (
-            Event(f"{prefix}-{n}", "purchase", amount=n),
-            Event(f"{prefix}-shown-{n}", "exposure", "color"),
-        )
-    ]
-
-
-async def one_busy_device(store: SQLiteStore, number: int) -> None:
-    """An experiment whose device `busy` has this many events, all of them counted, and whose others have one each."""
-    await store.add([experiment("color", "1", "1", metrics=METRICS)], 1)
-    await store.enrol(["busy", *tokens("a", 9)], 1)
-    await store.track([("busy", purchases("secret", number))], 2)
-    await store.track([(token, [Event("1", "purchase", amount=5)]) for token in tokens("a", 9)], 2)
-    await worker.tick(store)
-
-
-async def figures(store: SQLiteStore) -> tuple[list[int], list[int], int]:
-    """Events and total of each metric, and the exposures."""
-    (measured,) = await store.measured()
-    cells = [[figure.sums for figure in metric] for metric in measured.metrics]
-    return (
-        [sum(sums.events for sums in metric) for metric in cells],
-        [sum(sums.total for sums in metric) for metric in cells],
-        sum(day.exposed for day in measured.days),
-    )
-
-
-OF_THE_OTHERS = ([9, 9, 9], [9, 45, 45], 0)
 
 
 async def largest(path: Path, number: int) -> tuple[int, int]:
@@ -91,25 +53,6 @@ async def test_the_transactions_of_forgetting_do_not_grow_with_the_events(tmp_pa
     many = await largest(tmp_path / "many.db", 9 * erasing.EVENTS_AT_ONCE)
     assert few[0] == many[0] < erasing.EVENTS_AT_ONCE + 50
     assert many[1] <= 1.05 * few[1]
-
-
-async def test_what_the_worker_counts_while_a_device_is_being_forgotten_is_subtracted_too(tmp_path: Path) -> None:
-    async with opened(tmp_path / "abtest.db") as store:
-        await one_busy_device(store, 10)
-        found = await store.read(erasing.counted, "busy")
-        assert found is not None
-        later = (*METRICS, "conversion:purchase/2d")
-        await store.change("color", lambda _: Change(metrics=parse_metrics(later)), 3)
-        await store.track([("busy", purchases("later", 6))], 3)
-        await store.fold(most=15, now=4)  # so that the new metric counts some of the events, and the others none
-        await store.fold(most=22, now=4)
-        await store.fold(most=2, now=4)
-        assert await store.write(erasing.forget, "busy", DEFAULT_APP, ANNA, 3, *found)
-        assert not await store.write(erasing.forget, "busy", DEFAULT_APP, ANNA, 3, *found)
-        assert (await VerificationService(store).verify()).findings == ()
-        await worker.tick(store)
-        assert (await VerificationService(store).verify()).findings == ()
-        assert await figures(store) == ([9, 9, 9, 9], [9, 45, 45, 9], 0)
 
 
 def events_left(database: Path) -> int:

@@ -13,7 +13,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest.store import relational, sqlite
-from abtest.store.relational import numbers
+from abtest.store.relational import erasing, exporting, numbers
 from abtest.store.relational.admitting import (
     access_token_rows,
     account_rows,
@@ -21,16 +21,14 @@ from abtest.store.relational.admitting import (
     session_rows,
     shared_link_rows,
 )
+from abtest.store.relational.auditing import device_rows, event_rows
 from abtest.store.relational.cataloguing import app_rows, experiment_rows, schedule_rows, test_device_rows
 from abtest.store.relational.enrolling import arrivals, catalogue, profiles
 from abtest.store.relational.summarising import audiences, folding, measuring, reading
-from abtest.store.sqlite import auditing, erasing, events
+from abtest.store.sqlite import events, tokens
 from abtest.store.sqlite.driver import open_raw
 from abtest.store.sqlite.enrolling import requests, storing
 from tests.scenes import opened
-
-export_rows = import_module("abtest.store.sqlite.exporting.rows")  # the door's functions have the names of modules
-export_tokens = import_module("abtest.store.sqlite.exporting.tokens")
 
 QUERIES = {
     "known devices": (
@@ -105,10 +103,10 @@ QUERIES = {
         ["experiment USING INDEX experiment_start", "experiment USING INDEX experiment_end"],
     ),
     "first statuses": (experiment_rows.FIRST_STATUSES, (1,), ["status_change USING INDEX"]),
-    "devices to audit": (auditing.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
-    "assignments to audit": (auditing.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
+    "devices to audit": (device_rows.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
+    "assignments to audit": (device_rows.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
     "one device": (
-        auditing.DEVICE,
+        device_rows.DEVICE,
         ("a",),
         ["device_token USING PRIMARY KEY", "device USING INTEGER PRIMARY KEY"],
     ),
@@ -135,20 +133,20 @@ QUERIES = {
     "days of an experiment": (measuring.DAYS, (1,), ["summary_day USING PRIMARY KEY"]),
     "days of a metric": (measuring.METRIC_DAYS, (1,), ["summary_metric USING PRIMARY KEY"]),
     "new counts per day": (folding.NEW_COUNTS_PER_DAY, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
-    "totals to audit": (auditing.TOTALS, (1, 2), ["metric_device USING PRIMARY KEY"]),
-    "exposures to audit": (auditing.EXPOSED, (1, 2), ["exposed USING PRIMARY KEY"]),
+    "totals to audit": (event_rows.TOTALS, (1, 2), ["metric_device USING PRIMARY KEY"]),
+    "exposures to audit": (event_rows.EXPOSED, (1, 2), ["exposed USING PRIMARY KEY"]),
     "devices to export": (
-        export_rows.DEVICES,
+        exporting.DEVICES,
         (1, 2, 3, 4),
         ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY", "device_token USING PRIMARY KEY"],
     ),
     "assignments to export": (
-        export_rows.ASSIGNMENTS,
+        exporting.ASSIGNMENTS,
         (1, 2, 3, 4),
         ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),
-    "events to export": (export_rows.EVENTS, (1, 2, 3, 4), ["event USING INTEGER PRIMARY KEY"]),
-    "tokens to export": (export_tokens.NEXT_TOKENS, ("a", 1), ["device_token USING PRIMARY KEY"]),
+    "events to export": (exporting.EVENTS, (1, 2, 3, 4), ["event USING INTEGER PRIMARY KEY"]),
+    "tokens to export": (tokens.NEXT_TOKENS, ("a", 1), ["device_token USING PRIMARY KEY"]),
     "a person": (person_rows.PERSON, ("a",), ["person USING INDEX", "app USING INTEGER PRIMARY KEY"]),
     "whose link it is": (
         session_rows.LINKED,
@@ -175,12 +173,13 @@ QUERIES = {
     ),
     "a shared link to revoke": (shared_link_rows.REVOKE, (1,), ["shared_link USING INTEGER PRIMARY KEY"]),
     "an access token to revoke": (access_token_rows.REVOKE, ("1",), ["access_token USING INTEGER PRIMARY KEY"]),
-    "strangers": (auditing.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),
+    "strangers": (device_rows.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),
 }
 STATEMENTS = {
     f"{module.name.rpartition('.')[2]}.{name}": text
-    for package in (sqlite, relational)
-    for module in walk_packages(package.__path__, f"{package.__name__}.")
+    for room in (sqlite, relational)
+    for module in walk_packages(room.__path__, f"{room.__name__}.")
+    if not module.ispkg
     for name, text in vars(import_module(module.name)).items()
     if isinstance(text, str) and text.strip().startswith(("SELECT", "UPDATE", "WITH", "DELETE"))
 }
@@ -216,15 +215,15 @@ SMALL = {
 }
 """What may be read from one end to the other by everyone, and why."""
 WHOLE = {
-    "auditing.DEVICE_ROWS": "verify counts what is there",
-    "auditing.TOKENS": "verify looks at every device",
-    "auditing.WITHOUT_PROFILE": "verify looks at every device",
-    "auditing.PROFILES": "verify looks at every profile",
-    "auditing.HOURLY": "verify recomputes every hour",
-    "auditing.DAILY": "verify recomputes every day",
-    "auditing.EXPOSED_PER_DAY": "verify recomputes every day",
-    "auditing.CELLS": "verify recomputes every sum",
-    "auditing.HAPPENED": "verify recomputes every day",
+    "device_rows.DEVICE_ROWS": "verify counts what is there",
+    "device_rows.TOKENS": "verify looks at every device",
+    "device_rows.WITHOUT_PROFILE": "verify looks at every device",
+    "device_rows.PROFILES": "verify looks at every profile",
+    "device_rows.HOURLY": "verify recomputes every hour",
+    "device_rows.DAILY": "verify recomputes every day",
+    "event_rows.EXPOSED_PER_DAY": "verify recomputes every day",
+    "event_rows.CELLS": "verify recomputes every sum",
+    "event_rows.HAPPENED": "verify recomputes every day",
     "backup.LAST_SEEN": "once in a restore",
     "profiles.LAST": "SQLite looks at the last row alone, and doesn't say so",
 }

@@ -1,13 +1,12 @@
-"""What operators watch: functions on a raw connection, run inside one transaction each."""
+"""What operators watch: functions on a connection, each run inside one transaction."""
 
 from typing import Any
 
 from msgspec import json, structs
 
 from abtest import clock
+from abtest.store.relational.connection import Connection
 from abtest.store.relational.numbers import last_device
-from abtest.store.sqlite import migrations
-from abtest.store.sqlite.driver import Raw, fixed_driver
 from abtest.store.upkeep import Process, Upkeep
 
 FORGET_PROCESS_AFTER = 10 * 60 * 1000
@@ -42,19 +41,23 @@ SIZES = "SELECT at, bytes FROM database_size ORDER BY day"
 
 BACKED_UP = """
 INSERT INTO meta (name, value) VALUES ('backed_up_at', ?)
-ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > meta.value
 """
 
 BACKUP = "SELECT value FROM meta WHERE name = 'backed_up_at'"
 
 SUMMARY = "SELECT device_watermark, as_of FROM summary"
 
+BOOT = "UPDATE meta SET value = value + 1 WHERE name = 'boots'"
+
+BOOTS = "SELECT value FROM meta WHERE name = 'boots'"
+
 CREATED = "SELECT created_at FROM app WHERE id = 1"
 
 FIRST_SEEN = "SELECT first_seen FROM device WHERE id = ?"
 
 
-def note_process(connection: Raw, process: Process, database_bytes: int) -> None:
+def note_process(connection: Connection, process: Process, database_bytes: int) -> None:
     """See UpkeepStore.note_process."""
     connection.execute(
         SEEN,
@@ -76,29 +79,40 @@ def note_process(connection: Raw, process: Process, database_bytes: int) -> None
         connection.execute(OLD_SIZES, (today - DAYS,))
 
 
-def remove_process(connection: Raw, process: Process) -> None:
+def remove_process(connection: Connection, process: Process) -> None:
     """See UpkeepStore.remove_process."""
     connection.execute(STOPPED, _key(process))
 
 
-def note_backup(connection: Raw, at: int) -> None:
+def note_backup(connection: Connection, at: int) -> None:
     """See UpkeepStore.note_backup."""
     connection.execute(BACKED_UP, (at,))
 
 
-def upkeep(connection: Raw) -> Upkeep:
-    """See UpkeepStore.upkeep."""
+def boot(connection: Connection) -> None:
+    """Count that a server or a worker was started."""
+    connection.execute(BOOT)
+
+
+def boots(connection: Connection) -> int:
+    """How often a server or a worker was started on this database."""
+    return int(_one(connection, BOOTS))
+
+
+def upkeep(connection: Connection, engine: str, schema: int, newest_schema: int, backups_known: bool) -> Upkeep:
+    """See UpkeepStore.upkeep, and Upkeep for what the store says."""
     devices = last_device(connection)
     folded, as_of = connection.execute(SUMMARY).fetchone()
     return Upkeep(
-        engine=f"SQLite {fixed_driver().sqlite_version}",
-        schema=migrations.version(connection),
-        newest_schema=migrations.newest(),
+        engine=engine,
+        schema=schema,
+        newest_schema=newest_schema,
         created_at=_one(connection, CREATED),
         devices=devices,
         newest_at=_one(connection, FIRST_SEEN, devices),
         folded=folded,
         as_of=as_of,
+        backups_known=backups_known,
         backed_up_at=_one(connection, BACKUP),
         sizes=tuple(connection.execute(SIZES).fetchall()),
         processes=tuple(
@@ -112,7 +126,7 @@ def _key(process: Process) -> tuple[str, int, int]:
     return process.host, process.pid, process.started_at
 
 
-def _one(connection: Raw, query: str, *arguments: Any) -> Any:
+def _one(connection: Connection, query: str, *arguments: Any) -> Any:
     """The one value that it gives; None without a row."""
     (value,) = connection.execute(query, arguments).fetchone() or (None,)
     return value

@@ -1,4 +1,4 @@
-"""Erasing tokens in SQLite: functions on a raw connection, run inside one transaction each.
+"""Erasing tokens: functions on a connection, each run inside one transaction.
 
 A device may have many events, and others wait while a transaction writes. So what the summary counts of the device is
 read beforehand. One short transaction then subtracts it, erases the token, and lets no event of the device count any
@@ -13,8 +13,8 @@ from msgspec import Struct
 from abtest.domain import Action, By, Showing, Tally, app_of, scoped
 from abtest.store.relational import summarising
 from abtest.store.relational.cataloguing import RAISE_CONFIG_VERSION
+from abtest.store.relational.connection import Connection
 from abtest.store.relational.journal import record
-from abtest.store.sqlite.driver import PRAGMAS, Raw
 
 EVENTS_AT_ONCE = 1_000
 
@@ -62,28 +62,13 @@ class Counted(Struct, frozen=True):
 NOTHING = Counted({}, 0, Tally({}), ())
 
 
-def write_log_back(connection: Raw) -> None:
-    """Write the log into the database as far as no reader needs it. Nobody waits for it."""
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-
-def truncate_log(connection: Raw) -> bool:
-    """Make the log empty; False where a reader needs it. SQLite would let every writer wait for that reader."""
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not busy
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {PRAGMAS['busy_timeout']}")
-
-
-def counted(connection: Raw, token: str) -> tuple[int, Counted] | None:
+def counted(connection: Connection, token: str) -> tuple[int, Counted] | None:
     """The device with this token, and what the summary counts of it; None if there is no such device."""
     found = connection.execute(DEVICE, (token,)).fetchone()
     return found and (found[0], _counted(connection, found[0], NOTHING))
 
 
-def forget(connection: Raw, token: str, app: str, by: By, now: int, device: int, known: Counted) -> bool:
+def forget(connection: Connection, token: str, app: str, by: By, now: int, device: int, known: Counted) -> bool:
     """Put a random tombstone in the token's place, and subtract what the summary counts of its device.
 
     `known`: as it was read before. Deletes the first of the device's events; see `erase`. False if another process
@@ -106,7 +91,7 @@ def forget(connection: Raw, token: str, app: str, by: By, now: int, device: int,
     return True
 
 
-def forget_test_device(connection: Raw, token: str, app: str, by: By, now: int) -> bool:
+def forget_test_device(connection: Connection, token: str, app: str, by: By, now: int) -> bool:
     """Delete a test device that is no device; False if there is none with this token."""
     forgotten = connection.execute(FORGET_TEST_DEVICE, (token,)).rowcount
     if forgotten:
@@ -115,20 +100,20 @@ def forget_test_device(connection: Raw, token: str, app: str, by: By, now: int) 
     return bool(forgotten)
 
 
-def erasing(connection: Raw) -> int | None:
+def erasing(connection: Connection) -> int | None:
     """A forgotten device whose events are not all deleted yet, if there is one."""
     (device,) = connection.execute(ERASING).fetchone()
     return None if device is None else int(device)
 
 
-def erase(connection: Raw, device: int) -> None:
+def erase(connection: Connection, device: int) -> None:
     """Delete the next events of a forgotten device."""
     deleted = connection.execute(ERASE_EVENTS, (device, EVENTS_AT_ONCE)).rowcount
     if deleted < EVENTS_AT_ONCE:
         connection.execute(END_ERASING, (device,))
 
 
-def _counted(connection: Raw, device: int, known: Counted) -> Counted:
+def _counted(connection: Connection, device: int, known: Counted) -> Counted:
     """What the summary counts of a device beyond what is known."""
     watermarks = dict(connection.execute(WATERMARKS).fetchall())
     (exposure_watermark,) = connection.execute(EXPOSURE_WATERMARK).fetchone()

@@ -1,0 +1,10 @@
+"""Reading back every decision, for those who check it.
+
+Whoever audits must not stumble over what is damaged: what can't be read is given as empty.
+"""
+
+from abtest.store.relational.auditing.device_rows import TOKENS, chunk, device, ledger
+from abtest.store.relational.auditing.event_rows import event_chunk, event_ledger
+from abtest.store.relational.auditing.experiment_rows import experiment_records
+
+__all__ = ["TOKENS", "chunk", "device", "event_chunk", "event_ledger", "experiment_records", "ledger"]
