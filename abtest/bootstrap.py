@@ -1,12 +1,15 @@
 """The one place that wires settings -> store -> services -> server or worker."""
 
 import asyncio
+import os
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -14,7 +17,7 @@ from msgspec import structs
 from abtest import clock
 from abtest.domain import By, Experiment, Kind, Status
 from abtest.enrolment import EnrolmentService, ExplanationService, Limits, Rate
-from abtest.errors import InvalidSetting, Unavailable
+from abtest.errors import Conflict, InvalidSetting, Unavailable
 from abtest.events import TrackingService
 from abtest.export import ExportService
 from abtest.management import (
@@ -32,9 +35,9 @@ from abtest.management import (
 )
 from abtest.results import ProspectService, ReportService, ResultService, SimulationService, worker
 from abtest.settings import DEMO as DEMO_PAGE
-from abtest.settings import Settings
+from abtest.settings import Settings, in_postgres, without_password
 from abtest.store import AuditStore, Store, lacking
-from abtest.store.sqlite import SQLiteStore, migrations, recovery
+from abtest.store.sqlite import SQLiteStore, recovery
 from abtest.trust import VerificationService
 from abtest.upkeep import ErasureService, Heartbeat, SystemService
 
@@ -46,16 +49,48 @@ PATIENCE_SECONDS = 10.0
 DISK_SECONDS = 1.0
 
 
+BACKED_UP_BY_POSTGRES = (
+    "database: PostgreSQL has its own tools for backups: pg_dump, or pg_basebackup with an archive of its log. To "
+    "check a backup, restore it into another database, and run `abtest --database URL verify` on that one"
+)
+RESTORED_BY_POSTGRES = (
+    "database: PostgreSQL has its own tools for restoring. Stop every server and worker, restore with pg_restore "
+    "into an empty database, check that with `abtest verify`, and start again"
+)
+
+
 def database_path(database: str) -> Path:
     """The file of a database URL. Raises InvalidSetting."""
     scheme, separator, name = database.partition(":///")
-    if database.startswith("postgres"):
-        raise InvalidSetting("database: this version keeps everything in SQLite; use sqlite:///PATH")
     if scheme != "sqlite" or not separator or not name or name == ":memory:":
-        raise InvalidSetting("database: must look like sqlite:///abtest.db, or sqlite:////var/lib/abtest.db")
+        raise InvalidSetting(
+            "database: must look like sqlite:///abtest.db, sqlite:////var/lib/abtest.db or "
+            "postgresql://abtest@db.example.com/abtest"
+        )
     if Path(name).is_dir():
         raise InvalidSetting(f"database: {name} is a folder; name a file in it")
     return Path(name)
+
+
+def database_name(database: str) -> str:
+    """What people know a database by: the path of its file, or its URL without the password.
+
+    Raises InvalidSetting.
+    """
+    return without_password(database) if in_postgres(database) else str(database_path(database))
+
+
+def made_store(database: str, free_disk: float = 0, patience: float | None = None) -> Store:
+    """The store of a database URL, not yet open; see `opened`. Raises InvalidSetting."""
+    if not in_postgres(database):
+        return SQLiteStore(database_path(database), free_disk, patience)
+    try:
+        from abtest.store.postgres import PostgresStore  # noqa: PLC0415  # its packages may be missing
+    except ImportError:
+        raise InvalidSetting(
+            "database: PostgreSQL needs psycopg, which is missing here: pip install 'abtest[postgres]'"
+        ) from None
+    return PostgresStore(database, patience)
 
 
 @asynccontextmanager
@@ -65,13 +100,13 @@ async def opened(
     create: bool = True,
     free_disk: float = 0,
     patience: float | None = PATIENCE_SECONDS,
-) -> AsyncIterator[SQLiteStore]:
+) -> AsyncIterator[Store]:
     """Open the store of a database URL, and close it at the end.
 
-    `free_disk`: megabytes of free disk below which no device is enrolled. `patience`: see Database; None in servers
-    and workers. Raises InvalidSetting, StorageError, or Unavailable (`busy`).
+    `free_disk`: megabytes of free disk below which no device is enrolled, where that is known. `patience`: see
+    Database; None in servers and workers. Raises InvalidSetting, StorageError, or Unavailable (`busy`).
     """
-    store = SQLiteStore(database_path(database), free_disk, patience)
+    store = made_store(database, free_disk, patience)
     await store.open(migrate, create)
     try:
         yield store
@@ -81,8 +116,8 @@ async def opened(
 
 async def migrate(database: str) -> int:
     """Bring a database to the newest schema, or create it; returns the schema's number."""
-    async with opened(database, migrate=True):
-        return migrations.newest()
+    async with opened(database, migrate=True) as store:
+        return (await store.upkeep()).schema
 
 
 async def prepare(settings: Settings, by: By) -> list[Experiment]:
@@ -92,7 +127,9 @@ async def prepare(settings: Settings, by: By) -> list[Experiment]:
         there = await experiments.all()
         if there or await store.boots():
             return there
-        return await experiments.add(DEMO)
+        with suppress(Conflict):  # another machine did it at this moment
+            return await experiments.add(DEMO)
+        return await experiments.all()
 
 
 async def first_link(database: str) -> str | None:
@@ -102,7 +139,12 @@ async def first_link(database: str) -> str | None:
 
 
 async def back_up(store: Store, file: Path, progress: Callable[[int, int], None]) -> int:
-    """Write a checked copy of the database, and note that there is one; see recovery.back_up."""
+    """Write a checked copy of the database, and note that there is one; see recovery.back_up.
+
+    Raises InvalidSetting for a database in PostgreSQL.
+    """
+    if not isinstance(store, SQLiteStore):
+        raise InvalidSetting(BACKED_UP_BY_POSTGRES)
     began = clock.now()
     devices = await recovery.back_up(store, file, progress, _audit)
     with suppress(Unavailable):  # a full disk does not make a backup on another one worse
@@ -111,13 +153,23 @@ async def back_up(store: Store, file: Path, progress: Callable[[int, int], None]
 
 
 async def restore(file: Path, database: str, by: By) -> tuple[int, Path | None]:
-    """Make a backup the database; see recovery.restore."""
+    """Make a backup the database; see recovery.restore. Raises InvalidSetting for a database in PostgreSQL."""
+    if in_postgres(database):
+        raise InvalidSetting(RESTORED_BY_POSTGRES)
     return await recovery.restore(file, database_path(database), _audit, by)
 
 
-def kept_files(database: str) -> list[Path]:
-    """See recovery.kept_files."""
-    return recovery.kept_files(database_path(database))
+def still_containing(database: str) -> list[str]:
+    """What may still contain what was forgotten, each with what to do about it."""
+    if in_postgres(database):
+        return [
+            "PostgreSQL's files may still contain it until VACUUM and the next checkpoints have passed; its archive "
+            "and its backups, until you delete them"
+        ]
+    return [
+        f"{kept}, kept by a restore, may still contain it; delete the file when nobody needs it"
+        for kept in recovery.kept_files(database_path(database))
+    ]
 
 
 def with_demo(settings: Settings, experiments: Sequence[Experiment]) -> Settings:
@@ -156,7 +208,12 @@ async def serve(
 
 
 async def watch_disk(settings: Settings, stop: asyncio.Event, say: Callable[[str], None]) -> None:
-    """Until `stop` is set, say when a full disk begins to keep new devices out, and when that ends."""
+    """Until `stop` is set, say when a full disk begins to keep new devices out, and when that ends.
+
+    The disk of PostgreSQL is not known.
+    """
+    if in_postgres(settings.database):
+        return
     folder, refusing = database_path(settings.database).resolve().parent, False
     while not await clock.stopped(stop, DISK_SECONDS):
         with suppress(OSError):  # if the folder is gone, the processes that use it say so
@@ -166,7 +223,7 @@ async def watch_disk(settings: Settings, stop: asyncio.Event, say: Callable[[str
                 say(message or "the disk has room again: new devices and events are accepted")
 
 
-def wired(store: SQLiteStore, settings: Settings) -> "Services":
+def wired(store: Store, settings: Settings) -> "Services":
     """The services of a server process."""
     from abtest.web import Management, Monitoring, Services, make_provider  # noqa: PLC0415  # as in `serve`
 
@@ -177,7 +234,6 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
         per_source=Rate(settings.new_per_source, settings.new_per_source_burst),
         in_all=Rate(settings.new_in_all, max(1, settings.new_in_all)),
     )
-    lock = Path(f"{database_path(settings.database).resolve()}.simulation.lock")
     monitoring = Monitoring()
     return Services(
         enrolment=EnrolmentService(store, limits, monitoring.decided),
@@ -187,7 +243,7 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
         holdouts=partial(ReportService, store, kind=Kind.HOLDOUT),
         holdout_results=partial(ResultService, store, kind=Kind.HOLDOUT),
         tracking=TrackingService(store, settings.queue, settings.deadline),
-        simulation=partial(SimulationService, store, lock),
+        simulation=partial(SimulationService, store, _simulation_lock(settings.database)),
         explanations=partial(ExplanationService, store),
         exports=partial(ExportService, store),
         prospects=partial(ProspectService, store),
@@ -210,6 +266,14 @@ def wired(store: SQLiteStore, settings: Settings) -> "Services":
         provider=make_provider(settings),
         settings=settings,
     )
+
+
+def _simulation_lock(database: str) -> Path:
+    """The file that all processes on this machine lock for a simulation."""
+    if in_postgres(database):
+        of_user = f"abtest-{os.getuid()}-{sha256(database.encode()).hexdigest()[:16]}"
+        return Path(gettempdir(), f"{of_user}.simulation.lock")
+    return Path(f"{database_path(database).resolve()}.simulation.lock")
 
 
 async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], None]) -> None:

@@ -27,7 +27,9 @@ class Setting(Struct, frozen=True):
         return f"ABTEST_{self.name.upper()}"
 
 
-DATABASE = Setting("database", "sqlite:///abtest.db", "Where all data is stored: sqlite:///PATH.")
+DATABASE = Setting(
+    "database", "sqlite:///abtest.db", "Where all data is stored: sqlite:///PATH, or postgresql://USER@HOST/NAME."
+)
 ADDRESS = Setting(
     "address",
     "127.0.0.1",
@@ -154,6 +156,21 @@ SINGLE_SIGN_ON = (
 EVERY = (*SETTINGS, *LIMITS, *SINGLE_SIGN_ON)
 
 
+def in_postgres(database: str) -> bool:
+    """Whether a database URL is one of PostgreSQL."""
+    return database.startswith(("postgresql://", "postgres://"))
+
+
+def without_password(database: str) -> str:
+    """A database URL as people may see it: of PostgreSQL, only where it is and its name."""
+    if not in_postgres(database):
+        return database
+    kind, _, rest = database.partition("://")
+    place, _, parameters = rest.partition("?")
+    # A password that is not written as in a URL may contain anything.
+    return f"{kind}://" if "@" in parameters else f"{kind}://{place.rpartition('@')[2]}"
+
+
 class Settings(Struct, frozen=True):
     """What a server or a worker runs with; each field is the setting of the same name."""
 
@@ -192,8 +209,9 @@ class Settings(Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Without what is secret."""
-        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in EVERY if not each.secret)
-        return f"Settings({', '.join(shown)})"
+        values = {each.name: getattr(self, each.name) for each in EVERY if not each.secret}
+        values["database"] = without_password(self.database)
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     @property
     def process_count(self) -> int:

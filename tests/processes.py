@@ -20,12 +20,18 @@ import pytest
 SECONDS = 60
 
 
+def url_of(database: Path | str) -> str:
+    """The URL of a database, which may be a file of SQLite."""
+    return database if isinstance(database, str) else f"sqlite:///{database}"
+
+
 class Abtest:
     """A running `abtest` on a database, whose messages can be waited for."""
 
-    def __init__(self, database: Path, *arguments: str) -> None:
+    def __init__(self, database: Path | str, *arguments: str) -> None:
+        """`database`: a file of SQLite, or a URL."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", *arguments],
+            [sys.executable, "-m", "abtest", "--database", url_of(database), *arguments],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -102,10 +108,10 @@ class Device:
         self._connection.close()
 
 
-def run(database: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run(database: Path | str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a command that ends by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", *arguments],
+        [sys.executable, "-m", "abtest", "--database", url_of(database), *arguments],
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -138,11 +138,9 @@ def with_store(database: str, work: Callable[[Store], Awaitable[T]], create: boo
 
 async def in_store(database: str, work: Callable[[Store], Awaitable[T]], create: bool = True) -> T:
     """The same for a command that has more to do."""
-    path = bootstrap.database_path(database)
-    missing = not path.exists()
     async with bootstrap.opened(database, create=create) as store:
-        if missing:  # the path may be a mistaken one
-            say(f"created the database {path.resolve()}")
+        if store.created:  # the path may be a mistaken one
+            say(f"created the database {store.name}")
         return await work(store)
 
 

@@ -152,7 +152,7 @@ def _welcome(settings: Settings, url: str, experiments: int) -> None:
 
   server     {url}, {settings.process_count} process{"" if settings.process_count == 1 else "es"}
   worker     updates the statistics every {duration(settings.stats_interval)}
-  database   {bootstrap.database_path(settings.database)}, {counted(experiments, "experiment")}
+  database   {bootstrap.database_name(settings.database)}, {counted(experiments, "experiment")}
 
 Try next:
 

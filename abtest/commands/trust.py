@@ -4,10 +4,10 @@ import sys
 
 import click
 
-from abtest import bootstrap, clock
+from abtest import clock
 from abtest.commands.options import Whole, as_json, of_app, option, print_json, print_table, say, with_store
 from abtest.domain import Sought, check_token, parse_since
-from abtest.enrolment import ChosenByHand, ExplanationService
+from abtest.enrolment import ChosenByHand, Explanation, ExplanationService
 from abtest.errors import UnknownDevice
 from abtest.language import by_said, counted, entry_said, number, test_device_said
 from abtest.management import JournalService, described_entry, table_of_entries
@@ -65,10 +65,14 @@ def why(database: str, token: str, app: str, as_json: bool) -> None:
     abtest why my-phone
     """
     check_token(token)
-    try:
-        explanation = with_store(database, lambda store: ExplanationService(store, app).why(token))
-    except UnknownDevice as error:
-        raise UnknownDevice(f"{error} in {bootstrap.database_path(database).resolve()}") from None
+
+    async def explained(store: Store) -> Explanation:
+        try:
+            return await ExplanationService(store, app).why(token)
+        except UnknownDevice as error:
+            raise UnknownDevice(f"{error} in {store.name}") from None
+
+    explanation = with_store(database, explained)
     if as_json:
         print_json(explanation)
         return

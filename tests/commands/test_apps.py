@@ -12,7 +12,7 @@ from abtest.errors import Conflict, InvalidField, UnknownApp, UnknownDevice, Unk
 from abtest.results import worker
 from tests.conftest import Run
 from tests.processes import Abtest, run
-from tests.scenes import opened
+from tests.stores import own_store
 
 COLOR = ("--variant", "red=1", "--variant", "blue=1")
 STAGING = ("--app", "staging")
@@ -20,7 +20,7 @@ STAGING = ("--app", "staging")
 
 async def ask(token: str, app: int) -> None:
     """The first request of a device, in the database of this folder."""
-    async with opened(Path("abtest.db")) as store:
+    async with own_store() as store:
         await store.enrol([scoped(app, token)], 1)
         await worker.tick(store)
 

@@ -14,8 +14,10 @@ import pytest
 
 from abtest.commands import abtest
 from abtest.domain import Action
+from abtest.settings import DATABASE
 from tests.conftest import Run
-from tests.scenes import commands, opened
+from tests.scenes import commands
+from tests.stores import own_store
 
 ADD = ("experiments", "add", "color", "--variant", "red=1", "--variant", "blue=1")
 FILE = """
@@ -84,6 +86,8 @@ def test_every_command_is_known_to_change_something_or_not() -> None:
 
 @pytest.mark.parametrize("command", CHANGING)
 def test_a_command_that_changes_something_leaves_one_entry(run: Run, tmp_path: Path, command: str) -> None:
+    if command == "restore" and DATABASE.variable in os.environ:
+        pytest.skip("PostgreSQL has its own tools for that")
     (tmp_path / "shape.toml").write_text(FILE)
     typed, *before = CHANGING[command]
     for each in before:
@@ -165,7 +169,7 @@ def test_an_entry_can_not_write_into_the_terminal(run: Run) -> None:
     """Whatever is accepted is harmless; here somebody put it into the file by hand."""
 
     async def write() -> None:
-        async with opened(Path("abtest.db")) as store:
+        async with own_store() as store:
             entry = (1, 0, "person", "a\x1b[2J", None, None, "x\r", "y\n2026 forged", "{}", '{"d":"\\u202e"}', "")
             row = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             await store.write(lambda connection: connection.execute(row, entry) and None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,10 +15,12 @@ import pytest
 from abtest.commands import abtest, main
 from abtest.errors import AbtestError
 from abtest.language.counts import counted
+from abtest.settings import DATABASE, without_password
 from abtest.store.sqlite import migrations
 from abtest.store.sqlite.driver import open_raw
 from tests.conftest import Run
-from tests.scenes import commands, opened
+from tests.scenes import commands
+from tests.stores import by_hand, own_store, run_in_sqlite
 
 COLOR = ("--variant", "red=33.3", "--variant", "green=33.3%", "--variant", "a=b=33.3")
 
@@ -111,7 +114,7 @@ def test_a_full_experiment_says_so_where_it_is_listed(run: Run) -> None:
 
 
 async def _enrolled(*asked: str) -> None:
-    async with opened(Path("abtest.db")) as store:
+    async with own_store() as store:
         await store.enrol(asked, 1)
 
 
@@ -216,9 +219,9 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("experiments", "pause", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("results", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("experiments", "load", "nothing.toml"), 1, "abtest: there is no experiment 'nothing'"),
-        (("why", "nobody"), 1, "abtest: no device has asked with this token in {folder}/abtest.db"),
+        (("why", "nobody"), 1, "abtest: no device has asked with this token in {database}"),
         (("why", "no body"), 2, "Device-Token must be"),
-        (("--database", "postgresql://me@host/db", "stats"), 2, "database: this version keeps everything in SQLite"),
+        (("--database", "postgresql://me:p/ss@host/db", "stats"), 2, "database: can't be read as postgresql://"),
         (("--database", "abtest.db", "stats"), 2, "database: must look like sqlite:///abtest.db"),
         (("--database", "sqlite:////tmp", "stats"), 2, "database: /tmp is a folder; name a file in it"),
         (("--database", "sqlite:////nowhere/abtest.db", "stats"), 1, "abtest: there is no folder /nowhere"),
@@ -246,7 +249,8 @@ def test_what_goes_wrong_is_said_with_its_exit_code(
         main()
     said = capsys.readouterr()
     assert (ended.value.code, said.out) == (code, "")
-    assert message.replace("{folder}", str(tmp_path)) in said.err
+    database = os.environ.get(DATABASE.variable, f"{tmp_path}/abtest.db")
+    assert message.replace("{database}", without_password(database)) in said.err
     assert "Traceback" not in said.err
 
 
@@ -270,10 +274,12 @@ def test_stats_say_when_there_are_none_and_then_what_they_are(run: Run) -> None:
 def test_a_command_that_creates_a_database_says_which(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     first, second = run(*arguments), run(*arguments)
     assert (first.exit_code, second.exit_code) == (0, 0)
-    assert first.stderr.startswith(f"created the database {tmp_path}/abtest.db\n")
+    created = without_password(os.environ.get(DATABASE.variable, f"{tmp_path}/abtest.db"))
+    assert first.stderr.startswith(f"created the database {created}\n")
     assert "created the database" not in first.stdout + second.stderr
 
 
+@run_in_sqlite
 def test_a_backup_needs_a_database(run: Run, tmp_path: Path) -> None:
     assert str(run("backup", "copy.db").exception) == f"there is no database at {tmp_path}/abtest.db"
 
@@ -292,19 +298,22 @@ def test_a_draft_is_called_one(run: Run) -> None:
 
 
 def test_verify_tells_what_broke_and_exits_1(run: Run) -> None:
+    async def damage() -> None:
+        async with own_store() as store:
+            by_hand(store, "UPDATE phase SET next_position = 3")
+
     run("experiments", "add", "color", *COLOR)
     assert (run("verify").exit_code, json.loads(run("verify", "--json").stdout)["broken"]) == (0, 0)
-    connection = open_raw(Path("abtest.db"))
-    connection.execute("UPDATE phase SET next_position = 3")
-    connection.close()
+    asyncio.run(damage())
     broken = run("verify")
     assert broken.exit_code == 1
     assert "BROKEN  phase 1 of color: the next position is 3, but 0 were given" in broken.stdout
 
 
+@run_in_sqlite
 def test_db_check_finds_damage_and_migrate_names_the_schema(run: Run, tmp_path: Path) -> None:
     assert run("db", "migrate").stdout == f"abtest.db has schema {migrations.newest()}\n"
-    assert run("db", "check").stdout == "the file is sound\n"
+    assert run("db", "check").stdout == "the database is sound\n"
     run("experiments", "add", "color", *COLOR)
     connection = open_raw(Path("abtest.db"))
     connection.execute("PRAGMA foreign_keys = OFF")

@@ -134,7 +134,7 @@ def asked(folder: Path, *arguments: str) -> Iterator[tuple["subprocess.Popen[str
     process = subprocess.Popen(
         [sys.executable, "-m", "abtest", "experiments", "apply", "declared.toml", *arguments],
         cwd=folder,
-        env=os.environ | {"ABTEST_DATABASE": f"sqlite:///{folder}/abtest.db"},
+        env={"ABTEST_DATABASE": f"sqlite:///{folder}/abtest.db"} | os.environ,
         stdin=terminal,
         stdout=subprocess.PIPE,
         stderr=terminal,
@@ -199,9 +199,9 @@ def test_who_is_killed_between_showing_and_doing_did_nothing(run: Run, tmp_path:
 
 def test_two_that_apply_at_once_do_it_once(run: Run, tmp_path: Path) -> None:
     run("experiments", "add", "color", "--variant", "red=1", "--variant", "green=1")
-    file, database = tmp_path / "declared.toml", tmp_path / "abtest.db"
+    file = tmp_path / "declared.toml"
     file.write_text(f"{GREETING}\n{COLOR.replace('33.3', '60', 1)}", encoding="utf-8")
-    command = [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}"]
+    command = [sys.executable, "-m", "abtest"]
     both = [
         subprocess.Popen([*command, "experiments", "apply", str(file), "--yes"], stdout=-1, stderr=-1, text=True)
         for _ in range(2)

@@ -13,7 +13,7 @@ from abtest.management import AccessTokenService, SignInService
 from tests.commands.test_apps import STAGING
 from tests.conftest import Run
 from tests.processes import run as run_process
-from tests.scenes import opened
+from tests.stores import own_store
 
 LINK = re.compile(r"http://127\.0\.0\.1:8080/sign-in/link/([\w-]{43})\n")
 ANNA = ("people", "add", "anna", "--role", "admin")
@@ -24,7 +24,7 @@ def use(link: str) -> str:
     """Use a link in the database of this folder; whose it was."""
 
     async def using() -> str:
-        async with opened(Path("abtest.db")) as store:
+        async with own_store() as store:
             service = SignInService(store)
             return (await service.session(await service.use_link(link, "correct horse battery"))).person.name
 
@@ -35,7 +35,7 @@ def role_of(token: str) -> str:
     """The role of an access token in the database of this folder, which is used."""
 
     async def finding() -> str:
-        async with opened(Path("abtest.db")) as store:
+        async with own_store() as store:
             return (await AccessTokenService(store).find(token)).role
 
     return asyncio.run(finding())
@@ -86,7 +86,7 @@ def test_a_person_is_disconnected_from_an_account(run: Run) -> None:
         return Identity("https://id.example.com", "1", "anna")
 
     async def connect() -> None:
-        async with opened(Path("abtest.db")) as store:
+        async with own_store() as store:
             await SignInService(store).admit(prove, None)
 
     asyncio.run(connect())

@@ -11,14 +11,15 @@ from abtest import clock
 from abtest.commands import main
 from abtest.domain.events import Event
 from tests.conftest import Run
-from tests.scenes import answers, opened, tokens
+from tests.scenes import answers, tokens
+from tests.stores import own_store
 
 TWO = ("--variant", "red=75", "--variant", "green=25")
 
 
 async def sell(devices: int, buyers: int, *amounts: int) -> None:
     """That many devices in the experiment, of which so many with the value red buy, once for each amount."""
-    async with opened(Path("abtest.db")) as store:
+    async with own_store() as store:
         asked = tokens("device", devices)
         values = await answers(store, asked)
         red = [token for token, each in zip(asked, values, strict=True) if each["color"] == "red"]

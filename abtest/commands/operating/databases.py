@@ -1,4 +1,4 @@
-"""db: the database file."""
+"""db: the database."""
 
 import asyncio
 
@@ -22,19 +22,23 @@ def migrate(database: str, as_json: bool) -> None:
     if as_json:
         print_json({"schema": schema})
     else:
-        click.echo(f"{bootstrap.database_path(database)} has schema {schema}")
+        click.echo(f"{bootstrap.database_name(database)} has schema {schema}")
 
 
 @db.command()
 @as_json
 @click.pass_obj
 def check(database: str, as_json: bool) -> None:
-    """Check the file with SQLite; exit code 1 if it is damaged. `abtest verify` checks the promises."""
+    """Check what the database itself knows of damage; exit code 1 if there is some.
+
+    SQLite checks its whole file. PostgreSQL tells what it has noticed: invalid indexes and wrong checksums; its own
+    pg_amcheck looks further. `abtest verify` checks the promises.
+    """
     found = with_store(database, lambda store: store.check())
     if as_json:
         print_json({"sound": not found, "findings": found})
     else:
-        for finding in found or ["the file is sound"]:
+        for finding in found or ["the database is sound"]:
             click.echo(finding)
     if found:
         raise click.exceptions.Exit(1)

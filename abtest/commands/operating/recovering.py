@@ -21,7 +21,7 @@ from abtest.upkeep import ErasureService
 @as_json
 @click.pass_obj
 def backup(database: str, file: Path, as_json: bool) -> None:
-    """Write a checked copy of the database while everything runs.
+    """Write a checked copy of the database while everything runs. PostgreSQL has its own tools for that.
 
     \b
     abtest backup abtest-monday.db
@@ -50,18 +50,19 @@ def backup(database: str, file: Path, as_json: bool) -> None:
 def restore(database: str, file: Path, as_json: bool) -> None:
     """Replace the database with the backup FILE. Stop every server and worker first; the old file is kept.
 
+    PostgreSQL has its own tools for that.
+
     Devices that first came after the backup was made are drawn again when they ask again; the pages and
     `abtest stats` say so.
 
     \b
     abtest restore abtest-monday.db
     """
-    path = bootstrap.database_path(database)
     devices, kept = asyncio.run(bootstrap.restore(file, database, user()))
     if as_json:
         print_json({"devices": devices, "kept": None if kept is None else str(kept)})
         return
-    say(f"{path} is now the backup {file}, with {counted(devices, 'device')}")
+    say(f"{bootstrap.database_name(database)} is now the backup {file}, with {counted(devices, 'device')}")
     if kept is not None:
         say(f"the old database is kept as {kept}")
 
@@ -102,8 +103,8 @@ def forget(database: str, token: str | None, file: TextIO | None, app: str, as_j
         say(
             "the database's log may still contain it, because a program is reading the database; run this again later"
         )
-    for kept in bootstrap.kept_files(database):
-        say(f"{kept}, kept by a restore, may still contain it; delete the file when nobody needs it")
+    for containing in bootstrap.still_containing(database):
+        say(containing)
     if erased.forgotten < len(tokens):
         raise click.exceptions.Exit(1)
 

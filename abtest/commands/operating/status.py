@@ -52,21 +52,28 @@ def _facts(system: System) -> Iterator[tuple[str, str]]:
     yield "versions", f"abtest {versions.abtest}, Python {versions.python}, {versions.database}"
     newest = "the newest" if schema.number == schema.newest else f"but this program knows only up to {schema.newest}"
     yield "schema", f"{schema.number}, {newest}"
-    yield "database", f"{size(database.bytes)}, and a log of {size(database.log_bytes)}"
+    log = "" if database.log_bytes is None else f", and a log of {size(database.log_bytes)}"
+    yield "database", f"{size(database.bytes)}{log}"
     if database.bytes_per_day is None or database.measured_days is None:
         yield "growth", "known after a day"
     else:
         measured = f"measured over {places(database.measured_days)} days"
         yield "growth", f"{size(database.bytes_per_day)} a day, {measured}"
-    yield "free disk", size(database.free_disk_bytes)
+    free = database.free_disk_bytes
+    yield "free disk", "not known: it is PostgreSQL's" if free is None else size(free)
     tick = "has never run" if worker.age_seconds is None else f"last tick {age(worker.age_seconds)} ago"
     yield "worker", f"{tick}, {counted(worker.devices_behind, 'device')} behind"
     yield "waiting", f"up to {counted(system.waiting, 'request')} at once, in the last 10 seconds"
     codes = ", ".join(f"{code} {number(requests)}" for code, requests in refused.by_code.items())
     lately = sum(refused.lately.values())
     yield "refused", f"{codes} since {refused.since}; {number(lately)} in the last 5 minutes" if codes else "none"
-    backup = system.last_backup_seconds
-    yield "last backup", "none" if backup is None else f"{age(backup)} ago"
+    yield "last backup", _backup(system)
+
+
+def _backup(system: System) -> str:
+    if not system.backups_known:
+        return "not known: PostgreSQL's own tools make them"
+    return "none" if system.last_backup_seconds is None else f"{age(system.last_backup_seconds)} ago"
 
 
 def _row(process: ProcessState) -> list[str]:

@@ -1,4 +1,4 @@
-"""The store in a PostgreSQL database, and its migrations. Not all of it is there, and no command offers it."""
+"""The store in a PostgreSQL database, and its migrations."""
 
 from abtest.store.postgres.store import PostgresStore
 

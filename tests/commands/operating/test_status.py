@@ -11,23 +11,25 @@ from typing import Any
 
 from abtest import clock
 from abtest.results import worker
+from abtest.settings import DATABASE
 from abtest.store import Process
+from abtest.store.postgres import migrations as postgres_migrations
 from abtest.store.sqlite import migrations
-from abtest.store.sqlite.driver import open_raw
 from tests.conftest import Run
 from tests.processes import Abtest
 from tests.processes import run as typed
-from tests.scenes import opened
+from tests.stores import by_hand, own_store, run_in_sqlite
 
 
-def prepare(path: Path, processes: Sequence[Process]) -> None:
-    """A database with these processes, whose statistics were updated a moment ago."""
+def prepare(processes: Sequence[Process], *statements: str) -> None:
+    """A database with these processes, whose statistics were updated a moment ago, after these statements."""
 
     async def note() -> None:
-        async with opened(path) as store:
+        async with own_store() as store:
             for each in processes:
                 await store.note_process(each, 1)
             await worker.tick(store)
+            by_hand(store, *statements)
 
     asyncio.run(note())
 
@@ -40,24 +42,26 @@ def running(*kinds: str) -> list[Process]:
     ]
 
 
-def test_all_is_well(run: Run, tmp_path: Path) -> None:
-    prepare(tmp_path / "abtest.db", running("server", "worker"))
+def test_all_is_well(run: Run) -> None:
+    prepare(running("server", "worker"))
     result = run("status")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("all is well\n\nversions     abtest ")
+    postgres = DATABASE.variable in os.environ
+    newest = (postgres_migrations if postgres else migrations).newest()
     for line in (
-        f"schema       {migrations.newest()}, the newest",
+        f"schema       {newest}, the newest",
         "growth       known after a day",
         "waiting      up to 0 requests at once, in the last 10 seconds",
-        "last backup  none",
+        "last backup  not known: PostgreSQL's own tools make them" if postgres else "last backup  none",
     ):
         assert line in result.stdout.splitlines()
     assert "ago, 0 devices behind" in result.stdout
     assert "refused      busy 1,234 since " in result.stdout
 
 
-def test_a_problem_is_said_first_with_what_to_do_and_in_the_exit_code(run: Run, tmp_path: Path) -> None:
-    prepare(tmp_path / "abtest.db", running("worker"))
+def test_a_problem_is_said_first_with_what_to_do_and_in_the_exit_code(run: Run) -> None:
+    prepare(running("worker"))
     result = run("status")
     assert result.exit_code == 1
     first, second, *_ = result.stdout.splitlines()
@@ -65,25 +69,22 @@ def test_a_problem_is_said_first_with_what_to_do_and_in_the_exit_code(run: Run, 
     assert second == "         Start one with `abtest up`, or `abtest serve`."
 
 
-def test_a_warning_alone_is_no_failure(run: Run, tmp_path: Path) -> None:
-    prepare(tmp_path / "abtest.db", running("server", "worker"))
-    connection = open_raw(tmp_path / "abtest.db")
-    connection.execute("UPDATE app SET created_at = ?", (clock.now() - 8 * clock.DAY,))
-    connection.close()
+@run_in_sqlite
+def test_a_warning_alone_is_no_failure(run: Run) -> None:
+    prepare(running("server", "worker"), f"UPDATE app SET created_at = {clock.now() - 8 * clock.DAY}")
     result = run("status")
     assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "WARNING  There has never been a backup.")
 
 
-def test_a_database_of_an_older_version_is_refused_and_the_way_out_named(run: Run, tmp_path: Path) -> None:
-    prepare(tmp_path / "abtest.db", running("server"))
-    connection = open_raw(tmp_path / "abtest.db")
-    connection.execute("PRAGMA user_version = 16")
-    connection.close()
+@run_in_sqlite
+def test_a_database_of_an_older_version_is_refused_and_the_way_out_named(run: Run) -> None:
+    prepare(running("server"), "PRAGMA user_version = 16")
     result = run("status")
     assert result.exit_code == 1
     assert "run 'abtest db migrate'" in str(result.exception)
 
 
+@run_in_sqlite
 def test_a_missing_database_is_not_created(run: Run, tmp_path: Path) -> None:
     assert run("status").exit_code == 1
     assert list(tmp_path.iterdir()) == []

@@ -1,13 +1,19 @@
 """Opening a PostgreSQL database: what is made, what is refused, and what is said."""
 
+import os
+import subprocess
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from abtest.errors import StorageError, Unavailable
+from abtest.errors import AbtestError, StorageError, Unavailable
+from abtest.settings import Settings, without_password
 from abtest.store.postgres import PostgresStore, connection, migrations
 from abtest.store.postgres.connection import Connection
 
@@ -49,8 +55,44 @@ async def test_an_old_server_is_refused(database: str, monkeypatch: pytest.Monke
 
 
 async def test_a_server_that_is_not_there_is_named(database: str) -> None:
-    with pytest.raises(StorageError, match="cannot open the database nothing"):
-        await opened(make_conninfo(database, dbname="nothing"))
+    nothing = urlsplit(database)._replace(path="/nothing").geturl()
+    with pytest.raises(StorageError, match=r"cannot open the database postgresql://.*/nothing: .*not exist"):
+        await opened(nothing)
+
+
+SECRETS = {
+    "postgresql://me:secret@db/abtest": "postgresql://db/abtest",
+    "postgres://me:secret@a:1,b:2/abtest?target_session_attrs=read-write": "postgres://a:1,b:2/abtest",
+    "postgresql://me:se@secret@db/abtest": "postgresql://db/abtest",
+    "postgresql://me:se/secret@db/abtest": "postgresql://db/abtest",
+    "postgresql://me:se?secret@db/abtest": "postgresql://",
+    "postgresql://me:se%zzsecret@db/abtest": "postgresql://db/abtest",
+    "postgresql://db/abtest?password=secret": "postgresql://db/abtest",
+    "postgresql://db/abtest?password=se@secret": "postgresql://",
+}
+
+
+@pytest.mark.parametrize("url", SECRETS)
+async def test_a_password_is_told_nowhere(url: str) -> None:
+    """Not even if it has characters that must not stand in a URL."""
+    assert without_password(url) == SECRETS[url]
+    assert "secret" not in repr(Settings(database=url))
+    with pytest.raises(AbtestError) as refused:
+        await opened(url)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_without_its_package_it_is_said_what_to_install() -> None:
+    program = "import sys; sys.modules['psycopg'] = None; from abtest.commands import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "stats"],
+        env=os.environ | {"ABTEST_DATABASE": "postgresql:///abtest"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = "abtest: database: PostgreSQL needs psycopg, which is missing here: pip install 'abtest[postgres]'\n"
+    assert (done.returncode, done.stderr) == (2, told)
 
 
 async def test_an_empty_database_is_filled_only_if_that_is_asked(database: str) -> None:
