@@ -162,6 +162,16 @@ async def test_a_connection_that_was_ended_is_replaced(database: str) -> None:
     await store.close()
 
 
+async def test_an_index_that_is_not_used_is_found(database: str) -> None:
+    store = PostgresStore(database)
+    await store.open()
+    assert await store.check() == []
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = 'device_pkey'::REGCLASS")
+    assert await store.check() == ["the index device_pkey is not valid: run REINDEX on it"]
+    await store.close()
+
+
 async def test_an_entry_of_the_journal_is_never_changed(database: str) -> None:
     store = PostgresStore(database)
     await store.open()
