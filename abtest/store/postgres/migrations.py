@@ -1,10 +1,9 @@
 """Numbered SQL files bring a database to this program's schema: one lock, and one transaction each."""
 
-from importlib import resources
-
 import psycopg
 
 from abtest.errors import StorageError
+from abtest.store.relational.migrations import numbered_files, refuse_other
 
 LOCK = "SELECT pg_advisory_lock(x'61627473'::INTEGER)"  # "abts": only one program migrates
 
@@ -21,9 +20,7 @@ VERSION = "SELECT number FROM schema_version"
 
 def files() -> list[tuple[int, str]]:
     """Number and SQL of every migration, in order."""
-    folder = resources.files("abtest.store.postgres") / "sql"
-    found = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
-    return sorted((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in found)
+    return numbered_files("abtest.store.postgres")
 
 
 def newest() -> int:
@@ -40,16 +37,7 @@ def prepare(connection: psycopg.Connection, name: str, migrate: bool, create: bo
     connection.execute(LOCK)
     try:
         found = _version(connection, name, create)
-        if found > newest():
-            raise StorageError(
-                f"{name} has schema {found}, but this program knows only up to {newest()}: install a newer abtest",
-                code="newer_schema",
-            )
-        if 0 < found < newest() and not migrate:
-            raise StorageError(
-                f"{name} has schema {found}, but this program needs {newest()}: run 'abtest db migrate'",
-                code="older_schema",
-            )
+        refuse_other(name, found, newest(), migrate or not found)
         for number, sql in files():
             if number > found:
                 with connection.transaction():

@@ -4,10 +4,10 @@ Each is one transaction that records its number. In a new database all of them a
 """
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from abtest.errors import StorageError
+from abtest.store.relational.migrations import numbered_files, refuse_other
 from abtest.store.sqlite.driver import Raw
 
 APPLICATION_ID = 0x61627473  # "abts"
@@ -15,9 +15,7 @@ APPLICATION_ID = 0x61627473  # "abts"
 
 def files() -> list[tuple[int, str]]:
     """Number and SQL of every migration, in order."""
-    folder = resources.files("abtest.store.sqlite") / "sql"
-    found = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
-    return sorted((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in found)
+    return numbered_files("abtest.store.sqlite")
 
 
 def newest() -> int:
@@ -50,16 +48,7 @@ def prepare(connection: Raw, path: Path, migrate: bool, create: bool = True) -> 
     if not tables and not create:
         raise StorageError(f"{path} is empty: it contains no database", code="empty_database")
     found = version(connection)
-    if found > newest():
-        raise StorageError(
-            f"{path} has schema {found}, but this program knows only up to {newest()}: install a newer abtest",
-            code="newer_schema",
-        )
-    if tables and found < newest() and not migrate:
-        raise StorageError(
-            f"{path} has schema {found}, but this program needs {newest()}: run 'abtest db migrate'",
-            code="older_schema",
-        )
+    refuse_other(str(path), found, newest(), migrate or not tables)
     missing = [(number, sql) for number, sql in files() if number > found]
     # A new database is made at once: each transaction waits for the disk.
     for together in [[each] for each in missing] if tables else [missing]:
