@@ -2,9 +2,11 @@
 
 from typing import Protocol
 
-from abtest.domain import Entry, Sought, text_fault
+from abtest.domain import DEFAULT_APP, KEY, Entry, Kind, Sought, text_fault
 from abtest.errors import UnknownApp
 from abtest.store import AppStore, JournalStore
+
+MOST_CHANGES = 100
 
 
 class EntryStore(AppStore, JournalStore, Protocol):
@@ -24,3 +26,7 @@ class JournalService:
         if text_fault(f"{sought.by}{sought.about}"):
             return []  # no entry has such a text, and some of them no store can look for
         return await self._store.entries(sought, most)
+
+    async def changes(self, key: str, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> list[Entry]:
+        """The newest changes of an experiment, a group or a holdout, at most MOST_CHANGES, the newest first."""
+        return await self._store.changes(key, app, kind, MOST_CHANGES) if KEY.fullmatch(key) else []

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from abtest.domain import Entry, Sought
+from abtest.domain import Entry, Kind, Sought
 
 
 class JournalStore(Protocol):
@@ -10,4 +10,8 @@ class JournalStore(Protocol):
 
     async def entries(self, sought: Sought, most: int) -> list[Entry]:
         """The newest of these entries, at most so many, the newest first."""
+        ...
+
+    async def changes(self, key: str, app: str, kind: Kind, most: int) -> list[Entry]:
+        """The newest changes of one experiment, group or holdout, at most so many, the newest first."""
         ...

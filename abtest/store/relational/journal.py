@@ -1,7 +1,7 @@
 """The journal: functions on a connection, each run inside one transaction."""
 
 from abtest import clock
-from abtest.domain import NOTHING, Action, By, Entry, Facts, Sought, chained, given, written
+from abtest.domain import NOTHING, Action, By, Entry, Facts, Kind, Sought, chained, given, written
 from abtest.store.audit import JournalEnd
 from abtest.store.export import Table
 from abtest.store.relational.connection import Connection
@@ -25,6 +25,11 @@ WHERE (CAST(?1 AS TEXT) IS NULL OR app = ?1)
   AND (CAST(?4 AS BIGINT) IS NULL OR at >= ?4)
   AND id < coalesce(?5, 9223372036854775807)
 ORDER BY id DESC LIMIT ?6
+"""
+
+CHANGES = """
+SELECT id, at, kind, name, address, app, action, subject, before, after, hash FROM journal
+WHERE subject = ? AND app = ? AND action = ? ORDER BY id DESC LIMIT ?
 """
 
 CHUNK = """
@@ -61,6 +66,11 @@ def entries(connection: Connection, sought: Sought, most: int) -> list[Entry]:
     """The newest of these entries, the newest first."""
     wanted = (sought.app, sought.by, sought.about, sought.since, sought.before, most)
     return [_entry(*row) for row in connection.execute(NEWEST, wanted)]
+
+
+def changes(connection: Connection, key: str, app: str, kind: Kind, most: int) -> list[Entry]:
+    """The newest changes of an experiment, a group or a holdout, the newest first."""
+    return [_entry(*row) for row in connection.execute(CHANGES, (key, app, f"{kind}.change", most))]
 
 
 def journal_end(connection: Connection) -> JournalEnd:

@@ -77,6 +77,7 @@ class RelationalStore(Transactions):
     settled = reading(cataloguing.settled)
     journal_chunk = reading(journal.journal_chunk)
     entries = reading(journal.entries)
+    changes = reading(journal.changes)
     note_export = writing(journal.note_export)
 
     async def fold(self, most: int, now: int) -> Folded:

@@ -13,7 +13,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest.store import relational, sqlite
-from abtest.store.relational import erasing, exporting, numbers
+from abtest.store.relational import erasing, exporting, journal, numbers
 from abtest.store.relational.admitting import (
     access_token_rows,
     account_rows,
@@ -173,6 +173,11 @@ QUERIES = {
     ),
     "a shared link to revoke": (shared_link_rows.REVOKE, (1,), ["shared_link USING INTEGER PRIMARY KEY"]),
     "an access token to revoke": (access_token_rows.REVOKE, ("1",), ["access_token USING INTEGER PRIMARY KEY"]),
+    "changes of an experiment": (
+        journal.CHANGES,
+        ("color", "default", "", 1),
+        ["journal USING INDEX journal_subject"],
+    ),
     "strangers": (device_rows.STRANGERS, (5,), ["SEARCH device", "SEARCH assignment"]),
 }
 STATEMENTS = {

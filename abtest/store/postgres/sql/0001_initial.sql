@@ -171,6 +171,7 @@ CREATE TABLE journal (
   after TEXT NOT NULL,
   hash TEXT NOT NULL
 );
+CREATE INDEX journal_subject ON journal (subject, app, action, id);
 
 CREATE TABLE journal_end (
   id BIGINT NOT NULL,

@@ -8,12 +8,12 @@ from contextlib import suppress
 from typing import Any
 
 from abtest import clock
-from abtest.domain import Action, Experiment, path_of, revision
+from abtest.domain import Experiment, path_of, revision
 from abtest.errors import AbtestError, ChangedMeanwhile, Conflict, InvalidExperiment, InvalidField, Unavailable
 from abtest.management import ExperimentService, JournalService, possible
 from abtest.results import PROSPECTIVE_DEVICES, ProspectService, ReportService, ResultService, checks
 from abtest.web.base import OfApp, PageHandler
-from abtest.web.pages.changing.attempting import changes, newest, since
+from abtest.web.pages.changing.attempting import newest, since
 from abtest.web.pages.changing.choosing import NO_WINNER, choices, chosen
 from abtest.web.pages.changing.weighing import labels, present, read
 from abtest.web.pages.telling import told
@@ -80,9 +80,7 @@ class Act(PageHandler):
         return self._experiments(self.app, revision, by=self.caller.by)
 
     async def _show(self, key: str, error: AbtestError | None = None, **others: Any) -> None:
-        entries = await changes(
-            self._journal, self.app, key, Action.CHANGE_EXPERIMENT
-        )  # first: what somebody changes after that is told later
+        entries = await self._journal.changes(key, self.app)  # first: what somebody changes after that is told later
         experiment = await self._service().one(key)
         is_possible = self.name in possible(experiment)
         if error is None and not is_possible:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Any
 
-from abtest.domain import PROGRAM, Action, By, Entry, Sought, path_of
+from abtest.domain import PROGRAM, By, Entry, path_of
 from abtest.errors import (
     AbtestError,
     ChangedMeanwhile,
@@ -15,7 +15,6 @@ from abtest.errors import (
     Unavailable,
     UnknownTestDevice,
 )
-from abtest.management import JournalService
 from abtest.web.base import LONGEST_ID, PageHandler
 from abtest.web.pages.telling import told
 
@@ -26,16 +25,6 @@ REFUSED = (
 
 LABELS = {"experiment": "Experiment", "note": "Note"}
 """What people call the fields."""
-
-
-MOST_ENTRIES = 100
-"""Of the journal, which are looked at for what others changed."""
-
-
-async def changes(journal: JournalService, app: str, key: str, action: Action) -> list[Entry]:
-    """What the journal says of changes of an experiment or a holdout, the newest first."""
-    found = await journal.newest(Sought(app=app, about=key), MOST_ENTRIES)
-    return [each for each in found if each.action == action]
 
 
 def newest(entries: list[Entry]) -> int:

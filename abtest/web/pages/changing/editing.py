@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
-from abtest.domain import Action, Entry, Experiment, path_of, revision
+from abtest.domain import Experiment, path_of, revision
 from abtest.errors import AbtestError, ChangedMeanwhile, InvalidExperiment
 from abtest.language import changes_said
 from abtest.management import Step
-from abtest.web.pages.changing.attempting import changes, newest, since
+from abtest.web.pages.changing.attempting import newest, since
 from abtest.web.pages.changing.entered import Entered, sent, shown
 from abtest.web.pages.changing.form import PREVIEW, SAVE, FormPage
 from abtest.web.pages.changing.merging import disputed, edit, fixed, lost, merged
@@ -38,10 +38,6 @@ class EditFormPage(FormPage):
         refused = [_refusal(step, entered, experiment) for step in proposal.refused]
         return Found(found.new, steps=proposal.steps).with_faults(refused)
 
-    async def entries(self, key: str) -> list[Entry]:
-        """See changes."""
-        return await changes(self.journal, self.app, key, Action.CHANGE_EXPERIMENT)
-
 
 class EditPreviewPart(EditFormPage):
     """What comes of it alone, as for a new one."""
@@ -59,7 +55,7 @@ class EditPage(EditFormPage):
     """
 
     async def get(self, key: str) -> None:
-        entry, experiment = newest(await self.entries(key)), await self.service.one(key)
+        entry, experiment = newest(await self.journal.changes(key, self.app)), await self.service.one(key)
         per_day = await self.prospects.per_day()
         seen = shown(experiment)
         await self._show(await self.preview_of(experiment, seen.having("per_day", str(per_day or ""))), seen, entry)
@@ -99,7 +95,7 @@ class EditPage(EditFormPage):
     async def _changed(self, experiment: Experiment, seen: Entered, typed: Entered) -> None:
         """Say what others changed, and keep what was typed."""
         self.refuse(ChangedMeanwhile("somebody changed it"))
-        others = since(await self.entries(experiment.key), self.get_body_argument("entry", ""))
+        others = since(await self.journal.changes(experiment.key, self.app), self.get_body_argument("entry", ""))
         present = shown(experiment)
         gone, typed = lost(seen, typed, experiment), fixed(typed, experiment)
         faults = disputed(seen, typed, present)

@@ -5,12 +5,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from abtest.domain import Action, Experiment, Kind, Status, members, parse_coverage, revision
+from abtest.domain import Experiment, Kind, Status, members, parse_coverage, revision
 from abtest.errors import Conflict, InvalidField, UnknownExperiment
 from abtest.management import ExperimentService, GroupService, HoldoutService, JournalService
 from abtest.results import ReportService, find
 from abtest.web.base import OfApp
-from abtest.web.pages.changing.attempting import AttemptPage, changes, newest, since
+from abtest.web.pages.changing.attempting import AttemptPage, newest, since
 from abtest.web.services import Changing, ChangingSeen
 
 
@@ -109,7 +109,7 @@ class HoldoutPage(AttemptPage):
 
     async def about(self, *keys: str) -> dict[str, Any]:
         (key,) = keys
-        entries = await changes(self._journal, self.app, key, Action.CHANGE_HOLDOUT)  # before the holdout
+        entries = await self._journal.changes(key, self.app, Kind.HOLDOUT)  # before the holdout
         about: dict[str, Any] = {"seen": newest(entries)}
         about["changes"] = since(entries, self.get_body_argument("seen", ""))
         for it in await self._holdouts(self.app, by=self.by).all():
