@@ -1,4 +1,4 @@
-"""The worker, the reports and the prospects are tested in both stores, unless a test says that it needs SQLite."""
+"""The worker, the reports and the prospects are tested in both stores."""
 
 from typing import Any
 

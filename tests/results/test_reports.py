@@ -11,9 +11,6 @@ from abtest.results.reports import ReportService
 from abtest.store.figures import AudienceCounts, NewDevices
 from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import ANNA, answers, experiment, tokens
-from tests.stores import only_in_sqlite
-
-pytestmark = only_in_sqlite  # a tick also finishes forgetting, which the store in PostgreSQL can't do yet
 
 
 async def excluded(store: SQLiteStore) -> int:

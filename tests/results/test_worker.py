@@ -11,9 +11,6 @@ from abtest.store.postgres import PostgresStore
 from abtest.store.sqlite import SQLiteStore
 from abtest.trust.verification import VerificationService
 from tests.scenes import answers, experiment, tokens, until
-from tests.stores import only_in_sqlite
-
-pytestmark = only_in_sqlite  # a tick also finishes forgetting, which the store in PostgreSQL can't do yet
 
 FAILING = {
     SQLiteStore: (
