@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 from html.parser import HTMLParser
-from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,6 +24,7 @@ from abtest.web.pages.rendering import since
 from tests.conftest import Client
 from tests.results.test_judging import live
 from tests.scenes import ANNA, answers, experiment, tokens
+from tests.stores import only_in_sqlite
 
 ELSEWHERE = re.compile(r'<a href="https://arxiv[.]org/abs/[0-9.]+">')
 """What a person may follow, and no page loads."""
@@ -43,8 +44,14 @@ VOID = {"meta", "link", "input", "br"}
 
 
 @pytest.fixture
-def app(store: SQLiteStore, tmp_path: Path) -> HotServer:
-    return make_app(wired(store, Settings(database=f"sqlite:///{tmp_path}/abtest.db", demo="on")))
+def store(each_store: Any) -> Any:
+    """An empty database of each kind: pages show what either store gives."""
+    return each_store
+
+
+@pytest.fixture
+def app(store: SQLiteStore, each_url: str) -> HotServer:
+    return make_app(wired(store, Settings(database=each_url, demo="on")))
 
 
 async def demo(store: SQLiteStore, devices: int = 600) -> None:
@@ -128,6 +135,7 @@ async def test_old_figures_say_how_old_they_are(client: Client, store: SQLiteSto
     assert "600 devices" in old
 
 
+@only_in_sqlite  # PostgreSQL is restored by its own tools
 async def test_pages_of_a_restored_database_say_so(client: Client, store: SQLiteStore) -> None:
     await demo(store)
     assert "Restored" not in await page(client)
