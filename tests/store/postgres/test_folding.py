@@ -12,11 +12,12 @@ from tornado.ioloop import IOLoop
 from abtest import clock
 from abtest.domain import Event
 from abtest.errors import Unavailable
+from abtest.results import worker
 from abtest.store.postgres import PostgresStore
 from abtest.store.postgres.connection import Connection
 from abtest.store.relational import summarising
 from abtest.store.relational.numbers import last_device, last_event
-from tests.scenes import experiment, tokens
+from tests.scenes import experiment, tokens, until
 
 END_HOLDER = """
 SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database
@@ -135,3 +136,24 @@ async def test_the_lease_ends_with_its_connection(servers: list[PostgresStore], 
     with pytest.raises(Unavailable, match="away"):
         await first.try_lease()
     assert [await first.try_lease(), await second.try_lease()] == [False, True]
+
+
+async def test_a_worker_whose_connection_is_lost_lets_another_take_over(
+    servers: list[PostgresStore], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "LEASE_SECONDS", 0.05)
+    said: tuple[list[str], list[str]] = ([], [])
+    stop = asyncio.Event()
+    first = asyncio.create_task(worker.work(servers[0], 1, said[0].append, stop))  # sees to its lease each second
+    while (await servers[2].summary()).as_of is None:
+        pass
+    second = asyncio.create_task(worker.work(servers[1], 0.05, said[1].append, stop))
+    await until(lambda: said[1])
+    with psycopg.connect(database) as administrator:
+        administrator.execute(END_HOLDER)
+    await until(lambda: len(said[0]) == 2)
+    stop.set()
+    await asyncio.gather(first, second)
+    assert said[0][0].startswith("no new figures now: the database is away")
+    assert said[0][1] == said[1][0] == "another worker is at work; waiting for its end"
+    assert said[1][1] == "the other worker ended; taking over"
