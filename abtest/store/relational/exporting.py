@@ -28,6 +28,7 @@ WHERE device.id > ?3 AND device.id <= ?4 AND first_seen >= ?2 AND coalesce(app_i
 ORDER BY device.id
 """
 
+# PostgreSQL, where an assignment is a part of a device's row, can't tell by the join which devices they are of.
 ASSIGNMENTS = """
 SELECT device.id, kind, experiment.key, CASE WHEN variant.place >= 0 THEN variant.value END,
   CASE WHEN position IS NULL THEN 'winner' WHEN variant.place < 0 THEN 'outside' ELSE 'drawn' END,
@@ -37,7 +38,7 @@ JOIN assignment ON device_id = device.id
 JOIN experiment ON experiment.id = assignment.experiment_id
 JOIN phase ON phase.id = phase_id
 JOIN variant ON variant.id = variant_id
-WHERE device.id > ?3 AND device.id <= ?4 AND first_seen >= ?2 AND app_id = ?1
+WHERE device.id > ?3 AND device.id <= ?4 AND device_id > ?3 AND device_id <= ?4 AND first_seen >= ?2 AND app_id = ?1
 ORDER BY device.id, experiment.id
 """
 
