@@ -40,8 +40,7 @@ DONE = "did"
 """The cookie with what the last form did, until a page has said it."""
 CROSS_SITE = {"cross-site", "same-site"}
 
-LONGEST_ID = 18
-"""Digits."""
+MOST_DIGITS = 18
 
 S = TypeVar("S")
 OfApp = Callable[[str], S]
@@ -53,11 +52,17 @@ NO_ATTEMPT = {"page": "sign-in", "name": "", "message": "", "following": ""}
 log = logging.getLogger("abtest.web")
 
 
+def whole(text: str) -> int | None:
+    """The whole number that was sent; None if it is none, or larger than any that is stored."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
+
+
 def parse_id(text: str) -> int:
     """A number in a path. Raises HTTPError: no other text is the number of anything."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_ID):
+    id = whole(text)
+    if id is None:
         raise HTTPError(HTTPStatus.NOT_FOUND)
-    return int(text)
+    return id
 
 
 class Handler(RequestHandler):

@@ -30,7 +30,7 @@ from abtest.results import (
     outlook,
 )
 from abtest.web.access import ADMIN
-from abtest.web.base import CROSS_SITE, Handler, OfApp, PageHandler
+from abtest.web.base import CROSS_SITE, Handler, OfApp, PageHandler, whole
 from abtest.web.pages import planning, rendering
 from abtest.web.pages.chart import chart
 from abtest.web.pages.telling import sentence, told
@@ -342,10 +342,10 @@ def asked_devices(handler: Handler) -> int:
     """The number of devices in the query. Raises InvalidSetting, or HTTPError when another site's page asks."""
     if handler.request.headers.get("Sec-Fetch-Site") in CROSS_SITE:
         raise HTTPError(HTTPStatus.FORBIDDEN)
-    text = handler.get_query_argument("devices", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST_DEVICES):
+    devices = whole(handler.get_query_argument("devices", ""))
+    if devices is None or not 1 <= devices <= MOST_DEVICES:
         raise InvalidSetting(f"must be a whole number from 1 to {number(MOST_DEVICES)}", field="devices")
-    return int(text)
+    return devices
 
 
 def asked_effect(handler: Handler) -> PlannedEffect | None:

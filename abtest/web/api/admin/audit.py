@@ -7,7 +7,7 @@ from abtest.errors import Forbidden, InvalidField
 from abtest.management import JournalService, described_entry, table_of_entries
 from abtest.web.access import ADMIN_EVERYWHERE
 from abtest.web.api.admin.base import ADMIN_PATH, AdminHandler
-from abtest.web.base import LONGEST_ID, Handler
+from abtest.web.base import MOST_DIGITS, Handler, whole
 
 AUDIT = f"{ADMIN_PATH}/audit"
 PARAMETERS = ("by", "about", "since", "app", "before", "limit", "format")
@@ -69,11 +69,12 @@ def asking(handler: Handler, sought: Sought, before: int | None = None) -> str:
     return urlencode({name: given[name] for name in given if name != "before"} | {"app": sought.app or ""} | older)
 
 
-def number(handler: Handler, name: str, most: int = 10**LONGEST_ID - 1) -> int | None:
+def number(handler: Handler, name: str, most: int = 10**MOST_DIGITS - 1) -> int | None:
     """A whole number in the query, if there is one. Raises InvalidField."""
     text = handler.get_query_argument(name, "")
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_ID and 1 <= int(text) <= most):
+    found = whole(text)
+    if found is None or not 1 <= found <= most:
         raise InvalidField(f"must be a whole number from 1 to {most}", field=name)
-    return int(text)
+    return found

@@ -15,7 +15,7 @@ from abtest.errors import (
     Unavailable,
     UnknownTestDevice,
 )
-from abtest.web.base import LONGEST_ID, PageHandler
+from abtest.web.base import PageHandler, whole
 from abtest.web.pages.telling import told
 
 REFUSED = (
@@ -34,8 +34,8 @@ def newest(entries: list[Entry]) -> int:
 
 def since(entries: list[Entry], seen: str) -> list[Entry]:
     """Those after the one that a form has seen; none if that can't be read."""
-    readable = seen.isascii() and seen.isdecimal() and len(seen) <= LONGEST_ID
-    return [each for each in entries if readable and each.id > int(seen)]
+    last = whole(seen)
+    return [each for each in entries if last is not None and each.id > last]
 
 
 class AttemptPage(PageHandler):

@@ -8,6 +8,7 @@ from abtest.domain import Experiment, path_of, revision
 from abtest.errors import AbtestError, ChangedMeanwhile, InvalidExperiment
 from abtest.language import changes_said
 from abtest.management import Step
+from abtest.web.base import whole
 from abtest.web.pages.changing.attempting import newest, since
 from abtest.web.pages.changing.entered import Entered, sent, shown
 from abtest.web.pages.changing.form import PREVIEW, SAVE, FormPage
@@ -119,8 +120,7 @@ class EditPage(EditFormPage):
             return Entered({}, {})
 
     def _number(self, name: str) -> int:
-        text = self.get_body_argument(name, "")
-        return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else 0
+        return whole(self.get_body_argument(name, "")) or 0
 
 
 def _refusal(step: Step, entered: Entered, experiment: Experiment) -> Fault:
