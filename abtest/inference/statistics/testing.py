@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import exp, inf, pi, sqrt
 
-from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import chdtrc, fdtrc, ndtri, stdtr, stdtrit
 
 from abtest.inference.statistics.moments import Estimate, Moments
 
@@ -18,11 +18,6 @@ def normal_quantile(probability: float) -> float:
 def t_quantile(freedom: float, probability: float) -> float:
     """Student's quantile; the normal one where the degrees of freedom have no end."""
     return normal_quantile(probability) if freedom == inf else float(stdtrit(freedom, probability))
-
-
-def two_sided(quantile: float) -> float:
-    """How often a standard normal variable is farther from 0."""
-    return 2 * float(ndtr(-abs(quantile)))
 
 
 def mean_interval(found: Estimate, alpha: float) -> Interval:

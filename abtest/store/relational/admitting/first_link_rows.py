@@ -1,4 +1,4 @@
-"""The link that makes the first admin,: functions on a connection, each run inside one transaction."""
+"""The link that makes the first admin: functions on a connection, each run inside one transaction."""
 
 from abtest.domain import UNKNOWN_BROWSER, Browser, By, Hand, Role
 from abtest.errors import UnknownLink

@@ -41,7 +41,7 @@ class AccessTokens(AccessTokenHandler):
         made, secret = await self._access_tokens.add(
             new.name, parse_role(new.role), new.app, new.expires, by=self.caller.by
         )
-        self.made(f"{ACCESS_TOKENS}/{made.id}", described_access_token(made) | {"token": secret})
+        self.created(f"access-tokens/{made.id}", described_access_token(made) | {"token": secret})
 
 
 class AccessToken(AccessTokenHandler):

@@ -37,7 +37,7 @@ class Apps(AppHandler):
 
     async def post(self) -> None:
         added = await self.apps.add(self.read(NewApp).key)
-        self.made(f"{APPS}/{added.key}", described_app(added))
+        self.created(f"apps/{added.key}", described_app(added))
 
 
 class App(AppHandler):

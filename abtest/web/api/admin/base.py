@@ -61,14 +61,10 @@ class AdminHandler(Handler):
         self.set_header("Cache-Control", "private, no-store")
         self.finish(msgspec.json.encode(document))
 
-    def made(self, path: str, document: Any) -> None:
-        """Finish with what was made, and its path."""
-        self.set_header("Location", self.settings["base_path"] + path)
-        self.answer(document, HTTPStatus.CREATED)
-
-    def locate(self, path: str) -> None:
-        """Say where what was created is, below the paths of its app."""
+    def created(self, path: str, document: Any) -> None:
+        """Finish with what was created. `path`: where it is, below ADMIN_PATH of its app if it is in one."""
         self.set_header("Location", f"{self.settings['base_path']}{path_of(self.app)}{ADMIN_PATH}/{path}")
+        self.answer(document, HTTPStatus.CREATED)
 
     def refuse(self, error: BaseException) -> Problem:
         """Names a field as it was sent."""

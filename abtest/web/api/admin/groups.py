@@ -74,8 +74,7 @@ class AdminGroups(GroupHandler):
     async def post(self) -> None:
         new = self.read(NewGroup)
         added = await self.service.add(new.key, new.description or "")
-        self.locate(f"groups/{added.key}")
-        self.answer(described_group(added), HTTPStatus.CREATED)
+        self.created(f"groups/{added.key}", described_group(added))
 
 
 class AdminGroup(GroupHandler):

@@ -58,7 +58,7 @@ class People(PersonHandler):
     async def post(self) -> None:
         new = self.read(NewPerson)
         added, link = await self.people.add(new.name, parse_role(new.role), new.app)
-        self.made(f"{PEOPLE}/{quote(added.name, safe='')}", described_person(added) | self.described_link(link))
+        self.created(f"people/{quote(added.name, safe='')}", described_person(added) | self.described_link(link))
 
 
 class Person(PersonHandler):

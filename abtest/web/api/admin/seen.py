@@ -60,8 +60,9 @@ class SeenHandler(AdminHandler, Generic[S]):
         if self.request.method not in SAFE_METHODS:
             self.set_header("ETag", self.tag)
         if status is HTTPStatus.CREATED:
-            self.locate(f"{what.kind}s/{what.key}")
-        self.answer(Raw(body), status)
+            self.created(f"{what.kind}s/{what.key}", Raw(body))
+        else:
+            self.answer(Raw(body), status)
 
     def compute_etag(self) -> str | None:
         return self.tag or super().compute_etag()
