@@ -1,7 +1,6 @@
 """What is ready and what is missing before an experiment starts. Pure."""
 
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 
 from msgspec import Struct
 
@@ -9,7 +8,7 @@ from abtest import clock
 from abtest.domain import Experiment, Status, overlap
 from abtest.inference import planning
 from abtest.language import counted, exact_time, metric_name, names, number
-from abtest.results.reports import Report
+from abtest.results.prospects import Prospect
 
 SENSIBLE_DAYS = 56
 """A test that takes longer than eight weeks is rarely waited for."""
@@ -23,15 +22,15 @@ class Check(Struct, frozen=True):
     forbids: bool = False
 
 
-def checks(experiment: Experiment, report: Report, per_day: int, now: int) -> list[Check]:
-    """What to look at before this experiment starts, beside all that there are. `per_day`: new devices of the app."""
+def checks(experiment: Experiment, prospect: Prospect, present: Sequence[Experiment], now: int) -> list[Check]:
+    """What to look at before this experiment starts. `prospect`: its own. `present`: all that there are."""
     return [
         _metric(experiment),
         _plan(experiment),
-        *_traffic(experiment, report, per_day),
+        *_traffic(experiment, prospect),
         *_weights(experiment),
         *_end(experiment, now),
-        _others(experiment, [each.experiment for each in report.experiments]),
+        _others(experiment, present),
     ]
 
 
@@ -53,16 +52,14 @@ def _plan(experiment: Experiment) -> Check:
     )
 
 
-def _traffic(experiment: Experiment, report: Report, per_day: int) -> Iterator[Check]:
+def _traffic(experiment: Experiment, prospect: Prospect) -> Iterator[Check]:
     if experiment.planned is None:
         return
+    per_day, part = prospect.per_day, prospect.part
     if not per_day:
         yield Check(False, "How many devices come a day is not known: none came in the last week")
         return
-    part = (
-        Fraction(experiment.phase.coverage) * Fraction(experiment.group_share or 1) * _part_inside(experiment, report)
-    )
-    devices = per_day * float(part)
+    devices = per_day * part
     if devices < 1:
         yield Check(False, f"Hardly any device would take part: {counted(per_day, 'new device')} come a day")
         return
@@ -71,14 +68,6 @@ def _traffic(experiment: Experiment, report: Report, per_day: int) -> Iterator[C
     traffic = f"about {counted(per_day, 'new device')} come a day{taking}"
     too_long = ". That is long: plan for a larger effect, or fewer variants" if days > SENSIBLE_DAYS else ""
     yield Check(not too_long, f"The planned devices take about {counted(days, 'day')}: {traffic}{too_long}")
-
-
-def _part_inside(experiment: Experiment, report: Report) -> Fraction:
-    """The part of the new devices since it was created that was in its audience; all while none came."""
-    for each in report.experiments:
-        if each.experiment.id == experiment.id and each.audience and each.audience.devices:
-            return Fraction(each.audience.devices - each.audience.outside, each.audience.devices)
-    return Fraction(1)
 
 
 def _weights(experiment: Experiment) -> Iterator[Check]:

@@ -2,19 +2,23 @@
 
 from decimal import Decimal
 
+from msgspec import structs
+
 from abtest import clock
-from abtest.management import ExperimentService, GroupService
-from abtest.results import ReportService, checks, find
+from abtest.domain import Attributes
+from abtest.management import ExperimentService, GroupService, HoldoutService, as_declared
+from abtest.results import ProspectService, checks
 from abtest.store.sqlite.store import SQLiteStore
-from tests.scenes import ANNA, experiment
+from tests.scenes import ANNA, experiment, tokens
 
 NOW = 100 * clock.DAY
 
 
 async def told(store: SQLiteStore, key: str, per_day: int = 0) -> dict[str, bool]:
     """The sentences, and whether each says that something is ready."""
-    report = await ReportService(store).report()
-    found = checks(find(report, key).experiment, report, per_day, NOW)
+    one, present = await ExperimentService(store, by=ANNA).one(key), await ExperimentService(store, by=ANNA).all()
+    prospect = await ProspectService(store).of(as_declared(one).new)
+    found = checks(one, structs.replace(prospect, per_day=per_day), present, NOW)
     return {each.sentence: each.ready for each in found}
 
 
@@ -31,6 +35,17 @@ async def test_a_plan_says_how_long_it_takes_with_the_devices_that_come(store: S
     assert slow.startswith("The planned devices take about 200 days: ")
     assert slow.endswith("That is long: plan for a larger effect, or fewer variants")
     assert "Hardly any device would take part: 1 new device come a day" not in await told(store, "color", 100)
+
+
+async def test_the_start_counts_on_the_devices_that_the_form_counted_on(store: SQLiteStore) -> None:
+    said = {token: Attributes((("platform", "ios"),)) for token in tokens("phone", 300)}
+    await store.enrol(list(said), clock.now(), said)
+    await store.enrol(tokens("other", 300), clock.now())
+    await HoldoutService(store, by=ANNA).add("year", Decimal("0.2"))
+    await store.add([experiment("color", "1", "1", draft=True, audience=["platform=ios"])], clock.now())
+    await ExperimentService(store, by=ANNA).measure("color", planned=2_400)
+    come = "about 600 new devices come a day, of which about 240 would take part"
+    assert (await told(store, "color", 600))[f"The planned devices take about 10 days: {come}"]
 
 
 async def test_devices_of_other_audiences_or_of_one_group_are_not_the_same_devices(store: SQLiteStore) -> None:

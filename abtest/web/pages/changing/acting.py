@@ -10,7 +10,7 @@ from typing import Any
 from abtest import clock
 from abtest.domain import Experiment, path_of, revision
 from abtest.errors import AbtestError, ChangedMeanwhile, Conflict, InvalidExperiment, InvalidField, Unavailable
-from abtest.management import ExperimentService, JournalService, possible
+from abtest.management import ExperimentService, JournalService, as_declared, possible
 from abtest.results import PROSPECTIVE_DEVICES, ProspectService, ReportService, ResultService, checks
 from abtest.web.base import OfApp, PageHandler
 from abtest.web.pages.changing.attempting import newest, since
@@ -113,7 +113,8 @@ class Start(Act):
 
     async def about(self, experiment: Experiment) -> dict[str, Any]:
         report = await self._reports.report()
-        found = checks(experiment, report, await self._prospects.per_day(), clock.now())
+        prospect = await self._prospects.of(as_declared(experiment).new)
+        found = checks(experiment, prospect, [each.experiment for each in report.experiments], clock.now())
         parts = read(experiment, present(experiment)).parts
         return {"checks": found, "known_devices": report.devices, "parts": parts, "next_devices": PROSPECTIVE_DEVICES}
 

@@ -1,7 +1,6 @@
 """What comes of the experiment that the form describes, as its page shows it beside the form."""
 
 from collections.abc import Mapping
-from math import ceil
 from urllib.parse import urlencode
 
 import msgspec
@@ -9,10 +8,11 @@ from msgspec import Struct
 
 from abtest.domain import Condition, Experiment, Metric, NewExperiment, parse_metrics, path_of
 from abtest.errors import InvalidSetting
+from abtest.inference import planning
 from abtest.results import PROSPECTIVE_DEVICES, Prospect, ProspectService, parse_whole
-from abtest.web.pages import planning
 from abtest.web.pages.changing.entered import Entered
 from abtest.web.pages.changing.reading import LABELS, Fault, Found
+from abtest.web.pages.planning import FIELDS, Answer, answered
 
 PLANNED_KINDS = ("conversion", "amount")
 BEGIN_A_PHASE = {"weights", "coverage", "stop_at"}
@@ -37,7 +37,7 @@ class Preview(Struct, frozen=True):
     devices: int = PROSPECTIVE_DEVICES
     prospect: Prospect | None = None
     call: Call | None = None
-    answer: planning.Answer | None = None
+    answer: Answer | None = None
     unplanned: str = ""
     per_day: int | None = None
     days: int | None = None
@@ -81,7 +81,7 @@ async def preview(
         answer=answer,
         unplanned=unplanned,
         per_day=per_day,
-        days=ceil(planned / per_day) if planned and per_day else None,
+        days=planning.days(planned, per_day) if planned and per_day else None,
         experiment=experiment,
     )
 
@@ -95,12 +95,12 @@ def _per_day(entered: Entered, prospect: Prospect) -> int | None:
         return None
 
 
-def _planned(entered: Entered, new: NewExperiment, per_day: int | None) -> tuple[planning.Answer | None, str]:
+def _planned(entered: Entered, new: NewExperiment, per_day: int | None) -> tuple[Answer | None, str]:
     metrics = parse_metrics(new.metrics)
     if not entered.texts["effect"] or not metrics or metrics[0].kind not in PLANNED_KINDS:
         return None, ""
     try:
-        return planning.answered(_asked(entered.texts, new, metrics[0], per_day)), ""
+        return answered(_asked(entered.texts, new, metrics[0], per_day)), ""
     except InvalidSetting as error:
         return None, f"{LABELS.get(error.field or '', 'Plan')}: {error.reason}."
 
@@ -109,7 +109,7 @@ def _asked(texts: Mapping[str, str], new: NewExperiment, metric: Metric, per_day
     """The planner's form with what is planned."""
     baseline = new.variants[0].value if new.baseline is None else new.baseline
     ordered = sorted(new.variants, key=lambda variant: variant.value != baseline)
-    return planning.FIELDS | {
+    return FIELDS | {
         "metric": metric.kind,
         "less": "yes" if metric.less else "",
         "weights": " ".join(f"{variant.weight:f}" for variant in ordered if variant.weight),

@@ -195,6 +195,8 @@ async def test_the_preview_says_what_comes_of_it_and_stores_nothing(client: Clie
     _, part = await send(visitor, "preview", fields, "/new-experiment/preview")
     assert "<html" not in part
     assert words(part).strip() in shown
+    _, html = await send(visitor, "preview", {**fields, "per_day": "60000"})
+    assert "7 days with 20,000 new devices a day that take part." in words(html)
     _, html = await send(visitor, "plan", fields)
     assert entered(html, "planned") == ["24429"]
     assert await store.experiments() == []
