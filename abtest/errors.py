@@ -228,7 +228,7 @@ class Unavailable(AbtestError):
     """The answer can't be stored right now; ask again after `retry_after` seconds.
 
     `code` names the cause: `busy`, `storage_full`, `draining`, `queue_full`, `too_many_connections`,
-    `too_many_exports`.
+    `too_many_exports`; with PostgreSQL also `database_away`, `database_read_only`, `answers_lost`.
     """
 
     code = "busy"

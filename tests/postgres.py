@@ -29,31 +29,91 @@ def programs() -> Path:
     return max(found, key=lambda path: (path.parent.parent.name.isdigit(), path.parent.parent.name)).parent
 
 
+class Server:
+    """A PostgreSQL server in a folder of its own, which is its socket's too."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.url = f"postgresql://{USER}@/postgres?host={folder}"
+
+    def make(self) -> "Server":
+        """An empty cluster."""
+        self.run("initdb", "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D", self.data)
+        return self
+
+    def follow(self, primary: "Server") -> "Server":
+        """A standby of another server, which has what that has."""
+        self.run("pg_basebackup", "-d", primary.url, "-D", self.data, "-R", "-c", "fast", "--no-sync")
+        return self
+
+    def start(self) -> None:
+        """Serve, once it is ready."""
+        self.run(
+            "pg_ctl", "start", "-w", "-D", self.data, "-l", self.folder / "log", "-o", f"{OPTIONS} -k {self.folder}"
+        )
+
+    def stop(self) -> None:
+        """End as a kill -9 does: what was not synced is lost, and nobody is told."""
+        self.run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self.data)
+
+    def promote(self) -> None:
+        """From a standby to the primary."""
+        self.run("pg_ctl", "promote", "-w", "-D", self.data)
+
+    def processes(self) -> list[int]:
+        """The ids of its processes; none when it is stopped."""
+        try:
+            first = int((self.data / "postmaster.pid").read_text().split()[0])
+        except FileNotFoundError:
+            return []
+        found = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(first)], capture_output=True, text=True, check=False
+        )
+        return [first, *map(int, found.stdout.split())]
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        """The rows of a statement, outside any transaction."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def run(self, program: str, *arguments: object) -> None:
+        """Run one of PostgreSQL's programs, as another user than root, which it refuses."""
+        subprocess.run(
+            [programs() / program, *map(str, arguments)],
+            user=USER if os.geteuid() == 0 else None,
+            cwd=self.folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """A folder in which PostgreSQL may write, until the end of the block."""
+    folder = Path(tempfile.mkdtemp(prefix="abtest-postgres-", dir=MEMORY if MEMORY.is_dir() else None))
+    if os.geteuid() == 0:
+        shutil.chown(folder, USER)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def running() -> Iterator[str]:
     """The URL of a server that may make databases: the one that is named, or a new one until the end of the block."""
     if named := os.environ.get("ABTEST_TEST_POSTGRES"):
         yield named
         return
-    # PostgreSQL refuses to run as root.
-    user = USER if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="abtest-postgres-", dir=MEMORY if MEMORY.is_dir() else None))
-    if user:
-        shutil.chown(folder, user)
-    bin, data = programs(), folder / "data"
-
-    def run(*command: object) -> None:
-        subprocess.run([str(each) for each in command], user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-
-    try:
-        run(bin / "initdb", "-D", data, "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-        run(bin / "pg_ctl", "start", "-w", "-D", data, "-l", folder / "log", "-o", f"{OPTIONS} -k {folder}")
+    with new_folder() as folder:
+        server = Server(folder).make()
+        server.start()
         try:
-            yield f"postgresql://{USER}@/postgres?host={folder}"
+            yield server.url
         finally:
-            run(bin / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,7 @@ class Action(StrEnum):
     FORGET_DEVICE = "device.forget"
     EXPORT_TOKENS = "device.export"
     RESTORE = "database.restore"
+    ACCEPT_LOSS = "database.accept_loss"
 
 
 class Sought(Struct, frozen=True):

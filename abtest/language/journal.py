@@ -34,6 +34,7 @@ DONE: Mapping[str, str] = {
     Action.FORGET_DEVICE: "forgot a device",
     Action.EXPORT_TOKENS: "exported tokens of devices",
     Action.RESTORE: "restored a backup",
+    Action.ACCEPT_LOSS: "accepted the loss of answers",
 }
 NONE = "none"
 TEXTS = {"description", "because", "note"}

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg
+from msgspec import Struct
 from psycopg import RawCursor, RawServerCursor
 
 from abtest.errors import InvalidSetting, StorageError
@@ -19,7 +20,8 @@ WEAK = {"fsync": ("off",), "full_page_writes": ("off",), "synchronous_commit": (
 """Settings with which an answer that was given can be lost."""
 
 PARAMETERS = {
-    "connect_timeout": 5,
+    "target_session_attrs": "primary",
+    "connect_timeout": 3,
     "keepalives_idle": 2,
     "keepalives_interval": 1,
     "keepalives_count": 2,
@@ -30,11 +32,22 @@ PARAMETERS = {
 SETTINGS = "SELECT current_setting(name) FROM unnest($1::TEXT[]) WITH ORDINALITY AS asked (name, n) ORDER BY n"
 
 
+class Written(Struct, frozen=True):
+    """A row that was written: its number, and the time in it. None: 0."""
+
+    id: int = 0
+    at: int = 0
+
+
 class Connection:
-    """Runs statements whose parameters are written as ? or ?1."""
+    """Runs statements whose parameters are written as ? or ?1.
+
+    `device`, `event`: the newest row of each that was written.
+    """
 
     def __init__(self, raw: psycopg.Connection) -> None:
         self.raw = raw
+        self.device = self.event = Written()
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
         """Run a statement."""

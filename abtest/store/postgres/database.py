@@ -1,6 +1,8 @@
 """One PostgreSQL database: its connections, its transactions, and its errors in the product's words."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -15,6 +17,7 @@ from abtest.settings import without_password
 from abtest.store.postgres import migrations
 from abtest.store.postgres.connection import Connection, check_url, connect, defaults, refuse_unfit
 from abtest.store.postgres.lease import Lease
+from abtest.store.postgres.primary import Primary
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,9 +26,21 @@ MOST_CONNECTIONS = 4
 """Of each kind: one batch waits for the lock while the commit of another is on its way."""
 
 LONGEST_SECONDS = 5.0
-"""How long a transaction that writes waits for a connection or for the lock, where nothing else is said."""
+"""How long a transaction waits for a connection or for the lock, where nothing else is said."""
 
-WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+RECONNECT_SECONDS = 2.0
+"""How long a pool looks for the primary before it waits to be asked again: its own pauses would grow."""
+
+LONGEST_WORK_SECONDS = 60.0
+"""How long a transaction may take, where nothing else is said. A server that hangs never answers."""
+
+HOURS = 86_400.0
+"""How long what reads the whole database may take."""
+
+# A process that hangs, or is cut off, loses the lock.
+IDLE = "SET idle_in_transaction_session_timeout = 5000; SET tcp_user_timeout = 5000"
+
+WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -38,13 +53,17 @@ LOCK_FIGURES = "LOCK TABLE summary IN EXCLUSIVE MODE"
 
 WRITE_FIGURES = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE; {LOCK_FIGURES}"
 
+LOST = (
+    "the database has lost answers that were given, since a standby that lacked them became the primary; "
+    "'abtest db accept-loss' goes on without them"
+)
+
 PASSING = (
     errors.LockNotAvailable,
     errors.QueryCanceled,
     errors.SerializationFailure,
     errors.DeadlockDetected,
     errors.TooManyConnections,
-    errors.ReadOnlySqlTransaction,
     errors.IdleInTransactionSessionTimeout,
 )
 
@@ -60,17 +79,20 @@ class Database:
 
         `patience`: seconds to wait for a connection or for other writers before Unavailable (`busy`).
 
-        `connections`: at most so many that write, and so many that read.
+        `connections`: at most so many that write, and so many that read. `hurry`: seconds that what apps ask for may
+        take; then the connection is cut.
         """
         self._connections = connections
         check_url(url)
-        self._url = url
+        self._primary = Primary(url)
+        self._parameters: dict[str, Any] = {"autocommit": True, "cursor_factory": RawCursor, **defaults(url)}
         self._patience = LONGEST_SECONDS if patience is None else patience
+        self.hurry = 2 * self._patience
         self.name = without_password(url)
         self.created = False
         self._pools: list[ConnectionPool[psycopg.Connection]] = []
         self._threads: list[ThreadPoolExecutor] = []
-        self._lease = Lease(url)
+        self._lease = Lease(self._primary.find)
 
     async def open(self, migrate: bool = False, create: bool = True) -> None:
         """Connect, and fill an empty database if `create`. Migrate an older schema only if `migrate`.
@@ -135,44 +157,71 @@ class Database:
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
         """What the function returns for one snapshot of the database; errors as in `write`."""
-
         return await self.run(1, _transaction((READ,), function, arguments, named))
 
-    async def run(self, kind: int, function: Callable[[Connection], T]) -> T:
+    async def read_long(
+        self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """The same, however long it takes."""
+        return await self.run(1, _transaction((READ,), function, arguments, named), longest=HOURS)
+
+    async def run(self, kind: int, function: Callable[[Connection], T], longest: float = LONGEST_WORK_SECONDS) -> T:
         """What the function returns, which begins and commits itself; what it leaves open is rolled back.
 
-        `kind`: 0 for one that writes, 1 for one that reads.
+        `kind`: 0 for one that writes, 1 for one that reads. After the `longest` seconds the connection is cut.
+        Raises Unavailable (`database_away`): the function's commit may have happened.
         """
         if not self._threads:
             raise Unavailable("the database is closed", code="draining")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads[kind], self._in_thread, self._pools[kind], function)
+        using = _Using()
+        timer = loop.call_later(longest, using.cut)
+        try:
+            return await loop.run_in_executor(
+                self._threads[kind], self._in_thread, self._pools[kind], using, function
+            )
+        finally:
+            timer.cancel()
 
-    def _in_thread(self, pool: ConnectionPool[psycopg.Connection], function: Callable[[Connection], T]) -> T:
+    def _in_thread(
+        self, pool: ConnectionPool[psycopg.Connection], using: "_Using", function: Callable[[Connection], T]
+    ) -> T:
         with _in_words():
-            raw = pool.getconn()
+            timeline = self._primary.timeline
+            raw = using.connection = pool.getconn()
             try:
-                return function(Connection(raw))
+                if self._primary.lost:
+                    self._primary.look_for_losses(raw)
+                if self._primary.lost:
+                    raise Unavailable(LOST, code="answers_lost")
+                connection = Connection(raw)
+                given = function(connection)
+                if timeline != self._primary.timeline:  # it went to a server whose place another one has taken
+                    raise psycopg.OperationalError("another server became the primary")
+                self._primary.remember(connection)
+                return given
             except BaseException:
                 with suppress(psycopg.Error):
                     raw.rollback()
                 raise
             finally:
+                using.connection = None
                 pool.putconn(raw)  # discards what is broken
 
     def _open(self, migrate: bool, create: bool) -> None:
         try:
-            with connect(self._url) as first:
+            with connect(self._primary.find()) as first:
                 self.created = migrations.prepare(first, self.name, migrate, create)
         except psycopg.Error as error:
             raise StorageError(f"cannot open the database {self.name}: {_message(error)}") from error
         for configure in (self._configure_writing, self._configure):
             pool: ConnectionPool[psycopg.Connection] = ConnectionPool(
-                self._url,
-                kwargs={"autocommit": True, "cursor_factory": RawCursor, **defaults(self._url)},
+                self._primary.find,
+                kwargs=self._parameters,
                 min_size=1,
                 max_size=self._connections,
                 timeout=self._patience,
+                reconnect_timeout=RECONNECT_SECONDS,
                 configure=configure,
                 open=False,
             )
@@ -180,15 +229,32 @@ class Database:
             pool.open()
             self._threads.append(ThreadPoolExecutor(self._connections, thread_name_prefix="postgres"))
 
+    def _end_connections(self) -> None:
+        for pool in self._pools:
+            pool.drain()
+
     def _configure(self, raw: psycopg.Connection) -> None:
         refuse_unfit(raw)
-        raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}".encode())
+        self._primary.meet(raw, self._end_connections)
+        raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}; {IDLE}".encode())
 
     def _configure_writing(self, raw: psycopg.Connection) -> None:
         self._configure(raw)
         # Statistics are late while a table grows: with those of an hour ago, each batch would read all devices.
         raw.execute("SET enable_seqscan = off")
         raw.execute("SET jit = off")  # else it is used for all that has no index, since that seems expensive now
+
+
+class _Using:
+    """The connection that a thread uses, for the other thread that may cut it."""
+
+    connection: psycopg.Connection | None = None
+
+    def cut(self) -> None:
+        """End what waits for an answer of the server."""
+        if self.connection is not None:
+            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
 
 
 def _transaction(
@@ -217,12 +283,14 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except (PoolTimeout, PoolClosed) as error:
-        raise Unavailable("the database gives no connection; ask again", code="busy") from error
+        raise Unavailable("the database gives no connection; ask again", code="database_away") from error
+    except errors.ReadOnlySqlTransaction as error:
+        raise Unavailable("the database is read-only; ask again", code="database_read_only") from error
     except PASSING as error:
         raise Unavailable(f"the database is busy: {_message(error)}; ask again", code="busy") from error
     except errors.DiskFull as error:
         raise Unavailable("the disk is full", code="storage_full") from error
     except psycopg.Error as error:
         if isinstance(error, psycopg.OperationalError):  # the connection is lost, or the server stops
-            raise Unavailable(f"the database is away: {_message(error)}; ask again", code="busy") from error
+            raise Unavailable(f"the database is away: {_message(error)}; ask again", code="database_away") from error
         raise RuntimeError(f"a statement failed: {_message(error)}") from error

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from abtest.domain import NO_ATTRIBUTES, Attributes
 from abtest.store.enrolment import Enrolment
-from abtest.store.postgres.connection import Connection
+from abtest.store.postgres.connection import Connection, Written
 from abtest.store.postgres.database import READ, WRITE
 from abtest.store.relational.enrolling import (
     NOTHING_DRAWN,
@@ -131,6 +131,7 @@ def enrol(
         if devices:
             connection.execute(ADD_DEVICES, (msgspec.json.encode(devices).decode(),))
             connection.execute(SET_LAST_DEVICE, (last,))
+            connection.device = Written(last, now)
         if phases := moved.moved():
             connection.execute(ADVANCE, [list(column) for column in zip(*phases, strict=True)])
         connection.execute("COMMIT")

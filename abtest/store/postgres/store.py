@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
-from abtest.domain import Attributes, Event
+from abtest.domain import Attributes, By, Event
 from abtest.errors import StorageError
 from abtest.store.audit import Ledger
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.postgres import enrolling, migrations, tokens, tracking
 from abtest.store.postgres.connection import Connection
 from abtest.store.postgres.database import MOST_CONNECTIONS, Database
+from abtest.store.postgres.primary import accept_loss
 from abtest.store.relational import auditing, upkeep
 from abtest.store.relational.enrolling import NOTHING, Catalogue, Kept
 from abtest.store.relational.methods import reading
@@ -33,7 +34,6 @@ FROM pg_stat_database WHERE datname = current_database() AND checksum_failures >
 
 
 def _ledger(connection: Connection) -> Ledger:
-    """See AuditStore.ledger."""
     return auditing.ledger(connection, connection.stream(auditing.TOKENS))
 
 
@@ -80,7 +80,7 @@ class PostgresStore(Database, RelationalStore):
         """See EnrolmentStore.enrol."""
         catalogue, kept = self._catalogue, self._kept.known()
         catalogue, enrolment, profiles = await self.run(
-            0, lambda connection: enrolling.enrol(connection, catalogue, kept, tokens, now, attributes)
+            0, lambda connection: enrolling.enrol(connection, catalogue, kept, tokens, now, attributes), self.hurry
         )
         self._learn(catalogue)
         self._kept.learn(profiles)
@@ -89,19 +89,28 @@ class PostgresStore(Database, RelationalStore):
     async def find(self, tokens: Sequence[str]) -> Enrolment:
         """See EnrolmentStore.find."""
         catalogue = self._catalogue
-        catalogue, enrolment = await self.run(1, lambda connection: enrolling.find(connection, catalogue, tokens))
+        catalogue, enrolment = await self.run(
+            1, lambda connection: enrolling.find(connection, catalogue, tokens), self.hurry
+        )
         self._learn(catalogue)
         return enrolment
 
+    async def ledger(self) -> Ledger:
+        """See AuditStore.ledger."""
+        return await self.read_long(_ledger)
+
+    async def accept_loss(self, by: By, now: int) -> None:
+        """Let servers go on that noticed that this database lacks what they stored."""
+        await self.write(accept_loss, by, now)
+
     async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
         """See EventStore.track."""
-        return await self.run(0, lambda connection: tracking.track(connection, requests, now))
+        return await self.run(0, lambda connection: tracking.track(connection, requests, now), self.hurry)
 
     failure: StorageError | None = None
     """None for ever: a database that can't be reached comes back, and no file is trusted here."""
 
     tokens = tokens.tokens
-    ledger = reading(_ledger)
     upkeep = reading(_upkeep)
     condition = reading(_condition)
     now = reading(_now)

@@ -7,7 +7,7 @@ from itertools import count
 from msgspec import Struct
 
 from abtest.domain import Event, app_of
-from abtest.store.postgres.connection import Connection
+from abtest.store.postgres.connection import Connection, Written
 from abtest.store.postgres.database import WRITE
 from abtest.store.relational.refused import Refused, count_refused
 
@@ -66,6 +66,7 @@ def track(connection: Connection, requests: Requests, now: int) -> list[int | No
             columns = zip(*_columns(rows, last), strict=True)
             connection.execute(ADD, (now, *map(list, columns)))
             connection.execute(SET_LAST_EVENT, (last + len(rows),))
+            connection.event = Written(last + len(rows), now)
         count_refused(connection, refused)
         connection.execute("COMMIT")
     return stored

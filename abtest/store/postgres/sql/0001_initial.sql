@@ -5,7 +5,7 @@ CREATE TABLE meta (
   name TEXT PRIMARY KEY,
   value BIGINT NOT NULL
 );
-INSERT INTO meta VALUES ('config_version', 1), ('boots', 0);
+INSERT INTO meta VALUES ('config_version', 1), ('boots', 0), ('accepted_losses', 0);
 
 -- The highest number that was ever given out. The row `device` is the enrolment lock: who has locked it alone gives
 -- out numbers of devices and positions, and changes what decides about them. So the order of numbers is the order of

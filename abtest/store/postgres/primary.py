@@ -1,0 +1,133 @@
+"""Which of several servers is the primary, and whether it has what was answered before it became that."""
+
+from collections.abc import Callable
+from operator import attrgetter
+from threading import Lock
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from abtest.domain import Action, By
+from abtest.errors import StorageError
+from abtest.store.postgres.connection import Connection, Written, defaults
+from abtest.store.relational.journal import record
+
+# Each promotion begins a new timeline: the first eight digits of a file of the log.
+TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
+
+LATEST = """
+SELECT
+  (SELECT first_seen FROM device WHERE id = $1),
+  (SELECT number FROM last_number WHERE name = 'event'),
+  (SELECT received_at FROM event WHERE id = $2),
+  (SELECT value FROM meta WHERE name = 'accepted_losses')
+"""
+
+
+# Above every version that a server may have seen: it has to forget all answers that it keeps.
+ACCEPT = """
+UPDATE meta SET value = value + CASE name WHEN 'config_version' THEN 1000000 ELSE 1 END
+WHERE name IN ('config_version', 'accepted_losses')
+"""
+
+
+class Primary:
+    """The one server, of those in a URL, that is written to.
+
+    It remembers the newest timeline that it saw, and the newest rows that this process wrote. A standby that becomes
+    the primary begins another timeline. It has replayed commits in their order: if it has the newest row, it has all.
+
+    `lost`: whether it has not.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._urls = _of_each_host(url)
+        self._accepted = 0
+        self._device = self._event = Written()
+        self._looking = Lock()
+        self.timeline = 0
+        self.lost = False
+
+    def find(self) -> str:
+        """The URL of the server that can be written to; of several, that with the newest timeline.
+
+        Raises psycopg.OperationalError if there is none.
+        """
+        if len(self._urls) == 1:
+            return self._urls[0]
+        found, failed = [], psycopg.OperationalError("no server is named")
+        for url in self._urls:
+            try:
+                with psycopg.connect(url, autocommit=True, **defaults(url)) as server:
+                    found.append((timeline(server), url))
+            except psycopg.OperationalError as error:
+                failed = error
+        if not found:
+            raise failed
+        return max(found, key=lambda each: each[0])[1]
+
+    def meet(self, server: psycopg.Connection, end_others: Callable[[], None]) -> None:
+        """Look at a new connection. The first one to a new primary ends all others, before anything is written to it.
+
+        Raises psycopg.OperationalError for a primary whose place another one has taken.
+        """
+        found = self._timeline_of(server)
+        if found > self.timeline:
+            end_others()
+            with self._looking:
+                self._look_for_losses(server)
+                self.timeline = found
+
+    def look_for_losses(self, server: psycopg.Connection) -> None:
+        """See again whether this primary lacks what was acknowledged. Raises as above."""
+        with self._looking:
+            self._timeline_of(server)
+            self._look_for_losses(server)
+
+    def _timeline_of(self, server: psycopg.Connection) -> int:
+        found = timeline(server)
+        if found < self.timeline:
+            raise psycopg.OperationalError("this server was the primary, but another one has taken its place")
+        return found
+
+    def _look_for_losses(self, server: psycopg.Connection) -> None:
+        device, event = self._device, self._event
+        ((first_seen, events, received_at, accepted),) = server.execute(LATEST, (device.id, event.id))
+        if self.timeline == 0 or accepted > self._accepted:
+            device = event = self._device = self._event = Written()
+            self._accepted = accepted
+        # The row of a device stays for ever. That of an event goes when its device is forgotten.
+        no_device = device.id > 0 and first_seen != device.at
+        no_event = event.id > events or (event.id > 0 and received_at not in {None, event.at})
+        self.lost = no_device or no_event
+
+    def remember(self, connection: Connection) -> None:
+        """Remember the newest rows that were acknowledged."""
+        self._device = max(self._device, connection.device, key=attrgetter("id"))
+        self._event = max(self._event, connection.event, key=attrgetter("id"))
+
+
+def accept_loss(connection: Connection, by: By, now: int) -> None:
+    """Let servers that miss what they stored go on without it."""
+    connection.execute(ACCEPT)
+    record(connection, by, now, Action.ACCEPT_LOSS)
+
+
+def timeline(server: psycopg.Connection) -> int:
+    """How often a standby has become primary, from 1."""
+    ((digits,),) = server.execute(TIMELINE)
+    return int(digits, 16)
+
+
+def _of_each_host(url: str) -> list[str]:
+    """A URL for each host of a URL, whose ports are one for all or one for each."""
+    said = conninfo_to_dict(url)
+    hosts = str(said.get("host") or "").split(",")
+    ports = str(said.get("port") or "").split(",")
+    if len(hosts) == 1:
+        return [url]
+    if len(ports) == 1:
+        ports *= len(hosts)
+    if len(ports) != len(hosts) or "hostaddr" in said:
+        raise StorageError("the database's URL must have one port for all hosts or one for each, and no hostaddr")
+    return [make_conninfo(url, host=host, port=port or None) for host, port in zip(hosts, ports, strict=True)]

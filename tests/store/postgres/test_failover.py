@@ -1,0 +1,221 @@
+"""A standby becomes the primary: nothing that was acknowledged is lost, or that is said and nothing goes on."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from abtest import clock
+from abtest.domain import Event, Sought
+from abtest.errors import Unavailable
+from abtest.store.postgres import PostgresStore
+from tests.postgres import Server, new_folder
+from tests.scenes import ANNA, experiment, tokens, values_of
+
+PATIENCE = 1.0
+
+
+class Pair:
+    """A primary and its standby, for which it waits only if it is told to."""
+
+    def __init__(self, first: Path, second: Path) -> None:
+        self.primary, self.standby = Server(first).make(), Server(second)
+        self.primary.start()
+        self.standby.follow(self.primary).start()
+        self.url = f"{self.primary.url},{second}"
+
+    def wait_for_standby(self, name: str = "*") -> None:
+        """From now on, an answer is given when the standby has it too; or no longer, without a name."""
+        for each in (f"ALTER SYSTEM SET synchronous_standby_names = '{name}'", "SELECT pg_reload_conf()"):
+            self.primary.execute(each)
+
+    def catch_up(self) -> None:
+        """Wait until the standby has all that the primary has."""
+        ((end,),) = self.primary.execute("SELECT pg_current_wal_insert_lsn()")
+        while self.standby.execute(f"SELECT pg_last_wal_replay_lsn() < '{end}'") == [(True,)]:
+            time.sleep(0.01)
+
+    def fail_over(self) -> None:
+        """Kill the primary; the standby takes its place."""
+        self.primary.stop()
+        self.standby.promote()
+
+    def stop(self) -> None:
+        """Stop what runs."""
+        for each in (self.standby, self.primary):
+            if each.processes():
+                each.stop()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with new_folder() as first, new_folder() as second:
+        made = Pair(first, second)
+        yield made
+        made.stop()
+
+
+@pytest.fixture
+def store(pair: Pair, io_loop: IOLoop) -> Iterator[PostgresStore]:
+    opened = PostgresStore(pair.url, PATIENCE)
+    io_loop.run_sync(opened.open)
+    io_loop.run_sync(lambda: opened.add([experiment("color", "1", "1")], clock.now()))
+    yield opened
+    io_loop.run_sync(opened.close)
+
+
+async def asked(store: PostgresStore, names: list[str]) -> dict[str, dict[str, str]]:
+    """The values of these devices."""
+    enrolment = await store.enrol(names, clock.now())
+    return {name: values_of(enrolment, name) for name in names}
+
+
+async def back(store: PostgresStore) -> None:
+    """Wait until the store finds its primary."""
+    while True:
+        with suppress(Unavailable):
+            await store.config_version()
+            return
+
+
+async def refused(store: PostgresStore, code: str) -> None:
+    """New devices are refused, with this code."""
+    with pytest.raises(Unavailable) as refusal:
+        await asked(store, ["refused"])
+    assert refusal.value.code == code
+
+
+async def until_refused(store: PostgresStore, code: str) -> None:
+    """Wait until the store refuses with this code."""
+    seen = ""
+    while seen != code:
+        try:
+            await store.config_version()
+        except Unavailable as error:
+            seen = error.code
+
+
+async def test_nothing_is_lost_with_a_synchronous_standby(pair: Pair, store: PostgresStore) -> None:
+    pair.wait_for_standby()
+    names = tokens("a", 50)
+    before = await asked(store, names)
+    assert await store.track([(names[0], [Event(id="1", name="purchase")])], clock.now()) == [1]
+    pair.primary.stop()
+    await refused(store, "database_away")
+    pair.standby.promote()
+    await back(store)
+    assert await asked(store, names) == before
+    assert await store.track([(names[0], [Event(id="1", name="purchase")])], clock.now()) == [0]
+    await asked(store, ["new"])
+    assert pair.standby.execute("SELECT id FROM device WHERE token = 'new'") == [(51,)]
+
+
+@pytest.mark.parametrize("kind", ["device", "event"])
+async def test_what_an_asynchronous_standby_lacks_stops_everything_until_it_is_accepted(
+    pair: Pair, store: PostgresStore, kind: str
+) -> None:
+    await asked(store, ["first"])
+    pair.catch_up()
+    pair.standby.stop()
+    if kind == "device":
+        await asked(store, ["lost"])
+    else:
+        await store.track([("first", [Event(id="1", name="purchase")])], clock.now())
+    pair.primary.stop()
+    pair.standby.start()
+    pair.standby.promote()
+    other = PostgresStore(pair.standby.url, PATIENCE)  # which knows nothing of what was lost
+    await other.open()
+    await asked(other, ["another"])
+    await other.track([("first", [Event(id="2", name="purchase")])], clock.now())
+    await until_refused(store, "answers_lost")
+    for again in (store.enrol(["first"], 1), store.find(["first"]), store.track([], 1), store.config_version()):
+        with pytest.raises(Unavailable, match="'abtest db accept-loss'"):
+            await again
+    before = await other.config_version()
+    await other.accept_loss(ANNA, clock.now())
+    await asked(store, ["lost"])
+    assert await store.config_version() > before + 1000  # caches are emptied, of what the lost changes made too
+    (entry,) = await other.entries(Sought(), 1)
+    await other.close()
+    assert (entry.action, entry.by) == ("database.accept_loss", ANNA)
+
+
+async def test_a_standby_that_lacks_nothing_goes_on_and_so_does_a_device_that_was_forgotten(
+    pair: Pair, store: PostgresStore
+) -> None:
+    await asked(store, ["first"])
+    await store.track([("first", [Event(id="1", name="purchase")])], clock.now())
+    pair.primary.execute("DELETE FROM event; UPDATE device SET token = 'forgotten'")
+    pair.catch_up()
+    pair.fail_over()
+    await back(store)
+    await asked(store, ["second"])
+
+
+async def test_an_old_primary_that_comes_back_is_never_written_to(pair: Pair, store: PostgresStore) -> None:
+    await asked(store, ["first"])
+    pair.catch_up()
+    pair.fail_over()
+    await back(store)
+    pair.primary.start()
+    await asked(store, ["second"])
+    newcomer = PostgresStore(pair.url, PATIENCE)
+    await newcomer.open()
+    await asked(newcomer, ["third"])
+    await newcomer.close()
+    pair.standby.stop()
+    await refused(store, "database_away")
+    assert pair.primary.execute("SELECT token FROM device") == [("first",)]
+    pair.standby.start()
+    await back(store)
+    assert len(pair.standby.execute("SELECT token FROM device")) == 3
+
+
+async def test_connections_to_the_old_primary_end_when_a_new_one_is_met(pair: Pair, store: PostgresStore) -> None:
+    await asked(store, ["first"])
+    pair.catch_up()
+    pair.standby.promote()  # while the old one goes on
+    await asked(store, ["second"])
+    reading = await store.read(lambda connection: connection.raw.info.backend_pid)
+    pair.primary.execute(f"SELECT pg_terminate_backend({reading})")
+    await until_refused(store, "answers_lost")
+    await refused(store, "answers_lost")
+    other = PostgresStore(pair.url, PATIENCE)
+    await other.open()
+    await other.accept_loss(ANNA, clock.now())
+    await other.close()
+    await asked(store, ["third"])
+    for server, found in ((pair.primary, "second"), (pair.standby, "third")):
+        assert server.execute("SELECT token FROM device WHERE id = 2") == [(found,)]
+
+
+@pytest.fixture
+def hung(pair: Pair) -> Iterator[Callable[[], None]]:
+    """Make every process of the primary hang, until the end of the test."""
+    stopped: list[int] = []
+
+    def hang() -> None:
+        for pid in pair.primary.processes():
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
+
+    yield hang
+    for pid in stopped:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_primary_that_hangs_is_left(pair: Pair, store: PostgresStore, hung: Callable[[], None]) -> None:
+    await asked(store, ["first"])
+    pair.catch_up()
+    hung()
+    await refused(store, "database_away")
+    pair.standby.promote()
+    await back(store)
+    await asked(store, ["second"])

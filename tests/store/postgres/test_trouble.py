@@ -1,0 +1,137 @@
+"""A database in trouble: each kind is refused with its code, known devices are answered, and it passes by itself."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from tornado.ioloop import IOLoop
+
+from abtest.errors import StorageError, Unavailable
+from abtest.store.postgres import PostgresStore
+from abtest.store.postgres.connection import Connection
+from tests.scenes import experiment
+
+PATIENCE = 0.5
+
+Trouble = Callable[[str, str], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def store(database: str, io_loop: IOLoop) -> Iterator[PostgresStore]:
+    opened = PostgresStore(database, PATIENCE)
+    io_loop.run_sync(opened.open)
+    io_loop.run_sync(lambda: opened.add([experiment("color", "1", "1")], 1))
+    io_loop.run_sync(lambda: opened.enrol(["known"], 1))
+    yield opened
+    io_loop.run_sync(opened.close)
+
+
+@contextmanager
+def locked(server: str, url: str) -> Iterator[None]:
+    """Somebody else has the enrolment lock, and hangs."""
+    with psycopg.connect(url) as other:
+        other.execute("SELECT FROM last_number FOR UPDATE")
+        yield
+
+
+@contextmanager
+def read_only(server: str, url: str) -> Iterator[None]:
+    with altered(server, url, "SET default_transaction_read_only = on", "RESET default_transaction_read_only"):
+        yield
+
+
+@contextmanager
+def closed(server: str, url: str) -> Iterator[None]:
+    """It takes no connection."""
+    with altered(server, url, "ALLOW_CONNECTIONS false", "ALLOW_CONNECTIONS true"):
+        yield
+
+
+@contextmanager
+def altered(server: str, url: str, begin: str, end: str) -> Iterator[None]:
+    """With a setting of the database, for new connections; there are no others."""
+    name = conninfo_to_dict(url)["dbname"]
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} {begin}".encode())
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        yield
+        admin.execute(f"ALTER DATABASE {name} {end}".encode())
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+
+
+async def code_of(store: PostgresStore) -> str:
+    """The code with which a new device is refused; nothing if it is not."""
+    try:
+        await store.enrol(["new"], 1)
+    except Unavailable as error:
+        return error.code
+    return ""
+
+
+async def until_code(store: PostgresStore, code: str) -> None:
+    """Wait until new devices are refused so; connections that ended are noticed one after the other."""
+    while await code_of(store) != code:
+        pass
+
+
+async def found(store: PostgresStore) -> list[str]:
+    """Which devices are known, once there is a connection."""
+    while True:
+        with suppress(Unavailable):
+            return sorted((await store.find(["known", "new"])).variants)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "knows"),
+    [(locked, "busy", True), (read_only, "database_read_only", True), (closed, "database_away", False)],
+)
+async def test_new_devices_are_refused_and_the_trouble_passes(
+    postgres: str, database: str, store: PostgresStore, trouble: Trouble, code: str, knows: bool
+) -> None:
+    with trouble(postgres, database):
+        await until_code(store, code)
+        if knows:
+            assert await found(store) == ["known"]
+    await until_code(store, "")
+
+
+async def test_a_statement_that_may_not_take_so_long_is_refused(database: str) -> None:
+    store = PostgresStore(make_conninfo(database, options="-c statement_timeout=100"), patience=5)
+    await store.open()
+    with locked("", database):
+        assert await code_of(store) == "busy"
+    assert await code_of(store) == ""
+    await store.close()
+
+
+async def test_a_process_that_hangs_loses_the_lock(
+    store: PostgresStore, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abtest.store.postgres.database.IDLE", "SET idle_in_transaction_session_timeout = 100")
+    hanging = PostgresStore(database)
+    await hanging.open()
+    goes_on = threading.Event()
+    has_lock = threading.Event()
+
+    def hang(connection: Connection) -> None:
+        has_lock.set()
+        goes_on.wait()
+        connection.execute("DELETE FROM device")
+
+    lost = asyncio.create_task(hanging.write(hang))
+    await asyncio.to_thread(has_lock.wait)
+    await until_code(store, "")
+    goes_on.set()
+    with pytest.raises(Unavailable):
+        await lost
+    assert await found(hanging) == ["known", "new"]
+    await hanging.close()
+
+
+async def test_a_read_only_database_is_not_opened_in_vain(postgres: str, database: str) -> None:
+    with read_only(postgres, database), pytest.raises(StorageError, match="read-only"):
+        await PostgresStore(database).open()
