@@ -170,7 +170,7 @@ def test_a_signal_to_make_run_reaches_what_it_started(tmp_path: Path) -> None:
             assert making.poll() is None
         making.terminate()
         try:
-            _, said = making.communicate(timeout=10)
+            _, said = making.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(making.pid, signal.SIGKILL)
             raise

@@ -23,7 +23,7 @@ from tests.faults.shims import Shim
 from tests.scenes import ANNA, opened
 
 ROOT = Path(__file__).parent.parent.parent
-SECONDS = 30
+SECONDS = 600
 
 COLOR = ("color", "red=1", "green=1", "blue=1")
 PRICE = ("price", "10=75", "20=10", "50=5", "5=10")
@@ -212,7 +212,7 @@ def run(
         [*program(defect), "--database", f"sqlite:///{database}", *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=SECONDS,
         check=False,
         cwd=ROOT,
         env=os.environ | (shim.environment if shim else {}),
