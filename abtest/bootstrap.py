@@ -132,6 +132,20 @@ async def prepare(settings: Settings, by: By) -> list[Experiment]:
         return await experiments.all()
 
 
+async def accept_loss(database: str, by: By) -> None:
+    """Let servers go on that noticed that their PostgreSQL lost answers. Raises InvalidSetting for SQLite."""
+    if not database.startswith("postgres"):
+        raise InvalidSetting("database: only PostgreSQL fails over; see 'abtest restore' for SQLite")
+    from abtest.store.postgres import PostgresStore  # noqa: PLC0415  # psycopg is an extra
+
+    store = PostgresStore(database)
+    await store.open()
+    try:
+        await store.accept_loss(by, clock.now())
+    finally:
+        await store.close()
+
+
 async def first_link(database: str) -> str | None:
     """See SignInService.make_first_link."""
     async with opened(database) as store:

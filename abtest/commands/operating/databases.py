@@ -5,12 +5,12 @@ import asyncio
 import click
 
 from abtest import bootstrap
-from abtest.commands.options import as_json, print_json, with_store
+from abtest.commands.options import as_json, print_json, say, user, with_store
 
 
 @click.group()
 def db() -> None:
-    """Migrate or check the database."""
+    """Migrate or check the database, or accept what it lost."""
 
 
 @db.command()
@@ -42,6 +42,19 @@ def check(database: str, as_json: bool) -> None:
             click.echo(finding)
     if found:
         raise click.exceptions.Exit(1)
+
+
+@db.command("accept-loss")
+@click.pass_obj
+def accept_loss(database: str) -> None:
+    """Let servers go on after a failover of PostgreSQL that lost answers.
+
+    They refuse new devices and events (503 `answers_lost`) when a standby became the primary without all that they
+    had stored. First try to get it back: promote a standby that has it. Devices whose answers were lost are new ones
+    when they ask again.
+    """
+    asyncio.run(bootstrap.accept_loss(database, user()))
+    say("accepted; servers go on within a second")
 
 
 COMMANDS = (db,)

@@ -1,5 +1,6 @@
 """Which one of many workers folds: a lock of a session of its own, which ends with the connection."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
@@ -19,15 +20,16 @@ NOTICE = "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_
 class Lease:
     """The lease, or a session that waits for it."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, find: Callable[[], str]) -> None:
+        """`find`: the URL of the server that can be written to now."""
+        self._find = find
         self._session: psycopg.Connection | None = None
 
     def take(self) -> bool:
         """Whether it has the lease: one that was lost with its connection is asked for anew. Raises psycopg.Error."""
         try:
             if self._session is None:
-                self._session = connect(self._url)
+                self._session = connect(self._find())
                 self._session.execute(NOTICE)
             ((taken,),) = self._session.execute(TAKE)
         except psycopg.Error:
