@@ -42,6 +42,7 @@ from abtest.trust import VerificationService
 from abtest.upkeep import ErasureService, Heartbeat, SystemService
 
 if TYPE_CHECKING:
+    from abtest.store.postgres import PostgresStore
     from abtest.web import HotServer, Services
 
 REFRESH_SECONDS = 0.5
@@ -84,6 +85,10 @@ def made_store(database: str, free_disk: float = 0, patience: float | None = Non
     """The store of a database URL, not yet open; see `opened`. Raises InvalidSetting."""
     if not in_postgres(database):
         return SQLiteStore(database_path(database), free_disk, patience)
+    return _postgres_store(database, patience)
+
+
+def _postgres_store(database: str, patience: float | None = None) -> "PostgresStore":
     try:
         from abtest.store.postgres import PostgresStore  # noqa: PLC0415  # its packages may be missing
     except ImportError:
@@ -134,12 +139,10 @@ async def prepare(settings: Settings, by: By) -> list[Experiment]:
 
 async def accept_loss(database: str, by: By) -> None:
     """Let servers go on that noticed that their PostgreSQL lost answers. Raises InvalidSetting for SQLite."""
-    if not database.startswith("postgres"):
+    if not in_postgres(database):
         raise InvalidSetting("database: only PostgreSQL fails over; see 'abtest restore' for SQLite")
-    from abtest.store.postgres import PostgresStore  # noqa: PLC0415  # psycopg is an extra
-
-    store = PostgresStore(database)
-    await store.open()
+    store = _postgres_store(database)
+    await store.open(create=False)
     try:
         await store.accept_loss(by, clock.now())
     finally:

@@ -16,7 +16,7 @@ from abtest.errors import StorageError, Unavailable
 from abtest.settings import without_password
 from abtest.store.postgres import migrations
 from abtest.store.postgres.connection import Connection, check_url, connect, defaults, refuse_unfit
-from abtest.store.postgres.lease import Lease
+from abtest.store.postgres.lease import NOTICE, Lease
 from abtest.store.postgres.primary import Primary
 
 P = ParamSpec("P")
@@ -37,8 +37,8 @@ LONGEST_WORK_SECONDS = 60.0
 HOURS = 86_400.0
 """How long what reads the whole database may take."""
 
-# A process that hangs, or is cut off, loses the lock.
-IDLE = "SET idle_in_transaction_session_timeout = 5000; SET tcp_user_timeout = 5000"
+# A process that hangs, or whose machine is gone, loses the lock.
+IDLE = f"SET idle_in_transaction_session_timeout = 5000; SET tcp_user_timeout = 5000; {NOTICE}"
 
 WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
@@ -212,6 +212,7 @@ class Database:
         try:
             with connect(self._primary.find()) as first:
                 self.created = migrations.prepare(first, self.name, migrate, create)
+                self._primary.meet(first, self._end_connections)
         except psycopg.Error as error:
             raise StorageError(f"cannot open the database {self.name}: {_message(error)}") from error
         for configure in (self._configure_writing, self._configure):

@@ -11,7 +11,13 @@ UNLOCK = "SELECT pg_advisory_unlock(x'61627473'::INTEGER)"
 
 HAS_SCHEMA = "SELECT to_regclass('schema_version') IS NOT NULL"
 
-HAS_OTHERS = "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = current_schema()::REGNAMESPACE)"
+# Those of an extension are nobody's.
+HAS_OTHERS = """
+SELECT EXISTS (
+  SELECT FROM pg_class WHERE relnamespace = current_schema()::REGNAMESPACE
+  AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
+)
+"""
 
 BEGIN_SCHEMA = "CREATE TABLE schema_version (number INTEGER NOT NULL); INSERT INTO schema_version VALUES (0)"
 

@@ -109,6 +109,12 @@ async def test_another_programs_database_is_left_as_it_is(database: str) -> None
         await opened(database)
 
 
+async def test_what_an_extension_has_there_is_nobodys(database: str) -> None:
+    with psycopg.connect(database) as other:
+        other.execute("CREATE EXTENSION pg_stat_statements")
+    await opened(database)
+
+
 async def test_an_older_schema_waits_for_migrate_and_a_newer_one_is_refused(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
