@@ -16,20 +16,21 @@ from abtest.commands.options import (
     with_store,
 )
 from abtest.domain import Experiment, Kind, parse_metrics
-from abtest.inference import Comparison, Lift, VariantResult
+from abtest.inference import Comparison, VariantResult
 from abtest.language import (
     by_said,
     chance,
     counted,
     decision_said,
-    difference,
     duration,
     exposure_told,
     figure,
+    interval_said,
     mean,
     number,
     p_value,
     signed_percent,
+    size_said,
 )
 from abtest.management import ExperimentService, SharedLinkService, app_option, ask_direction, described_shared_link
 from abtest.results import ExperimentResults, MetricResults, ResultService
@@ -189,9 +190,9 @@ def _comparison(found: Comparison | None, baseline: str, metric: MetricResults) 
     if found.lift is None or found.safe is None:
         return [*["-"] * (2 + tested), *loss, "-", "-"]
     return [
-        difference(found.lift.value, found.lift.relative),
-        _interval(found.safe),
-        *([_interval(found.at_plan)] if tested else []),
+        size_said(found.lift, metric.kind),
+        interval_said(found.safe, metric.kind),
+        *([interval_said(found.at_plan, metric.kind) if found.at_plan else "-"] if tested else []),
         *loss,
         "-" if found.adjusted_p is None else p_value(found.adjusted_p),
         "-" if found.chance_to_beat is None else chance(found.chance_to_beat),
@@ -202,10 +203,6 @@ def _loss(found: Comparison | None) -> str:
     if found is None or found.loss is None:
         return "-"
     return f"{signed_percent(found.loss)} or worse"
-
-
-def _interval(lift: Lift | None) -> str:
-    return "-" if lift is None else f"{difference(lift.low, lift.relative)} to {difference(lift.high, lift.relative)}"
 
 
 def _print_health(found: ExperimentResults, kind: Kind) -> None:

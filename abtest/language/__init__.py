@@ -33,11 +33,12 @@ from abtest.language.numbers import (
     signed_percent,
     size,
     tenths,
+    unit,
 )
 from abtest.language.schedules import full_said, late_end, late_start, next_said, schedule_said, times_said
 from abtest.language.spreadsheets import csv_lines, harmless
 from abtest.language.times import age, ago, duration, exact_day, exact_time
-from abtest.language.verdicts import Said, said
+from abtest.language.verdicts import Said, interval_said, said, size_said
 
 __all__ = [
     "Changed",
@@ -67,6 +68,7 @@ __all__ = [
     "full_said",
     "group_said",
     "harmless",
+    "interval_said",
     "late_end",
     "late_start",
     "left_out",
@@ -85,11 +87,13 @@ __all__ = [
     "signed",
     "signed_percent",
     "size",
+    "size_said",
     "tenths",
     "test_device_said",
     "tested_said",
     "times",
     "times_said",
+    "unit",
     "warnings",
     "weights_said",
     "who_takes_part",

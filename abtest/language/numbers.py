@@ -11,6 +11,7 @@ from babel.numbers import NumberPattern, parse_pattern
 ENGLISH = "en_GB"
 """As the product is written: 12 Nov 2026."""
 MINUS = "\N{MINUS SIGN}"
+POINTS = "percentage points"
 MOST_PLACES = 25
 SMALLEST_P = 0.0001
 SURELY_NOT = 0.001
@@ -85,9 +86,16 @@ def signed_percent(part: float, figures: int = 2, language: str = ENGLISH) -> st
     return _minus(f"{_plus(part)}{figure_percent(part, figures, language)}")
 
 
-def difference(value: float, relative: bool, language: str = ENGLISH) -> str:
-    """A lift, or a difference of means where `relative` is False: +12% or -3.4."""
-    return signed_percent(value, language=language) if relative else signed(value, language=language)
+def difference(value: float, relative: bool, kind: str, figures: int = 2, language: str = ENGLISH) -> str:
+    """A lift, or a difference of means where `relative` is False: +12% or -3.4, without its `unit`."""
+    if relative:
+        return signed_percent(value, figures, language)
+    return signed(100 * value if kind == "conversion" else value, figures, language)
+
+
+def unit(relative: bool, kind: str) -> str:
+    """What a `difference` is in; empty where it needs no words."""
+    return "" if relative or kind != "conversion" else POINTS
 
 
 def p_value(p: float, language: str = ENGLISH) -> str:

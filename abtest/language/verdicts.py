@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from abtest.inference import Difference, Lift, NoDifference, NotEnough, NotTrusted, Question, Told, Verdict
 from abtest.language.counts import counted, names
-from abtest.language.numbers import about, figure, figure_percent, number
+from abtest.language.numbers import POINTS, about, difference, figure, figure_percent, number, unit
 
 EARLY_WITH_PLAN = (
     "Found before the planned test. A difference that is found early usually looks larger than it is: an effect of "
@@ -61,6 +61,17 @@ def said(verdict: Verdict) -> Said:
             )
 
 
+def size_said(found: Lift, kind: str) -> str:
+    """+12%, or -1.8 percentage points where there is no percentage of a rate."""
+    return f"{difference(found.value, found.relative, kind)} {unit(found.relative, kind)}".rstrip()
+
+
+def interval_said(found: Lift, kind: str) -> str:
+    """+3% to +21%; -18 to +16 percentage points."""
+    low, high = (difference(each, found.relative, kind) for each in (found.low, found.high))
+    return f"{low} to {high} {unit(found.relative, kind)}".rstrip()
+
+
 def moved(found: Lift, question: Question) -> str:
     """up by 12% (3% to 21%)."""
     sign = 1 if found.value > 0 else -1
@@ -87,7 +98,7 @@ def _size(value: float, relative: bool, question: Question) -> str:
     if relative:
         return figure_percent(value)
     if question.kind == "conversion":
-        return f"{figure(100 * value)} percentage points"
+        return f"{figure(100 * value)} {POINTS}"
     return f"{figure(value)} per device"
 
 

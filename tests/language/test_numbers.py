@@ -24,6 +24,7 @@ from abtest.language.numbers import (
     places,
     signed_percent,
     tenths,
+    unit,
 )
 from abtest.web.pages.rendering import templates
 
@@ -56,7 +57,12 @@ def test_amounts_have_cents_until_they_are_small() -> None:
 
 def test_a_mean_is_a_rate_or_an_amount_and_a_difference_is_relative_or_not() -> None:
     assert (mean(0.0512, "conversion"), mean(0.0512, "amount")) == ("5.12%", "0.0512")
-    assert (difference(0.123, relative=True), difference(-0.123, relative=False)) == ("+12%", "\N{MINUS SIGN}0.12")
+    assert difference(0.123, True, "conversion") == "+12%"
+    assert (difference(-0.123, False, "amount"), unit(False, "amount")) == ("\N{MINUS SIGN}0.12", "")
+    assert (difference(-0.123, False, "conversion"), unit(False, "conversion")) == (
+        "\N{MINUS SIGN}12",
+        "percentage points",
+    )
 
 
 def test_places_are_at_most_two_or_always_one() -> None:

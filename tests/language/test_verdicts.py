@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from abtest.inference.answers import Results
+from abtest.inference.answers import Lift, Results
 from abtest.inference.judgement import judge
 from abtest.inference.question import Due, Question
 from abtest.inference.statistics.moments import Moments, Stratum
@@ -325,3 +325,14 @@ def test_a_full_experiment_awaits_no_devices_but_days_and_events() -> None:
         "Not enough data: 4 more days"
     )
     assert said((6_000, 0), (6_000, 0), **known | {"planned": None}).endswith("the event purchase yet")
+
+
+def test_a_difference_of_rates_is_in_percentage_points() -> None:
+    lift = Lift(False, -0.02, -0.18, 0.16)
+    assert (verdicts.size_said(lift, "amount"), verdicts.interval_said(lift, "amount")) == (
+        "\N{MINUS SIGN}0.02",
+        "\N{MINUS SIGN}0.18 to +0.16",
+    )
+    assert verdicts.size_said(lift, "conversion") == "\N{MINUS SIGN}2 percentage points"
+    assert verdicts.interval_said(lift, "conversion") == "\N{MINUS SIGN}18 to +16 percentage points"
+    assert verdicts.interval_said(Lift(True, 0.12, 0.03, 0.21), "conversion") == "+3% to +21%"

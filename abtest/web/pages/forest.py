@@ -1,13 +1,14 @@
 """Lifts with their intervals, side by side and over time: where each mark lies, in percent of its plot. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from math import ceil, floor, log10
 
 from msgspec import Struct
 
 from abtest.inference import Comparison, Lift
-from abtest.language import exact_day, signed, signed_percent
+from abtest.language import difference, exact_day, unit
 from abtest.results import MetricResults
 
 TICKS = 4
@@ -19,6 +20,8 @@ EDGE = 4.0
 EARLY_ROOM = 1.0
 """How much farther than the last intervals an earlier one is drawn, as a part of what they span."""
 NOTHING_LEFT = -1.0
+
+Label = Callable[[float], str]
 
 
 class Tick(Struct, frozen=True):
@@ -40,13 +43,15 @@ class Mark(Struct, frozen=True):
 class Forest(Struct, frozen=True):
     """A mark for each comparison, in their order, on one axis; None where there is no figure.
 
-    `band`: the lifts that are found in fewer than four of five experiments.
+    `band`: the lifts that are found in fewer than four of five experiments. `unit`: what the axis is in; empty where
+    its labels say so.
     """
 
     marks: tuple[Mark | None, ...]
     zero: float
     band: tuple[float, float] | None
     ticks: tuple[Tick, ...]
+    unit: str
 
 
 class Course(Struct, frozen=True):
@@ -64,6 +69,7 @@ class History(Struct, frozen=True):
     courses: tuple[Course, ...]
     zero: float
     ticks: tuple[Tick, ...]
+    unit: str
     first: str
     last: str
     days: int
@@ -91,7 +97,8 @@ def forest(metric: MetricResults) -> Forest | None:
         ),
         zero=_at(0, low, high),
         band=(_at(band[0], low, high), _at(band[1], low, high)) if size else None,
-        ticks=_ticks(low, high, relative),
+        ticks=_ticks(low, high, partial(_label, relative=relative, kind=metric.kind)),
+        unit=unit(relative, metric.kind),
     )
 
 
@@ -103,6 +110,7 @@ def history(metric: MetricResults) -> History | None:
         return None
     relative = last[0].relative
     low, high = _widened(*_span(last, [each for look in looks for each in look.safe if each is not None]))
+    label = partial(_label, relative=relative, kind=metric.kind)
     days = [date.fromisoformat(look.day).toordinal() for look in looks]
     span = max(days[-1] - days[0], 1)
     courses = []
@@ -117,7 +125,8 @@ def history(metric: MetricResults) -> History | None:
     return History(
         courses=tuple(courses),
         zero=100 - _at(0, low, high),
-        ticks=tuple(Tick(round(100 - tick.at, 2), tick.label) for tick in _ticks_of_both_sides(low, high, relative)),
+        ticks=tuple(Tick(round(100 - tick.at, 2), tick.label) for tick in _ticks_of_both_sides(low, high, label)),
+        unit=unit(relative, metric.kind),
         first=exact_day(looks[0].day),
         last=exact_day(looks[-1].day),
         days=len(looks),
@@ -167,27 +176,27 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _ticks(low: float, high: float, relative: bool) -> tuple[Tick, ...]:
+def _ticks(low: float, high: float, label: Label) -> tuple[Tick, ...]:
     """At multiples of 1, 2 or 5 times a power of ten."""
     step = _nice((high - low) / TICKS)
     values = [step * number for number in range(ceil(low / step), floor(high / step) + 1)]
-    ticks = [_tick(value, low, high, relative) for value in values]
+    ticks = [_tick(value, low, high, label) for value in values]
     return tuple(tick for tick in ticks if EDGE < tick.at < 100 - EDGE)
 
 
-def _ticks_of_both_sides(low: float, high: float, relative: bool) -> tuple[Tick, ...]:
+def _ticks_of_both_sides(low: float, high: float, label: Label) -> tuple[Tick, ...]:
     """The same, and one more on a wide side of zero that would have none."""
-    ticks, zero = _ticks(low, high, relative), _at(0, low, high)
+    ticks, zero = _ticks(low, high, label), _at(0, low, high)
     edge = EDGE / 100 * (high - low)
     if zero > SIDE and not any(tick.at < zero for tick in ticks):
-        ticks = (_tick(-_nice_below(-low - edge), low, high, relative), *ticks)
+        ticks = (_tick(-_nice_below(-low - edge), low, high, label), *ticks)
     if zero < 100 - SIDE and not any(tick.at > zero for tick in ticks):
-        ticks = (*ticks, _tick(_nice_below(high - edge), low, high, relative))
+        ticks = (*ticks, _tick(_nice_below(high - edge), low, high, label))
     return ticks
 
 
-def _tick(value: float, low: float, high: float, relative: bool) -> Tick:
-    return Tick(_at(value, low, high), _label(value, relative))
+def _tick(value: float, low: float, high: float, label: Label) -> Tick:
+    return Tick(_at(value, low, high), label(value))
 
 
 def _nice(least: float) -> float:
@@ -202,7 +211,5 @@ def _nice_below(most: float) -> float:
     return next(factor * power for factor in (5, 2, 1) if factor * power <= most)
 
 
-def _label(value: float, relative: bool) -> str:
-    if not round(value, 12):
-        return "0"
-    return signed_percent(value, 4) if relative else signed(value, 4)
+def _label(value: float, relative: bool, kind: str) -> str:
+    return difference(value, relative, kind, 4) if round(value, 12) else "0"

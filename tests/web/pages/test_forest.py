@@ -135,3 +135,12 @@ def test_a_wide_side_of_zero_is_labelled(lift: Lift) -> None:
     above, below = ([tick for tick in found.ticks if tick.label[0] == sign] for sign in "+\N{MINUS SIGN}")
     assert above or found.zero < 30
     assert below or found.zero > 70
+
+
+def test_the_axis_of_a_difference_of_rates_is_in_percentage_points() -> None:
+    found, course = (draw(metric(Lift(False, -0.02, -0.18, 0.16))) for draw in (forest, history))
+    assert found is not None
+    assert course is not None
+    assert found.unit == course.unit == "percentage points"
+    assert [tick.label for tick in found.ticks] == ["\N{MINUS SIGN}10", "0", "+10"]
+    assert forest(metric(Lift(True, 0, -1, 1))).unit == ""  # type: ignore[union-attr]  # there are figures

@@ -4,8 +4,7 @@ from msgspec import Struct
 
 from abtest.domain import Experiment
 from abtest.errors import InvalidField
-from abtest.inference import Comparison
-from abtest.language import difference
+from abtest.language import interval_said
 from abtest.results import ExperimentResults
 
 NO_WINNER = "none"
@@ -46,16 +45,10 @@ def _said(value: str, results: ExperimentResults) -> str:
     if value == results.baseline:
         return "the baseline"
     compared = metric.comparison(value)
-    if value in verdict.better:
-        return f"better than the baseline{_interval(compared)}"
-    if value in verdict.worse:
-        return f"worse than the baseline{_interval(compared)}"
-    return f"no difference shown{_interval(compared)}" if compared and compared.safe else "not enough data"
-
-
-def _interval(compared: Comparison | None) -> str:
     lift = compared and compared.drawn
-    if not lift:
-        return ""
-    low, high = (difference(each, lift.relative) for each in (lift.low, lift.high))
-    return f": {low} to {high}"
+    interval = f": {interval_said(lift, metric.kind)}" if lift else ""
+    if value in verdict.better:
+        return f"better than the baseline{interval}"
+    if value in verdict.worse:
+        return f"worse than the baseline{interval}"
+    return f"no difference shown{interval}" if compared and compared.safe else "not enough data"
