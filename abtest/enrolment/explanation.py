@@ -8,7 +8,7 @@ from abtest import clock
 from abtest.domain import DEFAULT_APP, HELD, Kind, Status, TestDevice, failed
 from abtest.enrolment.taking import Taking, in_force, taking
 from abtest.errors import UnknownDevice
-from abtest.language import counted, left_out
+from abtest.language import counted, left_out, number
 from abtest.store import AssignmentRecord, AuditStore, DeviceRecord, ExperimentRecord
 
 WORDS: dict[str, str] = {
@@ -18,8 +18,9 @@ WORDS: dict[str, str] = {
 
 
 class Reason(Struct, frozen=True):
-    """Why a device has a value of an experiment, or none. `position` and `phase`: only if something was drawn.
+    """Why a device has a value of an experiment, or none.
 
+    `phase` and `position`, which is counted from 0 in each phase: only if something was drawn.
     Of a holdout, the value is held or free; of a group, it is the experiment that the device was given.
     """
 
@@ -122,7 +123,7 @@ class _History:
         before = ""
         if assignment.variant_id == experiment.outside:
             before = "in none of its experiments: " if experiment.kind == Kind.GROUP else "outside the coverage: "
-        reason = f"{before}drawn at position {assignment.position} (counted from 0) of phase {phase}{suffix}"
+        reason = f"{before}drawn as number {number(assignment.position + 1)} of phase {phase}{suffix}"
         return Reason(experiment.key, value, reason, phase, assignment.position)
 
     def _not_taken(self, experiment: ExperimentRecord) -> str:

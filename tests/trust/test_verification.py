@@ -271,7 +271,7 @@ async def test_why_explains_what_let_a_device_in_and_what_kept_it_out(store: SQL
     assert reasons == {
         "early": ["first seen before the experiment was created"] * 2,
         "late": [
-            "drawn at position 0 (counted from 0) of phase 1",
+            "drawn as number 1 of phase 1",
             "the experiment was a draft when the device was first seen",
         ],
         "last": [
@@ -313,10 +313,10 @@ async def test_why_says_that_an_experiment_had_its_devices(store: SQLiteStore) -
     asked = ["first-1", "first-2", "first-web", "later-1", "later-2"]
     reasons = [(await service.why(token)).experiments[0].reason for token in asked]
     assert reasons == [
-        "drawn at position 1 (counted from 0) of phase 1",
+        "drawn as number 2 of phase 1",
         "the experiment had its 2 devices when the device was first seen",
         "outside: platform is missing",
-        "drawn at position 1 (counted from 0) of phase 2",
+        "drawn as number 2 of phase 2",
         "the experiment had its 4 devices when the device was first seen",
     ]
 

@@ -51,7 +51,7 @@ async def test_a_device_is_explained(client: Client, store: SQLiteStore) -> None
     assert answer.code == 200
     assert "Device 2 in the order of first requests" in shown
     assert "country DE platform ios" in shown
-    assert "color color-0 Drawn at position 1 (counted from 0) of phase 1" in shown
+    assert "color color-0 Drawn as number 2 of phase 1" in shown
     assert f"paused {DASH} The experiment was paused when the device was first seen" in shown
     assert f"later {DASH} First seen before the experiment was created" in shown
 
