@@ -163,7 +163,7 @@ async def back_up(store: Store, file: Path, progress: Callable[[int, int], None]
     if not isinstance(store, SQLiteStore):
         raise InvalidSetting(BACKED_UP_BY_POSTGRES)
     began = clock.now()
-    devices = await recovery.back_up(store, file, progress, _audit)
+    devices = await recovery.back_up(store, file, progress, _audit, began)
     with suppress(Unavailable):  # a full disk does not make a backup on another one worse
         await store.note_backup(began)
     return devices

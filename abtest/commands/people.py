@@ -82,7 +82,7 @@ def role_(database: str, name: str, role: str, app: str | None, all_apps: bool, 
     if as_json:
         print_json(described_person(person))
     else:
-        click.echo(f"{person.name} is {_role(person)}")
+        click.echo(f"{person.name} has the role {person.role} for {person.app or EVERY_APP}")
 
 
 @people.command()

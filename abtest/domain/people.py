@@ -19,6 +19,9 @@ SESSION_LASTS = 30 * clock.DAY
 MOST_SESSIONS = 100
 """Of a person."""
 LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+UNREACHABLE = {".", ".."}
+"""In a path they are a folder, also when they are escaped (RFC 3986, 5.2.4; the URL Standard): nothing could change
+somebody of this name."""
 EXPIRY_RULE = "must be a date such as 2026-12-31, or a time such as 2026-12-31T18:00:00Z"
 
 
@@ -168,6 +171,8 @@ def name_fault(name: str) -> str:
         return fault
     if not name.isprintable() or name != name.strip():
         return "must have printable characters only, and no space at its ends"
+    if name in UNREACHABLE:
+        return "must not be . or .."
     return ""
 
 

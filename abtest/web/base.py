@@ -225,6 +225,7 @@ class PageHandler(Handler):
             "apps": [each for each in every if self.caller.may(LOOK, each)],
             "demo": self.demo,
             "caller": self.caller,
+            "may_look": self.caller.may(LOOK, app),
             "may_look_closely": self.caller.may(LOOK_CLOSELY, app),
             "may_edit": self.caller.may(EDIT, app),
             "may_administer": self.caller.may(ADMIN, app),

@@ -55,9 +55,10 @@ def test_a_person_is_added_given_a_role_listed_and_removed(run: Run) -> None:
     assert re.fullmatch(r"NAME +ROLE +APP +ADDED +SEEN +PASSWORD +CONNECTED", listed[0])
     assert re.fullmatch(r"anna +admin +every app +20\S+Z +20\S+Z +yes +no", listed[1])
     assert re.fullmatch(r"Ben Olsen +editor +staging +20\S+Z +- +no +no", listed[2])
-    assert run("people", "role", "ben olsen", "viewer").stdout == "Ben Olsen is viewer of staging\n"
-    assert run("people", "role", "ben olsen", "admin", "--all-apps").stdout == "Ben Olsen is admin of every app\n"
-    assert run("people", "role", "anna", "editor", *STAGING).stdout == "anna is editor of staging\n"
+    assert run("people", "role", "ben olsen", "viewer").stdout == "Ben Olsen has the role viewer for staging\n"
+    told = run("people", "role", "ben olsen", "admin", "--all-apps").stdout
+    assert told == "Ben Olsen has the role admin for every app\n"
+    assert run("people", "role", "anna", "editor", *STAGING).stdout == "anna has the role editor for staging\n"
     assert run("people", "remove", "anna").stdout == "removed anna\n"
     assert isinstance(run("people", "remove", "Ben Olsen").exception, Conflict)
 

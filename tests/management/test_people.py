@@ -65,7 +65,7 @@ async def test_who_or_what_there_is_not_is_refused(store: SQLiteStore) -> None:
             await people.add("anna", Role.VIEWER, app)
         with pytest.raises(UnknownApp):
             await AccessTokenService(store).add("ci", Role.VIEWER, app, by=ANNA)
-    for name in ("\udcff", "", "a\nb"):
+    for name in ("\udcff", "", "a\nb", ".", ".."):
         with pytest.raises(InvalidField, match=r"^name"):
             await people.remove(name)
         with pytest.raises(InvalidField, match=r"^name"):

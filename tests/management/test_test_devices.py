@@ -12,7 +12,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from abtest.bootstrap import back_up, restore
-from abtest.domain import DEFAULT_APP, Event, Status, scoped
+from abtest.domain import DEFAULT_APP, Event, Sought, Status, scoped
 from abtest.domain.devices import LONGEST_NOTE
 from abtest.domain.experiments import Change
 from abtest.errors import (
@@ -24,7 +24,7 @@ from abtest.errors import (
     UnknownExperiment,
     UnknownTestDevice,
 )
-from abtest.management import TestDeviceService
+from abtest.management import JournalService, TestDeviceService
 from abtest.results import worker
 from abtest.store.relational.cataloguing import test_device_rows
 from abtest.store.sqlite.store import SQLiteStore
@@ -81,6 +81,16 @@ async def test_what_was_chosen_is_replaced_as_a_whole(store: SQLiteStore) -> Non
     assert await answers(store, ["phone"]) == [{"offer": "offer-0"}]
     (only,) = await TestDeviceService(store, by=ANNA).all()
     assert (only.note, only.is_device) == ("", False)
+
+
+async def test_what_is_saved_as_it_was_is_no_change(store: SQLiteStore) -> None:
+    await choose(store, "phone", note="for the demo")
+    made, told = await store.test_devices(), await JournalService(store).newest(Sought(), 100)
+    assert await choose(store, "phone", note="for the demo")
+    assert await store.test_devices() == made
+    assert await JournalService(store).newest(Sought(), 100) == told
+    assert await choose(store, "phone", note="for Ben")
+    assert len(await JournalService(store).newest(Sought(), 100)) == len(told) + 1
 
 
 async def test_it_takes_no_number_and_no_position(store: SQLiteStore) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 from msgspec import structs
 
 from abtest import clock
-from abtest.bootstrap import back_up
+from abtest.bootstrap import back_up, restore
 from abtest.results import worker
 from abtest.settings import Settings
 from abtest.store import Process
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.upkeep import State, SystemService
-from tests.scenes import answers, experiment, tokens
+from tests.scenes import ANNA, answers, experiment, opened, tokens
 from tests.stores import only_in_sqlite
 
 SETTINGS = Settings()
@@ -74,6 +74,9 @@ async def test_a_backup_is_noted_as_of_the_moment_that_it_shows(store: SQLiteSto
     system = await SystemService(store).system()
     assert system.last_backup is not None
     assert before <= system.last_backup <= system.as_of
+    await restore(tmp_path / "backup.db", f"sqlite:///{tmp_path}/restored.db", ANNA)
+    async with opened(tmp_path / "restored.db") as restored:
+        assert (await SystemService(restored).system()).last_backup == system.last_backup
 
 
 async def test_an_older_backup_does_not_hide_a_newer_one(store: SQLiteStore) -> None:

@@ -22,11 +22,11 @@ KEPT = ".before-"
 NOTHING_CHANGED = "; nothing was changed"
 
 
-async def back_up(store: SQLiteStore, file: Path, progress: Progress, audit: Audit) -> int:
+async def back_up(store: SQLiteStore, file: Path, progress: Progress, audit: Audit, now: int) -> int:
     """Write a checked copy of the database as it is now; returns how many devices it has.
 
-    The file appears complete or not at all. `progress` gets the pages done and the pages in all. Raises StorageError:
-    the file already exists or can't be written, or the copy is damaged.
+    The file appears complete or not at all. It says itself that it was made `now`. `progress` gets the pages done and
+    the pages in all. Raises StorageError: the file already exists or can't be written, or the copy is damaged.
     """
     if file.exists():
         raise StorageError(f"{file} already exists; choose another name", code="file_exists")
@@ -34,7 +34,7 @@ async def back_up(store: SQLiteStore, file: Path, progress: Progress, audit: Aud
     try:
         _discard(partial)  # a killed backup may have left it, with a log
         await store.copy(partial, progress)
-        devices = await _checked(partial, f"the backup {file}", audit)
+        devices = await _checked(partial, f"the backup {file}", audit, lambda copy: copy.note_backup(now))
         backup.seal(partial)
         partial.replace(file)
         backup.flush(file)
@@ -63,7 +63,7 @@ async def restore(file: Path, target: Path, audit: Audit, by: By) -> tuple[int, 
                 raise StorageError(f"{file} is no backup: it has a log, as a database in use has; use a backup of it")
             backup.require_unused(target)
             shutil.copyfile(file, arriving)
-            devices = await _checked(arriving, str(file), audit, restored_by=by)
+            devices = await _checked(arriving, str(file), audit, lambda copy: copy.mark_restored(clock.now(), by))
             backup.seal(arriving)
             backup.require_unused(target)
         backup.put_in_place(arriving, target, kept or target)
@@ -73,8 +73,8 @@ async def restore(file: Path, target: Path, audit: Audit, by: By) -> tuple[int, 
     return devices, kept
 
 
-async def _checked(path: Path, name: str, audit: Audit, restored_by: By | None = None) -> int:
-    """Check a copy, and delete what it has of forgotten devices; returns how many devices it has."""
+async def _checked(path: Path, name: str, audit: Audit, mark: Callable[[SQLiteStore], Awaitable[None]]) -> int:
+    """Check a copy, delete what it has of forgotten devices, and mark it; returns how many devices it has."""
     store = SQLiteStore(path)
     await store.open(migrate=True, create=False)
     try:
@@ -83,8 +83,7 @@ async def _checked(path: Path, name: str, audit: Audit, restored_by: By | None =
         if damage or findings:
             raise StorageError(f"{name} is damaged: {[*damage, *findings][0]}", code="damaged")
         await store.finish_forgetting()
-        if restored_by is not None:
-            await store.mark_restored(clock.now(), restored_by)
+        await mark(store)
         return devices
     except RuntimeError as error:  # tables that every schema has are missing or different
         raise StorageError(f"{name} is damaged: {error}", code="damaged") from error

@@ -184,7 +184,8 @@ async def test_who_has_not_signed_in_looks_as_far_as_the_setting_says(
         await PeopleService(store, by=ANNA).add("anna", Role.ADMIN)
     settings = Settings(database=f"sqlite:///{store.path}", anonymous=anonymous)
     async with serving(store, settings) as client:
-        assert (await asked(client, "GET", "/")).code == pages
+        page = await asked(client, "GET", "/")
+        assert (page.code, 'href="/simulate"' in page.body.decode()) == (pages, pages == 200)
         assert (await asked(client, "GET", "/api/v1/stats")).code == pages
         assert (await asked(client, "GET", "/metrics")).code == pages
         assert (await asked(client, "GET", "/why")).code == why

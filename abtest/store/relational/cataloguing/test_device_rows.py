@@ -85,16 +85,19 @@ def add_test_device(
     by: By = PROGRAM,
     newest: int | None = None,
 ) -> tuple[TestDevice, bool]:
-    """Make a token a test device that gets these values, by key; and whether it replaces one with this token.
+    """Make a token a test device that gets these values, by key; and whether there was one with this token.
 
-    `newest`: the largest number that was seen, of any test device. Raises UnknownApp, UnknownExperiment,
-    InvalidTestDevice when an experiment has no such value, Conflict when the app has too many, or ChangedMeanwhile.
+    What is saved as it was is no change. `newest`: the largest number that was seen, of any test device. Raises
+    UnknownApp, UnknownExperiment, InvalidTestDevice when an experiment has no such value, Conflict when the app has
+    too many, or ChangedMeanwhile.
     """
     id = app_id(connection, app)
     chosen = [_variant(connection, id, key, value) for key, value in values.items()]
     there = scoped(id, token)
     before = test_device(connection, token, app)
     _require_seen(before, newest)
+    if before is not None and (before.values, before.note) == (values, note):
+        return before, True
     connection.execute(REMOVE, (there,))
     if connection.execute(COUNT, (id,)).fetchone() >= (MOST_TEST_DEVICES,):
         message = f"there are {counted(MOST_TEST_DEVICES, 'test device')} already; remove one first"
