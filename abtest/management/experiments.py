@@ -27,7 +27,7 @@ from abtest.domain import (
     in_order,
     parse_metrics,
 )
-from abtest.errors import Conflict, InvalidExperiment, InvalidField, UnknownExperiment
+from abtest.errors import Conflict, InvalidExperiment, InvalidField
 from abtest.language import names
 from abtest.management.applying import Proposal, propose
 from abtest.management.apps import app_option
@@ -36,6 +36,7 @@ from abtest.management.lifecycle import (
     BEFORE,
     WEIGHED,
     finishing,
+    of_key,
     planned_too_late,
     require_addable,
     require_future,
@@ -88,7 +89,7 @@ class ExperimentService:
 
     async def one(self, key: str) -> Experiment:
         """The experiment with this key."""
-        return _of_key(key, await self.all())
+        return of_key(key, await self.all())
 
     async def add(
         self, new: Sequence[NewExperiment], metrics: Mapping[str, tuple[Metric, ...]] | None = None
@@ -244,7 +245,7 @@ class ExperimentService:
         await self._require_group(fields)
 
         def rule(present: Sequence[Experiment]) -> Alteration:
-            experiment = _of_key(key, present)
+            experiment = of_key(key, present)
             require_revision(experiment, self._revision)
             found = propose([edited(experiment, fields)], present)
             if found.refused:
@@ -259,7 +260,7 @@ class ExperimentService:
         """What `edit` would do; what it would refuse is in it too."""
         await self._require_group(fields)
         present = await self.all()
-        return propose([edited(_of_key(key, present), fields)], present)
+        return propose([edited(of_key(key, present), fields)], present)
 
     async def _require_group(self, fields: Mapping[str, Any]) -> None:
         groups = await self._store.experiments(self._app, Kind.GROUP)
@@ -313,14 +314,6 @@ def ask_direction(
     options = " ".join(f"--metric {shlex.quote(str(metric))}" for metric in said)
     events = names(sorted(set(doubtful)), "event")
     return Question(events, f"abtest {kind}s metrics {key} {options}{app_option(app)}")
-
-
-def _of_key(key: str, present: Sequence[Experiment]) -> Experiment:
-    """The experiment with this key. Raises UnknownExperiment."""
-    found = next((each for each in present if each.key == key), None)
-    if found is None:
-        raise UnknownExperiment(key)
-    return found
 
 
 def _require(experiment: Experiment, verb: str, allowed: Set[Status]) -> None:

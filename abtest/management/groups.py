@@ -4,8 +4,8 @@ from decimal import Decimal
 
 from abtest import clock
 from abtest.domain import DEFAULT_APP, By, Change, Experiment, Kind, Status, new_group, new_holdout, parse_metrics
-from abtest.errors import Conflict, UnknownExperiment
-from abtest.management.lifecycle import require_revision
+from abtest.errors import Conflict
+from abtest.management.lifecycle import of_key, require_revision
 from abtest.store import ExperimentStore
 
 
@@ -27,10 +27,7 @@ class GroupService:
 
     async def one(self, key: str) -> Experiment:
         """The group with this key."""
-        for group in await self.all():
-            if group.key == key:
-                return group
-        raise UnknownExperiment(key, Kind.GROUP)
+        return of_key(key, await self.all(), Kind.GROUP)
 
     async def add(self, key: str, description: str = "") -> Experiment:
         """Create a group without experiments."""
@@ -65,10 +62,7 @@ class HoldoutService:
 
     async def one(self, key: str) -> Experiment:
         """The holdout with this key."""
-        for holdout in await self.all():
-            if holdout.key == key:
-                return holdout
-        raise UnknownExperiment(key, Kind.HOLDOUT)
+        return of_key(key, await self.all(), Kind.HOLDOUT)
 
     async def add(self, key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> Experiment:
         """Hold this part of all new devices, from now on: they are in no experiment, ever."""

@@ -1,10 +1,10 @@
 """Which change of an experiment is allowed when."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 
 from abtest import clock
-from abtest.domain import WORKER, Change, Experiment, NewExperiment, Status, revision
-from abtest.errors import ChangedMeanwhile, InvalidExperiment
+from abtest.domain import WORKER, Change, Experiment, Kind, NewExperiment, Status, revision
+from abtest.errors import ChangedMeanwhile, InvalidExperiment, UnknownExperiment
 from abtest.language import counted
 
 BEFORE = {
@@ -54,6 +54,14 @@ def finishing(experiment: Experiment, winner: str | None, because: str | None) -
     if because and not experiment.because and winner in {None, experiment.winner}:
         return change if experiment.decided_by == WORKER else Change(because=because)
     return None
+
+
+def of_key(key: str, present: Iterable[Experiment], kind: Kind = Kind.EXPERIMENT) -> Experiment:
+    """The one with this key, of experiments, groups or holdouts. Raises UnknownExperiment."""
+    found = next((each for each in present if each.key == key), None)
+    if found is None:
+        raise UnknownExperiment(key, kind)
+    return found
 
 
 def require_revision(experiment: Experiment, seen: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, UnsetType
 
-from abtest.domain import PROGRAM, Action, By, Facts, Person, Role, differing, folded
+from abtest.domain import PROGRAM, Action, By, Facts, Person, Role, differing, folded, may
 from abtest.errors import Conflict, UnknownPerson
 from abtest.store.relational.cataloguing import app_id
 from abtest.store.relational.connection import Connection
@@ -153,7 +153,5 @@ def facts(person: Person) -> Facts:
 
 
 def _require_other_admin(connection: Connection, id: int, person: Person) -> None:
-    if (person.role, person.app) != (Role.ADMIN, None):
-        return
-    if connection.execute(OTHER_ADMINS, (id,)).fetchone() == (0,):
+    if may(person, Role.ADMIN, None) and connection.execute(OTHER_ADMINS, (id,)).fetchone() == (0,):
         raise Conflict(f"the last admin of every app is {person.name}; make somebody else one first", "last_admin")

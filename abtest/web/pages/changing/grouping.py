@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from abtest.domain import Experiment, Kind, Status, members, parse_coverage, revision
-from abtest.errors import Conflict, InvalidField, UnknownExperiment
+from abtest.errors import Conflict, InvalidField
 from abtest.management import ExperimentService, GroupService, HoldoutService, JournalService
 from abtest.results import ReportService, find
 from abtest.web.base import OfApp
@@ -110,13 +110,14 @@ class HoldoutPage(AttemptPage):
     async def about(self, *keys: str) -> dict[str, Any]:
         (key,) = keys
         entries = await self._journal.changes(key, self.app, Kind.HOLDOUT)  # before the holdout
-        about: dict[str, Any] = {"seen": newest(entries)}
-        about["changes"] = since(entries, self.get_body_argument("seen", ""))
-        for it in await self._holdouts(self.app, by=self.by).all():
-            if it.key == key:
-                report = find(await self._reports.report(), key, Kind.HOLDOUT)
-                return about | {"it": it, "revision": revision(it), "report": report}
-        raise UnknownExperiment(key, Kind.HOLDOUT)
+        it = await self._holdouts(self.app, by=self.by).one(key)
+        return {
+            "seen": newest(entries),
+            "changes": since(entries, self.get_body_argument("seen", "")),
+            "it": it,
+            "revision": revision(it),
+            "report": find(await self._reports.report(), key, Kind.HOLDOUT),
+        }
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from abtest.domain import Person, Role, parse_role
+from abtest.domain import Person, Role, may, parse_role
 from abtest.errors import AbtestError, Conflict, InvalidField, Unavailable, UnknownApp
 from abtest.management import Link, PeopleService, SignInService
 from abtest.web.base import PageHandler, parse_id
@@ -47,7 +47,7 @@ class PeopleHandler(PageHandler):
     async def show(self, link: Link | None = None, message: str = "") -> None:
         """Finish with the page of the person."""
         person = await self.people.one(self.name)
-        admins = [each for each in await self.people.all() if each.role is Role.ADMIN and each.app is None]
+        admins = [each for each in await self.people.all() if may(each, Role.ADMIN, None)]
         self.page(
             "person.html",
             page="",
@@ -113,7 +113,7 @@ class PersonRole(PeopleHandler):
         except REFUSALS as error:
             await self.show(message=self.refused(error))
         else:
-            if self.is_caller(changed) and (role, app) != (Role.ADMIN, None):
+            if self.is_caller(changed) and not may(changed, Role.ADMIN, None):
                 self.see_other("/account", did="role_changed")
             else:
                 self.back("role_changed")
