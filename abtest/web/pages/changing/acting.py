@@ -8,29 +8,20 @@ from contextlib import suppress
 from typing import Any
 
 from abtest import clock
-from abtest.domain import Experiment, path_of, revision
-from abtest.errors import AbtestError, ChangedMeanwhile, Conflict, InvalidExperiment, InvalidField, Unavailable
+from abtest.domain import Experiment, revision
+from abtest.errors import Conflict, InvalidExperiment, InvalidField
 from abtest.management import ExperimentService, JournalService, as_declared, possible
 from abtest.results import PROSPECTIVE_DEVICES, ProspectService, ReportService, ResultService, checks
-from abtest.web.base import OfApp, PageHandler
-from abtest.web.pages.changing.attempting import newest, since
+from abtest.web.base import OfApp
+from abtest.web.pages.changing.attempting import AttemptPage, newest, since
 from abtest.web.pages.changing.choosing import NO_WINNER, choices, chosen
 from abtest.web.pages.changing.weighing import labels, present, read
-from abtest.web.pages.telling import told
 from abtest.web.services import ChangingSeen
 
-LABELS = {"winner": "Winner", "key": "Key"}
 
-
-def impossible(experiment: Experiment) -> Conflict:
-    """Why it can't be done."""
-    return Conflict(f"the experiment {experiment.key} is {experiment.status.said}", code="impossible_transition")
-
-
-class Act(PageHandler):
+class Act(AttemptPage):
     """Shows what will happen, and does it. `name`: what is done, as in POSSIBLE."""
 
-    caching = "no-store"
     name: str
     did: str
 
@@ -48,70 +39,57 @@ class Act(PageHandler):
         self._prospects = prospects(self.app)
         self._results = results(self.app)
 
-    async def get(self, key: str) -> None:
-        await self._show(key)
-
-    head = get
-
     async def post(self, key: str) -> None:
+        await self.attempt(self._attempted(key), (key,), f"/experiments/{key}", self.did)
+
+    async def about(self, *keys: str) -> dict[str, Any]:
+        (key,) = keys
+        entries = await self._journal.changes(key, self.app)  # first: what somebody changes after that is told later
         experiment = await self._service().one(key)
-        try:
-            if self.name not in possible(experiment):
-                raise impossible(experiment)
-            await self.do(self._service(self.entered("revision")), experiment)
-        except (Conflict, InvalidExperiment, InvalidField, ChangedMeanwhile, Unavailable) as error:
-            await self._show(key, error)
-        else:
-            self.see_other(f"{path_of(self.app)}/experiments/{key}", self.did)
+        return {
+            "name": self.name,
+            "it": experiment,
+            "impossible": self._impossible(experiment),
+            "revision": revision(experiment),
+            "seen": newest(entries),
+            "changes": since(entries, self.entered("seen")),
+            **await self.about_it(experiment),
+        }
 
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:
         """Do it with what was entered."""
         raise NotImplementedError
 
-    async def about(self, experiment: Experiment) -> dict[str, Any]:
+    async def about_it(self, experiment: Experiment) -> dict[str, Any]:
         """What else the page shows."""
         return {}
 
-    def entered(self, name: str, default: str = "") -> str:
-        """What was typed into a field."""
-        return self.get_body_argument(name, default)
+    async def _attempted(self, key: str) -> None:
+        experiment = await self._service().one(key)
+        if impossible := self._impossible(experiment):
+            raise impossible
+        await self.do(self._service(self.entered("revision")), experiment)
+
+    def _impossible(self, experiment: Experiment) -> Conflict | None:
+        if self.name in possible(experiment):
+            return None
+        return Conflict(f"the experiment {experiment.key} is {experiment.status.said}", code="impossible_transition")
 
     def _service(self, revision: str | None = None) -> ExperimentService:
-        return self._experiments(self.app, revision, by=self.caller.by)
-
-    async def _show(self, key: str, error: AbtestError | None = None, **others: Any) -> None:
-        entries = await self._journal.changes(key, self.app)  # first: what somebody changes after that is told later
-        experiment = await self._service().one(key)
-        is_possible = self.name in possible(experiment)
-        if error is None and not is_possible:
-            error = impossible(experiment)
-        shown = {
-            "name": self.name,
-            "it": experiment,
-            "possible": is_possible,
-            "entered": self.entered,
-            "revision": revision(experiment),
-            "seen": newest(entries),
-            "changes": since(entries, self.entered("seen")) if isinstance(error, ChangedMeanwhile) else [],
-            "labels": LABELS,
-            "wrong": error.field if error else None,
-            **await self.about(experiment),
-            **others,
-        }
-        shown["message"] = told(self.refuse(error), error, shown["labels"]) if error else ""
-        self.page(f"act_{self.name}.html", page="", **shown)
+        return self._experiments(self.app, revision, by=self.by)
 
 
 class Start(Act):
     """Lets a draft take devices, after a look at what is ready and what is missing."""
 
     name = "start"
+    template = "act_start.html"
     did = "started"
 
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:
         await experiments.start(experiment.key)
 
-    async def about(self, experiment: Experiment) -> dict[str, Any]:
+    async def about_it(self, experiment: Experiment) -> dict[str, Any]:
         report = await self._reports.report()
         prospect = await self._prospects.of(as_declared(experiment).new)
         found = checks(experiment, prospect, [each.experiment for each in report.experiments], clock.now())
@@ -123,6 +101,7 @@ class Pause(Act):
     """Takes no more devices for now."""
 
     name = "pause"
+    template = "act_pause.html"
     did = "paused"
 
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:
@@ -133,6 +112,7 @@ class Resume(Act):
     """Takes devices again."""
 
     name = "resume"
+    template = "act_resume.html"
     did = "resumed"
 
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:
@@ -143,6 +123,7 @@ class Weights(Act):
     """Begins a phase with other weights, another coverage or another number to stop at."""
 
     name = "weights"
+    template = "act_weights.html"
     did = "reweighted"
 
     async def post(self, key: str) -> None:
@@ -154,7 +135,7 @@ class Weights(Act):
             read(experiment, self._fields(experiment))
         except InvalidExperiment as refused:
             error = refused
-        await self._show(key, error, revision=self.entered("revision"), seen=self.entered("seen"))
+        await self.show(key, error=error, revision=self.entered("revision"), seen=self.entered("seen"))
 
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:
         wanted = read(experiment, self._fields(experiment))
@@ -162,7 +143,7 @@ class Weights(Act):
             raise InvalidExperiment("nothing would change: enter other weights, another coverage or another number")
         await experiments.reweight(experiment.key, wanted.variants, wanted.coverage, wanted.stop_at)
 
-    async def about(self, experiment: Experiment) -> dict[str, Any]:
+    async def about_it(self, experiment: Experiment) -> dict[str, Any]:
         fields = self._fields(experiment)
         about: dict[str, Any] = {
             "fields": fields,
@@ -182,13 +163,14 @@ class Finish(Act):
     """Takes no more devices for good, with a winner or without one."""
 
     name = "finish"
+    template = "act_finish.html"
     did = "finished"
 
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:
         winner = chosen(experiment, self.entered("winner"))
         await experiments.finish(experiment.key, winner, self.entered("because"))
 
-    async def about(self, experiment: Experiment) -> dict[str, Any]:
+    async def about_it(self, experiment: Experiment) -> dict[str, Any]:
         results = await self._results.one(experiment.key)
         return {"results": results, "choices": choices(experiment, results), "no_winner": NO_WINNER}
 
@@ -197,6 +179,7 @@ class Archive(Act):
     """Stops delivering the key. Whoever does it types the key."""
 
     name = "archive"
+    template = "act_archive.html"
     did = "archived"
 
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:

@@ -23,7 +23,7 @@ REFUSED = (
     *(Unavailable, UnknownTestDevice),
 )
 
-LABELS = {"experiment": "Experiment", "note": "Note"}
+LABELS = {"experiment": "Experiment", "note": "Note", "winner": "Winner", "key": "Key"}
 """What people call the fields."""
 
 
@@ -50,7 +50,11 @@ class AttemptPage(PageHandler):
         return self.caller.by if self.caller.who else PROGRAM
 
     async def about(self, *keys: str) -> dict[str, Any]:
-        """What the page shows. `keys`: what stands in the path."""
+        """What the page shows. `keys`: what stands in the path.
+
+        May contain `impossible`: why it can't be done as things are, or None; `seen` and `changes`: what `newest` and
+        `since` give; and `labels`, in the place of LABELS.
+        """
         raise NotImplementedError
 
     async def get(self, *keys: str) -> None:
@@ -67,11 +71,16 @@ class AttemptPage(PageHandler):
         else:
             self.see_other(path_of(self.app) + to, did)
 
-    async def show(self, *keys: str, error: AbtestError | None = None) -> None:
-        """Finish with the page."""
-        about = {"changes": [], "seen": None} | await self.about(*keys)
+    def entered(self, name: str, default: str = "") -> str:
+        """What was typed into a field."""
+        return self.get_body_argument(name, default)
+
+    async def show(self, *keys: str, error: AbtestError | None = None, **others: Any) -> None:
+        """Finish with the page. `others`: what it shows instead of what is in `about`."""
+        about = {"impossible": None, "changes": [], "seen": None, "labels": LABELS} | await self.about(*keys) | others
         if not isinstance(error, ChangedMeanwhile):
             about["changes"] = []
-        message = told(self.refuse(error), error, LABELS) if error else ""
-        entered = self.get_body_argument
-        self.page(self.template, page="", message=message, entered=lambda name: entered(name, ""), **about)
+        error = error or about["impossible"]
+        message = told(self.refuse(error), error, about["labels"]) if error else ""
+        wrong = error.field if error else None
+        self.page(self.template, page="", message=message, wrong=wrong, entered=self.entered, **about)

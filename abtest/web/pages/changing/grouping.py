@@ -46,7 +46,7 @@ class GroupPage(AttemptPage):
 
     def experiment(self) -> str:
         """The key of the chosen one. Raises InvalidField."""
-        chosen = self.get_body_argument("experiment", "")
+        chosen = self.entered("experiment")
         if not chosen:
             raise InvalidField("choose one", field="experiment")
         return chosen
@@ -61,7 +61,7 @@ class Groups(GroupPage):
         return {"groups": [listed(each) for each in await self._groups(self.app, by=self.by).all()]}
 
     async def post(self) -> None:
-        key, description = self.get_body_argument("key", ""), self.get_body_argument("description", "")
+        key, description = self.entered("key"), self.entered("description")
         made = self._groups(self.app, by=self.by).add(key, description)
         await self.attempt(made, (), f"/groups/{key}", "group_added")
 
@@ -78,7 +78,7 @@ class Join(GroupPage):
         await self.attempt(self._join(key), (key,), f"/groups/{key}", "joined")
 
     async def _join(self, key: str) -> None:
-        experiment, share = self.experiment(), parse_coverage(self.get_body_argument("share", ""), "share")
+        experiment, share = self.experiment(), parse_coverage(self.entered("share"), "share")
         await self._groups(self.app, by=self.by).join(key, experiment, share)
 
 
@@ -113,7 +113,7 @@ class HoldoutPage(AttemptPage):
         it = await self._holdouts(self.app, by=self.by).one(key)
         return {
             "seen": newest(entries),
-            "changes": since(entries, self.get_body_argument("seen", "")),
+            "changes": since(entries, self.entered("seen")),
             "it": it,
             "revision": revision(it),
             "report": find(await self._reports.report(), key, Kind.HOLDOUT),
@@ -122,12 +122,12 @@ class HoldoutPage(AttemptPage):
     @property
     def metrics(self) -> tuple[str, ...]:
         """What was entered, one a line."""
-        return tuple(filter(None, map(str.strip, self.get_body_argument("metrics", "").splitlines())))
+        return tuple(filter(None, map(str.strip, self.entered("metrics").splitlines())))
 
     @property
     def seen(self) -> HoldoutService:
         """Changes the holdout only if it still is as the form showed it."""
-        return self._holdouts(self.app, self.get_body_argument("revision", ""), by=self.by)
+        return self._holdouts(self.app, self.entered("revision"), by=self.by)
 
 
 class Holdouts(HoldoutPage):
@@ -139,12 +139,12 @@ class Holdouts(HoldoutPage):
         return {"holdouts": await self._holdouts(self.app, by=self.by).all()}
 
     async def post(self) -> None:
-        key = self.get_body_argument("key", "")
+        key = self.entered("key")
         await self.attempt(self._add(key), (), f"/holdouts/{key}", "holdout_added")
 
     async def _add(self, key: str) -> None:
-        share = parse_coverage(self.get_body_argument("share", ""), "share")
-        description = self.get_body_argument("description", "")
+        share = parse_coverage(self.entered("share"), "share")
+        description = self.entered("description")
         await self._holdouts(self.app, by=self.by).add(key, share, description, self.metrics)
 
 
@@ -153,12 +153,10 @@ class EndHoldout(HoldoutPage):
 
     template = "holdout_end.html"
 
-    async def get(self, *keys: str) -> None:
-        it = (await self.about(*keys))["it"]
-        ended = Conflict(f"the holdout {it.key} has ended already", code="impossible_transition")
-        await self.show(*keys, error=None if it.status is Status.RUNNING else ended)
-
-    head = get
+    async def about(self, *keys: str) -> dict[str, Any]:
+        about = await super().about(*keys)
+        ended = Conflict(f"the holdout {about['it'].key} has ended already", code="impossible_transition")
+        return about | {"impossible": None if about["it"].status is Status.RUNNING else ended}
 
     async def post(self, key: str) -> None:
         await self.attempt(self.seen.end(key), (key,), f"/holdouts/{key}", "holdout_ended")

@@ -28,7 +28,7 @@ class TestDevices(AttemptPage):
     @property
     def fills(self) -> bool:
         """Whether the form is only to be filled in with what the list said of a test device."""
-        return bool(self.get_body_argument("fill", ""))
+        return bool(self.entered("fill"))
 
     @property
     def seen(self) -> TestDeviceService:
@@ -59,9 +59,9 @@ class TestDevices(AttemptPage):
         values = {}
         for each in await self._delivered():
             places = {str(place): value for place, value in enumerate(each.values)}
-            if (chosen := self.get_body_argument(f"value-{each.key}", "")) in places:
+            if (chosen := self.entered(f"value-{each.key}")) in places:
                 values[each.key] = places[chosen]
-        token, note = self.get_body_argument("token", "", strip=False), self.get_body_argument("note", "")
+        token, note = self.get_body_argument("token", "", strip=False), self.entered("note")
         await self.seen.add(token, values, note)
 
 
