@@ -9,7 +9,6 @@ PORT ?= $(or $(ABTEST_PORT),8080)
 BIN := .venv/bin
 TESTERS ?= 4
 NODE_FOLDERS := tests/web/openfeature tests/web/single_sign_on/provider
-NODE_PACKAGES := typescript@5.9.3 @types/node@20.19.0 @openfeature/web-sdk@1.10.0 @openfeature/core@1.12.0
 
 .PHONY: run test lint faults bench report browser postgres npm packages clients clean
 
@@ -71,22 +70,20 @@ npm:
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm >/dev/null; } \
 	  || echo "no npm found: the tests with Node (OpenFeature's clients, single sign-on, the TypeScript client) will be skipped"
 
-# From npm: OpenFeature's clients, with which tests ask, and an OpenID provider, at which they sign in.
+# From npm: OpenFeature's clients, with which tests ask, what the TypeScript client is compiled with, and an OpenID
+# provider, at which tests sign in.
 packages: $(NODE_FOLDERS:%=%/node_modules/.installed)
 
 %/node_modules/.installed: %/package-lock.json | npm
 	@cd $* && { command -v npm >/dev/null && npm ci --silent --no-audit --no-fund && touch node_modules/.installed; } \
 	  || echo "the packages of $* could not be installed with npm: their tests will be skipped"
 
-# What the tests of the clients compile Kotlin and TypeScript with.
-clients: .venv/bin/python npm
+# What the tests of the clients compile Kotlin with.
+clients:
 	@command -v kotlinc >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kotlin >/dev/null; } \
 	  || echo "no Kotlin compiler found: the tests of the Kotlin client will be skipped"
-	@[ -e .venv/node/node_modules/.bin/tsc ] \
-	  || npm install --silent --no-save --prefix .venv/node $(NODE_PACKAGES) >/dev/null 2>&1 \
-	  || echo "could not install TypeScript: the tests of its client will be skipped"
 
 clean:
 	rm -rf .venv build dist *.egg-info $(NODE_FOLDERS:%=%/node_modules)

@@ -15,8 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CLIENTS, DRIVERS = ROOT / "clients", Path(__file__).parent / "drivers"
-NODE_TOOLS = ROOT / ".venv" / "node" / "node_modules"
-MODULES = ["node.ts", "openfeature.ts"]
+PACKAGES = ROOT / "tests" / "web" / "openfeature" / "node_modules"
+FILES = ["driver.ts", "flags.ts", "node.ts", "openfeature.ts"]
 SECONDS = 600
 
 
@@ -27,12 +27,11 @@ def python(folder: Path) -> list[str]:
 
 def typescript(folder: Path) -> list[str]:
     """The command of the TypeScript driver, compiled with the client and its OpenFeature provider."""
-    compiler, node = tool("tsc"), tool("node")
+    compiler, node = tool("tsc", PACKAGES / ".bin"), tool("node")
     for source in [*(CLIENTS / "typescript").glob("*.*"), *DRIVERS.glob("*.ts")]:
         shutil.copy(source, folder)
-    (folder / "node_modules").symlink_to(NODE_TOOLS)
-    names = ["driver.ts", *(["flags.ts"] if (NODE_TOOLS / "@openfeature").exists() else [])]
-    settings = {"extends": "./tsconfig.json", "compilerOptions": {"outDir": "."}, "files": [*names, *MODULES]}
+    (folder / "node_modules").symlink_to(PACKAGES)
+    settings = {"extends": "./tsconfig.json", "compilerOptions": {"outDir": "."}, "files": FILES}
     (folder / "tsconfig.driver.json").write_text(json.dumps(settings))
     compiled(compiler, "-p", str(folder / "tsconfig.driver.json"))
     return [node, str(folder / "driver.js")]
@@ -77,11 +76,11 @@ def command(language: str, shared: Path) -> list[str]:
         return list(json.loads(built.read_text()))
 
 
-def tool(name: str) -> str:
-    """The path of a program; skips without it."""
-    found = shutil.which(name, path=f"{NODE_TOOLS / '.bin'}:{os.environ['PATH']}")
+def tool(name: str, folder: Path | None = None) -> str:
+    """The path of a program, in the folder if one is given; skips without it."""
+    found = shutil.which(name, path=folder)
     if found is None:
-        pytest.skip(f"{name} is missing; `make clients` installs it")
+        pytest.skip(f"{name} is missing; `make packages clients` installs it")
     return found
 
 
