@@ -17,7 +17,7 @@ from msgspec import structs
 from abtest import clock
 from abtest.domain import By, Experiment, Kind, Status
 from abtest.enrolment import EnrolmentService, ExplanationService, Limits, Rate
-from abtest.errors import Conflict, InvalidSetting, Unavailable
+from abtest.errors import Conflict, InvalidSetting, StorageError, Unavailable
 from abtest.events import TrackingService
 from abtest.export import ExportService
 from abtest.management import (
@@ -174,6 +174,29 @@ async def restore(file: Path, database: str, by: By) -> tuple[int, Path | None]:
     if in_postgres(database):
         raise InvalidSetting(RESTORED_BY_POSTGRES)
     return await recovery.restore(file, database_path(database), _audit, by)
+
+
+async def copy(database: str, target: str, progress: Callable[[int, int], None]) -> int:
+    """Copy a database into an empty one, of whatever kind, and verify both; returns how many devices it has.
+
+    `progress`: see Progress. Raises StorageError: one is in use, not empty or damaged; see CopyStore.
+    """
+    await made_store(database).require_unused()
+    async with opened(database, create=False) as source, opened(target) as filled:
+        await filled.require_empty()
+        await _require_sound(source, "nothing was copied")
+        try:
+            await source.copy_to(filled, progress)
+        except RuntimeError as error:  # the other database can't have such a value
+            raise StorageError(f"cannot copy into {filled.name}: {error}; nothing was copied") from error
+        return await _require_sound(filled, "delete it")
+
+
+async def _require_sound(store: Store, otherwise: str) -> int:
+    devices, findings = await _audit(store)
+    if findings:
+        raise StorageError(f"{store.name} is damaged: {findings[0]}; {otherwise}", code="damaged")
+    return devices
 
 
 def still_containing(database: str) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -218,6 +219,18 @@ def say(message: str) -> None:
     """Tell the person at the terminal, beside the output; a server goes on where nobody can be told."""
     with suppress(OSError):
         click.echo(message, err=True)
+
+
+@contextmanager
+def copying() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar beside the output; it is told how much is done, and how much there is."""
+    with click.progressbar(length=1, label="copying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield progress
 
 
 def _type(setting: Setting) -> click.ParamType[Any] | type[str]:

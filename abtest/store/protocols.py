@@ -4,6 +4,7 @@ from typing import Protocol
 
 from abtest.store.audit import AuditStore
 from abtest.store.catalogue import AppStore, ExperimentStore, TestDeviceStore
+from abtest.store.copying import CopyStore
 from abtest.store.enrolment import EnrolmentStore, NewcomerStore
 from abtest.store.events import EventStore
 from abtest.store.export import ExportStore
@@ -30,6 +31,7 @@ class Store(
     AuditStore,
     JournalStore,
     ExportStore,
+    CopyStore,
     Protocol,
 ):
     """All of them, and what only commands need."""

@@ -5,12 +5,13 @@ import asyncio
 import click
 
 from abtest import bootstrap
-from abtest.commands.options import as_json, print_json, say, user, with_store
+from abtest.commands.options import as_json, copying, print_json, say, user, with_store
+from abtest.language import counted
 
 
 @click.group()
 def db() -> None:
-    """Migrate or check the database, or accept what it lost."""
+    """Migrate, check or copy the database, or accept what it lost."""
 
 
 @db.command()
@@ -55,6 +56,30 @@ def accept_loss(database: str) -> None:
     """
     asyncio.run(bootstrap.accept_loss(database, user()))
     say("accepted; servers go on within a second")
+
+
+@db.command()
+@click.argument("target", metavar="URL")
+@as_json
+@click.pass_obj
+def copy(database: str, target: str, as_json: bool) -> None:
+    """Copy everything into the empty database URL, in SQLite or PostgreSQL. Stop every server and worker first.
+
+    Devices keep their values, and those to come are drawn as they would have been. Both databases are verified. All
+    of it is copied or nothing.
+
+    \b
+    abtest --database sqlite:///abtest.db db copy postgresql://abtest@db.example.com/abtest
+    """
+    with copying() as progress:
+        devices = asyncio.run(bootstrap.copy(database, target, progress))
+    name = bootstrap.database_name(target)
+    if as_json:
+        print_json({"database": name, "devices": devices})
+    else:
+        say(
+            f"{name} has {counted(devices, 'device')}, as {bootstrap.database_name(database)} has; both were verified"
+        )
 
 
 COMMANDS = (db,)

@@ -1,14 +1,13 @@
 """backup, restore, forget: for operators."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TextIO
 
 import click
 
 from abtest import bootstrap
-from abtest.commands.options import as_json, of_app, option, print_json, say, user, with_store
+from abtest.commands.options import as_json, copying, of_app, option, print_json, say, user, with_store
 from abtest.domain import check_token
 from abtest.errors import InvalidToken
 from abtest.language import counted, number
@@ -28,12 +27,7 @@ def backup(database: str, file: Path, as_json: bool) -> None:
     """
 
     async def run(store: Store) -> int:
-        with click.progressbar(length=1, label="copying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-
-            def progress(done: int, total: int) -> None:
-                bar.length = total
-                bar.update(done - bar.pos)
-
+        with copying() as progress:
             return await bootstrap.back_up(store, file, progress)
 
     devices = with_store(database, run, create=False)

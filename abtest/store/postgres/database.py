@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -57,6 +58,15 @@ LOST = (
     "the database has lost answers that were given, since a standby that lacked them became the primary; "
     "'abtest db accept-loss' goes on without them"
 )
+
+# Not those of PostgreSQL itself, which have no user.
+OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+"""
+
+TRIES, PAUSE_SECONDS = 20, 0.1
+"""A connection that was closed is seen a moment longer."""
 
 PASSING = (
     errors.LockNotAvailable,
@@ -182,6 +192,29 @@ class Database:
             )
         finally:
             timer.cancel()
+
+    def apart(self, function: Callable[[Connection], T]) -> T:
+        """What the function returns, after its transaction under both locks on a connection of its own."""
+        with _in_words(), connect(self._primary.find()) as raw:
+            return _transaction((WRITE, LOCK_FIGURES, LOCK), function, (), {})(Connection(raw))
+
+    async def require_unused(self) -> None:
+        """See CopyStore.require_unused."""
+
+        def ask() -> None:
+            with _in_words(), connect(self._primary.find()) as raw:
+                for _ in range(TRIES):
+                    ((others,),) = raw.execute(OTHERS)
+                    if not others:
+                        return
+                    time.sleep(PAUSE_SECONDS)
+            raise StorageError(
+                f"{self.name} is in use by {others} other connections; stop every server and worker first, and "
+                "disconnect everybody else",
+                code="in_use",
+            )
+
+        await asyncio.to_thread(ask)
 
     def _in_thread(
         self, pool: ConnectionPool[psycopg.Connection], using: "_Using", function: Callable[[Connection], T]

@@ -1,13 +1,15 @@
 """The store in one PostgreSQL database."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 from abtest.domain import Attributes, By, Event
 from abtest.errors import StorageError
 from abtest.store.audit import Ledger
+from abtest.store.copying import CopyStore, Progress
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
-from abtest.store.postgres import enrolling, migrations, tokens, tracking
+from abtest.store.postgres import copying, enrolling, migrations, tokens, tracking
 from abtest.store.postgres.connection import Connection
 from abtest.store.postgres.database import MOST_CONNECTIONS, Database
 from abtest.store.postgres.primary import accept_loss
@@ -119,6 +121,14 @@ class PostgresStore(Database, RelationalStore):
     async def empty_log(self) -> bool:
         """See ErasureStore.empty_log. The log is that of the whole server, which reuses its files by itself."""
         return True
+
+    async def copy_to(self, target: CopyStore, progress: Progress) -> None:
+        """See CopyStore.copy_to."""
+        await asyncio.to_thread(self.apart, lambda connection: copying.copy_to(connection, target, progress))
+
+    def fill(self, function: Callable[[copying.Target], None]) -> None:
+        """See CopyStore.fill."""
+        self.apart(lambda connection: function(copying.Target(connection)))
 
     def _learn(self, catalogue: Catalogue) -> None:
         """Several requests are under way: one that began earlier may end later."""

@@ -12,6 +12,11 @@ class Cursor(Protocol):
         """How many rows were changed."""
         ...
 
+    @property
+    def description(self) -> Any:
+        """The columns of the rows, each with its name first."""
+        ...
+
     def fetchone(self) -> Any:
         """The next row, if there is one."""
         ...

@@ -10,6 +10,7 @@ from abtest.store.relational import (
     admitting,
     auditing,
     cataloguing,
+    copying,
     erasing,
     exporting,
     journal,
@@ -108,6 +109,8 @@ class RelationalStore(Transactions):
     note_backup = noting(upkeep.note_backup)
     boot = noting(upkeep.boot)
     boots = reading(upkeep.boots)
+
+    require_empty = reading(copying.require_empty)
 
     async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP, by: By = PROGRAM) -> int:
         """See ErasureStore.forget."""

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -152,6 +152,11 @@ class Database:
         return await self._trusted(
             lambda: self._writer.run(lambda raw: self._locked(lambda: function(raw), self._patience))
         )
+
+    def apart(self, function: Callable[[Raw], T]) -> T:
+        """What the function returns, after its transaction, under the lock, on a connection of its own."""
+        with closing(driver.open_raw(self.path)) as raw:
+            return self._transaction(raw, self._patience, function, (), {})
 
     async def _trusted(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The result of `ask`. After the first failure the file is never trusted again, and this process must end."""

@@ -8,13 +8,14 @@ from abtest import clock
 from abtest.domain import Attributes, Event
 from abtest.errors import Unavailable
 from abtest.store.audit import Ledger
+from abtest.store.copying import CopyStore, Progress
 from abtest.store.enrolment import NOTHING_SAID, Enrolment
 from abtest.store.relational import auditing, upkeep
 from abtest.store.relational.enrolling import NOTHING, Kept
 from abtest.store.relational.methods import reading, writing
 from abtest.store.relational.store import RelationalStore
 from abtest.store.relational.summarising import Decided
-from abtest.store.sqlite import backup, enrolling, events, log, migrations, tokens
+from abtest.store.sqlite import backup, copying, enrolling, events, log, migrations, tokens
 from abtest.store.sqlite.database import Database
 from abtest.store.sqlite.driver import Raw, fixed_driver
 from abtest.store.upkeep import Process, Upkeep, is_full
@@ -118,6 +119,18 @@ class SQLiteStore(Database, RelationalStore):
     async def copy(self, target: Path, progress: Callable[[int, int], None]) -> None:
         """Copy the database into a new file while it is used; see backup.copy."""
         await self.outside(backup.copy, target, progress)
+
+    async def require_unused(self) -> None:
+        """See CopyStore.require_unused."""
+        await asyncio.to_thread(backup.require_unused, self.path)
+
+    async def copy_to(self, target: CopyStore, progress: Progress) -> None:
+        """See CopyStore.copy_to."""
+        await asyncio.to_thread(self.apart, lambda connection: copying.copy_to(connection, target, progress))
+
+    def fill(self, function: Callable[[copying.Target], None]) -> None:
+        """See CopyStore.fill."""
+        self.apart(lambda connection: function(copying.Target(connection)))
 
     def _sync(self, connection: Raw) -> None:
         upkeep.boots(connection)  # opens the log, which SQLite may move into the database

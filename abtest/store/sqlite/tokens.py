@@ -45,9 +45,10 @@ class TokensByDevice:
 
     async def of(self, devices: Collection[int]) -> Mapping[int, str]:
         """See Tokens.of."""
-        return await asyncio.to_thread(self._of, devices)
+        return await asyncio.to_thread(self.found, devices)
 
-    def _of(self, devices: Collection[int]) -> Mapping[int, str]:
+    def found(self, devices: Collection[int]) -> Mapping[int, str]:
+        """The same in this thread."""
         return dict(self._connection.execute(self.OF_DEVICES, (json.dumps(list(devices)),)).fetchall())
 
     def close(self) -> None:

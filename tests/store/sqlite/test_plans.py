@@ -191,6 +191,7 @@ STATEMENTS = {
 SMALL = {
     "CONSTANT": "no table",
     "asked": "the tokens or keys of a batch",
+    "sqlite_schema": "one row per table, index, view and trigger",
     "sqlite_sequence": "one row per table that numbers its rows",
     "summary": "one row",
     "erasing": "devices that are being forgotten at this moment",
@@ -229,6 +230,9 @@ WHOLE = {
     "event_rows.EXPOSED_PER_DAY": "verify recomputes every day",
     "event_rows.CELLS": "verify recomputes every sum",
     "event_rows.HAPPENED": "verify recomputes every day",
+    "copying.TOKENS": "a copy has everything",
+    "copying.DEVICES": "a copy has everything",
+    "copying.GIVEN": "a copy has everything",
     "backup.LAST_SEEN": "once in a restore",
     "profiles.LAST": "SQLite looks at the last row alone, and doesn't say so",
 }

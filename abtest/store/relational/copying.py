@@ -1,0 +1,101 @@
+"""Copying a whole database, table by table: functions on a connection, each run inside one transaction."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from abtest.errors import StorageError
+from abtest.store.copying import CopyStore, Progress, Rows, Target
+from abtest.store.relational.connection import Connection
+
+SEEDED = ("meta", "app", "journal_end", "summary", "summary_app")
+"""Tables with rows in a new database. Those of the copied one take their place."""
+
+TABLES = (
+    *SEEDED,
+    "experiment",
+    "variant",
+    "phase",
+    "status_change",
+    "metric",
+    "profile",
+    "device",
+    "event",
+    "test_device",
+    "test_value",
+    "journal",
+    "person",
+    "sign_in_link",
+    "session",
+    "account",
+    "access_token",
+    "shared_link",
+    "first_link",
+    "erasing",
+    "summary_variant",
+    "summary_hour",
+    "summary_winner",
+    "summary_outside",
+    "summary_day",
+    "exposed",
+    "metric_device",
+    "summary_metric",
+    "summary_happened",
+    "summary_result",
+)
+"""In an order in which a row comes after those that it refers to."""
+
+LEFT_OUT = ("process", "database_size")
+"""What is true of one database alone."""
+
+COPIED = {"meta": " WHERE name <> 'accepted_losses'"}
+"""Which rows of a table; else all of them."""
+
+LARGE = ("device", "event")
+
+TOLD_EVERY = 10_000
+
+Read = Callable[[str], tuple[Sequence[str], Rows]]
+"""The columns of a table and its rows, in bounded memory. A row of `device` has what the device was given: lists."""
+
+
+def require_empty(connection: Connection) -> None:
+    """See CopyStore.require_empty."""
+    for table in TABLES:
+        if table not in SEEDED and connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():
+            raise StorageError(f"the database is not empty: it has rows in {table}; nothing was copied", "not_empty")
+
+
+def columns(connection: Connection, table: str) -> list[str]:
+    """The names of a table's columns."""
+    return [name for name, *_ in connection.execute(f"SELECT * FROM {table} LIMIT 0").description]
+
+
+def select(table: str, names: Sequence[str]) -> str:
+    """All rows of a table that are copied, in the order of its key."""
+    return f"SELECT {', '.join(names)} FROM {table}{COPIED.get(table, '')} ORDER BY 1"
+
+
+def delete(table: str) -> str:
+    """Those rows of a new database in whose place others are copied."""
+    return f"DELETE FROM {table}{COPIED.get(table, '')}"
+
+
+def copy(read: Read, numbers: Mapping[str, int], target: CopyStore, progress: Progress) -> None:
+    """Copy all tables in one transaction. `numbers`: see Target.finish."""
+    done, total = 0, sum(numbers.get(table, 0) for table in LARGE)
+
+    def told(rows: Rows) -> Iterator[Sequence[Any]]:
+        nonlocal done
+        for row in rows:
+            yield row
+            done += 1
+            if done % TOLD_EVERY == 0:
+                progress(done, total)
+
+    def fill(target: Target) -> None:
+        for table in TABLES:
+            names, rows = read(table)
+            target.put(table, names, told(rows) if table in LARGE else rows)
+        target.finish(numbers)
+
+    target.fill(fill)
