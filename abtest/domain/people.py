@@ -7,7 +7,7 @@ from unicodedata import normalize
 from msgspec import UNSET, Struct, UnsetType
 
 from abtest import clock
-from abtest.domain.schedules import parse_time
+from abtest.domain.schedules import DAY, parse_time
 from abtest.domain.values import text_fault
 from abtest.errors import InvalidExperiment, InvalidField
 
@@ -192,9 +192,8 @@ def check_password(password: str) -> str:
 
 def parse_expiry(text: str, now: int) -> int:
     """The last moment of this day in UTC, or this time. Raises InvalidField, also when it has passed."""
-    is_date = len(text) == len("2026-12-31")
     try:
-        found = parse_time(f"{text}T23:59:59.999Z" if is_date else text, "expires")
+        found = parse_time(f"{text}T23:59:59.999Z" if len(text) == DAY else text, "expires")
     except InvalidExperiment:
         raise InvalidField(EXPIRY_RULE, field="expires") from None
     if found <= now:
