@@ -16,7 +16,7 @@ DID = {
     "paused": "Paused: no new device takes part, and those in it keep their values.",
     "resumed": "Resumed: devices whose first request comes from now on take part.",
     "reweighted": "A new phase has begun. Devices that came before keep their values.",
-    "finished": "Finished: no new device takes part, and those in it keep their values.",
+    "finished": "Finished: devices in it keep their values, and new ones get the winner, if there is one.",
     "group_added": "The group is there. Add experiments to it.",
     "joined": "Added: the experiment gets only the new devices that the group gives it.",
     "left": "Taken out: every new device may come to the experiment again.",

@@ -84,6 +84,12 @@ function remove(button) {
   next.querySelector("input, select").focus();
 }
 
+// The button goes with what it proposed, and must not take the focus along.
+function plan(devices) {
+  form.elements.planned.value = devices;
+  form.elements.planned.focus();
+}
+
 function paint(row) {
   const field = row.querySelector("[name=value]");
   if (!field) return;
@@ -105,7 +111,7 @@ document.addEventListener("click", (event) => {
   const [verb, list] = button.value.split("-");
   if (verb === "add") add(form.querySelector(`[data-rows=${list}]`));
   else if (verb === "remove") remove(button);
-  else if (verb === "plan") form.elements.planned.value = button.dataset.planned;
+  else if (verb === "plan") plan(button.dataset.planned);
   show();
 });
 

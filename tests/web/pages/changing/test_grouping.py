@@ -100,6 +100,19 @@ async def test_a_holdout_begins_is_measured_and_ends(client: Client, store: SQLi
     assert (await anna.get("/holdouts/nothing/end")).code == 404
 
 
+async def test_finished_experiments_are_folded_until_a_test_device_has_a_value_of_one(
+    client: Client, store: SQLiteStore
+) -> None:
+    anna = await signed_in(client, store, Role.EDITOR)
+    await store.add([experiment("color", "1", "1"), experiment("old", "1", "1")], 1)
+    await ExperimentService(store, by=ANNA).finish("old")
+    page = (await anna.get("/test-devices")).body.decode()
+    before, folded = page.split("<details>\n<summary>1 finished experiment</summary>")
+    assert ("value-color" in before, "value-old" in before, "value-old" in folded) == (True, False, True)
+    filled = await anna.post("/test-devices", None, fill="yes", token="my-phone", **{"value-old": "1"})
+    assert "<details open>\n<summary>1 finished experiment</summary>" in filled.body.decode()
+
+
 async def test_a_test_device_gets_what_is_chosen_and_its_token_stands_in_no_address(
     client: Client, store: SQLiteStore
 ) -> None:

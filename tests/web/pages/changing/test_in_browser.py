@@ -61,6 +61,7 @@ async def test_what_comes_of_it_is_shown_while_somebody_types(browser: Browser, 
         await expect(beside).to_contain_text("with 600 new devices a day that take part")
         await beside.get_by_role("button", name=re.compile("Plan with")).click()
         await expect(page.locator("#planned")).to_have_value(re.compile(r"\d{5}"))
+        await expect(page.locator("#planned")).to_be_focused()
         await expect(beside.get_by_role("button")).to_have_count(0)
         await page.fill("#key", "No")
         await expect(beside.get_by_role("link", name="Key")).to_be_visible()
@@ -159,3 +160,23 @@ async def test_weights_are_edited_with_the_phase_said_beside_them_and_not_over_s
     (changed,) = await store.experiments()
     assert (changed.description, changed.phase.number) == ("somebody else asks", 2)
     assert list(map(str, changed.phase.weights)) == ["3", "1"]
+
+
+async def test_the_keyboard_skips_what_every_page_has(browser: Browser, store: SQLiteStore) -> None:
+    async with signed_in(browser, store, "/new-experiment") as page:
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_label("Key", exact=True)).to_be_focused()
+        await page.keyboard.press("Tab")
+        around = page.locator("#description").locator("..")
+        await expect(around).to_have_css("overflow-x", "visible")  # or it would cut the mark of the focus
+
+
+async def test_no_script_fails_where_there_is_nothing_to_weigh(browser: Browser, store: SQLiteStore) -> None:
+    await store.add([experiment("color", "1", "1")], 1)
+    await ExperimentService(store, by=ANNA).finish("color")
+    async with signed_in(browser, store, "/experiments/color/weights") as page:
+        await expect(page.get_by_role("link", name="Back to color")).to_be_visible()
+        await page.wait_for_load_state()
