@@ -4,35 +4,30 @@ A case is a generator of results. To add one, write a function here, list it in 
 load beside the others; `rounds` runs any two servers under the same load.
 """
 
-import json
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
 from urllib.request import urlopen
 
 from benchmarks.load import ENROLLING, finish, start, warm
-from benchmarks.plans import Plan, Result, p99, plural, rate, rounds
+from benchmarks.plans import Plan, Result, Say, p99, plural, rate, rounds
+from benchmarks.postgres import postgres
 from benchmarks.servers import (
-    HERE,
     Server,
     bare,
     checked,
     counting,
     create,
     create_with_audiences,
+    fill,
     folder,
     limit,
     obvious,
     product,
 )
-
-Say = Callable[[str], None]
 
 LOADS = {
     "known": "known devices",
@@ -224,7 +219,7 @@ def memory(plan: Plan, say: Say) -> Iterator[Result]:
     with folder() as path:
         database = path / "abtest.db"
         create(database)
-        _fill(database, MILLION)
+        fill(database, MILLION)
         with product(database) as server, checked(server):
             say("memory after a million known devices")
             asking = start(server, "million", 64, 300)
@@ -300,6 +295,7 @@ CASES = (
     memory,
     events,
     soak,
+    postgres,
 )
 
 
@@ -325,7 +321,7 @@ def _grown(
     for size in sizes:
         name = f"{size:,} devices {how}"
         say(name)
-        filled = _fill(database, size)
+        filled = fill(database, size)
         bytes_then, ticks = filled["bytes"], filled["database_ms"]
         tick, enrolment = median(ticks), median(filled["enrolments_ms"])
         part = 100 * tick / enrolment
@@ -349,14 +345,6 @@ def _grown(
             with checked(server):
                 for page in ("/", "/api/v1/stats"):
                     yield Result(f"{page}, {name}", _page(server, page), "ms")
-
-
-def _fill(database: Path, size: int) -> dict[str, Any]:
-    """Grow it to this size and a few ticks of the worker beyond; returns what fill.py prints."""
-    line = [sys.executable, "-m", "benchmarks.fill", str(database), str(size)]
-    done = subprocess.run(line, check=True, capture_output=True, text=True, cwd=HERE.parent)
-    filled: dict[str, Any] = json.loads(done.stdout)
-    return filled
 
 
 def _page(server: Server, path: str) -> float:

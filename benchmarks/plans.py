@@ -1,9 +1,12 @@
 """How long and how often is measured, and what comes of it: two servers in turn, under the same load."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.load import Compared, load
 from benchmarks.servers import Server
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.request import Request, urlopen
+
+import psycopg
 
 HERE = Path(__file__).parent
 VARIANTS = (("#FF0000=33.3", "#00FF00=33.3", "#0000FF=33.3"), ("10=75", "20=10", "50=5", "5=10"))
@@ -25,6 +28,9 @@ KNOWN = 10_000
 """The devices of known.lua."""
 MOST_OFF = 4
 """More than the bound of every experiment below: 0.67 for thirds, 3.75 for 75/10/5/10."""
+
+Database = Path | str
+"""The file of SQLite, or the URL of PostgreSQL."""
 
 
 class Server:
@@ -37,7 +43,7 @@ class Server:
         self,
         process: "subprocess.Popen[bytes]",
         port: int,
-        database: Path | None = None,
+        database: Database | None = None,
         tokens: str = "",
         caches: int = 0,
     ) -> None:
@@ -65,9 +71,12 @@ class Server:
 
     def count(self, rows: str) -> int:
         """How many such rows its database has."""
-        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        if isinstance(self.database, Path):
+            connection: Any = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        else:
+            connection = psycopg.connect(str(self.database))
         try:
-            (number,) = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
+            ((number,),) = connection.execute(f"SELECT count(*) FROM {rows}")
         finally:
             connection.close()
         return int(number)
@@ -85,13 +94,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def abtest(database: Path, *arguments: str) -> str:
+def abtest(database: Database, *arguments: str) -> str:
     """Run a command that ends by itself; returns what it printed. Raises CalledProcessError when it fails."""
-    line = [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", *arguments]
+    line = [*_abtest(database), *arguments]
     return subprocess.run(line, check=True, capture_output=True, text=True).stdout
 
 
-def create(database: Path, experiments: int = 2, metrics: Sequence[str] = ()) -> None:
+def create(database: Database, experiments: int = 2, metrics: Sequence[str] = ()) -> None:
     """A database with this many experiments, like the two demo ones in turn, each judged by these metrics."""
     for number in range(experiments):
         options = [word for variant in VARIANTS[number % 2] for word in ("--variant", variant)]
@@ -112,6 +121,14 @@ def create_with_audiences(database: Path, experiments: int, together: bool) -> N
         options += [word for condition in AUDIENCE for word in ("--audience", condition)]
         options += ["--group", "screen", "--group-share", f"{100 // experiments}%"] if together else []
         abtest(database, "experiments", "add", f"experiment-{number}", *options)
+
+
+def fill(database: Path, size: int) -> dict[str, Any]:
+    """Grow it to this size and a few ticks of the worker beyond; returns what fill.py prints."""
+    line = [sys.executable, "-m", "benchmarks.fill", str(database), str(size)]
+    done = subprocess.run(line, check=True, capture_output=True, text=True, cwd=HERE.parent)
+    filled: dict[str, Any] = json.loads(done.stdout)
+    return filled
 
 
 @contextmanager
@@ -149,10 +166,10 @@ def obvious(path: Path, core: int | None = 0, slow: bool = False) -> Iterator[Se
 
 
 @contextmanager
-def product(database: Path, core: int | None = 0, processes: int = 1, slow: bool = False) -> Iterator[Server]:
+def product(database: Database, core: int | None = 0, processes: int = 1, slow: bool = False) -> Iterator[Server]:
     """abtest itself."""
     port = free_port()
-    line = [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", "serve"]
+    line = [*_abtest(database), "serve"]
     line += ["--port", str(port), "--processes", str(processes)]
     with _running(line, port, core, slow) as process:
         yield Server(process, port, database, tokens="device_token", caches=processes)
@@ -161,9 +178,7 @@ def product(database: Path, core: int | None = 0, processes: int = 1, slow: bool
 @contextmanager
 def counting(database: Path) -> Iterator[None]:
     """The stats worker beside whatever runs."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "abtest", "--database", f"sqlite:///{database}", "worker"], stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([*_abtest(database), "worker"], stderr=subprocess.DEVNULL)
     try:
         yield
     finally:
@@ -196,6 +211,11 @@ def ask(server: Server, token: str) -> dict[str, str]:
     with urlopen(Request(server.url, headers={"Device-Token": token})) as answer:
         got: dict[str, str] = json.load(answer)
     return got
+
+
+def _abtest(database: Database) -> list[str]:
+    url = f"sqlite:///{database}" if isinstance(database, Path) else database
+    return [sys.executable, "-m", "abtest", "--database", url]
 
 
 @contextmanager
