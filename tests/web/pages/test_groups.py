@@ -43,7 +43,7 @@ async def test_a_group_says_who_has_what(client: Client, store: SQLiteStore) -> 
     assert "one running 30% 30 two running 50% 50 none of them 20% 20" in told
     assert "✓ Exact shares (since the last change, largest deviation 0 devices" in told
     assert "Group screen gives it 30% of new devices" in await words(client, "/experiments/one")
-    assert "Groups: screen" in await words(client, "/")
+    assert "Groups : screen" in await words(client, "/")
     assert "Who takes part: 30% by the group screen" in await words(client, "/")
 
 
@@ -59,7 +59,7 @@ async def test_a_holdout_says_what_all_experiments_bring(client: Client, store: 
     await store.track([(token, [Event("1", "buy")]) for token in tokens("a", 100)], 1)
     await worker.tick(store)
     told = await words(client, "/holdouts/year")
-    assert "holdout, running" in told
+    assert "Holdouts year running" in told
     assert "Held 10.0% of new devices" in told
     assert "held 10 100.00% baseline free 90 100.00%" in told
     assert "reported exposure" not in told
