@@ -64,8 +64,8 @@ async def test_a_holdout_says_what_all_experiments_bring(client: Client, store: 
     assert "held 10 100.00% baseline free 90 100.00%" in told
     assert "reported exposure" not in told
     await holdouts.end("year")
-    assert "holdout, ended" in await words(client, "/holdouts/year")
-    assert "Holdouts: year" in await words(client, "/")
+    assert "Holdouts year ended" in await words(client, "/holdouts/year")
+    assert "Holdouts : year" in await words(client, "/")
     assert "Excluded 10 held by a holdout" in await words(client, "/experiments/one")
 
 
