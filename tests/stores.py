@@ -76,7 +76,7 @@ def by_hand(store: Any, *statements: str) -> None:
             for statement in statements:
                 raw.execute(statement)
     else:
-        with psycopg.connect(store._url) as raw:
+        with psycopg.connect(store._primary.find()) as raw:
             raw.execute("SET session_replication_role = replica")
             for statement in statements:
                 if "assignment" in statement:  # a view: what is done to its rows is done to those of the devices

@@ -79,8 +79,8 @@ def test_new_weights_begin_a_phase_once(run: Run, tmp_path: Path) -> None:
                 "key": "color",
                 "sentence": sentence,
                 "field": "weights",
-                "stored": "33.3, 33.3",
-                "declared": "red 60, green 33.3",
+                "stored": before,
+                "declared": now,
                 "refused": False,
             }
         ],
