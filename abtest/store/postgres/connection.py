@@ -13,6 +13,8 @@ from abtest.errors import InvalidSetting, StorageError
 
 OLDEST = 14
 
+ENCODING = "UTF8"
+
 AT_ONCE = 20_000
 """Rows of a stream that are in memory together."""
 
@@ -28,6 +30,9 @@ PARAMETERS = {
     "tcp_user_timeout": 5_000,
     "application_name": "abtest",
 }
+
+# A connection may wait for work for ever, and lists have gaps.
+SESSION = "SET idle_session_timeout = 0; SET array_nulls = on"
 
 SETTINGS = "SELECT current_setting(name) FROM unnest($1::TEXT[]) WITH ORDINALITY AS asked (name, n) ORDER BY n"
 
@@ -106,16 +111,21 @@ def connect(url: str) -> psycopg.Connection:
 
 
 def defaults(url: str) -> dict[str, Any]:
-    """What the URL does not say itself."""
+    """What the URL does not say itself, and the encoding of all texts, whatever is said elsewhere."""
     said = psycopg.conninfo.conninfo_to_dict(url)
-    return {name: value for name, value in PARAMETERS.items() if name not in said}
+    return {name: value for name, value in PARAMETERS.items() if name not in said} | {"client_encoding": ENCODING}
 
 
 def refuse_unfit(raw: psycopg.Connection) -> None:
-    """Raises StorageError for a server that is too old, or that could lose an answer."""
+    """Raises StorageError for a server that is too old, that could lose an answer, or that can't hold every text."""
     if raw.info.server_version < OLDEST * 10_000:
         found = raw.info.parameter_status("server_version")
         raise StorageError(f"this is PostgreSQL {found}, but abtest needs {OLDEST} or newer", code="unfit_postgres")
+    if (encoding := raw.info.parameter_status("server_encoding")) != ENCODING:
+        raise StorageError(
+            f"the database has the encoding {encoding}, which can't hold every text: make one with {ENCODING}",
+            code="unfit_postgres",
+        )
     values = [value for (value,) in raw.execute(SETTINGS, (list(WEAK),))]
     for (name, weak), value in zip(WEAK.items(), values, strict=True):
         if value in weak:
@@ -124,4 +134,4 @@ def refuse_unfit(raw: psycopg.Connection) -> None:
                 code="unfit_postgres",
             )
     # What is set here stays when the server's configuration changes.
-    raw.execute(f"SET synchronous_commit = {values[-1]}".encode())
+    raw.execute(f"SET synchronous_commit = {values[-1]}; {SESSION}".encode())

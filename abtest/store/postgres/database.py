@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -221,7 +222,7 @@ class Database:
     ) -> T:
         with _in_words():
             timeline = self._primary.timeline
-            raw = using.connection = pool.getconn()
+            raw = using.connection = _usable(pool)
             try:
                 if self._primary.lost:
                     self._primary.look_for_losses(raw)
@@ -277,6 +278,18 @@ class Database:
         # Statistics are late while a table grows: with those of an hour ago, each batch would read all devices.
         raw.execute("SET enable_seqscan = off")
         raw.execute("SET jit = off")  # else it is used for all that has no index, since that seems expensive now
+
+
+def _usable(pool: ConnectionPool[psycopg.Connection]) -> psycopg.Connection:
+    """A connection of the pool that has not ended while nobody used it: then its end would have come."""
+    while True:
+        raw = pool.getconn()
+        came = select.poll()
+        came.register(raw, select.POLLIN)
+        if not came.poll(0):
+            return raw
+        raw.close()
+        pool.putconn(raw)  # which makes another one
 
 
 class _Using:

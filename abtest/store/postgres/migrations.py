@@ -5,6 +5,9 @@ import psycopg
 from abtest.errors import StorageError
 from abtest.store.relational.migrations import numbered_files, refuse_other
 
+# Another program may be migrating, and that takes its time.
+TAKE_TIME = "SET lock_timeout = 0; SET statement_timeout = 0"
+
 LOCK = "SELECT pg_advisory_lock(x'61627473'::INTEGER)"  # "abts": only one program migrates
 
 UNLOCK = "SELECT pg_advisory_unlock(x'61627473'::INTEGER)"
@@ -18,6 +21,8 @@ SELECT EXISTS (
   AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
 )
 """
+
+MAY_CREATE = "SELECT current_user, current_schema(), has_schema_privilege(current_schema(), 'CREATE')"
 
 BEGIN_SCHEMA = "CREATE TABLE schema_version (number INTEGER NOT NULL); INSERT INTO schema_version VALUES (0)"
 
@@ -37,13 +42,16 @@ def newest() -> int:
 def prepare(connection: psycopg.Connection, name: str, migrate: bool, create: bool = True) -> bool:
     """Bring the database to the newest version, or refuse it; whether it was empty.
 
-    An empty one is filled if `create`. Raises StorageError for another program's database, for a newer schema, and
-    for an older one unless `migrate`.
+    An empty one is filled if `create`. Raises StorageError for another program's database, for a newer schema, for an
+    older one unless `migrate`, and for a user who may not create tables.
     """
+    connection.execute(TAKE_TIME)
     connection.execute(LOCK)
     try:
         found = _version(connection, name, create)
         refuse_other(name, found, newest(), migrate or not found)
+        if found < newest():
+            _refuse_without_rights(connection, name)
         for number, sql in files():
             if number > found:
                 with connection.transaction():
@@ -55,6 +63,21 @@ def prepare(connection: psycopg.Connection, name: str, migrate: bool, create: bo
     finally:
         if not connection.closed:
             connection.execute(UNLOCK)
+
+
+def _refuse_without_rights(connection: psycopg.Connection, name: str) -> None:
+    ((user, schema, may_create),) = connection.execute(MAY_CREATE)
+    if schema is None:
+        raise StorageError(
+            f"{name} has no schema for tables: none of those in the search_path of the user {user} is there",
+            code="no_rights",
+        )
+    if not may_create:
+        raise StorageError(
+            f"the user {user} may not create tables in {name}: make it the owner of the database, or "
+            f"GRANT CREATE ON SCHEMA {schema} TO {user}",
+            code="no_rights",
+        )
 
 
 def _version(connection: psycopg.Connection, name: str, create: bool) -> int:

@@ -1,5 +1,6 @@
 """Opening a PostgreSQL database: what is made, what is refused, and what is said."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -153,18 +154,17 @@ async def test_who_waits_too_long_for_the_lock_is_told_to_ask_again(database: st
     await store.close()
 
 
-async def test_a_connection_that_was_ended_is_replaced(database: str) -> None:
-    store = PostgresStore(database, connections=1)
+async def test_connections_that_ended_while_nobody_used_them_are_replaced(database: str) -> None:
+    store = PostgresStore(database)
     await store.open()
-    await store.enrol(["connected"], 1)
+    await asyncio.gather(*[store.enrol([token], 1) for token in "bcde"], *[store.find([]) for _ in range(4)])
     with psycopg.connect(database, autocommit=True) as other:
         other.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-    with pytest.raises(Unavailable):
-        await store.enrol(["a"], 1)
     assert (await store.enrol(["a"], 1)).new == {"a"}
+    assert list((await store.find(["a"])).variants) == ["a"]
     await store.close()
 
 

@@ -1,6 +1,6 @@
 -- The servers and workers that run, of whatever host; see the same table in SQLite.
 CREATE TABLE process (
-  host TEXT NOT NULL,
+  host TEXT COLLATE "C" NOT NULL,
   pid INTEGER NOT NULL,
   started_at BIGINT NOT NULL,
   kind TEXT NOT NULL CHECK (kind IN ('server', 'worker')),
