@@ -268,3 +268,18 @@ async def test_a_tick_and_a_page_read_no_more_when_the_database_is_larger(tmp_pa
             reports.append(await steps(store, ReportService(store).report, unit=1))
     assert ticks[1] <= 1.02 * ticks[0] + 2
     assert reports[1] <= reports[0]
+
+
+async def test_a_tick_and_a_page_ask_no_more_when_there_are_more_experiments(store: SQLiteStore) -> None:
+    """Each statement is a trip where the database is on another machine."""
+    asked = []
+    for number in (1, 10):
+        keys = [f"of-{number}-{each}" for each in range(number)]
+        await store.add([experiment(key, "1", "1", metrics=["conversion:bought"]) for key in keys], 1)
+        await worker.tick(store)
+        with statements(store) as ran:
+            await store.measured()
+            await store.experiments()
+            await ReportService(store).report()
+        asked.append(len(ran))
+    assert asked[0] == asked[1] < 100

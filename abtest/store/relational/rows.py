@@ -1,7 +1,8 @@
-"""Many rows of one table."""
+"""Many rows at once."""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -17,6 +18,14 @@ def insert(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]
     many = (list(chain.from_iterable(rows[begin : begin + AT_ONCE])) for begin in range(0, whole, AT_ONCE))
     connection.executemany(_of_many(statement), many)
     connection.executemany(statement, rows[whole:])
+
+
+def grouped(rows: Iterable[Sequence[Any]]) -> Mapping[Any, list[tuple[Any, ...]]]:
+    """The rows without their first column, by that; none for what is not in it."""
+    found = defaultdict[Any, list[tuple[Any, ...]]](list)
+    for of, *columns in rows:
+        found[of].append(tuple(columns))
+    return found
 
 
 @cache

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from abtest.domain import Attributes, Event
 from abtest.errors import StorageError
 from abtest.store.postgres import PostgresStore, migrations
+from abtest.store.postgres.connection import connect
 from tests.postgres import new_database
 from tests.scenes import experiment
 
@@ -92,16 +93,16 @@ async def test_no_index_depends_on_the_collation_of_the_database(database: str) 
         assert server.execute(COLLATED).fetchall() == []
 
 
-async def test_a_worker_that_has_nothing_to_do_keeps_its_lease(database: str) -> None:
-    alter(database, "SET idle_session_timeout = 50")
-    working, waiting = PostgresStore(database), PostgresStore(database)
-    await working.open()
-    await waiting.open()
-    assert await working.try_lease()
-    await asyncio.sleep(0.2)
-    assert not await waiting.try_lease()
-    await working.close()
-    await waiting.close()
+async def test_a_connection_may_wait_for_work_for_ever(database: str) -> None:
+    """That of a worker has its lease."""
+    alter(database, "SET idle_session_timeout = 600000")
+    asked = "SHOW idle_session_timeout"
+    store = PostgresStore(database)
+    await store.open()
+    assert await store.read(lambda connection: connection.execute(asked).fetchall()) == [("0",)]
+    await store.close()
+    with connect(database) as session:
+        assert session.execute(asked).fetchall() == [("0",)]
 
 
 async def test_a_user_without_rights_is_told_which(database: str) -> None:

@@ -96,13 +96,16 @@ QUERIES = {
         ["device USING INTEGER PRIMARY KEY", "assignment USING PRIMARY KEY"],
     ),
     "enrolment over time": (reading.PER_HOUR, (1,), ["summary_hour USING PRIMARY KEY"]),
-    "one experiment": (experiment_rows.EXPERIMENT, (1, "experiment", "color"), ["experiment USING INDEX"]),
+    "one experiment": (
+        experiment_rows.EXPERIMENTS,
+        (1, "experiment", "color", "color"),
+        ["experiment USING INDEX sqlite_autoindex_experiment_2 (key>? AND key<?)"],
+    ),
     "due": (
         schedule_rows.DUE,
         (1,),
         ["experiment USING INDEX experiment_start", "experiment USING INDEX experiment_end"],
     ),
-    "first statuses": (experiment_rows.FIRST_STATUSES, (1,), ["status_change USING INDEX"]),
     "devices to audit": (device_rows.DEVICES, (1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "assignments to audit": (device_rows.ASSIGNMENTS, (1, 2), ["assignment USING PRIMARY KEY"]),
     "one device": (
@@ -130,8 +133,6 @@ QUERIES = {
     "totals to forget": (erasing.FORGET_TOTALS, (1,), ["metric_device USING PRIMARY KEY"]),
     "what was concluded": (reading.RESULT, ("color", 1, "experiment"), ["experiment USING COVERING INDEX"]),
     "all that was concluded": (reading.RESULTS, (), ["SCAN summary_result"]),
-    "days of an experiment": (measuring.DAYS, (1,), ["summary_day USING PRIMARY KEY"]),
-    "days of a metric": (measuring.METRIC_DAYS, (1,), ["summary_metric USING PRIMARY KEY"]),
     "new counts per day": (folding.NEW_COUNTS_PER_DAY, (1, 1, 2), ["device USING INTEGER PRIMARY KEY"]),
     "totals to audit": (event_rows.TOTALS, (1, 2), ["metric_device USING PRIMARY KEY"]),
     "exposures to audit": (event_rows.EXPOSED, (1, 2), ["exposed USING PRIMARY KEY"]),
@@ -233,6 +234,9 @@ WHOLE = {
     "copying.TOKENS": "a copy has everything",
     "copying.DEVICES": "a copy has everything",
     "copying.GIVEN": "a copy has everything",
+    "measuring.DAYS": "the worker judges every experiment",
+    "measuring.METRIC_DAYS": "the worker judges every experiment",
+    "measuring.HAPPENED": "the worker judges every experiment",
     "backup.LAST_SEEN": "once in a restore",
     "profiles.LAST": "SQLite looks at the last row alone, and doesn't say so",
 }

@@ -32,7 +32,7 @@ from abtest.domain import (
 from abtest.errors import Conflict
 from abtest.store.catalogue import NO_METRICS, Alteration
 from abtest.store.relational.cataloguing.app_rows import RAISE_CONFIG_VERSION, app_id
-from abtest.store.relational.cataloguing.experiment_rows import EXPERIMENT, experiment, experiments
+from abtest.store.relational.cataloguing.experiment_rows import EXPERIMENTS, experiment, experiments
 from abtest.store.relational.columns import dump_audience, dump_weights
 from abtest.store.relational.connection import Connection
 from abtest.store.relational.journal import record
@@ -106,7 +106,7 @@ def add(
     """
     id = app_id(connection, app)
     for wanted in experiments:
-        if connection.execute(EXPERIMENT, (id, kind, wanted.key)).fetchone():
+        if connection.execute(EXPERIMENTS, (id, kind, wanted.key, wanted.key)).fetchone():
             raise Conflict(f"the {kind} {wanted.key!r} already exists", code=f"{kind}_exists")
         _add(connection, id, wanted, now, kind)
         if wanted.group is not None and wanted.group_share is not None:

@@ -1,8 +1,9 @@
 """Experiments, groups and holdouts: functions on a connection, each run inside one transaction."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct, structs
 
@@ -12,56 +13,70 @@ from abtest.errors import UnknownExperiment
 from abtest.store.relational.cataloguing.app_rows import app_id
 from abtest.store.relational.columns import load_audience, load_weights
 from abtest.store.relational.connection import Connection
+from abtest.store.relational.rows import grouped
 
+EVERY_KEY = "", "~"
+"""Between these is every key."""
+
+# Each of these is for one experiment or for all: a trip to a database on another machine takes its time.
 EXPERIMENTS = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
   created_at, created_after_device, type, audience, start_at, end_at, because,
   decided_at, decided_by_kind, decided_by_name, seed
-FROM experiment WHERE app_id = ? AND kind = ? ORDER BY id
-"""
-
-EXPERIMENT = """
-SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
-  created_at, created_after_device, type, audience, start_at, end_at, because,
-  decided_at, decided_by_kind, decided_by_name, seed
-FROM experiment WHERE app_id = ? AND kind = ? AND key = ?
+FROM experiment WHERE app_id = ?1 AND experiment.kind = ?2 AND key BETWEEN ?3 AND ?4
+ORDER BY id
 """
 
 FIRST_STATUSES = """
-SELECT status, at FROM status_change WHERE id IN (
-  SELECT min(id) FROM status_change
-  WHERE experiment_id = ? AND status IN ('running', 'finished') GROUP BY status
-)
+SELECT experiment.id, status_change.status, status_change.at
+FROM experiment JOIN status_change ON experiment_id = experiment.id
+WHERE app_id = ?1 AND experiment.kind = ?2 AND key BETWEEN ?3 AND ?4
+  AND status_change.status IN ('running', 'finished')
+ORDER BY status_change.id DESC
 """
 
-VALUES = "SELECT value FROM variant WHERE experiment_id = ? AND place >= 0 ORDER BY place"
+VALUES = """
+SELECT experiment.id, value FROM experiment JOIN variant ON experiment_id = experiment.id
+WHERE app_id = ?1 AND experiment.kind = ?2 AND key BETWEEN ?3 AND ?4 AND place >= 0
+ORDER BY place
+"""
 
 PHASES = """
-SELECT number, weights, coverage, stop_at, created_at, next_position, block_counts
-FROM phase WHERE experiment_id = ? ORDER BY number
+SELECT experiment.id, number, weights, coverage, stop_at, phase.created_at, next_position, block_counts
+FROM experiment JOIN phase ON experiment_id = experiment.id
+WHERE app_id = ?1 AND experiment.kind = ?2 AND key BETWEEN ?3 AND ?4
+ORDER BY number
 """
 
 METRICS = """
-SELECT kind, event, window_days, less FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place
+SELECT experiment.id, metric.kind, event, window_days, less
+FROM experiment JOIN metric ON experiment_id = experiment.id
+WHERE app_id = ?1 AND experiment.kind = ?2 AND key BETWEEN ?3 AND ?4 AND place IS NOT NULL
+ORDER BY place
 """
 
 
 def experiments(connection: Connection, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> list[Experiment]:
     """Every experiment of an app, or every group or holdout, in the order of creation. Raises UnknownApp."""
-    id = app_id(connection, app)
-    groups = _groups(connection, app) if kind is Kind.EXPERIMENT else {}
-    rows = connection.execute(EXPERIMENTS, (id, kind)).fetchall()
-    return [_experiment(connection, app, kind, groups, _Row(*row)) for row in rows]
+    return _experiments(connection, app, kind, EVERY_KEY)
 
 
 def experiment(connection: Connection, key: str, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> Experiment:
     """The experiment with this key, or the group or holdout. Raises UnknownApp or UnknownExperiment."""
-    id = app_id(connection, app)
-    row = connection.execute(EXPERIMENT, (id, kind, key)).fetchone() if KEY.fullmatch(key) else None
-    if row is None:
+    found = _experiments(connection, app, kind, (key, key)) if KEY.fullmatch(key) else []
+    if not found:
         raise UnknownExperiment(key, kind)
+    return found[0]
+
+
+def _experiments(connection: Connection, app: str, kind: Kind, keys: tuple[str, str]) -> list[Experiment]:
+    which = app_id(connection, app), kind, *keys
+    rows = [_Row(*row) for row in connection.execute(EXPERIMENTS, which)]
+    if not rows:
+        return []
     groups = _groups(connection, app) if kind is Kind.EXPERIMENT else {}
-    return _experiment(connection, app, kind, groups, _Row(*row))
+    parts = [grouped(connection.execute(each, which)) for each in (FIRST_STATUSES, VALUES, PHASES, METRICS)]
+    return [_experiment(app, kind, groups, row, *[part[row.id] for part in parts]) for row in rows]
 
 
 def _groups(connection: Connection, app: str) -> dict[str, tuple[str, Decimal]]:
@@ -71,7 +86,7 @@ def _groups(connection: Connection, app: str) -> dict[str, tuple[str, Decimal]]:
 
 
 class _Row(Struct, frozen=True):
-    """Of EXPERIMENTS."""
+    """Of the statement EXPERIMENTS."""
 
     id: int
     key: str
@@ -101,10 +116,17 @@ class _Row(Struct, frozen=True):
 
 
 def _experiment(
-    connection: Connection, app: str, kind: Kind, groups: Mapping[str, tuple[str, Decimal]], row: _Row
+    app: str,
+    kind: Kind,
+    groups: Mapping[str, tuple[str, Decimal]],
+    row: _Row,
+    statuses: Iterable[Any],
+    values: Iterable[Any],
+    phases: Iterable[Any],
+    metrics: Iterable[Any],
 ) -> Experiment:
     group, share = groups.get(row.key, (None, None))
-    first = dict(connection.execute(FIRST_STATUSES, (row.id,)).fetchall())
+    first = dict(statuses)
     return Experiment(
         id=row.id,
         key=row.key,
@@ -112,12 +134,9 @@ def _experiment(
         status=Status(row.status),
         created_at=row.created_at,
         created_after_device=row.created_after_device,
-        values=tuple(value for (value,) in connection.execute(VALUES, (row.id,))),
-        phases=tuple(_phase(row.seed, *phase) for phase in connection.execute(PHASES, (row.id,))),
-        metrics=tuple(
-            Metric(kind, event, window, less=bool(less))
-            for kind, event, window, less in connection.execute(METRICS, (row.id,))
-        ),
+        values=tuple(value for (value,) in values),
+        phases=tuple(_phase(row.seed, *phase) for phase in phases),
+        metrics=tuple(Metric(kind, event, window, less=bool(less)) for kind, event, window, less in metrics),
         winner=row.winner,
         baseline=row.baseline,
         planned=row.planned,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from abtest.domain import Experiment, Kind, Metric, Occurrence, Showing, Sums, Tally, Type, add_buckets, same
+from abtest.domain import Kind, Metric, Occurrence, Showing, Sums, Tally, Type, add_buckets, same
 from abtest.store.figures import DayFigures, Measured, MetricFigures
 from abtest.store.relational import cataloguing, rows
 from abtest.store.relational.columns import dump_buckets, dump_delays, load_buckets, load_delays
@@ -99,43 +99,43 @@ MOVE_METRICS = "UPDATE metric SET watermark = ? WHERE watermark = ? AND place IS
 
 MOVE_EXPOSURES = "UPDATE summary SET exposure_watermark = ? WHERE exposure_watermark = ?"
 
+# What the worker judges by is read of all experiments together, in a few statements.
 DAYS = """
-SELECT phase.number, variant.place, summary_day.day, summary_day.devices, summary_day.exposed,
+SELECT phase.experiment_id, phase.number, variant.place, summary_day.day, summary_day.devices, summary_day.exposed,
   summary_day.showed_other
-FROM phase
-JOIN summary_day ON summary_day.phase_id = +phase.id
+FROM summary_day
+JOIN phase ON phase.id = summary_day.phase_id
 JOIN variant ON variant.id = summary_day.variant_id
-WHERE phase.experiment_id = ? ORDER BY summary_day.day, phase.number
+ORDER BY summary_day.day, phase.number
 """
 
 METRIC_DAYS = """
-SELECT phase.number, variant.place, day,
+SELECT metric_id, phase.number, variant.place, day,
   converters, total, squares, events, without_amount, lag, first_at, last_at, buckets, delays
 FROM summary_metric
 JOIN phase ON phase.id = summary_metric.phase_id
 JOIN variant ON variant.id = summary_metric.variant_id
-WHERE metric_id = ? ORDER BY day
+ORDER BY day
 """
 
 UNCOVERED = """
-SELECT phase.number, summary_variant.devices
+SELECT phase.experiment_id, phase.number, summary_variant.devices
 FROM variant
 JOIN summary_variant ON summary_variant.variant_id = variant.id
 JOIN phase ON phase.id = summary_variant.phase_id
-WHERE variant.experiment_id = ? AND variant.place < 0
+WHERE variant.place < 0
 """
 
-HAPPENED = "SELECT day, devices FROM summary_happened WHERE metric_id = ? ORDER BY day"
+HAPPENED = "SELECT metric_id, day, devices FROM summary_happened ORDER BY day"
 
-METRIC_IDS = "SELECT id FROM metric WHERE experiment_id = ? AND place IS NOT NULL ORDER BY place"
+METRIC_IDS = "SELECT experiment_id, id FROM metric WHERE place IS NOT NULL ORDER BY place"
 
 ENDED = """
-SELECT min(at) FROM status_change WHERE experiment_id = ? AND status IN ('finished', 'archived')
+SELECT experiment_id, min(at) FROM status_change WHERE status IN ('finished', 'archived') GROUP BY experiment_id
 """
 
 REFUSED = """
-SELECT duplicate_events, shortened_devices, unknown_device_events, unknown_experiment_events
-FROM app WHERE key = ?
+SELECT key, duplicate_events, shortened_devices, unknown_device_events, unknown_experiment_events FROM app
 """
 
 SET_RESULT = """
@@ -192,33 +192,34 @@ def sums(*columns: Any) -> Sums:
     return Sums(*(converters, int(total), int(squares), *others, load_buckets(buckets), load_delays(delays)))
 
 
-def _measured(connection: Connection, experiment: Experiment) -> Measured:
-    """The figures of an experiment."""
-    found = [metric for (metric,) in connection.execute(METRIC_IDS, (experiment.id,)).fetchall()]
-    (ended_at,) = connection.execute(ENDED, (experiment.id,)).fetchone()
-    duplicates, shortened, devices, experiments = connection.execute(REFUSED, (experiment.app,)).fetchone()
-    return Measured(
-        experiment=experiment,
-        days=tuple(DayFigures(*row) for row in connection.execute(DAYS, (experiment.id,))),
-        uncovered=dict(connection.execute(UNCOVERED, (experiment.id,)).fetchall()),
-        metrics=tuple(tuple(_figures(connection.execute(METRIC_DAYS, (metric,)))) for metric in found),
-        happened=tuple(tuple(connection.execute(HAPPENED, (metric,)).fetchall()) for metric in found),
-        ended_at=ended_at,
-        duplicate_events=duplicates,
-        unknown_device_events=devices,
-        unknown_experiment_events=experiments,
-        shortened_devices=shortened,
-    )
-
-
 def measured(connection: Connection) -> list[Measured]:
     """The figures of every experiment and holdout of every app."""
-    return [
-        _measured(connection, each)
-        for app in cataloguing.apps(connection)
-        for kind in (Kind.EXPERIMENT, Kind.HOLDOUT)
-        for each in cataloguing.experiments(connection, app.key, kind)
+    refused = rows.grouped(connection.execute(REFUSED))
+    ended = dict(connection.execute(ENDED).fetchall())
+    days, uncovered, metrics, metric_days, happened = [
+        rows.grouped(connection.execute(statement))
+        for statement in (DAYS, UNCOVERED, METRIC_IDS, METRIC_DAYS, HAPPENED)
     ]
+    found = []
+    for app in cataloguing.apps(connection):
+        ((duplicates, shortened, devices, experiments),) = refused[app.key]
+        for kind in (Kind.EXPERIMENT, Kind.HOLDOUT):
+            found += [
+                Measured(
+                    experiment=each,
+                    days=tuple(DayFigures(*row) for row in days[each.id]),
+                    uncovered=dict(uncovered[each.id]),
+                    metrics=tuple(tuple(_figures(metric_days[metric])) for (metric,) in metrics[each.id]),
+                    happened=tuple(tuple(happened[metric]) for (metric,) in metrics[each.id]),
+                    ended_at=ended.get(each.id),
+                    duplicate_events=duplicates,
+                    unknown_device_events=devices,
+                    unknown_experiment_events=experiments,
+                    shortened_devices=shortened,
+                )
+                for each in cataloguing.experiments(connection, app.key, kind)
+            ]
+    return found
 
 
 def conclude(connection: Connection, documents: Iterable[tuple[int, str]]) -> None:
