@@ -181,12 +181,19 @@ async def copy(database: str, target: str, progress: Callable[[int, int], None])
 
     `progress`: see Progress. Raises StorageError: one is in use, not empty or damaged; see CopyStore.
     """
+    task = asyncio.current_task()
+
+    def told(done: int, total: int) -> None:
+        if task is not None and task.cancelling():  # else the thread would go on to the end
+            raise asyncio.CancelledError
+        progress(done, total)
+
     await made_store(database).require_unused()
     async with opened(database, create=False) as source, opened(target) as filled:
         await filled.require_empty()
         await _require_sound(source, "nothing was copied")
         try:
-            await source.copy_to(filled, progress)
+            await source.copy_to(filled, told)
         except RuntimeError as error:  # the other database can't have such a value
             raise StorageError(f"cannot copy into {filled.name}: {error}; nothing was copied") from error
         return await _require_sound(filled, "delete it")

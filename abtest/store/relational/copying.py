@@ -52,7 +52,7 @@ COPIED = {"meta": " WHERE name <> 'accepted_losses'"}
 
 LARGE = ("device", "event")
 
-TOLD_EVERY = 10_000
+TOLD_EVERY = 1_000
 
 Read = Callable[[str], tuple[Sequence[str], Rows]]
 """The columns of a table and its rows, in bounded memory. A row of `device` has what the device was given: lists."""

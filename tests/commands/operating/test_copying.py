@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
@@ -14,7 +15,7 @@ import pytest
 from abtest import bootstrap
 from abtest.domain import Event, read_attributes
 from abtest.results import worker
-from abtest.store.relational.copying import LEFT_OUT, SEEDED, TABLES
+from abtest.store.relational.copying import LEFT_OUT, SEEDED, TABLES, TOLD_EVERY
 from abtest.store.sqlite.driver import open_raw
 from tests.conftest import Run
 from tests.postgres import new_database
@@ -194,6 +195,32 @@ def test_a_copy_that_fails_leaves_nothing(run: Run, databases: Callable[[], str]
     with closing(open_raw(Path("from.db"))) as raw:
         raw.execute("UPDATE event SET value = 'red' WHERE id = (SELECT max(id) FROM event)")
     copy(run, FROM, there)
+
+
+def test_a_copy_that_is_interrupted_leaves_nothing(run: Run, databases: Callable[[], str]) -> None:
+    there, interrupted = databases(), threading.Event()
+    for url in (FROM, there):
+        assert run("--database", url, "db", "migrate").exit_code == 0
+    before = everything(there)
+
+    async def interrupt() -> None:
+        async with bootstrap.opened(FROM) as store:
+            await store.enrol(tokens("device", 2 * TOLD_EVERY), AT)
+        begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def progress(done: int, total: int) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            interrupted.wait()
+
+        copying = asyncio.create_task(bootstrap.copy(FROM, there, progress))
+        await begun.wait()
+        copying.cancel()
+        interrupted.set()
+        await copying
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(interrupt())  # which waits for the thread
+    assert everything(there) == before
 
 
 def test_what_does_not_pass_verify_is_not_copied(run: Run, databases: Callable[[], str]) -> None:
