@@ -66,6 +66,11 @@ def other_store(each_store: Any, each_database: Callable[[], Any], io_loop: IOLo
     io_loop.run_sync(opened.close)
 
 
+def url_of(store: Any) -> str:
+    """The URL of a store's database."""
+    return f"sqlite:///{store.path}" if isinstance(store, SQLiteStore) else str(store._primary.find())
+
+
 def by_hand(store: Any, *statements: str) -> None:
     """Run statements as somebody does who may do everything, whom neither keys nor triggers keep from it."""
     if isinstance(store, SQLiteStore):
@@ -76,7 +81,7 @@ def by_hand(store: Any, *statements: str) -> None:
             for statement in statements:
                 raw.execute(statement)
     else:
-        with psycopg.connect(store._primary.find()) as raw:
+        with psycopg.connect(url_of(store)) as raw:
             raw.execute("SET session_replication_role = replica")
             for statement in statements:
                 if "assignment" in statement:  # a view: what is done to its rows is done to those of the devices

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -373,7 +374,8 @@ def test_a_worker_that_is_killed_between_the_start_and_the_end_keeps_both(tmp_pa
     shown = json.loads(run(database, "experiments", "show", "color", "--json").stdout)
     assert (shown["status"], shown["phases"][0]["enrolled"]) == ("finished", 2)
     assert shown["schedule"] == ["ended 1 hour late: no worker was running"]
-    assert run(database, "verify").returncode == 0
+    (broken,) = re.findall(r"BROKEN +(.*)", run(database, "verify").stdout)
+    assert re.fullmatch(r"experiment color: end_at is .*, but the journal says none", broken)
 
 
 def test_many_clients_of_many_processes_fill_an_experiment_exactly(tmp_path: Path) -> None:
