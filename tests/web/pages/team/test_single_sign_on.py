@@ -85,9 +85,9 @@ async def test_who_was_invited_signs_in_looks_and_signs_out(store: SQLiteStore, 
         assert "abtest-trip" not in browser.cookies
         assert "<bdi>ben</bdi>" in (await browser.get("/why")).body.decode()
         await browser.post("/sign-out")
-        assert (await browser.get("/why")).code == 401
         there = f'<a href="{BEGIN}/end">sign out of Example too</a>'
         assert there in (await browser.get("/sign-in")).body.decode()
+        assert (await browser.get("/why")).code == 401
         left = await browser.get(f"{BEGIN}/end")
         assert (left.code, left.headers["Location"].partition("?")[0]) == (303, f"{provider.issuer}/session/end")
         assert await provider.status(left.headers["Location"]) == 200
