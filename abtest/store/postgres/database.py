@@ -98,7 +98,8 @@ class Database:
         self._primary = Primary(url)
         self._parameters: dict[str, Any] = {"autocommit": True, "cursor_factory": RawCursor, **defaults(url)}
         self._patience = LONGEST_SECONDS if patience is None else patience
-        self.hurry = 2 * self._patience
+        self.hurry = self._patience + 1  # a lock that is waited for is given up before
+        self._in_use: set[_Using] = set()
         self.name = without_password(url)
         self.created = False
         self._pools: list[ConnectionPool[psycopg.Connection]] = []
@@ -186,6 +187,7 @@ class Database:
             raise Unavailable("the database is closed", code="draining")
         loop = asyncio.get_running_loop()
         using = _Using()
+        self._in_use.add(using)
         timer = loop.call_later(longest, using.cut)
         try:
             return await loop.run_in_executor(
@@ -193,6 +195,7 @@ class Database:
             )
         finally:
             timer.cancel()
+            self._in_use.discard(using)
 
     def apart(self, function: Callable[[Connection], T]) -> T:
         """What the function returns, after its transaction under both locks on a connection of its own."""
@@ -240,6 +243,8 @@ class Database:
                 raise
             finally:
                 using.connection = None
+                if raw.broken:  # the others of a server that is gone, or hangs, would each be waited for
+                    self._renew_connections()
                 pool.putconn(raw)  # discards what is broken
 
     def _open(self, migrate: bool, create: bool) -> None:
@@ -264,9 +269,14 @@ class Database:
             pool.open()
             self._threads.append(ThreadPoolExecutor(self._connections, thread_name_prefix="postgres"))
 
-    def _end_connections(self) -> None:
+    def _renew_connections(self) -> None:
         for pool in self._pools:
             pool.drain()
+
+    def _end_connections(self) -> None:
+        self._renew_connections()
+        for using in list(self._in_use):
+            using.cut()
 
     def _configure(self, raw: psycopg.Connection) -> None:
         refuse_unfit(raw)

@@ -135,3 +135,17 @@ async def test_a_process_that_hangs_loses_the_lock(
 async def test_a_read_only_database_is_not_opened_in_vain(postgres: str, database: str) -> None:
     with read_only(postgres, database), pytest.raises(StorageError, match="read-only"):
         await PostgresStore(database).open()
+
+
+async def test_what_ends_one_connection_ends_all_that_may_be_as_useless(store: PostgresStore, database: str) -> None:
+    def own(connection: Connection) -> int:
+        connection.execute("SELECT pg_sleep(0.2)")  # each has another connection
+        return connection.raw.info.backend_pid
+
+    there = await asyncio.gather(*(store.run(0, own) for _ in range(3)))
+    assert len(set(there)) == 3
+    with pytest.raises(Unavailable):
+        await store.run(0, lambda connection: connection.execute("SELECT pg_terminate_backend(pg_backend_pid())"))
+    with psycopg.connect(database, autocommit=True) as other:
+        while other.execute("SELECT FROM pg_stat_activity WHERE pid = ANY (%s)", (there,)).rowcount:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
