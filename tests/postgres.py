@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,13 +40,20 @@ class Server:
 
     def make(self) -> "Server":
         """An empty cluster."""
-        self.run("initdb", "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D", self.data)
+        self.run(
+            "initdb", "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-k", "--no-sync", "-D", self.data
+        )
         return self
 
     def follow(self, primary: "Server") -> "Server":
         """A standby of another server, which has what that has."""
         self.run("pg_basebackup", "-d", primary.url, "-D", self.data, "-R", "-c", "fast", "--no-sync")
         return self
+
+    def rewind(self, primary: "Server") -> None:
+        """The same of a server that was the primary before, and is stopped: what only it has is taken back."""
+        primary.execute("CHECKPOINT")  # before that, its files don't say that it became the primary
+        self.run("pg_rewind", "--source-server", primary.url, "-D", self.data, "-R", "--no-sync")
 
     def start(self) -> None:
         """Serve, once it is ready."""
@@ -62,21 +70,28 @@ class Server:
         self.run("pg_ctl", "promote", "-w", "-D", self.data)
 
     def processes(self) -> list[int]:
-        """The ids of its processes; none when it is stopped."""
-        try:
+        """The ids of its processes, that from which all others come first; none when it is stopped."""
+        found = []
+        for each in Path("/proc").glob("[0-9]*/cwd"):
+            with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                if each.readlink() == self.data:
+                    found.append(int(each.parent.name))
+        with suppress(FileNotFoundError):
             first = int((self.data / "postmaster.pid").read_text().split()[0])
-        except FileNotFoundError:
-            return []
-        found = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(first)], capture_output=True, text=True, check=False
-        )
-        return [first, *map(int, found.stdout.split())]
+            found.sort(key=lambda pid: pid != first)
+        return found
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
         """The rows of a statement, outside any transaction."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def configure(self, **settings: object) -> None:
+        """Set these from now on."""
+        for name, value in settings.items():
+            self.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.execute("SELECT pg_reload_conf()")
 
     def run(self, program: str, *arguments: object) -> None:
         """Run one of PostgreSQL's programs, as another user than root, which it refuses."""
@@ -87,6 +102,37 @@ class Server:
             check=True,
             stdout=subprocess.DEVNULL,
         )
+
+
+class Pair:
+    """A primary and its standby, for which it waits only if it is told to."""
+
+    def __init__(self, first: Path, second: Path) -> None:
+        self.primary, self.standby = Server(first).make(), Server(second)
+        self.primary.start()
+        self.standby.follow(self.primary).start()
+        self.url = f"{self.primary.url},{second}"
+
+    def wait_for_standby(self, name: str = "*") -> None:
+        """From now on, an answer is given when the standby has it too; or no longer, without a name."""
+        self.primary.configure(synchronous_standby_names=name)
+
+    def catch_up(self) -> None:
+        """Wait until the standby has all that the primary has."""
+        ((end,),) = self.primary.execute("SELECT pg_current_wal_insert_lsn()")
+        while self.standby.execute(f"SELECT pg_last_wal_replay_lsn() < '{end}'") == [(True,)]:
+            time.sleep(0.01)
+
+    def fail_over(self) -> None:
+        """Kill the primary; the standby takes its place."""
+        self.primary.stop()
+        self.standby.promote()
+
+    def stop(self) -> None:
+        """Stop what runs."""
+        for each in (self.standby, self.primary):
+            if each.processes():
+                each.stop()
 
 
 @contextmanager

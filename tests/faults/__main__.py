@@ -29,26 +29,37 @@ FAULTS = (
     "model",
     "schema",
     "bytes",
+    "postgres.kills",
+    "postgres.failovers",
+    "postgres.network",
+    "postgres.machines",
+    "postgres.changes",
+    "postgres.full_disk",
 )
 
 
 def main() -> int:
     """Run the named faults, or all; returns how many failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"all of them unless named: {', '.join(FAULTS)}")
+    parser.add_argument(
+        "faults", nargs="*", metavar="FAULT", help=f"all unless named, one or a group: {', '.join(FAULTS)}"
+    )
     parser.add_argument("--part", type=float, default=1.0, help="a fraction of the long form, such as 0.1")
     parser.add_argument("--seed", type=int, default=1, help="another seed makes another part")
     asked = parser.parse_args()
-    if unknown := set(asked.faults) - set(FAULTS):
-        parser.error(f"no such fault: {', '.join(sorted(unknown))}")
-    return sum(run(name, Part(asked.part, asked.seed)) for name in asked.faults or FAULTS)
+    chosen = {each: [name for name in FAULTS if f"{name}.".startswith(f"{each}.")] for each in asked.faults}
+    if unknown := [each for each, names in chosen.items() if not names]:
+        parser.error(f"no such fault: {', '.join(unknown)}")
+    names = [name for each in chosen.values() for name in each] or FAULTS
+    return sum(run(name, Part(asked.part, asked.seed)) for name in names)
 
 
 def run(name: str, part: Part) -> int:
     """Run one fault and print its figures; returns how many failed."""
-    module = importlib.import_module(f"tests.faults.test_{name}")
+    folder, _, last = f"faults.{name}".rpartition(".")
+    module = importlib.import_module(f"tests.{folder}.test_{last}")
     if reason := skipped(module):
-        print(f"{name:<16} skipped: {reason}", flush=True)
+        print(f"{name:<18} skipped: {reason}", flush=True)
         return 0
     began = time.monotonic()
     figures, failed = "FAILED", 1
@@ -59,7 +70,7 @@ def run(name: str, part: Part) -> int:
             figures, failed = f"skipped: {reason}", 0
         except (Exception, BaseExceptionGroup):
             traceback.print_exc()
-    print(f"{name:<16} {time.monotonic() - began:6.0f} s  {figures}", flush=True)
+    print(f"{name:<18} {time.monotonic() - began:6.0f} s  {figures}", flush=True)
     return failed
 
 

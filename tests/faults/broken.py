@@ -4,13 +4,20 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import psycopg
 from msgspec import structs
 
+from abtest import clock
 from abtest.commands import main
 from abtest.domain import devices
+from abtest.store.postgres import connection as postgres_connection
+from abtest.store.postgres import database as postgres_database
+from abtest.store.postgres import enrolling as postgres_enrolling
+from abtest.store.postgres.primary import Primary
 from abtest.store.relational.cataloguing import change_rows
 from abtest.store.relational.enrolling import catalogue
 from abtest.store.sqlite import database, driver, enrolling, migrations
@@ -65,30 +72,40 @@ def commits_late() -> None:
 
 def draws_anew() -> None:
     """Every process draws separately, and stores something else."""
-    stored = enrolling.enrol
+    for store in (enrolling, postgres_enrolling):
+        store.enrol = _drawing_anew(store.enrol)  # type: ignore[attr-defined]  # the defect
 
+
+def _drawing_anew(stored: Callable[..., Any]) -> Callable[..., Any]:
     def enrol(*asked: Any) -> Any:
         catalogue, enrolment, profiles = stored(*asked)
         variants = {token: tuple(sorted(random.sample(sorted(enrolment.values), 2))) for token in enrolment.variants}
         return catalogue, structs.replace(enrolment, variants=variants), profiles
 
-    enrolling.enrol = enrol  # type: ignore[assignment]  # the defect
+    return enrol
 
 
 def knows_no_change() -> None:
     """The experiments are read once and never again."""
-    fresh = catalogue.current
+    fresh, read = catalogue.current, postgres_enrolling.read_catalogue  # type: ignore[attr-defined]
 
     def current(connection: Any, known: catalogue.Catalogue) -> catalogue.Catalogue:
         return known if known.config_version else fresh(connection, known)
 
     requests.current = current  # type: ignore[attr-defined, assignment]  # the defect
+    once: list[catalogue.Catalogue] = []
+
+    def read_catalogue(connection: Any, version: int) -> catalogue.Catalogue:
+        once.extend([] if once else [read(connection, version)])
+        return once[0]
+
+    postgres_enrolling.read_catalogue = read_catalogue  # type: ignore[attr-defined]  # the defect
 
 
 def compares_clocks() -> None:
     """A device is enrolled in every experiment that is older by the server's own clock."""
     catalogue.TAKING = catalogue.TAKING.replace(
-        "WHERE experiment.status", "WHERE experiment.created_at <= unixepoch() * 1000 AND experiment.status"
+        "WHERE experiment.status", f"WHERE experiment.created_at <= {clock.now()} AND experiment.status"
     )
 
 
@@ -147,6 +164,25 @@ def ignores_failed_commits() -> None:
         return result
 
     database._in_transaction = in_transaction
+    pipeline = psycopg.Connection.pipeline
+
+    @contextmanager
+    def ignoring(connection: Any) -> Iterator[None]:
+        with suppress(psycopg.Error), pipeline(connection):
+            yield
+
+    psycopg.Connection.pipeline = ignoring  # type: ignore[assignment, method-assign]  # the defect
+
+
+def accepts_any_settings() -> None:
+    """A PostgreSQL that says of a commit that it is durable before it is."""
+    for module in (postgres_connection, postgres_database):
+        module.refuse_unfit = lambda raw: None  # type: ignore[attr-defined]  # the defect
+
+
+def ignores_losses() -> None:
+    """It is not noticed when a new primary lacks answers."""
+    Primary._look_for_losses = lambda *asked: None  # type: ignore[method-assign]  # the defect
 
 
 def never_checkpoints() -> None:
@@ -195,6 +231,8 @@ DEFECTS = {
         answers_otherwise,
         takes_any_token,
         ignores_failed_commits,
+        accepts_any_settings,
+        ignores_losses,
         never_checkpoints,
         reads_slowly,
         records_apart,

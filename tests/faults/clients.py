@@ -10,6 +10,8 @@ from msgspec import Struct
 
 GONE = (OSError, asyncio.IncompleteReadError)
 OK, ACCEPTED = 200, 202
+PAUSE = 0.02
+"""Seconds until a client goes on that was refused, or whose connection was lost."""
 
 
 class Reply(Struct, frozen=True):
@@ -103,7 +105,10 @@ Act = Callable[[Connection, Ledger, str], Awaitable[None]]
 async def ask(connection: Connection, ledger: Ledger, token: str) -> None:
     """A first request, or a later one."""
     ledger.asked.append(token)
-    ledger.note(token, await connection.ask(token))
+    reply = await connection.ask(token)
+    ledger.note(token, reply)
+    if reply.status != OK:
+        await asyncio.sleep(PAUSE)
 
 
 async def ask_again(connection: Connection, ledger: Ledger, token: str) -> None:
@@ -145,7 +150,7 @@ async def load(
                     while not stop():
                         await act(connection, ledger, next(names))
             except GONE:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(PAUSE)
 
     await asyncio.gather(*(client() for _ in range(clients)))
 
@@ -160,6 +165,26 @@ async def ask_all(port: int, ledger: Ledger, tokens: Iterable[str], clients: int
                 await act(connection, ledger, token)
 
     await asyncio.gather(*(client() for _ in range(clients)))
+
+
+@asynccontextmanager
+async def loaded(
+    port: int, ledger: Ledger, names: Iterator[str], clients: int = 8, act: Act = ask
+) -> AsyncIterator[None]:
+    """The same load during a block."""
+    finished = asyncio.Event()
+    loading = asyncio.create_task(load(port, ledger, names, finished.is_set, clients, act))
+    try:
+        yield
+    finally:
+        finished.set()
+        await loading
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when it is so, which another process or thread brings about."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
 
 
 def more(ledger: Ledger, devices: int) -> Callable[[], bool]:

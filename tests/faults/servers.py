@@ -12,14 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from urllib.request import urlopen
 
+from abtest import bootstrap
 from abtest.commands.options import parse_variants
 from abtest.domain import NewExperiment, Variant
 from abtest.management import ExperimentService, GroupService, HoldoutService
 from abtest.supervisor import LISTENING, SUPERVISED
 from tests.faults.shims import Shim
+from tests.processes import url_of
 from tests.scenes import ANNA, opened
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,31 +38,34 @@ BADGE = NewExperiment(
 
 
 class Process:
-    """A running `abtest` command. `defect` is one of broken.py; a supervised one starts nothing on its own."""
+    """A running `abtest` command on a database: a file of SQLite, or a URL.
+
+    `defect` is one of broken.py; a supervised one starts nothing on its own. `within` begins the command line.
+    """
 
     def __init__(
         self,
-        database: Path,
+        database: Path | str,
         *arguments: str,
         shim: Shim | None = None,
         defect: str = "",
         supervised: bool = True,
         shared: socket.socket | None = None,
+        within: Sequence[str] = (),
     ) -> None:
-        self.said = database.with_name(f"said-{time.monotonic_ns()}")
+        self._said = TemporaryFile()  # noqa: SIM115  # open as long as this is
         environment = {SUPERVISED: "1"} if supervised else {}
         if shared:
             environment[LISTENING] = str(shared.fileno())
-        with self.said.open("wb") as said:
-            self._process = subprocess.Popen(
-                [*program(defect), "--database", f"sqlite:///{database}", *arguments],
-                stdin=subprocess.PIPE,
-                stderr=said,
-                cwd=ROOT,
-                start_new_session=True,
-                pass_fds=[shared.fileno()] if shared else [],
-                env=os.environ | environment | (shim.environment if shim else {}),
-            )
+        self._process = subprocess.Popen(
+            [*within, *program(defect), "--database", url_of(database), *arguments],
+            stdin=subprocess.PIPE,
+            stderr=self._said,
+            cwd=ROOT,
+            start_new_session=True,
+            pass_fds=[shared.fileno()] if shared else [],
+            env=os.environ | environment | (shim.environment if shim else {}),
+        )
         self.pid = self._process.pid
 
     def __enter__(self) -> "Process":
@@ -72,6 +78,7 @@ class Process:
             self.stop(signal.SIGKILL)
         assert self._process.stdin is not None
         self._process.stdin.close()
+        self._said.close()
 
     @property
     def code(self) -> int | None:
@@ -93,7 +100,8 @@ class Process:
 
     def messages(self) -> str:
         """All its messages so far."""
-        return self.said.read_text(encoding="utf-8")
+        said = self._said.fileno()
+        return os.pread(said, os.fstat(said).st_size, 0).decode()
 
     def wait_for(self, pattern: str) -> "Process":
         """Returns itself, once there is such a message."""
@@ -163,25 +171,41 @@ def ended(processes: list[int]) -> None:
                 time.sleep(0.01)
 
 
-def serve(database: Path, port: int, *options: str, shim: Shim | None = None, defect: str = "") -> Process:
+def serve(database: Path | str, port: int, *options: str, shim: Shim | None = None, defect: str = "") -> Process:
     """A server process that listens."""
     arguments = ("serve", "--port", str(port), "--processes", "1", *options)
     return Process(database, *arguments, shim=shim, defect=defect).listens(port)
 
 
 @contextmanager
-def two_serve(database: Path, shims: Sequence[Shim | None] = (None, None), defect: str = "") -> Iterator[int]:
-    """Two server processes that share a port, as those of one supervisor do; the port, once both answer."""
+def several_serve(
+    database: Path | str,
+    shims: Sequence[Shim | None] = (None, None),
+    defect: str = "",
+    within: Sequence[Sequence[str]] = (),
+) -> Iterator[int]:
+    """A server process for each shim; they share a port, as those of one supervisor do. The port, once all answer.
+
+    `within`: as in Process, for each.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as shared, ExitStack() as running:
-        for shim in shims:
+        for place, shim in enumerate(shims):
             process = Process(
-                database, "serve", "--processes", "1", shim=shim, defect=defect, supervised=False, shared=shared
+                database,
+                "serve",
+                "--processes",
+                "1",
+                shim=shim,
+                defect=defect,
+                supervised=False,
+                shared=shared,
+                within=within[place] if within else (),
             )
             running.enter_context(process).wait_for("listening on")
         yield shared.getsockname()[1]
 
 
-def up(database: Path, port: int, *options: str) -> Process:
+def up(database: Path | str, port: int, *options: str) -> Process:
     """Two server processes, a worker and their supervisor; returns once they answer."""
     arguments = ("up", "--port", str(port), "--processes", "2", "--interval", "0.2", *options)
     return Process(database, *arguments, supervised=False).wait_for("is running")
@@ -205,11 +229,11 @@ def program(defect: str = "") -> list[str]:
 
 
 def run(
-    database: Path, *arguments: str, shim: Shim | None = None, defect: str = ""
+    database: Path | str, *arguments: str, shim: Shim | None = None, defect: str = ""
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command that ends by itself."""
     return subprocess.run(
-        [*program(defect), "--database", f"sqlite:///{database}", *arguments],
+        [*program(defect), "--database", url_of(database), *arguments],
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -219,7 +243,7 @@ def run(
     )
 
 
-def create(database: Path, *experiments: tuple[str, ...]) -> None:
+def create(database: Path | str, *experiments: tuple[str, ...]) -> None:
     """Create a database with these experiments, or with color and price and all that decides who takes part.
 
     That is a holdout, and a group of two more experiments: one for a platform, one that covers half and ends.
@@ -231,7 +255,7 @@ def create(database: Path, *experiments: tuple[str, ...]) -> None:
     ]
 
     async def add() -> None:
-        async with opened(database) as store:
+        async with opened(database) if isinstance(database, Path) else bootstrap.opened(database) as store:
             await ExperimentService(store, by=ANNA).add(new)
             if not experiments:
                 await HoldoutService(store, by=ANNA).add("year", Decimal("0.1"))
@@ -241,7 +265,7 @@ def create(database: Path, *experiments: tuple[str, ...]) -> None:
     asyncio.run(add())  # in this process: starting another takes longer than all of it
 
 
-def verify(database: Path) -> str:
+def verify(database: Path | str) -> str:
     """What is broken; empty when every promise holds."""
     done = run(database, "verify")
     return "" if done.returncode == 0 else done.stdout + done.stderr

@@ -7,67 +7,59 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from abtest import bootstrap
 from abtest.domain.experiments import NewExperiment, Variant, parse_weight
 from abtest.errors import Conflict, InvalidExperiment
 from abtest.management import GroupService
 from abtest.management.experiments import ExperimentService
-from abtest.store.sqlite.store import SQLiteStore
-from tests.faults.clients import Ledger, ask_all, load, named
+from tests.faults.clients import Ledger, ask_all, loaded, named
 from tests.faults.parts import Part
-from tests.faults.servers import create, two_serve, verify
+from tests.faults.servers import create, several_serve, verify
+from tests.processes import url_of
 from tests.scenes import ANNA
 
 
-def changes(folder: Path, number: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
+def changes(database: Path | str, number: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
     """Change experiments while devices come; returns the figures and the findings of verify."""
-    database, ledger = folder / f"{defect or 'sound'}.db", Ledger()
+    ledger = Ledger()
     create(database)
-    with two_serve(database, defect=defect) as port:
+    with several_serve(database, defect=defect) as port:
         done = asyncio.run(_under_load(database, port, ledger, number, seed))
         asyncio.run(ask_all(port, ledger, list(ledger.answers)))
     assert (ledger.lost, ledger.changed) == ([], [])
     return {"changes": done, "devices": len(ledger.answers)}, verify(database)
 
 
-def sound(folder: Path, number: int, seed: int = 1) -> dict[str, int]:
+def sound(database: Path | str, number: int, seed: int = 1) -> dict[str, int]:
     """Every enrolment must be what was right at that moment."""
-    figures, broken = changes(folder, number, seed=seed)
+    figures, broken = changes(database, number, seed=seed)
     assert broken == ""
     return figures
 
 
-def control(folder: Path, number: int) -> dict[str, int]:
+def control(database: Path | str, number: int) -> dict[str, int]:
     """Processes that don't notice changes: verify must say so."""
-    figures, broken = changes(folder, number, defect="knows-no-change")
+    figures, broken = changes(database, number, defect="knows-no-change")
     assert "broken" in broken
     return {f"control_{name}": figure for name, figure in figures.items()}
 
 
 def measure(folder: Path, part: Part) -> dict[str, int]:
     """The long form."""
-    return sound(folder, part.of(200), part.seed) | control(folder, 20)
+    return sound(folder / "sound.db", part.of(200), part.seed) | control(folder / "control.db", 20)
 
 
 def test_changes_under_load_enrol_no_device_wrongly(tmp_path: Path) -> None:
-    sound(tmp_path, 20)
+    sound(tmp_path / "abtest.db", 20)
 
 
 def test_processes_that_notice_no_change_enrol_wrongly(tmp_path: Path) -> None:
-    control(tmp_path, 6)
+    control(tmp_path / "abtest.db", 6)
 
 
-async def _under_load(database: Path, port: int, ledger: Ledger, number: int, seed: int) -> int:
-    finished = asyncio.Event()
-    loading = asyncio.create_task(load(port, ledger, named("a"), finished.is_set))
-    store = SQLiteStore(database, patience=10)
-    await store.open()
-    try:
-        done = await _change(ExperimentService(store, by=ANNA), GroupService(store, by=ANNA), ledger, number, seed)
-    finally:
-        await store.close()
-        finished.set()
-        await loading
-    return done
+async def _under_load(database: Path | str, port: int, ledger: Ledger, number: int, seed: int) -> int:
+    async with loaded(port, ledger, named("a")), bootstrap.opened(url_of(database)) as store:
+        return await _change(ExperimentService(store, by=ANNA), GroupService(store, by=ANNA), ledger, number, seed)
 
 
 async def _change(service: ExperimentService, groups: GroupService, ledger: Ledger, number: int, seed: int) -> int:

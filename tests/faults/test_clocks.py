@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.clients import Ledger, ask_all, load, more, named
 from tests.faults.parts import Part
-from tests.faults.servers import create, run, two_serve, verify
+from tests.faults.servers import create, run, several_serve, verify
 from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
@@ -16,17 +16,20 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 DAYS = 24 * 3600
 
 
-def clocks(folder: Path, steps: int, devices: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
-    """Two processes with different clocks that jump, and a third one that creates experiments."""
-    folder = folder / (defect or "sound")
-    folder.mkdir()
-    database, ledger = folder / "abtest.db", Ledger()
+def clocks(
+    database: Path | str, folder: Path, steps: int, devices: int, defect: str = "", seed: int = 1
+) -> tuple[dict[str, int], str]:
+    """Two processes with different clocks that jump, and a third one that creates experiments.
+
+    `folder`: one for the shims.
+    """
+    ledger = Ledger()
     create(database)
-    shims = [Shim(folder, database) for _ in range(3)]
+    shims = [Shim(folder, folder / "abtest.db") for _ in range(3)]
     for shim, days in zip(shims, (400, -400, 0), strict=True):
         shim.set("clock_seconds", days * DAYS)
     chance = random.Random(seed)
-    with two_serve(database, shims[:2], defect) as port:
+    with several_serve(database, shims[:2], defect) as port:
         for step in range(steps):
             asyncio.run(load(port, ledger, named(str(step)), more(ledger, devices)))
             shims[2].set("clock_seconds", chance.randint(-400, 400) * DAYS)
@@ -42,14 +45,14 @@ def clocks(folder: Path, steps: int, devices: int, defect: str = "", seed: int =
 
 def sound(folder: Path, steps: int, devices: int, seed: int = 1) -> dict[str, int]:
     """No promise may depend on a clock."""
-    figures, broken = clocks(folder, steps, devices, seed=seed)
+    figures, broken = clocks(folder / "sound.db", folder, steps, devices, seed=seed)
     assert broken == ""
     return figures
 
 
 def control(folder: Path, steps: int) -> dict[str, int]:
     """A server that compares clocks: verify must say so."""
-    _, broken = clocks(folder, steps, 40, defect="compares-clocks")
+    _, broken = clocks(folder / "control.db", folder, steps, 40, defect="compares-clocks")
     assert "broken" in broken
     return {"control_steps": steps}
 

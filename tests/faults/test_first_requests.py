@@ -10,26 +10,31 @@ import msgspec
 
 from tests.faults.clients import Ledger, connected, named
 from tests.faults.parts import Part
-from tests.faults.servers import create, two_serve, verify
+from tests.faults.servers import create, several_serve, verify
 
 AT_ONCE = 8
 GROUPS = 6
 ATTEMPTS = 5
 
 
-def first_requests(folder: Path, devices: int, defect: str = "") -> Ledger:
-    """Send each token 8 times at once, to two processes that share a port."""
-    database, ledger = folder / f"{defect or 'sound'}.db", Ledger()
-    create(database)
-    with two_serve(database, defect=defect) as port:
-        asyncio.run(_ask(port, ledger, devices))
+def ask_at_once(port: int, devices: int) -> Ledger:
+    """Send each token 8 times at once."""
+    ledger = Ledger()
+    asyncio.run(_ask(port, ledger, devices))
     assert (ledger.acknowledged, len(ledger.answers)) == (AT_ONCE * devices, devices), ledger.refused
     return ledger
 
 
-def sound(folder: Path, devices: int) -> dict[str, int]:
+def first_requests(folder: Path, devices: int, defect: str = "") -> Ledger:
+    """Ask two processes that share a port."""
+    database = folder / f"{defect or 'sound'}.db"
+    create(database)
+    with several_serve(database, defect=defect) as port:
+        return ask_at_once(port, devices)
+
+
+def check_shares(database: Path | str, ledger: Ledger, devices: int) -> None:
     """`devices`: a multiple of 200. A tenth of them is held."""
-    ledger = first_requests(folder, devices)
     assert (ledger.lost, ledger.changed) == ([], [])
     answers = [msgspec.json.decode(body, type=dict[str, str]) for body in ledger.answers.values() if body != b"{}"]
     assert len(answers) == devices * 9 // 10
@@ -38,7 +43,13 @@ def sound(folder: Path, devices: int) -> dict[str, int]:
     assert [prices[price] * 20 // len(answers) for price in ("10", "20", "50", "5")] == [15, 2, 1, 2]
     assert sum("badge" in answer for answer in answers) == min(50, 3 * len(answers) // 20)
     assert not any(answer.keys() >= {"badge", "banner"} for answer in answers)
-    assert verify(folder / "sound.db") == ""
+    assert verify(database) == ""
+
+
+def sound(folder: Path, devices: int) -> dict[str, int]:
+    """Every device has one value, and every value its share."""
+    ledger = first_requests(folder, devices)
+    check_shares(folder / "sound.db", ledger, devices)
     return {"devices": devices, "requests": ledger.acknowledged}
 
 

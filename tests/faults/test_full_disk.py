@@ -25,11 +25,11 @@ MOST_ASKED = 2_000
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of a few megabytes; skips the test if none may be mounted."""
+def small_disk(folder: Path, megabytes: int = MEGABYTES) -> Iterator[Path]:
+    """A file system of so many megabytes; skips the test if none may be mounted."""
     path = folder / "small"
     path.mkdir(exist_ok=True)
-    line = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(path)]
+    line = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path)]
     mounted = subprocess.run(line, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"a small file system can't be mounted: {mounted.stderr.splitlines()[0]}")
@@ -40,17 +40,21 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def full_disks(folder: Path, cycles: int, defect: str = "") -> tuple[dict[str, int], Ledger]:
-    """Fill and free the disk again and again; returns the figures and the answers."""
-    ledger = Ledger()
+    """Fill and free the disk of SQLite; see fill_and_free."""
     with small_disk(folder) as disk:
-        database, port = disk / "abtest.db", free_port()
-        create(database)
-        # SQLite itself meets the full disk: the limit on free room is off.
-        with serve(database, port, "--free-disk", "0", "--cache", "50", defect=defect) as server:
-            played = [asyncio.run(_cycle(disk, port, ledger, cycle)) for cycle in range(cycles)]
-            assert server.code is None, server.messages()
-            asyncio.run(ask_all(port, ledger, list(ledger.answers)))
-        assert verify(database) == ""
+        create(disk / "abtest.db")
+        return fill_and_free(disk, disk / "abtest.db", cycles, defect)
+
+
+def fill_and_free(disk: Path, database: Path | str, cycles: int, defect: str = "") -> tuple[dict[str, int], Ledger]:
+    """Fill and free the disk of a database again and again; returns the figures and the answers."""
+    ledger, port = Ledger(), free_port()
+    # SQLite itself meets the full disk: the limit on free room is off.
+    with serve(database, port, "--free-disk", "0", "--cache", "50", defect=defect) as server:
+        played = [asyncio.run(_cycle(disk, port, ledger, cycle)) for cycle in range(cycles)]
+        assert server.code is None, server.messages()
+        asyncio.run(ask_all(port, ledger, list(ledger.answers)))
+    assert verify(database) == ""
     slowest = max(seconds for _, seconds in played)
     assert slowest <= BACK_SECONDS
     figures = {"cycles": cycles, "devices": len(ledger.answers), "refused": _refusals(ledger)}
@@ -58,13 +62,17 @@ def full_disks(folder: Path, cycles: int, defect: str = "") -> tuple[dict[str, i
     return figures | {"back_after_ms": int(1000 * slowest)}, ledger
 
 
-def sound(folder: Path, cycles: int) -> dict[str, int]:
+def check(figures: dict[str, int], ledger: Ledger) -> dict[str, int]:
     """New devices must be refused each time, and nothing may be lost."""
-    figures, ledger = full_disks(folder, cycles)
     assert figures["fewest_refused"] >= REFUSED
     assert (ledger.lost, ledger.changed) == ([], [])
     assert set(map(_code, ledger.refused)) == {"storage_full"}
     return figures
+
+
+def sound(folder: Path, cycles: int) -> dict[str, int]:
+    """See check."""
+    return check(*full_disks(folder, cycles))
 
 
 def control(folder: Path) -> dict[str, int]:

@@ -2,10 +2,8 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from tornado.ioloop import IOLoop
@@ -14,42 +12,10 @@ from abtest import clock
 from abtest.domain import Event, Sought
 from abtest.errors import Unavailable
 from abtest.store.postgres import PostgresStore
-from tests.postgres import Server, new_folder
+from tests.postgres import Pair, new_folder
 from tests.scenes import ANNA, experiment, tokens, values_of
 
 PATIENCE = 1.0
-
-
-class Pair:
-    """A primary and its standby, for which it waits only if it is told to."""
-
-    def __init__(self, first: Path, second: Path) -> None:
-        self.primary, self.standby = Server(first).make(), Server(second)
-        self.primary.start()
-        self.standby.follow(self.primary).start()
-        self.url = f"{self.primary.url},{second}"
-
-    def wait_for_standby(self, name: str = "*") -> None:
-        """From now on, an answer is given when the standby has it too; or no longer, without a name."""
-        for each in (f"ALTER SYSTEM SET synchronous_standby_names = '{name}'", "SELECT pg_reload_conf()"):
-            self.primary.execute(each)
-
-    def catch_up(self) -> None:
-        """Wait until the standby has all that the primary has."""
-        ((end,),) = self.primary.execute("SELECT pg_current_wal_insert_lsn()")
-        while self.standby.execute(f"SELECT pg_last_wal_replay_lsn() < '{end}'") == [(True,)]:
-            time.sleep(0.01)
-
-    def fail_over(self) -> None:
-        """Kill the primary; the standby takes its place."""
-        self.primary.stop()
-        self.standby.promote()
-
-    def stop(self) -> None:
-        """Stop what runs."""
-        for each in (self.standby, self.primary):
-            if each.processes():
-                each.stop()
 
 
 @pytest.fixture

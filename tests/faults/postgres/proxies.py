@@ -1,0 +1,121 @@
+"""A network between servers and PostgreSQL that delays, cuts, and goes silent."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
+
+from tests.postgres import Server
+
+COMMITTED = b"C\0\0\0\x0bCOMMIT\0"
+"""What PostgreSQL answers when a transaction is durable."""
+
+
+class Proxy:
+    """Forwards connections to the socket of a PostgreSQL server.
+
+    `delay`: seconds that everything takes, each way. `silent`: nothing passes, and nobody is told. `cut`: how many
+    connections were cut.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.to = str(server.folder / ".s.PGSQL.5432")
+        self.delay = 0.0
+        self.silent = False
+        self.cut = 0
+        self._cutting: Callable[[bytes, bool], bool] | None = None
+
+    def cuts(self, committed: bool) -> Callable[[], bool]:
+        """Cut a connection, and return a condition: it was cut.
+
+        `committed`: before an answer arrives that a transaction was committed; else before something that a server
+        process sends arrives.
+        """
+        before = self.cut
+        if committed:
+            self._cutting = lambda data, to_server: not to_server and COMMITTED in data
+        else:
+            self._cutting = lambda data, to_server: to_server and random.random() < 0.5
+        return lambda: self.cut > before
+
+    async def serve(self, host: str) -> asyncio.Server:
+        """Begin to listen on any port."""
+        self._listening = await asyncio.start_server(self._connected, host, 0)
+        self.host, self.port = self._listening.sockets[0].getsockname()
+        return self._listening
+
+    @property
+    def url(self) -> str:
+        """The URL of the database behind it."""
+        return f"postgresql://postgres@{self.host}:{self.port}/postgres"
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while self.silent:  # noqa: ASYNC110  # set by another thread
+            await asyncio.sleep(0.01)
+        try:
+            far_reader, far_writer = await asyncio.open_unix_connection(self.to)
+        except OSError:
+            writer.transport.abort()
+            return
+        tasks = [
+            asyncio.create_task(self._forward(reader, far_writer, to_server=True)),
+            asyncio.create_task(self._forward(far_reader, writer, to_server=False)),
+        ]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        for each in (writer, far_writer):
+            each.transport.abort()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to_server: bool) -> None:
+        loop = asyncio.get_running_loop()
+        on_the_way = asyncio.Queue[tuple[float, bytes]]()
+
+        async def receive() -> None:
+            while data := await reader.read(65536):
+                on_the_way.put_nowait((loop.time() + self.delay, data))
+            on_the_way.put_nowait((loop.time() + self.delay, b""))
+
+        receiving = asyncio.create_task(receive())
+        try:
+            while True:
+                due, data = await on_the_way.get()
+                await asyncio.sleep(max(0, due - loop.time()))
+                while self.silent:  # noqa: ASYNC110  # set by another thread
+                    await asyncio.sleep(0.01)
+                if not data or self._cuts(data, to_server):
+                    return
+                writer.write(data)
+                await writer.drain()
+        finally:
+            receiving.cancel()
+            with suppress(asyncio.CancelledError, OSError):
+                await receiving
+
+    def _cuts(self, data: bytes, to_server: bool) -> bool:
+        """Whether the connection ends here."""
+        if self._cutting is None or not self._cutting(data, to_server):
+            return False
+        self._cutting = None
+        self.cut += 1
+        return True
+
+
+@contextmanager
+def proxied(server: Server, host: str = "127.0.0.1") -> Iterator[Proxy]:
+    """A proxy in a thread of its own, until the end of the block."""
+    loop, proxy = asyncio.new_event_loop(), Proxy(server)
+    listening = loop.run_until_complete(proxy.serve(host))
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        listening.close()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
