@@ -51,7 +51,7 @@ async def all_well(store: SQLiteStore) -> None:
 
 
 def text(page: HTTPResponse) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", page.body.decode().split("<main>")[1]).split())
+    return " ".join(re.sub(r"<[^>]+>", " ", page.body.decode().split('<main id="content">')[1]).split())
 
 
 async def test_an_admin_sees_that_all_is_well(client: Client, store: SQLiteStore) -> None:
