@@ -326,7 +326,8 @@ async def test_every_page_is_guarded_and_well_formed(client: Client, store: SQLi
     assert len(outline.ids) == len(set(outline.ids))
     assert outline.headings[0] == 1
     assert all(below <= above + 1 for above, below in zip(outline.headings, outline.headings[1:], strict=False))
-    assert re.findall(r'(?:src|href)="(?!/)[^"]*"', ELSEWHERE.sub("", html)) == []
+    assert re.findall(r'(?:src|href)="(?![/#])[^"]*"', ELSEWHERE.sub("", html)) == []
+    assert set(re.findall(r'href="#([^"]*)"', html)) <= set(outline.ids)
     assert re.findall(r"<script(?! src=)", html) == []
 
 
