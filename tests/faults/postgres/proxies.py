@@ -51,22 +51,36 @@ class Proxy:
         return f"postgresql://postgres@{self.host}:{self.port}/postgres"
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while self.silent:  # noqa: ASYNC110  # set by another thread
-            await asyncio.sleep(0.01)
         try:
+            while self.silent:  # noqa: ASYNC110  # set by another thread
+                await asyncio.sleep(0.01)
             far_reader, far_writer = await asyncio.open_unix_connection(self.to)
+            try:
+                await self._both_ways(reader, writer, far_reader, far_writer)
+            finally:
+                far_writer.transport.abort()
         except OSError:
+            pass  # the server is not there
+        finally:
             writer.transport.abort()
-            return
+
+    async def _both_ways(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        far_reader: asyncio.StreamReader,
+        far_writer: asyncio.StreamWriter,
+    ) -> None:
         tasks = [
             asyncio.create_task(self._forward(reader, far_writer, to_server=True)),
             asyncio.create_task(self._forward(far_reader, writer, to_server=False)),
         ]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        for each in (writer, far_writer):
-            each.transport.abort()
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to_server: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -114,8 +128,15 @@ def proxied(server: Server, host: str = "127.0.0.1") -> Iterator[Proxy]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        listening.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.run_until_complete(_end(listening))
         loop.close()
+
+
+async def _end(listening: asyncio.Server) -> None:
+    """Close every connection."""
+    listening.close()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)  # what was aborted is closed now
