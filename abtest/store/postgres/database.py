@@ -53,7 +53,7 @@ LOCK = "SELECT FROM last_number WHERE name IN ('device', 'event') ORDER BY name 
 # this lock changes figures. Nobody else does: whoever needs the enrolment lock as well takes this one first.
 LOCK_FIGURES = "LOCK TABLE summary IN EXCLUSIVE MODE"
 
-WRITE_FIGURES = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE; {LOCK_FIGURES}"
+WRITE_FIGURES = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {LOCK_FIGURES}"
 
 LOST = (
     "the database has lost answers that were given, since a standby that lacked them became the primary; "
@@ -78,8 +78,8 @@ PASSING = (
     errors.IdleInTransactionSessionTimeout,
 )
 
-# Plans are made for the rows that are new, and compiling them would take longer than they run.
-PLANS = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+# Plans are made for the rows that are new.
+PLANS = "SET LOCAL plan_cache_mode = force_custom_plan"
 
 
 class Database:

@@ -132,6 +132,15 @@ async def test_a_process_that_hangs_loses_the_lock(
     await hanging.close()
 
 
+async def test_figures_are_not_written_to_a_read_only_database(
+    postgres: str, database: str, store: PostgresStore
+) -> None:
+    with read_only(postgres, database):
+        await until_code(store, "database_read_only")
+        with pytest.raises(Unavailable, match="read-only"):
+            await store.write_figures(lambda connection: connection.execute("UPDATE summary SET device_watermark = 0"))
+
+
 async def test_a_read_only_database_is_not_opened_in_vain(postgres: str, database: str) -> None:
     with read_only(postgres, database), pytest.raises(StorageError, match="read-only"):
         await PostgresStore(database).open()
