@@ -138,7 +138,7 @@ async def test_figures_are_not_written_to_a_read_only_database(
     with read_only(postgres, database):
         await until_code(store, "database_read_only")
         with pytest.raises(Unavailable, match="read-only"):
-            await store.write_figures(lambda connection: connection.execute("UPDATE summary SET device_watermark = 0"))
+            await store.write_figures(lambda connection: connection.execute("DELETE FROM summary"))
 
 
 async def test_a_read_only_database_is_not_opened_in_vain(postgres: str, database: str) -> None:
