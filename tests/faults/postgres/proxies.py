@@ -10,6 +10,23 @@ from tests.postgres import Server
 
 COMMITTED = b"C\0\0\0\x0bCOMMIT\0"
 """What PostgreSQL answers when a transaction is durable."""
+NEW_DEVICES = b'"token":'
+"""What a server process sends with the rows of new devices, and their commit behind them."""
+
+
+def asked_something(data: bytes, to_server: bool) -> bool:
+    """Whether this is one of the things that a server process sends, and it falls on this one."""
+    return to_server and random.random() < 0.5
+
+
+def asked_to_store(data: bytes, to_server: bool) -> bool:
+    """Whether a server process sends new devices."""
+    return to_server and NEW_DEVICES in data
+
+
+def committed(data: bytes, to_server: bool) -> bool:
+    """Whether PostgreSQL answers that a transaction is durable."""
+    return not to_server and COMMITTED in data
 
 
 class Proxy:
@@ -26,17 +43,10 @@ class Proxy:
         self.cut = 0
         self._cutting: Callable[[bytes, bool], bool] | None = None
 
-    def cuts(self, committed: bool) -> Callable[[], bool]:
-        """Cut a connection, and return a condition: it was cut.
-
-        `committed`: before an answer arrives that a transaction was committed; else before something that a server
-        process sends arrives.
-        """
+    def cuts(self, what: Callable[[bytes, bool], bool]) -> Callable[[], bool]:
+        """Cut a connection before something arrives that is `what`, and return a condition: it was cut."""
         before = self.cut
-        if committed:
-            self._cutting = lambda data, to_server: not to_server and COMMITTED in data
-        else:
-            self._cutting = lambda data, to_server: to_server and random.random() < 0.5
+        self._cutting = what
         return lambda: self.cut > before
 
     async def serve(self, host: str) -> asyncio.Server:

@@ -11,7 +11,7 @@ from tests.faults.parts import Part
 from tests.faults.postgres.clusters import alone
 from tests.faults.postgres.machines import Machine, every, machines, more_devices, settled
 from tests.faults.postgres.namespaces import namespace
-from tests.faults.postgres.proxies import Proxy, proxied
+from tests.faults.postgres.proxies import Proxy, asked_something, asked_to_store, committed, proxied
 from tests.faults.servers import create
 from tests.postgres import Server
 
@@ -46,7 +46,7 @@ def slow(devices: int) -> dict[str, int]:
 def cuts(number: int) -> dict[str, int]:
     """Connections are cut before what they send arrives, or after a commit whose answer never arrives."""
     with alone() as server, apart(server) as (both, proxies):
-        asyncio.run(_cut(both, proxies, number))
+        asyncio.run(_cut(both, proxies, [asked_something, committed] * number))
         settled(server.url, both)
     return {"cut": sum(proxy.cut for proxy in proxies), "devices": sum(len(each.ledger.answers) for each in both)}
 
@@ -54,7 +54,7 @@ def cuts(number: int) -> dict[str, int]:
 def control(number: int) -> dict[str, int]:
     """Servers that answer although a commit failed: answers must be lost."""
     with alone() as server, apart(server, "ignores-failed-commits") as (both, proxies):
-        asyncio.run(_cut(both, proxies, number))
+        asyncio.run(_cut(both, proxies, [asked_to_store] * number))
         stored = {token for (token,) in server.execute("SELECT token FROM device")}
     lost = sum(len(each.ledger.answers.keys() - stored) for each in both)
     assert lost
@@ -87,7 +87,7 @@ def unplugged(times: int, seconds: float) -> dict[str, int]:
 
 def measure(folder: Path, part: Part) -> dict[str, int]:
     """The long form."""
-    figures = slow(part.of(2_000)) | cuts(part.of(200)) | control(10)
+    figures = slow(part.of(2_000)) | cuts(part.of(50)) | control(5)
     figures |= silence(part.of(5), SILENT_SECONDS) | unplugged(1, 0)
     for name, seconds in (("noticed", NOTICED_SECONDS), ("back", BACK_SECONDS)):
         assert max(figures[f"silent_{name}_ms"], figures[f"unplugged_{name}_ms"]) <= 1000 * seconds, figures
@@ -99,11 +99,11 @@ def test_a_slow_network_loses_nothing() -> None:
 
 
 def test_connections_that_are_cut_lose_nothing() -> None:
-    cuts(6)
+    cuts(2)
 
 
 def test_commits_that_fail_and_are_answered_are_lost() -> None:
-    control(4)
+    control(1)
 
 
 def test_a_silent_network_passes() -> None:
@@ -114,13 +114,14 @@ def test_a_wire_that_is_unplugged_passes() -> None:
     unplugged(1, 0)
 
 
-async def _cut(both: list[Machine], proxies: Sequence[Proxy], number: int) -> None:
-    """Cut each of the networks so often, under load, and wait until both are back."""
+async def _cut(both: list[Machine], proxies: Sequence[Proxy], cut: Sequence[Callable[[bytes, bool], bool]]) -> None:
+    """Cut both networks before each of these, under load, and wait until both machines are back."""
     async with both[0].asked(), both[1].asked():
-        for place in range(number):
-            back = every(each.stores(5) for each in both)
-            await until(proxies[place % 2].cuts(committed=place % 4 < 2))
-            await until(back)
+        for what in cut:
+            for proxy in proxies:
+                back = every(each.stores(5) for each in both)
+                await until(proxy.cuts(what))
+                await until(back)
 
 
 def _silent(
