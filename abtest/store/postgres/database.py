@@ -39,8 +39,18 @@ LONGEST_WORK_SECONDS = 60.0
 HOURS = 86_400.0
 """How long what reads the whole database may take."""
 
-# A process that hangs, or whose machine is gone, loses the lock.
-IDLE = f"SET idle_in_transaction_session_timeout = 5000; SET tcp_user_timeout = 5000; {NOTICE}"
+HANGING_SECONDS = 5.0
+"""A process that hangs so long, or whose machine is gone, loses the lock."""
+
+IDLE = f"SET idle_in_transaction_session_timeout = {{}}; SET tcp_user_timeout = 5000; {NOTICE}"
+
+# Between statements that are sent together, a session is not idle to PostgreSQL. If the rest never comes, and a proxy
+# keeps the connection, it would have its lock for ever: whoever waited in vain ends it.
+END_HANGING = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid)
+WHERE datname = current_database() AND relation IN ('last_number'::REGCLASS, 'summary'::REGCLASS)
+AND state = 'active' AND wait_event = 'ClientRead' AND clock_timestamp() - state_change > make_interval(secs => $1)
+"""
 
 WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
@@ -237,9 +247,11 @@ class Database:
                     raise psycopg.OperationalError("another server became the primary")
                 self._primary.remember(connection)
                 return given
-            except BaseException:
+            except BaseException as error:
                 with suppress(psycopg.Error):
                     raw.rollback()
+                    if isinstance(error, errors.LockNotAvailable):
+                        raw.execute(END_HANGING, (HANGING_SECONDS,))
                 raise
             finally:
                 using.connection = None
@@ -281,7 +293,8 @@ class Database:
     def _configure(self, raw: psycopg.Connection) -> None:
         refuse_unfit(raw)
         self._primary.meet(raw, self._end_connections)
-        raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}; {IDLE}".encode())
+        idle = IDLE.format(round(HANGING_SECONDS * 1000))
+        raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}; {idle}".encode())
 
     def _configure_writing(self, raw: psycopg.Connection) -> None:
         self._configure(raw)

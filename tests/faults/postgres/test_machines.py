@@ -58,7 +58,7 @@ def control(folder: Path, devices: int) -> dict[str, int]:
             ledger = ask_at_once(port, devices)
         assert ledger.changed
     with alone() as server:
-        _, broken = test_clocks.clocks(server.url, folder, 3, 40, "compares-clocks")
+        _, broken = test_clocks.clocks(server.url, folder, 3, 40, (-400, -400), "compares-clocks")
         assert "broken" in broken
     return {"control_changed": len(ledger.changed)}
 

@@ -88,7 +88,7 @@ def unplugged(times: int, seconds: float) -> dict[str, int]:
 def measure(folder: Path, part: Part) -> dict[str, int]:
     """The long form."""
     figures = slow(part.of(2_000)) | cuts(part.of(50)) | control(5)
-    figures |= silence(part.of(5), SILENT_SECONDS) | unplugged(1, 0)
+    figures |= silence(part.of(5), SILENT_SECONDS) | unplugged(part.of(5), SILENT_SECONDS)
     for name, seconds in (("noticed", NOTICED_SECONDS), ("back", BACK_SECONDS)):
         assert max(figures[f"silent_{name}_ms"], figures[f"unplugged_{name}_ms"]) <= 1000 * seconds, figures
     return figures

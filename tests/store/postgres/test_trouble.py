@@ -111,7 +111,7 @@ async def test_a_statement_that_may_not_take_so_long_is_refused(database: str) -
 async def test_a_process_that_hangs_loses_the_lock(
     store: PostgresStore, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("abtest.store.postgres.database.IDLE", "SET idle_in_transaction_session_timeout = 100")
+    monkeypatch.setattr("abtest.store.postgres.database.HANGING_SECONDS", 0.1)
     hanging = PostgresStore(database)
     await hanging.open()
     goes_on = threading.Event()
@@ -130,6 +130,15 @@ async def test_a_process_that_hangs_loses_the_lock(
         await lost
     assert await found(hanging) == ["known", "new"]
     await hanging.close()
+
+
+async def test_a_process_that_hangs_between_statements_it_sends_together_loses_the_lock(
+    store: PostgresStore, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abtest.store.postgres.database.HANGING_SECONDS", 0.1)
+    with pytest.raises(psycopg.OperationalError), psycopg.connect(database) as other, other.pipeline():
+        other.execute("SELECT FROM last_number FOR UPDATE").fetchall()
+        await until_code(store, "")
 
 
 async def test_figures_are_not_written_to_a_read_only_database(
