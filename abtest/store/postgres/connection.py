@@ -1,8 +1,12 @@
 """Connections to PostgreSQL: what is refused, what is set on each, and statements as every store writes them."""
 
+import os
 import re
+import socket
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from threading import Timer
 from typing import Any
 
 import psycopg
@@ -17,6 +21,9 @@ ENCODING = "UTF8"
 
 AT_ONCE = 20_000
 """Rows of a stream that are in memory together."""
+
+ANSWER_SECONDS = 3.0
+"""How long a server that took a connection may take to say what it is."""
 
 WEAK = {"fsync": ("off",), "full_page_writes": ("off",), "synchronous_commit": ("off", "local", "remote_write")}
 """Settings with which an answer that was given can be lost."""
@@ -99,11 +106,29 @@ def check_url(url: str) -> None:
         )
 
 
+def cut(raw: psycopg.Connection) -> None:
+    """End whatever another thread waits for on this connection: it gets psycopg.OperationalError."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(raw.fileno())) as same:
+        same.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def in_time(raw: psycopg.Connection) -> Iterator[None]:
+    """Cut the connection if a block takes longer than an answer may: a server that hangs never answers."""
+    timer = Timer(ANSWER_SECONDS, cut, (raw,))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def connect(url: str) -> psycopg.Connection:
     """A connection outside any transaction, with nothing that would lose answers. Raises StorageError."""
     raw = psycopg.connect(url, autocommit=True, cursor_factory=RawCursor, **defaults(url))
     try:
-        refuse_unfit(raw)
+        with in_time(raw):
+            refuse_unfit(raw)
     except BaseException:
         raw.close()
         raise

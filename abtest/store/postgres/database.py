@@ -1,9 +1,7 @@
 """One PostgreSQL database: its connections, its transactions, and its errors in the product's words."""
 
 import asyncio
-import os
 import select
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +15,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from abtest.errors import StorageError, Unavailable
 from abtest.settings import without_password
 from abtest.store.postgres import migrations
-from abtest.store.postgres.connection import Connection, check_url, connect, defaults, refuse_unfit
+from abtest.store.postgres.connection import Connection, check_url, connect, cut, defaults, in_time, refuse_unfit
 from abtest.store.postgres.lease import NOTICE, Lease
 from abtest.store.postgres.primary import Primary
 
@@ -291,10 +289,11 @@ class Database:
             using.cut()
 
     def _configure(self, raw: psycopg.Connection) -> None:
-        refuse_unfit(raw)
-        self._primary.meet(raw, self._end_connections)
         idle = IDLE.format(round(HANGING_SECONDS * 1000))
-        raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}; {idle}".encode())
+        with in_time(raw):
+            refuse_unfit(raw)
+            self._primary.meet(raw, self._end_connections)
+            raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}; {idle}".encode())
 
     def _configure_writing(self, raw: psycopg.Connection) -> None:
         self._configure(raw)
@@ -323,8 +322,7 @@ class _Using:
     def cut(self) -> None:
         """End what waits for an answer of the server."""
         if self.connection is not None:
-            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as same:
-                same.shutdown(socket.SHUT_RDWR)
+            cut(self.connection)
 
 
 def _transaction(

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import psycopg
 
-from abtest.store.postgres.connection import connect
+from abtest.store.postgres.connection import connect, in_time
 
 # A session that has it gets it again.
 TAKE = "SELECT pg_try_advisory_lock(x'61627473'::INTEGER, 1)"
@@ -30,8 +30,10 @@ class Lease:
         try:
             if self._session is None:
                 self._session = connect(self._find())
-                self._session.execute(NOTICE)
-            ((taken,),) = self._session.execute(TAKE)
+                with in_time(self._session):
+                    self._session.execute(NOTICE)
+            with in_time(self._session):
+                ((taken,),) = self._session.execute(TAKE)
         except psycopg.Error:
             self.end()
             raise

@@ -1,15 +1,17 @@
 """Which of several servers is the primary, and whether it has what was answered before it became that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from threading import Lock
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import ConnectionTimeout
 
 from abtest.domain import Action, By
 from abtest.errors import StorageError
-from abtest.store.postgres.connection import Connection, Written, defaults
+from abtest.store.postgres.connection import Connection, Written, defaults, in_time
 from abtest.store.relational.journal import record
 
 # Each promotion begins a new timeline: the first eight digits of a file of the log.
@@ -55,16 +57,12 @@ class Primary:
         """
         if len(self._urls) == 1:
             return self._urls[0]
-        found, failed = [], psycopg.OperationalError("no server is named")
-        for url in self._urls:
-            try:
-                with psycopg.connect(url, autocommit=True, **defaults(url)) as server:
-                    found.append((timeline(server), url))
-            except psycopg.OperationalError as error:
-                failed = error
+        found, others = _primaries(self._urls)
+        if not found:  # one of them may have become that while those that are gone were waited for
+            found, _ = _primaries(others)
         if not found:
-            raise failed
-        return max(found, key=lambda each: each[0])[1]
+            raise psycopg.OperationalError("no server can be written to")
+        return max(found)[1]
 
     def meet(self, server: psycopg.Connection, end_others: Callable[[], None]) -> None:
         """Look at a new connection. The first one to a new primary ends all others, before anything is written to it.
@@ -117,6 +115,20 @@ def timeline(server: psycopg.Connection) -> int:
     """How often a standby has become primary, from 1."""
     ((digits,),) = server.execute(TIMELINE)
     return int(digits, 16)
+
+
+def _primaries(urls: Sequence[str]) -> tuple[list[tuple[int, str]], list[str]]:
+    """The timelines and URLs of those that can be written to, and the others that answered; all are asked at once."""
+    with ThreadPoolExecutor(len(urls) or 1) as threads:
+        asked = [(threads.submit(_timeline_at, url), url) for url in urls]
+    found = [(each.result(), url) for each, url in asked if each.exception() is None]
+    failed = [(each.exception(), url) for each, url in asked]
+    return found, [url for error, url in failed if error and not isinstance(error, ConnectionTimeout)]
+
+
+def _timeline_at(url: str) -> int:
+    with psycopg.connect(url, autocommit=True, **defaults(url)) as server, in_time(server):
+        return timeline(server)
 
 
 def _of_each_host(url: str) -> list[str]:

@@ -2,9 +2,12 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import psycopg
 import pytest
 from tornado.ioloop import IOLoop
 
@@ -12,6 +15,7 @@ from abtest import clock
 from abtest.domain import Event, Sought
 from abtest.errors import Unavailable
 from abtest.store.postgres import PostgresStore
+from abtest.store.postgres.primary import Primary
 from tests.postgres import Pair, new_folder
 from tests.scenes import ANNA, experiment, tokens, values_of
 
@@ -64,6 +68,19 @@ async def until_refused(store: PostgresStore, code: str) -> None:
             await store.config_version()
         except Unavailable as error:
             seen = error.code
+
+
+def test_hosts_that_are_gone_are_waited_for_together() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [listening.getsockname()[1] for listening in (one, other)]
+        url = "postgresql://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?connect_timeout=600".format(*ports)
+        with ThreadPoolExecutor() as looking:
+            found = looking.submit(Primary(url).find)
+            taken = [one.accept()[0], other.accept()[0]]  # the second one comes although nobody answers the first
+            for each in (one, other, *taken):
+                each.close()
+            with pytest.raises(psycopg.OperationalError):
+                found.result()
 
 
 async def test_nothing_is_lost_with_a_synchronous_standby(pair: Pair, store: PostgresStore) -> None:
@@ -175,6 +192,16 @@ def hung(pair: Pair) -> Iterator[Callable[[], None]]:
     for pid in stopped:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_worker_does_not_wait_for_ever_for_a_server_that_hangs(
+    store: PostgresStore, hung: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abtest.store.postgres.connection.ANSWER_SECONDS", 0.1)
+    assert await store.try_lease()
+    hung()
+    with pytest.raises(Unavailable):
+        await store.try_lease()
 
 
 async def test_a_primary_that_hangs_is_left(pair: Pair, store: PostgresStore, hung: Callable[[], None]) -> None:
