@@ -126,8 +126,8 @@ async def serving(store: SQLiteStore, settings: Settings) -> AsyncIterator[Clien
 
 @pytest.fixture
 def settings() -> Settings:
-    """The settings of the server behind `client`."""
-    return Settings()
+    """The settings of the server behind `client`. How long a request waits says how busy the machine is."""
+    return Settings(deadline=600)
 
 
 @pytest.fixture

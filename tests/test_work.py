@@ -92,7 +92,7 @@ async def steps(store: SQLiteStore, work: Callable[[], Awaitable[Any]], unit: in
 
 
 async def test_a_batch_is_one_trip_to_the_thread(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = EnrolmentService(store, Limits())
+    service = EnrolmentService(store, Limits(deadline=600))
     with hops(monkeypatch) as made:
         await asyncio.gather(*(service.answer(token) for token in tokens("a", 100)))
     assert len(made) == 1
@@ -138,7 +138,7 @@ async def test_an_audience_costs_no_statement_and_is_decided_once_for_equal_attr
 
 async def test_first_requests_that_come_together_share_two_batches(store: SQLiteStore) -> None:
     with statements(store) as ran:
-        service = EnrolmentService(store, Limits())
+        service = EnrolmentService(store, Limits(deadline=600))
         first = [asyncio.create_task(service.answer(token)) for token in tokens("a", 10)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -243,7 +243,7 @@ async def test_a_known_device_costs_few_calls_of_functions(
 
 
 async def test_a_cached_answer_is_given_without_waiting(store: SQLiteStore) -> None:
-    service = EnrolmentService(store, Limits())
+    service = EnrolmentService(store, Limits(deadline=600))
     answer = await service.answer("device")
     assert service.cached("device") is answer
 

@@ -65,11 +65,6 @@ def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
 
 
 @pytest.fixture
-def settings() -> Settings:
-    return Settings()
-
-
-@pytest.fixture
 def app(store: SQLiteStore, settings: Settings) -> HotServer:
     return make_app(wired(store, settings))
 
