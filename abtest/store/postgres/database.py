@@ -43,11 +43,12 @@ HANGING_SECONDS = 5.0
 IDLE = f"SET idle_in_transaction_session_timeout = {{}}; SET tcp_user_timeout = 5000; {NOTICE}"
 
 # Between statements that are sent together, a session is not idle to PostgreSQL. If the rest never comes, and a proxy
-# keeps the connection, it would have its lock for ever: whoever waited in vain ends it.
+# keeps the connection, it would have its lock for ever: whoever waited in vain ends it. A copy waits for its rows.
 END_HANGING = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid)
 WHERE datname = current_database() AND relation IN ('last_number'::REGCLASS, 'summary'::REGCLASS)
-AND state = 'active' AND wait_event = 'ClientRead' AND clock_timestamp() - state_change > make_interval(secs => $1)
+AND state = 'active' AND wait_event = 'ClientRead' AND query NOT LIKE 'COPY %'
+AND clock_timestamp() - state_change > make_interval(secs => $1)
 """
 
 WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"

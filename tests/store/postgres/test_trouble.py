@@ -141,6 +141,17 @@ async def test_a_process_that_hangs_between_statements_it_sends_together_loses_t
         await until_code(store, "")
 
 
+async def test_a_copy_that_waits_for_its_rows_keeps_its_locks(
+    store: PostgresStore, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abtest.store.postgres.database.HANGING_SECONDS", 0.1)
+    with psycopg.connect(database) as other, other.cursor() as cursor:
+        other.execute("SELECT FROM last_number FOR UPDATE")
+        with cursor.copy("COPY device FROM STDIN"):
+            assert [await code_of(store) for _ in range(2)] == ["busy", "busy"]
+    assert await code_of(store) == ""
+
+
 async def test_figures_are_not_written_to_a_read_only_database(
     postgres: str, database: str, store: PostgresStore
 ) -> None:
