@@ -354,7 +354,13 @@ def _in_words() -> Iterator[None]:
     except (PoolTimeout, PoolClosed) as error:
         raise Unavailable("the database gives no connection; ask again", code="database_away") from error
     except errors.ReadOnlySqlTransaction as error:
-        raise Unavailable("the database is read-only; ask again", code="database_read_only") from error
+        raise Unavailable(
+            "the database is read-only, as default_transaction_read_only says; ask again", code="database_read_only"
+        ) from error
+    except errors.InsufficientPrivilege as error:
+        raise Unavailable(
+            f"the database's user lacks a right: {_message(error)}", code="database_read_only"
+        ) from error
     except PASSING as error:
         raise Unavailable(f"the database is busy: {_message(error)}; ask again", code="busy") from error
     except errors.DiskFull as error:

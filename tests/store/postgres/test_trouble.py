@@ -63,6 +63,16 @@ def altered(server: str, url: str, begin: str, end: str) -> Iterator[None]:
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
 
 
+@contextmanager
+def without_rights(server: str, url: str) -> Iterator[None]:
+    """The user of new connections may read everything and change nothing."""
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute("CREATE ROLE reader IN ROLE pg_read_all_data")
+        with altered(server, url, "SET role = reader", "RESET role"):
+            yield
+        admin.execute("DROP ROLE reader")
+
+
 async def code_of(store: PostgresStore) -> str:
     """The code with which a new device is refused; nothing if it is not."""
     try:
@@ -87,7 +97,12 @@ async def found(store: PostgresStore) -> list[str]:
 
 @pytest.mark.parametrize(
     ("trouble", "code", "knows"),
-    [(locked, "busy", True), (read_only, "database_read_only", True), (closed, "database_away", False)],
+    [
+        (locked, "busy", True),
+        (read_only, "database_read_only", True),
+        (without_rights, "database_read_only", True),
+        (closed, "database_away", False),
+    ],
 )
 async def test_new_devices_are_refused_and_the_trouble_passes(
     postgres: str, database: str, store: PostgresStore, trouble: Trouble, code: str, knows: bool
