@@ -5,14 +5,17 @@ class AbtestError(Exception):
     """Something that the person or program that made the request can understand and act on.
 
     `code` is the stable word that programs test for; the message is for people. `field`: what was entered where it
-    can't be accepted, and `reason` the message without it.
+    can't be accepted, and `reason` the message without it. `said`: what the message calls the field.
     """
 
     code = "error"
 
-    def __init__(self, message: str, code: str | None = None, field: str | None = None) -> None:
-        super().__init__(message if field is None else f"{field.replace('_', ' ')}: {message}")
+    def __init__(
+        self, message: str, code: str | None = None, field: str | None = None, said: str | None = None
+    ) -> None:
         self.field, self.reason = field, message
+        self.said = said if field is None or said is not None else field.replace("_", " ")
+        super().__init__(message if field is None else f"{self.said}: {message}")
         if code is not None:
             self.code = code
 
@@ -36,9 +39,17 @@ class InvalidSetting(AbtestError):
 
 
 class InvalidExperiment(AbtestError):
-    """A part of an experiment, such as its key, a value or a weight, can't be accepted; the message says which."""
+    """A part of an experiment, such as its key, a value or a weight, can't be accepted; the message says which.
+
+    `field`: as programs send it, such as `stop_at` or `variants[0].weight`; `said`: what the message calls it, by
+    default the same. `hint`: what ends the message, for those who write it as text rather than into fields.
+    """
 
     code = "invalid_experiment"
+
+    def __init__(self, message: str, field: str | None = None, said: str | None = None, hint: str = "") -> None:
+        super().__init__(f"{message}; {hint}" if hint else message, field=field, said=said or field)
+        self.fault = message
 
 
 class InvalidTestDevice(AbtestError):

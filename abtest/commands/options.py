@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from abtest import bootstrap
-from abtest.domain import DEFAULT_APP, By, Hand, Variant, parse_weight
+from abtest.domain import DEFAULT_APP, By, Hand, Variant, parse_variant_weight
 from abtest.errors import AbtestError, InvalidSetting
 from abtest.settings import ADDRESS, BASE_PATH, LIMITS, PORT, PUBLIC_URL, SINGLE_SIGN_ON, Setting, Settings
 from abtest.store import Store
@@ -246,7 +246,7 @@ def _variant(text: str, place: int) -> Variant:
     value, separator, weight = text.rpartition("=")
     if not separator:
         raise click.UsageError(f"variant {place}: must look like VALUE=WEIGHT, such as '#FF0000=33.3'")
-    return Variant(value, parse_weight(weight, f"weight of variant {place}"))
+    return Variant(value, parse_variant_weight(weight, place))
 
 
 def plain(weight: Decimal) -> str:

@@ -44,6 +44,7 @@ from abtest.domain.experiments import (
     in_order,
     is_open,
     parse_coverage,
+    parse_variant_weight,
     parse_weight,
 )
 from abtest.domain.groups import HELD, HELD_PLACE, joined, left, members, new_group, new_holdout, require_room
@@ -197,6 +198,7 @@ __all__ = [
     "parse_role",
     "parse_since",
     "parse_time",
+    "parse_variant_weight",
     "parse_weight",
     "path_of",
     "read_attributes",

@@ -85,42 +85,41 @@ def version(text: str) -> Version | None:
         return None
 
 
-def parse_condition(text: str) -> Condition:
+def parse_condition(text: str, field: str = "audience") -> Condition:
     """A condition from ATTRIBUTE OPERATOR VALUES. Raises InvalidExperiment."""
     match = CONDITION.fullmatch(text)
     if not match:
-        raise InvalidExperiment(f"audience: {text!r} must be ATTRIBUTE OPERATOR VALUES, such as platform=ios,android")
+        raise _refused(f"{text!r} must be ATTRIBUTE OPERATOR VALUES, such as platform=ios,android", field)
     attribute, sign, values = match[1].strip(), match[2], tuple(value.strip() for value in match[3].split(","))
     if sign not in set(Operator):
-        raise InvalidExperiment(f"audience: {text!r}: {sign!r} is no operator; there are {', '.join(Operator)}")
+        raise _refused(f"{text!r}: {sign!r} is no operator; there are {', '.join(Operator)}", field)
     condition = Condition(attribute, Operator(sign), values)
     for value in values:
         if not (0 < len(value) <= LONGEST_ATTRIBUTE and value.isprintable()):
-            raise InvalidExperiment(
-                f"audience: {text!r}: a value must have 1 to {LONGEST_ATTRIBUTE} printable characters"
-            )
+            raise _refused(f"{text!r}: a value must have 1 to {LONGEST_ATTRIBUTE} printable characters", field)
     if len(values) > MOST_VALUES:
-        raise InvalidExperiment(f"audience: {attribute}: at most {MOST_VALUES} values, not {len(values)}")
+        raise _refused(f"{attribute}: at most {MOST_VALUES} values, not {len(values)}", field)
     if condition.operator in ORDER and (len(values) > 1 or version(values[0]) is None):
-        raise InvalidExperiment(f"audience: {text!r}: {sign} takes one number or version, such as 3.10")
+        raise _refused(f"{text!r}: {sign} takes one number or version, such as 3.10", field)
     return condition
 
 
 def parse_audience(texts: Sequence[str]) -> Audience:
     """The conditions in these texts. Raises InvalidExperiment, also when no device could fulfil all of them."""
     if len(texts) > MOST_CONDITIONS:
-        raise InvalidExperiment(f"audience: at most {MOST_CONDITIONS} conditions, not {len(texts)}")
-    audience = tuple(parse_condition(text) for text in texts)
-    for condition in audience:
+        raise _refused(f"at most {MOST_CONDITIONS} conditions, not {len(texts)}")
+    audience = tuple(parse_condition(text, f"audience[{place}]") for place, text in enumerate(texts))
+    for place, condition in enumerate(audience):
         if condition.attribute not in KNOWN_ATTRIBUTES:
             (nearest,) = get_close_matches(condition.attribute, KNOWN_ATTRIBUTES, 1, 0)
-            raise InvalidExperiment(
-                f"audience: {str(condition)!r}: the attribute {condition.attribute!r} is unknown; "
-                f"did you mean {nearest}? Known are {', '.join(KNOWN_ATTRIBUTES)}"
+            raise _refused(
+                f"{str(condition)!r}: the attribute {condition.attribute!r} is unknown; "
+                f"did you mean {nearest}? Known are {', '.join(KNOWN_ATTRIBUTES)}",
+                f"audience[{place}]",
             )
     for together in _by_attribute(audience):
         if not _can_be_fulfilled(together):
-            raise InvalidExperiment(f"audience: no device can fulfil {' and '.join(map(str, together))}")
+            raise _refused(f"no device can fulfil {' and '.join(map(str, together))}")
     return audience
 
 
@@ -133,6 +132,10 @@ def failed(audience: Audience, attributes: Attributes) -> tuple[int, ...]:
     """The places of the conditions that a device with these attributes does not fulfil; none if it is inside."""
     said = dict(attributes.pairs)
     return tuple(place for place, each in enumerate(audience) if not each.is_fulfilled(said.get(each.attribute)))
+
+
+def _refused(reason: str, field: str = "audience") -> InvalidExperiment:
+    return InvalidExperiment(reason, field, "audience")
 
 
 def _by_attribute(audience: Audience) -> list[list[Condition]]:

@@ -101,7 +101,7 @@ class NewExperiment(Struct, frozen=True):
         check_values(self.type, [variant.value for variant in self.variants])
         check_description(self.description)
         if (self.group is None) is not (self.group_share is None):
-            raise InvalidExperiment("group: a group and a group share must be given together")
+            raise InvalidExperiment("a group and a group share must be given together", field="group")
         if self.group is not None:
             check_key(self.group, "group")
         parse_metrics(self.metrics)
@@ -264,29 +264,34 @@ class Change(Struct, frozen=True):
 def check_key(key: str, field: str = "key") -> str:
     """The key. Raises InvalidExperiment."""
     if not KEY.fullmatch(key):
-        raise InvalidExperiment(f"{field}: {KEY_RULE}")
+        raise InvalidExperiment(KEY_RULE, field=field)
     return key
 
 
 def check_description(text: str) -> str:
     """The description. Raises InvalidExperiment."""
-    return _check_long_text(text, "description:")
+    return _check_long_text(text, "description")
 
 
 def check_because(text: str) -> str:
     """The reason of a decision. Raises InvalidExperiment."""
-    return _check_long_text(text, "because:")
+    return _check_long_text(text, "because")
 
 
-def parse_weight(text: str, where: str = "weight") -> Decimal:
+def parse_weight(text: str, field: str = "weight", said: str | None = None) -> Decimal:
     """A weight from decimal text with at most 4 places; a trailing % is allowed. Raises InvalidExperiment."""
     match = WEIGHT.fullmatch(text)
     if not match:
-        raise InvalidExperiment(f"{where}: must be a decimal number from 0 to 9999999, such as 33.3")
+        raise InvalidExperiment("must be a decimal number from 0 to 9999999, such as 33.3", field, said)
     weight = Decimal(match[1])
     if -int(weight.as_tuple().exponent) > 4:
-        raise InvalidExperiment(f"{where}: must have at most 4 decimals")
+        raise InvalidExperiment("must have at most 4 decimals", field, said)
     return weight
+
+
+def parse_variant_weight(text: str, place: int) -> Decimal:
+    """The weight of the variant at this place, counted from 1. Raises InvalidExperiment."""
+    return parse_weight(text, f"variants[{place - 1}].weight", f"weight of variant {place}")
 
 
 def parse_coverage(text: str, field: str = "coverage") -> Decimal:
@@ -294,68 +299,68 @@ def parse_coverage(text: str, field: str = "coverage") -> Decimal:
     match = COVERAGE.fullmatch(text)
     part = Decimal(0) if match is None else Decimal(match[2]) if match[1] is None else Decimal(match[1]) / 100
     if not 0 < part <= 1:
-        raise InvalidExperiment(f"{field}: must be above 0% and at most 100%, with at most 4 decimals, such as 20%")
+        raise InvalidExperiment("must be above 0% and at most 100%, with at most 4 decimals, such as 20%", field)
     return part
 
 
 def check_baseline(baseline: str | None, values: Sequence[str]) -> None:
     """Raises InvalidExperiment when the baseline is not one of the values."""
     if baseline is not None and baseline not in values:
-        raise InvalidExperiment(f"baseline: {baseline!r} is not a value of this experiment")
+        raise InvalidExperiment(f"{baseline!r} is not a value of this experiment", field="baseline")
 
 
 def check_planned(planned: int | None, variants: int) -> None:
     """Raises InvalidExperiment when a test with so many variants can't be planned with so many devices in all."""
     if planned is not None and not variants <= planned <= MOST_PLANNED:
         raise InvalidExperiment(
-            f"planned: must be from {variants} devices, one for each variant, to 10^12; "
-            "`abtest plan` tells how many a test needs"
+            f"must be from {variants} devices, one for each variant, to 10^12",
+            field="planned",
+            hint="`abtest plan` tells how many a test needs",
         )
 
 
 def check_stop_at(stop_at: int | None) -> None:
     """Raises InvalidExperiment when no experiment can stop at this number of devices."""
     if stop_at is not None and not 1 <= stop_at <= MOST_PLANNED:
-        raise InvalidExperiment("stop_at: must be from 1 device to 10^12")
+        raise InvalidExperiment("must be from 1 device to 10^12", field="stop_at")
 
 
 def check_variants(variants: Sequence[Variant]) -> None:
     """Raises InvalidExperiment when these can't be the variants of an experiment."""
     if not 2 <= len(variants) <= MOST_VARIANTS:
-        raise InvalidExperiment(f"variants: must be 2 to {MOST_VARIANTS}, not {len(variants)}")
+        raise InvalidExperiment(f"must be 2 to {MOST_VARIANTS}, not {len(variants)}", field="variants")
     for place, variant in enumerate(variants, start=1):
+        fault = text_fault(variant.value)
         if not 1 <= len(variant.value) <= LONGEST_VALUE:
-            raise InvalidExperiment(f"variant {place}: the value must have 1 to {LONGEST_VALUE} characters")
-        _check_text(variant.value, f"variant {place}: the value")
+            fault = f"must have 1 to {LONGEST_VALUE} characters"
+        if fault:
+            raise InvalidExperiment(f"the value {fault}", f"variants[{place - 1}].value", f"variant {place}")
     repeated = [value for value, count in Counter(variant.value for variant in variants).items() if count > 1]
     if repeated:
-        raise InvalidExperiment(f"variants: the value {repeated[0]!r} is given twice")
+        raise InvalidExperiment(f"the value {repeated[0]!r} is given twice", field="variants")
     if not any(variant.weight for variant in variants):
-        raise InvalidExperiment("weights: at least one must be above 0")
+        raise InvalidExperiment("at least one must be above 0", field="weights")
 
 
-def _check_long_text(text: str, what: str) -> str:
+def _check_long_text(text: str, field: str) -> str:
     """The text. Raises InvalidExperiment."""
     if len(text) > LONGEST_TEXT:
-        raise InvalidExperiment(f"{what} must have at most {LONGEST_TEXT} characters")
-    _check_text(text, what)
-    return text
-
-
-def _check_text(text: str, what: str) -> None:
-    """Raises InvalidExperiment."""
+        raise InvalidExperiment(f"must have at most {LONGEST_TEXT} characters", field)
     if fault := text_fault(text):
-        raise InvalidExperiment(f"{what} {fault}")
+        raise InvalidExperiment(fault, field)
+    return text
 
 
 def in_order(values: Sequence[str], weights: Mapping[str, Decimal]) -> tuple[Decimal, ...]:
     """The weights in the order of the values. Raises InvalidExperiment unless each value has exactly one."""
     unknown = [value for value in weights if value not in values]
     if unknown:
-        raise InvalidExperiment(f"variants: {unknown[0]!r} is not a value of this experiment")
+        raise InvalidExperiment(f"{unknown[0]!r} is not a value of this experiment", field="variants")
     missing = [value for value in values if value not in weights]
     if missing:
-        raise InvalidExperiment(f"variants: the value {missing[0]!r} needs a weight (with 0 it gets no more devices)")
+        raise InvalidExperiment(
+            f"the value {missing[0]!r} needs a weight (with 0 it gets no more devices)", field="variants"
+        )
     if not any(weights.values()):
-        raise InvalidExperiment("weights: at least one must be above 0")
+        raise InvalidExperiment("at least one must be above 0", field="weights")
     return tuple(weights[value] for value in values)

@@ -15,7 +15,7 @@ HELD_PLACE = 0
 def new_holdout(key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> NewExperiment:
     """A holdout that holds this part of all new devices, above 0 and below 1. Raises InvalidExperiment."""
     if not 0 < share < 1:
-        raise InvalidExperiment("share: must be above 0% and below 100%, such as 5%")
+        raise InvalidExperiment("must be above 0% and below 100%, such as 5%", field="share")
     variants = Variant(HELD, 100 * share), Variant(FREE, 100 * (1 - share))
     return NewExperiment(key, variants, description, metrics, baseline=HELD).checked()
 
@@ -34,16 +34,16 @@ def members(group: Experiment) -> dict[str, Decimal]:
 def joined(group: Experiment, key: str, share: Decimal) -> Mapping[str, Decimal]:
     """The members once this experiment, which is in no group, has joined. Raises InvalidExperiment without room."""
     there = members(group)
-    require_room(group.key, there.values(), share)
+    require_room(group.key, there.values(), share, "share")
     return there | {key: share}
 
 
-def require_room(group: str, given: Iterable[Decimal], share: Decimal) -> None:
+def require_room(group: str, given: Iterable[Decimal], share: Decimal, field: str = "group_share") -> None:
     """Raises InvalidExperiment unless the group has this share left beside those that it has given."""
     free = 1 - sum(given, Decimal(0))
     if share > free:
         raise InvalidExperiment(
-            f"group share: the group {group} has {percent(free)} left, less than {percent(share)}"
+            f"the group {group} has {percent(free)} left, less than {percent(share)}", field, "group share"
         )
 
 

@@ -44,19 +44,22 @@ def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
     Raises InvalidExperiment.
     """
     if len(texts) > MOST_METRICS:
-        raise InvalidExperiment(f"metrics: at most {MOST_METRICS}, not {len(texts)}")
+        raise InvalidExperiment(f"at most {MOST_METRICS}, not {len(texts)}", field="metrics")
     metrics = []
     for place, text in enumerate(texts, start=1):
         match = METRIC.fullmatch(text.strip())
         if not match or match[2] == "exposure":
             raise InvalidExperiment(
-                f"metric {place}: {_wrong_part(text)}; write conversion:purchase or amount:purchase, with a window "
-                "of 14 days conversion:purchase/14d, and if less is better 'conversion:refund less'"
+                _wrong_part(text),
+                field=f"metrics[{place - 1}]",
+                said=f"metric {place}",
+                hint="write conversion:purchase or amount:purchase, with a window of 14 days "
+                "conversion:purchase/14d, and if less is better 'conversion:refund less'",
             )
         kind: Literal["conversion", "amount"] = "amount" if match[1] == "amount" else "conversion"
         metrics.append(Metric(kind, match[2], int(match[3] or 0) or None, match[4] is not None))
     if len({(metric.kind, metric.event, metric.window_days) for metric in metrics}) < len(metrics):
-        raise InvalidExperiment("metrics: the same metric is given twice")
+        raise InvalidExperiment("the same metric is given twice", field="metrics")
     return tuple(metrics)
 
 

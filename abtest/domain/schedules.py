@@ -23,9 +23,9 @@ def parse_time(given: str | datetime, field: str) -> int:
     try:
         found = clock.milliseconds(msgspec.convert(given, Moment))
     except (msgspec.ValidationError, UnicodeEncodeError):
-        raise InvalidExperiment(f"{field}: {TIME_RULE}") from None
+        raise InvalidExperiment(TIME_RULE, field) from None
     if not 0 <= found <= LATEST:
-        raise InvalidExperiment(f"{field}: must be in the years 1970 to 9999")
+        raise InvalidExperiment("must be in the years 1970 to 9999", field)
     return found
 
 
@@ -40,4 +40,4 @@ def parse_since(given: str) -> int:
 def check_order(start_at: int | None, end_at: int | None) -> None:
     """Raises InvalidExperiment unless the end is after the start."""
     if start_at is not None and end_at is not None and end_at <= start_at:
-        raise InvalidExperiment("end_at: must be after the start")
+        raise InvalidExperiment("must be after the start", field="end_at")

@@ -83,13 +83,15 @@ def same(type: Type, shown: str, value: str) -> bool:
 
 def check_values(type: Type, values: Sequence[str]) -> None:
     """Raises InvalidExperiment unless each value is of the type, can be read, and no two are the same."""
-    given: dict[object, str] = {}
+    given: dict[object, int] = {}
     for place, value in enumerate(values, start=1):
-        if fault := FAULTS[type](value):
-            raise InvalidExperiment(f"variant {place}: {value} is no {_name(type)}: {fault}")
-        same = given.setdefault(canonical(type, value), value)
-        if same != value:
-            raise InvalidExperiment(f"variant {place}: {value} and {same} are the same {_name(type)}")
+        reason, fault = "", FAULTS[type](value)
+        if fault:
+            reason = f"the value is no {_name(type)}: {fault}"
+        elif (same := given.setdefault(canonical(type, value), place)) != place:
+            reason = f"the value is the same {_name(type)} as that of variant {same}"
+        if reason:
+            raise InvalidExperiment(reason, f"variants[{place - 1}].value", f"variant {place}")
 
 
 def _name(type: Type) -> str:

@@ -28,7 +28,7 @@ from abtest.domain import (
     parse_coverage,
     parse_metrics,
     parse_time,
-    parse_weight,
+    parse_variant_weight,
 )
 from abtest.errors import Conflict, InvalidExperiment, InvalidField
 from abtest.language import coverage_said
@@ -162,7 +162,7 @@ def read_declared(fields: Mapping[str, Any]) -> Declared:
 def read_variants(variants: Sequence[DeclaredVariant]) -> tuple[Variant, ...]:
     """The variants with exact weights. Raises InvalidExperiment."""
     return tuple(
-        Variant(variant.value, parse_weight(_plain(variant.weight), f"weight of variant {place}"))
+        Variant(variant.value, parse_variant_weight(_plain(variant.weight), place))
         for place, variant in enumerate(variants, start=1)
     )
 
@@ -288,7 +288,7 @@ def _declared(experiments: Sequence[_Experiment]) -> tuple[Declared, ...]:
 
 def _one(experiment: _Experiment) -> Declared:
     if experiment.draft and experiment.status not in {None, Status.DRAFT}:
-        raise InvalidExperiment(f"status: it can't be {experiment.status} with draft = true")
+        raise InvalidExperiment(f"it can't be {experiment.status} with draft = true", field="status")
     status = Status.DRAFT if experiment.draft else experiment.status
     new = NewExperiment(
         key=experiment.key,
@@ -308,15 +308,15 @@ def _one(experiment: _Experiment) -> Declared:
         stop_at=experiment.stop_at,
     ).checked()
     if new.start_at is not None and status not in {None, Status.DRAFT}:
-        raise InvalidExperiment(f"start_at: what is {status} does not start by itself; leave out the status")
+        raise InvalidExperiment(f"what is {status} does not start by itself; leave out the status", field="start_at")
     if experiment.winner is not None:
         if status is None or not status.over:
-            raise InvalidExperiment('winner: only with status = "finished" or "archived"')
+            raise InvalidExperiment('only with status = "finished" or "archived"', field="winner")
         if experiment.winner not in {variant.value for variant in new.variants}:
-            raise InvalidExperiment(f"winner: {experiment.winner!r} is not a value of this experiment")
+            raise InvalidExperiment(f"{experiment.winner!r} is not a value of this experiment", field="winner")
     if experiment.because is not None:
         if status is None or not status.over:
-            raise InvalidExperiment('because: only with status = "finished" or "archived"')
+            raise InvalidExperiment('only with status = "finished" or "archived"', field="because")
         check_because(experiment.because)
     return Declared(new, status, experiment.winner, experiment.because)
 

@@ -136,7 +136,7 @@ class ExperimentService:
             if change is None:
                 raise _impossible(experiment, "finished")
             if winner is not None and winner not in experiment.values:
-                raise InvalidExperiment(f"winner: {winner!r} is not a value of {key}")
+                raise InvalidExperiment(f"{winner!r} is not a value of {key}", field="winner")
             return change
 
         return await self._change(key, rule)
@@ -160,7 +160,7 @@ class ExperimentService:
         check_stop_at(stop_at)
         weights = {variant.value: variant.weight for variant in variants}
         if len(weights) < len(variants):
-            raise InvalidExperiment("variants: a value is given twice")
+            raise InvalidExperiment("a value is given twice", field="variants")
 
         def rule(experiment: Experiment) -> Change:
             _require(experiment, "given new weights", WEIGHED)

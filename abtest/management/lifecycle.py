@@ -72,10 +72,10 @@ def require_revision(experiment: Experiment, seen: str | None) -> None:
         )
 
 
-def require_future(field: str, time: int | None) -> None:
+def require_future(field: str, time: int | None, said: str | None = None) -> None:
     """Raises InvalidExperiment when this time has passed."""
     if time is not None and time <= clock.now():
-        raise InvalidExperiment(f"{field}: {clock.iso(time)} has passed")
+        raise InvalidExperiment(f"{clock.iso(time)} has passed", field, said)
 
 
 def require_addable(new: NewExperiment) -> None:
@@ -84,10 +84,12 @@ def require_addable(new: NewExperiment) -> None:
     baseline = new.variants[0].value if new.baseline is None else new.baseline
     if not weights[baseline]:
         raise InvalidExperiment(
-            f"{new.key}: baseline: {baseline!r} has weight 0, so no device could be compared with it; "
-            "give it a weight, or name another value as the baseline"
+            f"{baseline!r} has weight 0, so no device could be compared with it; "
+            "give it a weight, or name another value as the baseline",
+            field="baseline",
+            said=f"{new.key}: baseline",
         )
-    require_future(f"{new.key}: end_at", new.end_at)
+    require_future("end_at", new.end_at, f"{new.key}: end_at")
 
 
 def stop_too_low(experiment: Experiment, stop_at: int) -> str:

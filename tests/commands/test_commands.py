@@ -59,7 +59,7 @@ def test_an_experiment_has_a_type_and_its_values_are_of_it(run: Run) -> None:
     assert (shown["type"], [each["value"] for each in shown["variants"]]) == ("number", ["9.5", "10"])
     assert "  type number\n" in run("experiments", "show", "price").stdout
     refused = run("experiments", "add", "other", "--variant", "3,5=1", "--variant", "10=1", "--type", "number")
-    assert str(refused.exception) == "variant 1: 3,5 is no number: write 3.5"
+    assert str(refused.exception) == "variant 1: the value is no number: write 3.5"
 
 
 def test_an_audience_is_given_shown_and_refused(run: Run) -> None:

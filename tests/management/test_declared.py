@@ -69,7 +69,7 @@ def test_a_toml_file_gives_experiments_with_exact_weights() -> None:
         (TOML.replace('["conversion:purchase"]', "[1]"), "color: metric 1: must be a text, not a whole number"),
         (TOML + "colour = 1", "price: colour: there is no such field"),
         (TOML.replace('"number"', '"int"'), "price: type: must be string, number, boolean or json"),
-        (TOML.replace('"2"', '"3,5"'), "price: variant 2: 3,5 is no number: write 3.5"),
+        (TOML.replace('"2"', '"3,5"'), "price: variant 2: the value is no number: write 3.5"),
         (TOML + "planned = 1", "price: planned: must be from 2 devices, one for each variant, to"),
         (TOML.replace('"app_version >= 3.10"', "3"), "price: audience 2: must be a text, not a whole number"),
         (TOML.replace('"12.5%"', "20"), "price: coverage: must be a text, not a whole number"),

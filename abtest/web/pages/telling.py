@@ -49,5 +49,5 @@ def sentence(detail: str) -> str:
 def told(problem: Problem, error: BaseException, labels: Mapping[str, str]) -> str:
     """Why a form was refused, with the label of the field that is wrong."""
     if isinstance(error, AbtestError) and error.field is not None:
-        return sentence(f"{labels.get(error.field, error.field)}: {error.reason}")
+        return sentence(f"{labels.get(error.field, error.said)}: {error.reason}")
     return sentence(problem.detail)

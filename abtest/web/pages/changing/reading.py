@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from abtest.domain import NewExperiment, parse_audience
+from abtest.domain import NewExperiment
 from abtest.errors import AbtestError, Conflict, InvalidExperiment, UnknownExperiment
 from abtest.management import Step, read_declared
 from abtest.web.pages.changing.entered import DRAFT, Entered, Row
-from abtest.web.pages.rendering import cut, first_upper
+from abtest.web.pages.rendering import first_upper
 
 LABELS = {
     "key": "Key",
@@ -45,15 +45,9 @@ ANCHORS = {
     "metrics": "event-1",
 }
 """The fields to which the faults of what has no field of its own lead."""
-PLACED = (
-    (re.compile(r"weight of variant (\d+): (.*)", re.DOTALL), "weight"),
-    (re.compile(r"variant (\d+): (.*)", re.DOTALL), "value"),
-    (re.compile(r"metric (\d+): (.*)", re.DOTALL), "event"),
-)
-NAMED = re.compile(r"([a-z_ ]+): (.*)", re.DOTALL)
-IN_A_TERMINAL = re.compile(r"; (?:write conversion:|`abtest ).*", re.DOTALL)
-"""How the command line writes it, or helps: the form has fields and the planner for that."""
-IN_LIST = re.compile(r"variants\[(\d+)\]\.(value|weight)")
+IN_LIST = re.compile(r"(variants|audience|metrics)\[(\d+)\](?:\.(value|weight))?")
+IN_ROW = {"audience": "wanted", "metrics": "event"}
+"""The field of a row to which the faults of the whole row lead."""
 LISTS = {"value": "variants", "weight": "variants", "wanted": "audience", "event": "metrics"}
 ACCEPTED = {"key": "key", "type": "string", "value": "\N{HORIZONTAL ELLIPSIS}", "weight": "1", "begin": DRAFT}
 ROWS_WITHOUT: Mapping[str, tuple[Row, ...]] = {
@@ -127,36 +121,11 @@ def located(error: AbtestError, entered: Entered) -> Fault:
         return Fault(error.kind, _sentence(str(error)))
     if isinstance(error, Conflict):
         return Fault("key" if error.code == "experiment_exists" else "", _sentence(str(error)))
-    if error.field is not None:
-        match = IN_LIST.fullmatch(error.field)
-        name, number = (error.field, None) if match is None else (match[2], _number(entered, match[2], int(match[1])))
-        return Fault(name, _sentence(error.reason), number)
-    return _in_words(str(error), entered)
-
-
-def _in_words(text: str, entered: Entered) -> Fault:
-    for pattern, name in PLACED:
-        if match := pattern.fullmatch(text):
-            number = _number(entered, name, int(match[1]) - 1)
-            typed = entered.rows[LISTS[name]][number - 1][name]
-            quoted = match[2].startswith(typed)
-            told = f"{cut(typed)}{match[2][len(typed) :]}." if quoted else _sentence(match[2])
-            return Fault(name, told, number)
-    for told in (text, text.removeprefix(f"{entered.texts['key']}: ")):
-        match = NAMED.fullmatch(told)
-        if match and (name := match[1].replace(" ", "_")) in LABELS:
-            return _of_condition(match[2], entered) if name == "audience" else Fault(name, _sentence(match[2]))
-    return Fault("", _sentence(text))
-
-
-def _of_condition(text: str, entered: Entered) -> Fault:
-    """The fault of the first condition that can't be accepted, or of all of them together."""
-    for (number, _), condition in zip(entered.filled("audience"), entered.fields()["audience"], strict=True):
-        try:
-            parse_audience([condition])
-        except InvalidExperiment:
-            return Fault("wanted", _sentence(text), number)
-    return Fault("audience", _sentence(text))
+    reason = _sentence(error.fault if isinstance(error, InvalidExperiment) else error.reason)
+    if match := IN_LIST.fullmatch(error.field or ""):
+        name = match[3] or IN_ROW.get(match[1], "")
+        return Fault(name, reason, _number(entered, name, int(match[2])))
+    return Fault(error.field or "", reason)
 
 
 def _number(entered: Entered, name: str, place: int) -> int:
@@ -182,4 +151,4 @@ def _without(entered: Entered, fault: Fault) -> Entered:
 
 
 def _sentence(reason: str) -> str:
-    return f"{first_upper(IN_A_TERMINAL.sub('', reason))}."
+    return f"{first_upper(reason)}."

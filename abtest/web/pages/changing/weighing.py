@@ -73,4 +73,4 @@ def _read(fields: Mapping[str, str], name: str, parse: Callable[[str, str], Read
     try:
         return parse(fields[name].strip(), name)
     except AbtestError as error:
-        raise InvalidExperiment(error.reason.removeprefix(f"{name}: "), field=name) from None
+        raise InvalidExperiment(error.reason, field=name) from None

@@ -52,11 +52,11 @@ def test_a_time_that_is_typed_is_utc_and_counts_only_if_the_start_is_to_be_at_a_
         (GOOD.having("key", "No"), "key", "Must be 1 to 64 of a-z"),
         (GOOD.having("description", "x" * 1001), "description", "Must have at most 1000 characters."),
         (GOOD.having("type", "colour"), "type", "Must be string, number, boolean or json."),
-        (GOOD.having("type", "boolean"), "value-1", "10 is no boolean: write true or false."),
+        (GOOD.having("type", "boolean"), "value-1", "The value is no boolean: write true or false."),
         (
             with_rows(GOOD, "variants", {"value": "x" * 200}, {"value": "1"}).having("type", "number"),
             "value-1",
-            f"{'x' * 24}…xxxxxxxx is no number: write digits",
+            "The value is no number: write digits",
         ),
         (with_rows(GOOD, "variants", {"value": "10"}), "value-1", "Must be 2 to 20, not 1."),
         (with_rows(GOOD, "variants", {"value": "10"}, {"value": "10"}), "value-1", "The value '10' is given twice."),
@@ -128,10 +128,11 @@ def test_every_fault_is_found_at_once_in_the_order_of_the_form() -> None:
         (Conflict("the experiment 'price' already exists", code="experiment_exists"), "key"),
         (Conflict("something else", code="impossible_transition"), ""),
         (UnknownExperiment("screen", "group"), "group"),
-        (InvalidExperiment("group share: the group screen has 10% left, less than 40%"), "group_share"),
-        (InvalidExperiment("price: baseline: '10' has weight 0"), "baseline"),
-        (InvalidExperiment("price: end_at: 2020-01-01T00:00:00Z has passed"), "end_at"),
+        (InvalidExperiment("the group screen has 10% left", "group_share", "group share"), "group_share"),
+        (InvalidExperiment("'10' has weight 0", "baseline", "price: baseline"), "baseline"),
+        (InvalidExperiment("2020-01-01T00:00:00Z has passed", "end_at"), "end_at"),
         (InvalidExperiment("nobody knows"), ""),
+        (InvalidExperiment("key: words that only look like a field"), ""),
     ],
 )
 def test_what_only_the_store_can_refuse_has_its_place_too(error: Exception, name: str) -> None:
