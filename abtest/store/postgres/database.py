@@ -17,6 +17,7 @@ from abtest.settings import without_password
 from abtest.store.postgres import migrations
 from abtest.store.postgres.connection import Connection, check_url, connect, cut, defaults, in_time, refuse_unfit
 from abtest.store.postgres.lease import NOTICE, Lease
+from abtest.store.postgres.notices import NOTICES
 from abtest.store.postgres.primary import Primary
 
 P = ParamSpec("P")
@@ -295,6 +296,7 @@ class Database:
             refuse_unfit(raw)
             self._primary.meet(raw, self._end_connections)
             raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}; {idle}".encode())
+        NOTICES.connected(raw)
 
     def _configure_writing(self, raw: psycopg.Connection) -> None:
         self._configure(raw)

@@ -57,11 +57,14 @@ class Primary:
         """
         if len(self._urls) == 1:
             return self._urls[0]
-        found, others = _primaries(self._urls)
+        found, failed = _primaries(self._urls)
         if not found:  # one of them may have become that while those that are gone were waited for
-            found, _ = _primaries(others)
+            others = [url for url, error in failed.items() if not isinstance(error, ConnectionTimeout)]
+            found, again = _primaries(others)
+            failed |= again
         if not found:
-            raise psycopg.OperationalError("no server can be written to")
+            why = "; ".join(str(error).splitlines()[0] for error in failed.values())
+            raise psycopg.OperationalError(f"no server can be written to: {why}")
         return max(found)[1]
 
     def meet(self, server: psycopg.Connection, end_others: Callable[[], None]) -> None:
@@ -117,13 +120,12 @@ def timeline(server: psycopg.Connection) -> int:
     return int(digits, 16)
 
 
-def _primaries(urls: Sequence[str]) -> tuple[list[tuple[int, str]], list[str]]:
-    """The timelines and URLs of those that can be written to, and the others that answered; all are asked at once."""
+def _primaries(urls: Sequence[str]) -> tuple[list[tuple[int, str]], dict[str, BaseException]]:
+    """The timelines and URLs of those that can be written to, and why the others can't; all are asked at once."""
     with ThreadPoolExecutor(len(urls) or 1) as threads:
         asked = [(threads.submit(_timeline_at, url), url) for url in urls]
     found = [(each.result(), url) for each, url in asked if each.exception() is None]
-    failed = [(each.exception(), url) for each, url in asked]
-    return found, [url for error, url in failed if error and not isinstance(error, ConnectionTimeout)]
+    return found, {url: error for each, url in asked if (error := each.exception())}
 
 
 def _timeline_at(url: str) -> int:

@@ -61,6 +61,12 @@ async def test_a_server_that_is_not_there_is_named(database: str) -> None:
         await opened(nothing)
 
 
+async def test_of_several_servers_it_is_said_of_each_why_it_is_none(database: str) -> None:
+    url = make_conninfo(database, host="127.0.0.1,127.0.0.1", port="1,2")
+    with pytest.raises(StorageError, match=r"no server can be written to: .* port 1 failed: .*; .* port 2 failed: "):
+        await opened(url)
+
+
 SECRETS = {
     "postgresql://me:secret@db/abtest": "postgresql://db/abtest",
     "postgres://me:secret@a:1,b:2/abtest?target_session_attrs=read-write": "postgres://a:1,b:2/abtest",

@@ -114,6 +114,18 @@ async def test_new_devices_are_refused_and_the_trouble_passes(
     await until_code(store, "")
 
 
+async def test_the_log_says_once_why_there_is_no_connection_and_that_there_is_one_again(
+    postgres: str, database: str, store: PostgresStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closed(postgres, database):
+        for _ in range(3):
+            await until_code(store, "database_away")
+    await until_code(store, "")
+    lost, found_again = caplog.messages
+    assert lost.startswith("no connection to the database: ") and "not currently accepting connections" in lost
+    assert found_again.startswith("connected to the database again, at ")
+
+
 async def test_a_statement_that_may_not_take_so_long_is_refused(database: str) -> None:
     store = PostgresStore(make_conninfo(database, options="-c statement_timeout=100"), patience=5)
     await store.open()
