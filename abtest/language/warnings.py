@@ -11,8 +11,9 @@ from abtest.language.times import age, exact_time
 from abtest.settings import FREE_DISK, NEW_PER_SOURCE, STATS_INTERVAL, TRUSTED_PROXIES
 
 BUSY = (
-    "The disk is slow, or another program holds the database: look for a long write by hand (sqlite3), a copy of the "
-    "file that is being made, or a disk at its limit. Devices ask again by themselves."
+    "The disk is slow, or another program holds the database: look for a long write by hand, a copy of the file that "
+    "is being made, or a disk at its limit. PostgreSQL may be away, or wait for a synchronous standby. Devices ask "
+    "again by themselves."
 )
 ADVICE = {
     "busy": BUSY,
@@ -22,6 +23,12 @@ ADVICE = {
     "storage_full": "Free some space on the disk. No restart is needed.",
     "storage_failed": "The server starts again by itself and recovers what it can. If this comes back, run "
     "`abtest db check` and examine the disk.",
+    "database_away": "PostgreSQL could not be reached, or ended connections: look at its log, at the servers' and at "
+    "the network. Servers find a new primary by themselves.",
+    "database_read_only": "Find out who set default_transaction_read_only, or took rights from the servers' user. No "
+    "restart is needed.",
+    "answers_lost": "A standby became the primary without all that servers had stored. Promote one that has it, or "
+    "bring back the old primary; `abtest db accept-loss` goes on without what was lost.",
     "internal_error": "This is a fault in the server: its log has the traceback. Please report it.",
     "too_many_new_devices": f"If they come through a proxy, name it in {TRUSTED_PROXIES.variable}. If so many "
     f"devices share an address, raise {NEW_PER_SOURCE.variable}.",

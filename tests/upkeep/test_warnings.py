@@ -106,6 +106,8 @@ def test_several_versions_at_once_are_named_in_order() -> None:
     [
         ({"busy": 12, "invalid_token": 3}, {"refused_busy": True}),
         ({"internal_error": 1}, {"refused_internal_error": True}),
+        ({"database_away": 2, "answers_lost": 1}, {"refused_database_away": True, "refused_answers_lost": True}),
+        ({"database_read_only": 1}, {"refused_database_read_only": True}),
         ({"too_many_new_devices": 5}, {"refused_too_many_new_devices": False}),
         ({"invalid_token": 3, "not_found": 9, "draining": 1}, {}),
     ],
