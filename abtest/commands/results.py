@@ -31,6 +31,7 @@ from abtest.language import (
     p_value,
     signed_percent,
     size_said,
+    value_said,
 )
 from abtest.management import ExperimentService, SharedLinkService, app_option, ask_direction, described_shared_link
 from abtest.results import ExperimentResults, MetricResults, ResultService
@@ -214,7 +215,7 @@ def _print_health(found: ExperimentResults, kind: Kind) -> None:
     if values and kind is Kind.EXPERIMENT:
         click.echo(f"  {exposure_told(health.exposure, found.devices, values).sentence}")
     for value, devices in health.showed_other.items():
-        click.echo(f"  {counted(devices, 'device')} of {value} showed something else")
+        click.echo(f"  {counted(devices, 'device')} of {value_said(value)} showed something else")
     for metric in found.metrics:
         without = f", {number(metric.without_amount)} without an amount" if metric.kind == "amount" else ""
         lag = (

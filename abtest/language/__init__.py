@@ -35,6 +35,7 @@ from abtest.language.numbers import (
     tenths,
     unit,
 )
+from abtest.language.quoting import value_said
 from abtest.language.schedules import full_said, late_end, late_start, next_said, schedule_said, times_said
 from abtest.language.spreadsheets import csv_lines, harmless
 from abtest.language.times import age, ago, duration, exact_day, exact_time
@@ -94,6 +95,7 @@ __all__ = [
     "times",
     "times_said",
     "unit",
+    "value_said",
     "warnings",
     "weights_said",
     "who_takes_part",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from abtest import clock
 from abtest.domain import WORKER, Experiment, Hand
+from abtest.language.quoting import value_said
 from abtest.language.times import exact_time
 
 BY: Mapping[str, str] = {
@@ -17,7 +18,7 @@ def decision_said(experiment: Experiment) -> list[str]:
     """winner 20; because people buy more; decided by anna on 12 Nov 2026, 13:05 UTC. Empty before it is finished."""
     if experiment.ended_at is None:
         return []
-    winner = "no winner" if experiment.winner is None else f"winner {experiment.winner}"
+    winner = "no winner" if experiment.winner is None else f"winner {value_said(experiment.winner)}"
     because = f"because: {experiment.because}" if experiment.because else ""
     at = experiment.decided_at
     decided = "" if at is None else f"{decided_said(experiment)} on {exact_time(clock.iso(at))} UTC"

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from abtest.domain import Action, By, Entry, Hand, text_fault
 from abtest.language.numbers import number
+from abtest.language.quoting import quoted, value_said
 
 DONE: Mapping[str, str] = {
     Action.ADD_EXPERIMENT: "added {}",
@@ -39,6 +40,8 @@ DONE: Mapping[str, str] = {
 NONE = "none"
 TEXTS = {"description", "because", "note"}
 """The fields in which people write sentences, which are quoted."""
+VALUES = {"winner", "baseline"}
+"""The fields that are the value of a variant."""
 
 
 def entry_said(entry: Entry, cut: Callable[[str], str] = str) -> str:
@@ -72,7 +75,7 @@ def changes_said(entry: Entry, cut: Callable[[str], str] = str) -> list[Changed]
 
 def weights_said(weights: Mapping[str, object], cut: Callable[[str], str] = str) -> str:
     """10 with weight 50, 20 with weight 10: which number is the value and which the weight can't be mistaken."""
-    return ", ".join(f"{cut(value)} with weight {weight}" for value, weight in weights.items())
+    return ", ".join(f"{value_said(cut(value))} with weight {weight}" for value, weight in weights.items())
 
 
 def by_said(by: By) -> str:
@@ -88,7 +91,7 @@ def _changes(entry: Entry, cut: Callable[[str], str]) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    return text if text == NONE else f"\N{LEFT DOUBLE QUOTATION MARK}{text}\N{RIGHT DOUBLE QUOTATION MARK}"
+    return text if text == NONE else quoted(text)
 
 
 def _fact(field: str, fact: Any, cut: Callable[[str], str]) -> str:
@@ -96,11 +99,15 @@ def _fact(field: str, fact: Any, cut: Callable[[str], str]) -> str:
         case dict() if field == "weights":
             said = weights_said(fact, cut)
         case dict():
-            said = ", ".join(f"{cut(str(each))} for {name}" for name, each in fact.items())
+            said = ", ".join(f"{value_said(cut(str(each)))} for {name}" for name, each in fact.items())
+        case list() if field == "values":
+            said = ", ".join(value_said(cut(str(each))) for each in fact)
         case list():
             said = ", ".join(cut(str(each)) for each in fact)
         case int() if field != "id":
             said = number(fact)
+        case str() if field in VALUES:
+            said = value_said(cut(fact))
         case _:
             said = cut(str(fact or ""))
     return said or ("every app" if field == "app" else NONE)

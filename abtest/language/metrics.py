@@ -8,6 +8,7 @@ from msgspec import Struct
 from abtest.inference import Exposure
 from abtest.language.counts import counted
 from abtest.language.numbers import figure_percent, number
+from abtest.language.quoting import value_said
 
 
 class AnyMetric(Protocol):
@@ -45,8 +46,9 @@ def exposure_told(found: Exposure, devices: int, values: Sequence[str]) -> Remar
         return Remark("Every device reported exposure.", good=True)
     if found.differs is not None:
         return Remark(
-            f"{values[found.differs]} differs from the other variants: {figure_percent(found.part, 3)} of its "
-            f"devices reported exposure, but {figure_percent(found.others_part, 3)} of the others.",
+            f"{value_said(values[found.differs])} differs from the other variants: "
+            f"{figure_percent(found.part, 3)} of its devices reported exposure, "
+            f"but {figure_percent(found.others_part, 3)} of the others.",
             good=False,
         )
     never = f"{number(missing)} of {counted(devices, 'device')} never reported exposure"

@@ -8,6 +8,7 @@ from msgspec import Struct
 from abtest.inference import Difference, Lift, NoDifference, NotEnough, NotTrusted, Question, Told, Verdict
 from abtest.language.counts import counted, names
 from abtest.language.numbers import POINTS, about, difference, figure, figure_percent, number, unit
+from abtest.language.quoting import value_said
 
 EARLY_WITH_PLAN = (
     "Found before the planned test. A difference that is found early usually looks larger than it is: an effect of "
@@ -107,21 +108,25 @@ def _about(devices: int | None) -> int | None:
 
 
 def _baseline(question: Question) -> str:
-    return question.values[question.baseline]
+    return value_said(question.values[question.baseline])
+
+
+def _named(values: Sequence[str]) -> str:
+    return names([value_said(value) for value in values])
 
 
 def _distrusted(verdict: NotTrusted) -> str:
     if verdict.value is None:
         return "counts of devices are wrong; run abtest verify"
     return (
-        f"{figure_percent(verdict.part, 3)} of the devices in {verdict.value} report exposure, "
+        f"{figure_percent(verdict.part, 3)} of the devices in {value_said(verdict.value)} report exposure, "
         f"{figure_percent(verdict.others_part, 3)} of the others; find out why first"
     )
 
 
 def _missing(verdict: NotEnough) -> str:
     question, baseline = verdict.question, _baseline(verdict.question)
-    values = names(verdict.values) if verdict.values else ""
+    values = _named(verdict.values) if verdict.values else ""
     match verdict.what:
         case "uncounted":
             missing = "the stats worker has not counted anything yet"
@@ -148,7 +153,7 @@ def _missing(verdict: NotEnough) -> str:
 def _no_difference(verdict: NoDifference) -> str:
     question = verdict.question
     worse, better = (_size(each, verdict.relative, question) for each in (verdict.worse, verdict.better))
-    who = verdict.values[0] if len(verdict.values) == 1 else "the others"
+    who = value_said(verdict.values[0]) if len(verdict.values) == 1 else "the others"
     shown = f"{who} may be anything from {worse} worse to {better} better than {_baseline(question)}"
     return f"No difference {_state(question)}: {shown}{_waiting(question)}{_unknown(verdict)}"
 
@@ -190,15 +195,15 @@ def _unknown(verdict: NoDifference | Difference) -> str:
     dropped = [question.values[place] for place in question.dropped]
     waiting = [value for value in verdict.unknown if value not in dropped]
     stopped = [value for value in verdict.unknown if value in dropped]
-    found = f"; not enough data for {names(waiting)}" if waiting else ""
+    found = f"; not enough data for {_named(waiting)}" if waiting else ""
     if stopped:
         gets = "gets" if len(stopped) == 1 else "get"
-        found += f"; {names(stopped)}, which {gets} no more devices, can't be compared"
+        found += f"; {_named(stopped)}, which {gets} no more devices, can't be compared"
     return found
 
 
 def _undecided(verdict: Difference) -> str:
-    return f"; no difference shown for {names(verdict.undecided)}" if verdict.undecided else ""
+    return f"; no difference shown for {_named(verdict.undecided)}" if verdict.undecided else ""
 
 
 def _told(verdict: Difference, place: int) -> str:
@@ -206,10 +211,10 @@ def _told(verdict: Difference, place: int) -> str:
     if place == 0:
         does = _does(told)
         key = f"{question.key} " if question.key else ""
-        how = f"{key}{told.value} {does} {_baseline(question)}: {_measure(question)} "
+        how = f"{key}{value_said(told.value)} {does} {_baseline(question)}: {_measure(question)} "
     else:
         too = " too" if told.better or not verdict.told[0].better else ""
-        how = f"{told.value} {_is(told)}{too}: "
+        how = f"{value_said(told.value)} {_is(told)}{too}: "
     return how + _extent(verdict, told) + ("; stop it" if told.stop else "")
 
 
@@ -275,11 +280,11 @@ def _early_note(verdict: Difference) -> Sequence[str]:
 def _turned_notes(verdict: Difference) -> Iterator[str]:
     for each in verdict.told:
         if each.turned:
-            yield f"{each.value} has turned since its test. Find out what changed before you decide."
+            yield f"{value_said(each.value)} has turned since its test. Find out what changed before you decide."
         if each.tested is not None:
             yield (
-                f"The test at {number(each.tested_devices or 0)} devices found the opposite for {each.value}: "
-                f"{moved(each.tested, verdict.question)}."
+                f"The test at {number(each.tested_devices or 0)} devices found the opposite for "
+                f"{value_said(each.value)}: {moved(each.tested, verdict.question)}."
             )
 
 

@@ -20,7 +20,7 @@ from abtest.domain import (
     require_room,
 )
 from abtest.errors import Conflict
-from abtest.language import audience_said, counted, coverage_said, times_said, weights_said
+from abtest.language import audience_said, counted, coverage_said, times_said, value_said, weights_said
 from abtest.management.declared import Declared
 from abtest.management.lifecycle import BEFORE, finishing, planned_too_late, require_addable, stop_too_low
 
@@ -161,7 +161,7 @@ def _finishing(declared: Declared, experiment: Experiment) -> Change | None:
 def _status_said(declared: Declared) -> str:
     unsaid = Status.RUNNING if declared.new.start_at is None else Status.DRAFT
     status = (declared.status or unsaid).said
-    return status if declared.winner is None else f"{status}, with the winner {declared.winner}"
+    return status if declared.winner is None else f"{status}, with the winner {value_said(declared.winner)}"
 
 
 def _way(declared: Declared) -> list[Change]:
@@ -328,20 +328,28 @@ def _text(experiment: Experiment, text: str | None) -> str:
     return text or "none"
 
 
+def _value(experiment: Experiment, value: str | None) -> str:
+    return "none" if value is None else value_said(value)
+
+
+def _values_said(experiment: Experiment, values: Sequence[str]) -> str:
+    return ", ".join(map(value_said, values))
+
+
 def _list(experiment: Experiment, values: Sequence[object]) -> str:
     return ", ".join(map(str, values)) or "none"
 
 
 FIELDS = (
     Field("type", lambda file, _: file.new.type, lambda it: it.type, _text, _never(KEPT)),
-    Field("values", _values, lambda it: it.values, _list, _never(KEPT)),
+    Field("values", _values, lambda it: it.values, _values_said, _never(KEPT)),
     Field("audience", _audience, lambda it: it.audience, _audience_said, _never("who was left out stays out")),
     Field("status", _status, lambda it: it.status, _text, _why_not_status),
-    Field("winner", _winner, lambda it: it.winner, _text, _why_not_winner),
+    Field("winner", _winner, lambda it: it.winner, _value, _why_not_winner),
     Field("because", _because, lambda it: it.because, _text, _why_not_because),
     Field("description", lambda file, _: file.new.description, lambda it: it.description, _text),
     Field("metrics", lambda file, _: parse_metrics(file.new.metrics), lambda it: it.metrics, _list),
-    Field("baseline", _baseline, _stored_baseline, _text),
+    Field("baseline", _baseline, _stored_baseline, _value),
     Field("planned", lambda file, _: file.new.planned, lambda it: it.planned, _planned_said, _why_not_planned),
     Field("weights", _weights, lambda it: it.phase.weights, _weights_said, _why_not_weighed, NEW_WEIGHTS),
     Field("group", _group, _stored_group, _group_said),

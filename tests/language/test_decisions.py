@@ -41,6 +41,7 @@ def finished(winner: str | None, because: str, at: int | None, by: By | None) ->
         ((None, "", AT, WORKER), ["no winner", f"ended by its schedule {SAID}"]),
         ((None, "", AT, PROGRAM), ["no winner", f"decided {SAID}"]),
         (("20", "", None, None), ["winner 20"]),
+        (("Buy now", "", None, None), ["winner “Buy now”"]),
     ],
 )
 def test_a_decision_says_what_and_why_and_who(

@@ -15,6 +15,9 @@ def entry(action: str, before: str = "{}", after: str = "{}") -> Entry:
     [
         ("experiment.change", '{"winner":null}', '{"winner":"20"}', "changed price: winner 20 (was none)"),
         ("experiment.change", '{"stop_at":5}', '{"stop_at":9}', "changed price: stop at 9 (was 5)"),
+        ("experiment.change", "{}", '{"winner":"Buy now"}', "changed price: winner “Buy now” (was none)"),
+        ("experiment.add", "{}", '{"values":["Buy now","Buy"]}', "added price: values “Buy now”, Buy"),
+        ("experiment.add", "{}", '{"weights":{"a b":"5"}}', "added price: weights “a b” with weight 5"),
         ("person.change", '{"app":null}', '{"app":"x"}', "changed price: app x (was every app)"),
         ("experiment.add", "{}", '{"weights":{"10":"5"}}', "added price: weights 10 with weight 5"),
         ("experiment.add", "{}", '{"note":"a, b","planned":16286}', "added price: note “a, b”, planned 16,286"),

@@ -49,6 +49,17 @@ def test_where_no_device_took_part_nothing_is_waited_for() -> None:
     assert said((0, 0), (0, 0)) == "Not enough data: no device has sent the event purchase yet"
 
 
+def test_a_value_with_spaces_is_quoted_wherever_it_is_said() -> None:
+    values = ("Add to basket", "Buy now", "Buy")
+    question = Question("conversion", values, days=14.0, event="purchase", key="text")
+    found = verdicts.said(judge(question, [(rate(9_000, 500), rate(9_000, 700), rate(9_000, 505))]).verdict)
+    assert found.sentence.startswith("text “Buy now” beats “Add to basket”: conversion of purchase up by ")
+    assert found.sentence.endswith("; no difference shown for Buy")
+    assert found.better == ("Buy now",)
+    alike = judge(Question("conversion", values[:2], days=14.0), [(rate(1_000, 1_000), rate(1_000, 1_000))])
+    assert verdicts.said(alike.verdict).sentence.endswith("devices in “Add to basket” and “Buy now” did the same")
+
+
 def test_a_window_is_said_with_its_event() -> None:
     assert said((500, 0), (500, 0), window_days=14) == (
         "Not enough data: no device has sent the event purchase within 14 days of its first request yet"

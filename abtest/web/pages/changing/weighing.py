@@ -10,7 +10,7 @@ from msgspec import Struct
 from abtest import allocation
 from abtest.domain import Experiment, Variant, parse_coverage, parse_weight
 from abtest.errors import AbtestError, InvalidExperiment
-from abtest.language import coverage_said
+from abtest.language import coverage_said, value_said
 from abtest.results import PROSPECTIVE_DEVICES, parse_whole
 from abtest.web.pages.rendering import cut
 
@@ -37,7 +37,9 @@ class Wanted(Struct, frozen=True):
 
 def labels(experiment: Experiment) -> dict[str, str]:
     """What people call the fields."""
-    weights = {f"weight-{place}": f"Weight of {cut(value)}" for place, value in enumerate(experiment.values)}
+    weights = {
+        f"weight-{place}": f"Weight of {value_said(cut(value))}" for place, value in enumerate(experiment.values)
+    }
     return weights | {"coverage": "Coverage", "stop_at": "Stop at"}
 
 
