@@ -172,25 +172,32 @@ class Database:
     async def note(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
-        """The same without any lock, for what decides about no device."""
-        return await self.run(0, _transaction((WRITE,), function, arguments, named))
+        """The same without any lock, for what decides about no device: also after losses."""
+        return await self.run(0, _transaction((WRITE,), function, arguments, named), after_losses=True)
 
     async def read(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
-        """What the function returns for one snapshot of the database; errors as in `write`."""
-        return await self.run(1, _transaction((READ,), function, arguments, named))
+        """What the function returns for one snapshot of the database, also after losses; errors as in `write`."""
+        return await self.run(1, _transaction((READ,), function, arguments, named), after_losses=True)
 
     async def read_long(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
         """The same, however long it takes."""
-        return await self.run(1, _transaction((READ,), function, arguments, named), longest=HOURS)
+        return await self.run(1, _transaction((READ,), function, arguments, named), HOURS, after_losses=True)
 
-    async def run(self, kind: int, function: Callable[[Connection], T], longest: float = LONGEST_WORK_SECONDS) -> T:
+    async def run(
+        self,
+        kind: int,
+        function: Callable[[Connection], T],
+        longest: float = LONGEST_WORK_SECONDS,
+        after_losses: bool = False,
+    ) -> T:
         """What the function returns, which begins and commits itself; what it leaves open is rolled back.
 
         `kind`: 0 for one that writes, 1 for one that reads. After the `longest` seconds the connection is cut.
+        `after_losses`: it is of no harm on a primary that lacks answers which this process gave.
         Raises Unavailable (`database_away`): the function's commit may have happened.
         """
         if not self._threads:
@@ -201,7 +208,7 @@ class Database:
         timer = loop.call_later(longest, using.cut)
         try:
             return await loop.run_in_executor(
-                self._threads[kind], self._in_thread, self._pools[kind], using, function
+                self._threads[kind], self._in_thread, self._pools[kind], using, function, after_losses
             )
         finally:
             timer.cancel()
@@ -231,7 +238,11 @@ class Database:
         await asyncio.to_thread(ask)
 
     def _in_thread(
-        self, pool: ConnectionPool[psycopg.Connection], using: "_Using", function: Callable[[Connection], T]
+        self,
+        pool: ConnectionPool[psycopg.Connection],
+        using: "_Using",
+        function: Callable[[Connection], T],
+        after_losses: bool,
     ) -> T:
         with _in_words():
             timeline = self._primary.timeline
@@ -239,7 +250,7 @@ class Database:
             try:
                 if self._primary.lost:
                     self._primary.look_for_losses(raw)
-                if self._primary.lost:
+                if self._primary.lost and not after_losses:
                     raise Unavailable(LOST, code="answers_lost")
                 connection = Connection(raw)
                 given = function(connection)

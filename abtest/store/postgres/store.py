@@ -14,7 +14,7 @@ from abtest.store.postgres.connection import Connection
 from abtest.store.postgres.database import MOST_CONNECTIONS, Database
 from abtest.store.postgres.primary import accept_loss
 from abtest.store.relational import auditing, upkeep
-from abtest.store.relational.enrolling import NOTHING, Catalogue, Kept
+from abtest.store.relational.enrolling import NOTHING, Catalogue, Kept, config_version
 from abtest.store.relational.methods import reading
 from abtest.store.relational.store import RelationalStore
 from abtest.store.relational.summarising import Decided
@@ -87,6 +87,10 @@ class PostgresStore(Database, RelationalStore):
         self._learn(catalogue)
         self._kept.learn(profiles)
         return enrolment
+
+    async def config_version(self) -> int:
+        """See EnrolmentStore.config_version. After losses it is not told: caches are kept until they are accepted."""
+        return await self.run(1, config_version)
 
     async def find(self, tokens: Sequence[str]) -> Enrolment:
         """See EnrolmentStore.find."""

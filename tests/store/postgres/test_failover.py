@@ -16,10 +16,13 @@ from abtest.domain import Event, Sought
 from abtest.errors import Unavailable
 from abtest.store.postgres import PostgresStore
 from abtest.store.postgres.primary import Primary
+from abtest.store.upkeep import Process
 from tests.postgres import Pair, new_folder
 from tests.scenes import ANNA, experiment, tokens, values_of
 
 PATIENCE = 1.0
+
+PROCESS = Process("server", "alpha", 11, "0.1.0", 1, 1, stats_interval=5, free_disk=100)
 
 
 @pytest.fixture
@@ -120,6 +123,8 @@ async def test_what_an_asynchronous_standby_lacks_stops_everything_until_it_is_a
     for again in (store.enrol(["first"], 1), store.find(["first"]), store.track([], 1), store.config_version()):
         with pytest.raises(Unavailable, match="'abtest db accept-loss'"):
             await again
+    await store.note_process(PROCESS, 1)  # else it would be said that no server runs
+    assert (await store.upkeep()).processes == (PROCESS,)
     before = await other.config_version()
     await other.accept_loss(ANNA, clock.now())
     await asked(store, ["lost"])
