@@ -254,9 +254,7 @@ class Database:
                     raise Unavailable(LOST, code="answers_lost")
                 connection = Connection(raw)
                 given = function(connection)
-                if timeline != self._primary.timeline:  # it went to a server whose place another one has taken
-                    raise psycopg.OperationalError("another server became the primary")
-                self._primary.remember(connection)
+                self._primary.remember(connection, timeline)
                 return given
             except BaseException as error:
                 with suppress(psycopg.Error):

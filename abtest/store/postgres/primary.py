@@ -102,10 +102,16 @@ class Primary:
         no_event = event.id > events or (event.id > 0 and received_at not in {None, event.at})
         self.lost = no_device or no_event
 
-    def remember(self, connection: Connection) -> None:
-        """Remember the newest rows that were acknowledged."""
-        self._device = max(self._device, connection.device, key=attrgetter("id"))
-        self._event = max(self._event, connection.event, key=attrgetter("id"))
+    def remember(self, connection: Connection, timeline: int) -> None:
+        """Remember the newest rows that it wrote, which are acknowledged then. `timeline`: before they were written.
+
+        Raises psycopg.OperationalError if a new primary was met meanwhile: it may lack them, and was not asked.
+        """
+        with self._looking:
+            if timeline != self.timeline:
+                raise psycopg.OperationalError("another server became the primary")
+            self._device = max(self._device, connection.device, key=attrgetter("id"))
+            self._event = max(self._event, connection.event, key=attrgetter("id"))
 
 
 def accept_loss(connection: Connection, by: By, now: int) -> None:

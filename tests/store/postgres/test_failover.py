@@ -1,8 +1,10 @@
 """A standby becomes the primary: nothing that was acknowledged is lost, or that is said and nothing goes on."""
 
+import asyncio
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,8 +16,10 @@ from tornado.ioloop import IOLoop
 from abtest import clock
 from abtest.domain import Event, Sought
 from abtest.errors import Unavailable
-from abtest.store.postgres import PostgresStore
+from abtest.store.postgres import PostgresStore, enrolling
+from abtest.store.postgres.connection import Connection, connect
 from abtest.store.postgres.primary import Primary
+from abtest.store.relational.enrolling import NOTHING
 from abtest.store.upkeep import Process
 from tests.postgres import Pair, new_folder
 from tests.scenes import ANNA, experiment, tokens, values_of
@@ -181,6 +185,39 @@ async def test_connections_to_the_old_primary_end_when_a_new_one_is_met(pair: Pa
     await asked(store, ["third"])
     for server, found in ((pair.primary, "second"), (pair.standby, "third")):
         assert server.execute("SELECT token FROM device WHERE id = 2") == [(found,)]
+
+
+async def test_what_is_stored_while_a_new_primary_is_asked_is_not_acknowledged(
+    pair: Pair, store: PostgresStore
+) -> None:
+    """The new one was asked for what had been stored before."""
+    await asked(store, ["first"])
+    pair.catch_up()
+    committed, goes_on = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        try:
+            enrolling.enrol(connection, NOTHING, {}, ["lost"], 1, {})
+        finally:
+            committed.set()
+        goes_on.wait(20)
+
+    writing = asyncio.create_task(store.run(0, slow))
+    await asyncio.to_thread(committed.wait)
+    pair.fail_over()
+    with connect(pair.standby.url) as meeting, psycopg.connect(pair.standby.url) as other:
+        other.execute("LOCK TABLE meta")
+        met = asyncio.create_task(asyncio.to_thread(store._primary.meet, meeting, lambda: None))
+        while not pair.standby.execute("SELECT pid FROM pg_locks WHERE NOT granted"):
+            assert not met.done()
+            await asyncio.sleep(0.01)
+        goes_on.set()
+        done, _ = await asyncio.wait([writing], timeout=0.2)
+        other.rollback()
+        await met
+    assert not done
+    with pytest.raises(Unavailable, match="another server became the primary"):
+        await writing
 
 
 @pytest.fixture
