@@ -227,8 +227,9 @@ def hung(pair: Pair) -> Iterator[Callable[[], None]]:
 
     def hang() -> None:
         for pid in pair.primary.processes():
-            os.kill(pid, signal.SIGSTOP)
-            stopped.append(pid)
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append(pid)
 
     yield hang
     for pid in stopped:
