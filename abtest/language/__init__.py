@@ -1,6 +1,6 @@
 """How numbers, times and verdicts are said to people: the one place that another language needs."""
 
-from abtest.language import times, warnings
+from abtest.language import forms, times, warnings
 from abtest.language.audiences import (
     audience_said,
     condition_said,
@@ -66,6 +66,7 @@ __all__ = [
     "exposure_told",
     "figure",
     "figure_percent",
+    "forms",
     "full_said",
     "group_said",
     "harmless",

@@ -10,6 +10,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from abtest.domain import DEFAULT_APP, AccessToken, path_of
 from abtest.errors import AbtestError, Forbidden, NotSignedIn
+from abtest.language import forms
 from abtest.web.access import (
     ADMIN,
     ADMIN_EVERYWHERE,
@@ -26,7 +27,6 @@ from abtest.web.access import (
 from abtest.web.base_path import in_app
 from abtest.web.origins import Origins, methods
 from abtest.web.pages import rendering
-from abtest.web.pages.telling import DID
 from abtest.web.problems import CONTENT_TYPE, Problem, described, unreadable
 
 CONTENT_SECURITY_POLICY = (
@@ -245,7 +245,7 @@ class PageHandler(Handler):
         word = self.get_cookie(DONE, "")
         if word:
             self.clear_cookie(DONE)
-        return DID.get(word, "")
+        return forms.DID.get(word, "")
 
     def form_token(self) -> str:
         """What a form sends so that it is known to come from a page of ours."""
@@ -258,7 +258,7 @@ class PageHandler(Handler):
         self.finish(rendering.render(template, **self.shared, **values))
 
     def see_other(self, path: str, did: str = "") -> None:
-        """Send the browser to this path of the server. `did`: a word of DID, for what the page then says."""
+        """Send the browser to this path of the server. `did`: a word of forms.DID, for what the page then says."""
         if did:
             self.set_cookie(DONE, did, samesite="Lax")
         self.redirect(self.settings["base_path"] + path, status=HTTPStatus.SEE_OTHER)

@@ -24,6 +24,7 @@ from abtest.bootstrap import wired
 from abtest.domain import Kind, failed, new_group, new_holdout, parse_audience
 from abtest.domain.experiments import Variant
 from abtest.errors import Conflict, InvalidSetting
+from abtest.language import forms
 from abtest.management.experiments import DEMO, ExperimentService
 from abtest.results import worker
 from abtest.results.mix import devices
@@ -32,7 +33,6 @@ from abtest.settings import Settings
 from abtest.store.sqlite.store import SQLiteStore
 from abtest.web.app import make_app
 from abtest.web.hot import HotServer
-from abtest.web.pages.planning import SIMULATION_LABELS
 from abtest.web.pages.rendering import render
 from tests.conftest import Client
 from tests.scenes import ANNA, answers, experiment, new, tokens, until
@@ -274,7 +274,7 @@ async def test_an_effect_that_can_not_be_planned_is_422_before_anything_is_drawn
     client: Client, path: str, query: str, field: str, message: str
 ) -> None:
     answer = await client.fetch(f"{path}?devices=600&{query}")
-    assert (answer.code, f"{SIMULATION_LABELS[field]}: {message}" in answer.body.decode()) == (422, True)
+    assert (answer.code, f"{forms.SIMULATION_LABELS[field]}: {message}" in answer.body.decode()) == (422, True)
     assert b"data-devices" not in answer.body
     assert not simulating()
 

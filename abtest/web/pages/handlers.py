@@ -16,7 +16,7 @@ from abtest import clock
 from abtest.domain import APPS, LONGEST_TOKEN, Status, check_token
 from abtest.enrolment import Explanation, ExplanationService
 from abtest.errors import AbtestError, InvalidSetting, InvalidToken, UnknownDevice
-from abtest.language import number
+from abtest.language import forms, number
 from abtest.results import (
     MOST_DEVICES,
     Outlook,
@@ -170,9 +170,9 @@ class Simulate(Simulation, PageHandler):
             "simulate.html",
             page="simulate",
             most=MOST_DEVICES,
-            message=told(self.refuse(error), error, planning.SIMULATION_LABELS) if error else "",
+            message=told(self.refuse(error), error, forms.SIMULATION_LABELS) if error else "",
             wrong=error and error.field,
-            labels=planning.SIMULATION_LABELS,
+            labels=forms.SIMULATION_LABELS,
             entered={name: self.get_query_argument(name, default) for name, default in fields.items()},
             **shown,
         )
@@ -242,9 +242,9 @@ class Plan(PageHandler):
             "plan.html",
             page="plan",
             entered=entered,
-            labels=planning.LABELS,
+            labels=forms.PLAN_LABELS,
             answer=answer,
-            message=told(self.refuse(error), error, planning.LABELS) if error else "",
+            message=told(self.refuse(error), error, forms.PLAN_LABELS) if error else "",
             wrong=error and error.field,
         )
 
@@ -359,7 +359,7 @@ def asked_effect(handler: Handler) -> PlannedEffect | None:
 
 def _labelled(problem: Problem, error: BaseException) -> Problem:
     """As the form says it: its script shows the detail."""
-    return msgspec.structs.replace(problem, detail=told(problem, error, planning.SIMULATION_LABELS))
+    return msgspec.structs.replace(problem, detail=told(problem, error, forms.SIMULATION_LABELS))
 
 
 def _outlooks(planned: PlannedEffect | None, result: Simulated | None) -> dict[str, Outlook]:

@@ -37,19 +37,6 @@ FIELDS = {
     "less": "",
 }
 """Every field, and what is entered in it at first."""
-LABELS = {
-    "base": "Current rate",
-    "mean": "Mean per device",
-    "deviation": "Standard deviation",
-    "effect": "Smallest effect worth finding",
-    "devices": "Devices in total",
-    "power": "Chance to find it",
-    "variants": "Variants",
-    "weights": "Weights",
-    "per_day": "New devices per day",
-}
-"""Every field that is written in, as people read it."""
-SIMULATION_LABELS = {"devices": "Devices", "base": "Current rate", "effect": "Effect to find"}
 CHOICES = {"metric": ("conversion", "amount"), "find": ("devices", "effect")}
 BETWEEN_WEIGHTS = re.compile(r"[\s,;:/]+")
 

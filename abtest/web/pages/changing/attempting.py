@@ -15,6 +15,7 @@ from abtest.errors import (
     Unavailable,
     UnknownTestDevice,
 )
+from abtest.language import forms
 from abtest.web.base import PageHandler, whole
 from abtest.web.pages.telling import told
 
@@ -22,9 +23,6 @@ REFUSED = (
     *(ChangedMeanwhile, Conflict, InvalidExperiment, InvalidField, InvalidTestDevice, InvalidToken),
     *(Unavailable, UnknownTestDevice),
 )
-
-LABELS = {"experiment": "Experiment", "note": "Note", "winner": "Winner", "key": "Key"}
-"""What people call the fields."""
 
 
 def newest(entries: list[Entry]) -> int:
@@ -53,7 +51,7 @@ class AttemptPage(PageHandler):
         """What the page shows. `keys`: what stands in the path.
 
         May contain `impossible`: why it can't be done as things are, or None; `seen` and `changes`: what `newest` and
-        `since` give; and `labels`, in the place of LABELS.
+        `since` give; and `labels`, in the place of forms.LABELS.
         """
         raise NotImplementedError
 
@@ -77,7 +75,11 @@ class AttemptPage(PageHandler):
 
     async def show(self, *keys: str, error: AbtestError | None = None, **others: Any) -> None:
         """Finish with the page. `others`: what it shows instead of what is in `about`."""
-        about = {"impossible": None, "changes": [], "seen": None, "labels": LABELS} | await self.about(*keys) | others
+        about = (
+            {"impossible": None, "changes": [], "seen": None, "labels": forms.LABELS}
+            | await self.about(*keys)
+            | others
+        )
         if not isinstance(error, ChangedMeanwhile):
             about["changes"] = []
         error = error or about["impossible"]

@@ -6,12 +6,13 @@ from typing import Any
 
 from abtest.domain import KNOWN_ATTRIBUTES, MOST_VARIANTS, path_of
 from abtest.errors import AbtestError, InvalidExperiment
+from abtest.language import forms
 from abtest.management import Declared, ExperimentService, GroupService, JournalService
 from abtest.results import ProspectService
 from abtest.web.base import OfApp, PageHandler
 from abtest.web.pages.changing.entered import NOTHING, Entered, sent, shown
 from abtest.web.pages.changing.preview import Preview, preview
-from abtest.web.pages.changing.reading import LABELS, Fault, Found, located, read
+from abtest.web.pages.changing.reading import Fault, Found, located, read
 from abtest.web.pages.telling import sentence
 from abtest.web.services import Changing, ChangingSeen
 
@@ -83,7 +84,7 @@ class FormPage(PageHandler):
             it=preview.experiment,
             faults=faults,
             wrong={fault.field: fault for fault in faults},
-            labels=LABELS,
+            labels=forms.EXPERIMENT_LABELS,
             attributes=[(name, name) for name in KNOWN_ATTRIBUTES],
             groups=[(group.key, group.key) for group in groups],
             most=MOST_VARIANTS,

@@ -5,8 +5,9 @@ from itertools import zip_longest
 from typing import Any
 
 from abtest.domain import Experiment, Status
+from abtest.language import forms
 from abtest.web.pages.changing.entered import PLANNING, TEXTS, Entered, Row, shown
-from abtest.web.pages.changing.reading import LABELS, Fault
+from abtest.web.pages.changing.reading import Fault
 
 FOR_EVER = ("description", "metrics", "baseline")
 UNTIL_THE_END = ("variants", "coverage", "group", "group_share", "end_at", "stop_at")
@@ -64,7 +65,8 @@ def disputed(seen: Entered, typed: Entered, present: Entered) -> tuple[Fault, ..
     found = [
         _disputed(name, None, typed.texts[name], present.texts[name])
         for name in TEXTS
-        if name in LABELS and len({seen.texts.get(name), typed.texts[name], present.texts[name]}) == 3
+        if name in forms.EXPERIMENT_LABELS
+        and len({seen.texts.get(name), typed.texts[name], present.texts[name]}) == 3
     ]
     for number, rows in enumerate(_rows("variants", seen, typed, present), start=1):
         was, new, now = (row.get("weight", "") for row in rows)
@@ -80,7 +82,7 @@ def lost(seen: Entered, typed: Entered, experiment: Experiment) -> tuple[tuple[s
     """The labels of what was typed and can't be changed any more, each with what was typed."""
     gone = [name for name in (*UNTIL_THE_END, "planned", "start_at") if name not in editable(experiment)]
     found = [
-        (LABELS[name], typed.texts[name])
+        (forms.EXPERIMENT_LABELS[name], typed.texts[name])
         for name in gone
         if name in typed.texts and typed.texts[name] not in {"", seen.texts.get(name)}
     ]
@@ -88,7 +90,9 @@ def lost(seen: Entered, typed: Entered, experiment: Experiment) -> tuple[tuple[s
         rows = zip(seen.rows.get("variants", ()), typed.rows["variants"], strict=False)
         weights = [(was.get("weight", ""), new["weight"]) for was, new in rows]
         found += [
-            (f"{LABELS['weight']} {number}", new) for number, (was, new) in enumerate(weights, start=1) if new != was
+            (f"{forms.EXPERIMENT_LABELS['weight']} {number}", new)
+            for number, (was, new) in enumerate(weights, start=1)
+            if new != was
         ]
     return tuple(found)
 

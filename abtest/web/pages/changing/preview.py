@@ -9,9 +9,10 @@ from msgspec import Struct
 from abtest.domain import Condition, Experiment, Metric, NewExperiment, parse_metrics, path_of
 from abtest.errors import InvalidSetting
 from abtest.inference import planning
+from abtest.language import forms
 from abtest.results import PROSPECTIVE_DEVICES, Prospect, ProspectService, parse_whole
 from abtest.web.pages.changing.entered import Entered
-from abtest.web.pages.changing.reading import LABELS, Fault, Found
+from abtest.web.pages.changing.reading import Fault, Found
 from abtest.web.pages.planning import FIELDS, Answer, answered
 
 PLANNED_KINDS = ("conversion", "amount")
@@ -102,7 +103,7 @@ def _planned(entered: Entered, new: NewExperiment, per_day: int | None) -> tuple
     try:
         return answered(_asked(entered.texts, new, metrics[0], per_day)), ""
     except InvalidSetting as error:
-        return None, f"{LABELS.get(error.field or '', 'Plan')}: {error.reason}."
+        return None, f"{forms.EXPERIMENT_LABELS.get(error.field or '', 'Plan')}: {error.reason}."
 
 
 def _asked(texts: Mapping[str, str], new: NewExperiment, metric: Metric, per_day: int | None) -> dict[str, str]:

@@ -7,36 +7,11 @@ from msgspec import Struct
 
 from abtest.domain import NewExperiment
 from abtest.errors import AbtestError, Conflict, InvalidExperiment, UnknownExperiment
+from abtest.language import forms
 from abtest.management import Step, read_declared
 from abtest.web.pages.changing.entered import DRAFT, Entered, Row
 from abtest.web.pages.rendering import first_upper
 
-LABELS = {
-    "key": "Key",
-    "description": "Description",
-    "type": "Type",
-    "variants": "Variants",
-    "value": "Value",
-    "weights": "Weights",
-    "weight": "Weight",
-    "baseline": "Baseline",
-    "audience": "Audience",
-    "wanted": "Condition",
-    "coverage": "Coverage",
-    "group": "Group",
-    "group_share": "Share in the group",
-    "metrics": "Metrics",
-    "event": "Metric",
-    "planned": "Planned devices",
-    "base": "Current rate",
-    "mean": "Mean per device",
-    "deviation": "Standard deviation",
-    "effect": "Smallest effect worth finding",
-    "per_day": "New devices per day",
-    "start_at": "Starts at",
-    "end_at": "Ends at",
-    "stop_at": "Stops at",
-}
 ANCHORS = {
     "variants": "value-1",
     "weights": "weight-1",
@@ -73,7 +48,7 @@ class Fault(Struct, frozen=True):
     @property
     def label(self) -> str:
         """What the field is called."""
-        label = LABELS.get(self.name, "")
+        label = forms.EXPERIMENT_LABELS.get(self.name, "")
         return label if self.number is None else f"{label} {self.number}"
 
 
@@ -89,7 +64,7 @@ class Found(Struct, frozen=True):
 
     def with_faults(self, faults: Iterable[Fault]) -> "Found":
         """The same with these faults too, in the order of the form."""
-        names = list(LABELS)
+        names = list(forms.EXPERIMENT_LABELS)
         known = {fault.field: fault for fault in (*faults, *self.faults)}
         order = sorted(
             known.values(), key=lambda each: (names.index(each.name) if each.name in names else -1, each.number or 0)

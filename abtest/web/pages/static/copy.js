@@ -7,7 +7,7 @@ if (navigator.clipboard) {
     button.addEventListener("click", async () => {
       field.select();
       await navigator.clipboard.writeText(field.value);
-      button.textContent = "Copied";
+      button.textContent = button.dataset.copied;
     });
   }
 }

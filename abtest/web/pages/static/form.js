@@ -24,17 +24,17 @@ async function show() {
       body: new URLSearchParams(new FormData(form)),
       signal: asking.signal,
     });
-    if (!answer.ok) return outdated(answer.status);
+    if (!answer.ok) return outdated(form.dataset.failed.replace("{}", answer.status));
     prospect.innerHTML = await answer.text();
   } catch (failure) {
-    if (failure.name !== "AbortError") outdated("no answer");
+    if (failure.name !== "AbortError") outdated(form.dataset.unanswered);
   }
 }
 
 function outdated(why) {
   const note = document.createElement("p");
   note.className = "fault";
-  note.textContent = `This is not up to date: the server says ${why}. What you typed is still here.`;
+  note.textContent = why;
   prospect.querySelector(":scope > .fault")?.remove();
   prospect.prepend(note);
 }

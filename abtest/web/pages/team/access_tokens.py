@@ -7,7 +7,6 @@ from abtest.management import AccessTokenService
 from abtest.web.base import PageHandler, parse_id
 from abtest.web.pages.telling import told
 
-LABELS = {"name": "Name", "role": "Role", "expires": "Last day"}
 FIELDS = ("name", "role", "app", "expires")
 
 
@@ -31,7 +30,7 @@ class AccessTokensPage(PageHandler):
                 name, parse_role(role), app or None, expires or None, by=self.caller.by
             )
         except (InvalidField, UnknownApp, Unavailable) as error:
-            await self._show(message=told(self.refuse(error), error, LABELS))
+            await self._show(message=told(self.refuse(error), error))
         else:
             await self._show(added, secret)
 

@@ -10,8 +10,6 @@ from abtest.management import SignInService
 from abtest.web.base import PageHandler, parse_id
 from abtest.web.pages.telling import told
 
-LABELS = {"current": "Current password", "password": "New password"}
-
 
 class AccountHandler(PageHandler):
     """What is of the person who calls."""
@@ -65,7 +63,7 @@ class AccountPassword(AccountHandler):
         try:
             await self._signing_in.change_password(self.person.name, current, password, source, self.this, by=by)
         except (InvalidField, TooManyAttempts, Unavailable) as error:
-            await self.show(told(self.refuse(error), error, LABELS))
+            await self.show(told(self.refuse(error), error))
         else:
             self.see_other("/account", did="password_changed")
 

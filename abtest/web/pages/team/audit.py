@@ -11,7 +11,6 @@ from abtest.web.pages.rendering import cut
 from abtest.web.pages.telling import told
 
 MOST = 50
-LABELS = {"since": "Since"}
 
 
 class AuditPage(PageHandler):
@@ -26,7 +25,7 @@ class AuditPage(PageHandler):
         try:
             sought = asked(self)
         except InvalidField as error:
-            self._show([], message=told(self.refuse(error), error, LABELS))
+            self._show([], message=told(self.refuse(error), error))
             return
         found = await self._journal.newest(sought, MOST + 1)
         older = asking(self, sought, found[MOST - 1].id) if len(found) > MOST else ""

@@ -9,7 +9,6 @@ from abtest.web.base import PageHandler, parse_id
 from abtest.web.pages.telling import told
 from abtest.web.services import ChangingAll
 
-LABELS = {"name": "Name", "role": "Role", "app": "App"}
 REFUSALS = (InvalidField, Conflict, UnknownApp, Unavailable)
 
 
@@ -38,7 +37,7 @@ class PeopleHandler(PageHandler):
 
     def refused(self, error: AbtestError) -> str:
         """Why the form was refused."""
-        return told(self.refuse(error), error, LABELS)
+        return told(self.refuse(error), error)
 
     def back(self, did: str) -> None:
         """Send the browser to the person's page."""

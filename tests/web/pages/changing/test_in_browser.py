@@ -68,6 +68,20 @@ async def test_what_comes_of_it_is_shown_while_somebody_types(browser: Browser, 
     assert await store.experiments() == []
 
 
+async def test_a_preview_that_the_server_does_not_give_is_said_to_be_old(
+    browser: Browser, store: SQLiteStore
+) -> None:
+    async with signed_in(browser, store, "/new-experiment") as page:
+        beside = page.locator("#preview")
+        await page.route("**/preview", lambda route: route.fulfill(status=503))
+        await page.fill("#key", "button")
+        await expect(beside).to_contain_text("not up to date: the server answered 503. What you typed is still here.")
+        await page.unroute("**/preview")
+        await page.route("**/preview", lambda route: route.abort())
+        await page.fill("#key", "buttons")
+        await expect(beside).to_contain_text("not up to date: the server does not answer. What you typed is")
+
+
 async def test_an_experiment_is_made_with_the_keyboard_alone(browser: Browser, store: SQLiteStore) -> None:
     async with signed_in(browser, store, "/new-experiment") as page:
         await page.focus("#key")

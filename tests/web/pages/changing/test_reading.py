@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abtest.errors import Conflict, InvalidExperiment, UnknownExperiment
+from abtest.language import forms
 from abtest.web.pages.changing.entered import BLANK, COLUMNS, NOTHING, TEXTS, Entered
-from abtest.web.pages.changing.reading import LABELS, Fault, located, read
+from abtest.web.pages.changing.reading import Fault, located, read
 
 GOOD = Entered(
     {**TEXTS, "key": "price"},
@@ -151,7 +152,7 @@ def test_whatever_is_typed_is_read_to_the_end(data: Any) -> None:
     }
     found = read(Entered(texts, rows))
     assert found.new is not None
-    assert {fault.name for fault in found.faults} <= LABELS.keys()
+    assert {fault.name for fault in found.faults} <= forms.EXPERIMENT_LABELS.keys()
 
 
 def test_a_row_that_is_removed_takes_the_baseline_along() -> None:
