@@ -296,11 +296,21 @@ def parse_variant_weight(text: str, place: int) -> Decimal:
 
 def parse_coverage(text: str, field: str = "coverage") -> Decimal:
     """The part of the devices that takes part, above 0 and at most 1: from 20% or 0.2. Raises InvalidExperiment."""
-    match = COVERAGE.fullmatch(text)
-    part = Decimal(0) if match is None else Decimal(match[2]) if match[1] is None else Decimal(match[1]) / 100
-    if not 0 < part <= 1:
+    part = _part(text)
+    if part is None and _part(f"{text}%"):
+        raise InvalidExperiment(f"the percent sign is missing: write {text}%", field)
+    if part is None:
         raise InvalidExperiment("must be above 0% and at most 100%, with at most 4 decimals, such as 20%", field)
     return part
+
+
+def _part(text: str) -> Decimal | None:
+    """From 20% or 0.2; None for what is no part."""
+    match = COVERAGE.fullmatch(text)
+    if match is None:
+        return None
+    part = Decimal(match[2]) if match[1] is None else Decimal(match[1]) / 100
+    return part if 0 < part <= 1 else None
 
 
 def check_baseline(baseline: str | None, values: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ HELD_PLACE = 0
 def new_holdout(key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> NewExperiment:
     """A holdout that holds this part of all new devices, above 0 and below 1. Raises InvalidExperiment."""
     if not 0 < share < 1:
-        raise InvalidExperiment("must be above 0% and below 100%, such as 5%", field="share")
+        raise InvalidExperiment("must be above 0% and below 100%, such as 5% or 0.05", field="share")
     variants = Variant(HELD, 100 * share), Variant(FREE, 100 * (1 - share))
     return NewExperiment(key, variants, description, metrics, baseline=HELD).checked()
 

@@ -43,6 +43,7 @@ LABELS = {
     "note": "Note",
     "password": "New password",
     "role": "Role",
+    "share": "Share",
     "since": "Since",
     "winner": "Winner",
 }

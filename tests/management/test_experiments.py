@@ -81,11 +81,17 @@ def test_a_coverage_is_a_part_of_the_devices(text: str, part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0%", "0", "0.0", "101%", "100.0001%", "20", "1.5", "-5%", "20 %", "1e-1", "0.00001%"]
+    "text", ["", "0%", "0", "0.0", "101%", "100.0001%", "-5%", "101", "20 %", "1e-1", "0.00001%"]
 )
 def test_what_is_no_part_is_no_coverage(text: str) -> None:
     with pytest.raises(InvalidExperiment, match="coverage: must be above 0% and at most 100%"):
         parse_coverage(text)
+
+
+@pytest.mark.parametrize("text", ["5", "20", "1.5", "100"])
+def test_a_part_without_its_percent_sign_is_refused_with_what_to_write(text: str) -> None:
+    with pytest.raises(InvalidExperiment, match=f"share: the percent sign is missing: write {text}%"):
+        parse_coverage(text, "share")
 
 
 async def test_a_winner_is_one_of_the_values(tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ async def test_a_holdout_begins_is_measured_and_ends(client: Client, store: SQLi
     anna = await signed_in(client, store, Role.EDITOR)
     assert "No holdouts yet." in await text(anna, "/holdouts")
     assert (await send(anna, "/holdouts", key="year", share="100%")).startswith("422 ")
+    bare = (await anna.post("/holdouts", None, key="year", share="5")).body.decode()
+    assert "Share: the percent sign is missing: write 5%." in words(bare)
+    assert 'value="5" aria-describedby="share-hint" aria-invalid="true"' in bare
     metrics = "conversion:buy\r\n\r\namount:buy less"
     begun = await send(anna, "/holdouts", key="year", share="10%", description=SCRIPT, metrics=metrics)
     assert begun == "/holdouts/year holdout_added"

@@ -86,7 +86,11 @@ def test_a_time_that_is_typed_is_utc_and_counts_only_if_the_start_is_to_be_at_a_
         ),
         (GOOD.having("coverage", "120%"), "coverage", "Must be above 0%"),
         (GOOD.having("group", "screen"), "group", "A group and a group share must be given together."),
-        (GOOD.having("group", "screen").having("group_share", "2"), "group_share", "Must be above 0%"),
+        (
+            GOOD.having("group", "screen").having("group_share", "2"),
+            "group_share",
+            "The percent sign is missing: write 2%.",
+        ),
         (
             with_rows(GOOD, "metrics", {}, {"event": "Buy It"}),
             "event-2",
