@@ -22,7 +22,6 @@ DID = {
     "forgotten": "Forgotten: the token and its events are erased.",
     "forgotten_but_in_log": "Forgotten. The database's log may still contain the token, because a program is "
     "reading the database; it goes with the next erasure.",
-    "archived": "Archived: no device gets this key any more.",
     "app_added": "The app is added. Its devices can ask within a second.",
     "disconnected": "The account is disconnected, and all sessions have ended.",
     "password_changed": "Your password is changed. All other sessions have ended.",

@@ -180,7 +180,7 @@ class Archive(Act):
 
     name = "archive"
     template = "act_archive.html"
-    did = "archived"
+    did = ""  # its page says for good that it is archived
 
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:
         if self.entered("key") != experiment.key:
