@@ -54,6 +54,9 @@ AND clock_timestamp() - state_change > make_interval(secs => $1)
 
 WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
+# It waits for no standby: while that is away, servers start and say that they run. A failover may lose it.
+NOTE = f"{WRITE}; SET LOCAL synchronous_commit = local"
+
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # Whoever changes anything waits for the enrolment lock. What is read after it is as the last one left it.
@@ -173,7 +176,7 @@ class Database:
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
         """The same without any lock, for what decides about no device: also after losses."""
-        return await self.run(0, _transaction((WRITE,), function, arguments, named), after_losses=True)
+        return await self.run(0, _transaction((NOTE,), function, arguments, named), after_losses=True)
 
     async def read(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs

@@ -150,6 +150,19 @@ async def test_a_standby_that_lacks_nothing_goes_on_and_so_does_a_device_that_wa
     await asked(store, ["second"])
 
 
+async def test_without_its_synchronous_standby_a_server_can_still_start_and_say_that_it_runs(
+    pair: Pair, store: PostgresStore
+) -> None:
+    await asked(store, ["known"])
+    pair.wait_for_standby()
+    pair.standby.stop()
+    await store.boot()
+    await store.note_process(PROCESS, 1)
+    assert (await store.upkeep()).processes == (PROCESS,)
+    assert list((await store.find(["known"])).variants) == ["known"]
+    pair.standby.start()
+
+
 async def test_an_old_primary_that_comes_back_is_never_written_to(pair: Pair, store: PostgresStore) -> None:
     await asked(store, ["first"])
     pair.catch_up()
