@@ -42,7 +42,7 @@ class Lease:
     def end(self) -> None:
         """Let another one have it."""
         if self._session is not None:
-            with suppress(psycopg.Error):
+            with suppress(psycopg.Error), in_time(self._session):
                 self._session.execute(GIVE)
             self._session.close()
             self._session = None

@@ -260,6 +260,15 @@ async def test_a_worker_does_not_wait_for_ever_for_a_server_that_hangs(
         await store.try_lease()
 
 
+async def test_a_worker_that_stops_does_not_wait_for_a_server_that_hangs(
+    store: PostgresStore, hung: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abtest.store.postgres.connection.ANSWER_SECONDS", 0.1)
+    assert await store.try_lease()
+    hung()
+    await asyncio.wait_for(asyncio.to_thread(store._lease.end), timeout=30)
+
+
 async def test_a_primary_that_hangs_is_left(pair: Pair, store: PostgresStore, hung: Callable[[], None]) -> None:
     await asked(store, ["first"])
     pair.catch_up()
