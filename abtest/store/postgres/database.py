@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
@@ -42,6 +43,10 @@ HANGING_SECONDS = 5.0
 """A process that hangs so long, or whose machine is gone, loses the lock."""
 
 IDLE = f"SET idle_in_transaction_session_timeout = {{}}; SET tcp_user_timeout = 5000; {NOTICE}"
+
+# Statistics are late while a table grows: with those of an hour ago, each batch would read all devices. Without
+# jit = off, it would be used for all that has no index, since that seems expensive then.
+OF_WRITING = "SET enable_seqscan = off; SET jit = off"
 
 # Between statements that are sent together, a session is not idle to PostgreSQL. If the rest never comes, and a proxy
 # keeps the connection, it would have its lock for ever: whoever waited in vain ends it. A copy waits for its rows.
@@ -208,14 +213,16 @@ class Database:
         loop = asyncio.get_running_loop()
         using = _Using()
         self._in_use.add(using)
-        timer = loop.call_later(longest, using.cut)
+        timer = loop.call_later(longest, using.give_up)
         try:
             return await loop.run_in_executor(
                 self._threads[kind], self._in_thread, self._pools[kind], using, function, after_losses
             )
         finally:
-            timer.cancel()
             self._in_use.discard(using)
+            using.given_up = True  # if this is cancelled, its thread begins nothing, or has the rest of its time
+            if using.connection is None:
+                timer.cancel()
 
     def apart(self, function: Callable[[Connection], T]) -> T:
         """What the function returns, after its transaction under both locks on a connection of its own."""
@@ -251,6 +258,8 @@ class Database:
             timeline = self._primary.timeline
             raw = using.connection = _usable(pool)
             try:
+                if using.given_up:
+                    raise Unavailable("the database took too long; ask again", code="busy")
                 if self._primary.lost:
                     self._primary.look_for_losses(raw)
                 if self._primary.lost and not after_losses:
@@ -278,7 +287,7 @@ class Database:
                 self._primary.meet(first, self._end_connections)
         except psycopg.Error as error:
             raise StorageError(f"cannot open the database {self.name}: {_message(error)}") from error
-        for configure in (self._configure_writing, self._configure):
+        for more in (OF_WRITING, ""):
             pool: ConnectionPool[psycopg.Connection] = ConnectionPool(
                 self._primary.find,
                 kwargs=self._parameters,
@@ -286,7 +295,7 @@ class Database:
                 max_size=self._connections,
                 timeout=self._patience,
                 reconnect_timeout=RECONNECT_SECONDS,
-                configure=configure,
+                configure=partial(self._configure, more),
                 open=False,
             )
             self._pools.append(pool)
@@ -302,19 +311,13 @@ class Database:
         for using in list(self._in_use):
             using.cut()
 
-    def _configure(self, raw: psycopg.Connection) -> None:
+    def _configure(self, more: str, raw: psycopg.Connection) -> None:
         idle = IDLE.format(round(HANGING_SECONDS * 1000))
         with in_time(raw):
             refuse_unfit(raw)
             self._primary.meet(raw, self._end_connections)
-            raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}; {idle}".encode())
+            raw.execute(f"SET lock_timeout = {round(self._patience * 1000)}; {idle}; {more}".encode())
         NOTICES.connected(raw)
-
-    def _configure_writing(self, raw: psycopg.Connection) -> None:
-        self._configure(raw)
-        # Statistics are late while a table grows: with those of an hour ago, each batch would read all devices.
-        raw.execute("SET enable_seqscan = off")
-        raw.execute("SET jit = off")  # else it is used for all that has no index, since that seems expensive now
 
 
 def _usable(pool: ConnectionPool[psycopg.Connection]) -> psycopg.Connection:
@@ -333,11 +336,17 @@ class _Using:
     """The connection that a thread uses, for the other thread that may cut it."""
 
     connection: psycopg.Connection | None = None
+    given_up = False
 
     def cut(self) -> None:
         """End what waits for an answer of the server."""
         if self.connection is not None:
             cut(self.connection)
+
+    def give_up(self) -> None:
+        """The same, also before there is a connection: then nothing is begun."""
+        self.given_up = True
+        self.cut()
 
 
 def _transaction(

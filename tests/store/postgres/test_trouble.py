@@ -205,3 +205,37 @@ async def test_what_ends_one_connection_ends_all_that_may_be_as_useless(store: P
     with psycopg.connect(database, autocommit=True) as other:
         while other.execute("SELECT FROM pg_stat_activity WHERE pid = ANY (%s)", (there,)).rowcount:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_what_had_to_wait_for_longer_than_its_time_is_not_begun(database: str) -> None:
+    store = PostgresStore(database, connections=1)
+    await store.open()
+    goes_on, begun = threading.Event(), list[Connection]()
+    first = asyncio.create_task(store.run(0, lambda connection: goes_on.wait()))
+    second = asyncio.create_task(store.run(0, begun.append, longest=0.01))
+    await asyncio.sleep(0.1)
+    goes_on.set()
+    await first
+    with pytest.raises(Unavailable, match="took too long"):
+        await second
+    assert begun == []
+    await store.close()
+
+
+async def test_what_is_cancelled_is_not_waited_for_without_an_end(database: str) -> None:
+    store = PostgresStore(database)
+    await store.open()
+    begun, ended = threading.Event(), list[psycopg.Error]()
+
+    def hang(connection: Connection) -> None:
+        begun.set()
+        try:
+            connection.execute("SELECT pg_sleep(5)")
+        except psycopg.OperationalError as error:
+            ended.append(error)
+
+    hanging = asyncio.create_task(store.run(0, hang, longest=0.5))
+    await asyncio.to_thread(begun.wait)
+    hanging.cancel()
+    await store.close()
+    assert len(ended) == 1
