@@ -116,12 +116,14 @@ def processes_lost(lost: Sequence[tuple[str, int, str]], seen_at: int, now: int)
         says = (
             f"The {kind} with process id {pid} on {host} has not been seen for {silent}: it was killed, or it hangs."
         )
+        look, started = "Look at its log", "it was"
     else:
         says = f"{number(len(lost))} processes have not been seen for {silent}: they were killed, or they hang."
+        look, started = "Look at their logs", "they were"
     return Advice(
         says,
-        "Look at its log; the system's log says whether memory ran out. If it was started again, there is nothing "
-        "left to do: this line goes away after ten minutes.",
+        f"{look}; the system's log says whether memory ran out. If {started} started again, there is nothing left to "
+        "do: this line goes away after ten minutes.",
     )
 
 

@@ -93,6 +93,8 @@ def test_a_process_that_was_not_seen_for_half_a_minute_is_lost() -> None:
     )
     lost = (seen(other, 3 * MINUTE), seen(other, 2 * MINUTE, pid=14))
     assert said(processes=(*lost, SERVER, WORKER)).startswith("2 processes have not been seen for 2 minutes")
+    (warning,) = warnings(structs.replace(WELL, processes=(*lost, SERVER, WORKER)), ROOMY, NOW)
+    assert warning.do.startswith("Look at their logs")
 
 
 def test_several_versions_at_once_are_named_in_order() -> None:
