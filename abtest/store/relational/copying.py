@@ -62,7 +62,7 @@ def require_empty(connection: Connection) -> None:
     """See CopyStore.require_empty."""
     for table in TABLES:
         if table not in SEEDED and connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():
-            raise StorageError(f"the database is not empty: it has rows in {table}; nothing was copied", "not_empty")
+            raise StorageError(f"the database to fill is not empty, but has rows in {table}", "not_empty")
 
 
 def columns(connection: Connection, table: str) -> list[str]:

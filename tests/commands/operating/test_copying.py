@@ -163,7 +163,7 @@ def test_nothing_is_copied_into_a_database_that_is_not_empty(run: Run, databases
         before = everything(target)
         done = run("--database", source, "db", "copy", target)
         assert done.exit_code == 1
-        assert str(done.exception) == "the database is not empty: it has rows in experiment; nothing was copied"
+        assert str(done.exception) == "the database to fill is not empty, but has rows in experiment"
         assert everything(target) == before
 
 
