@@ -116,6 +116,7 @@ class SystemService:
         found = warnings(upkeep, condition, now)
         growing = growth(upkeep, condition, now)
         alive = [each for each in upkeep.processes if is_alive(each, now)]
+        backed_up_at = upkeep.backed_up_at if upkeep.backups_known else None  # else it came with a copy
         return System(
             as_of=clock.iso(now),
             state=_state(found),
@@ -154,8 +155,8 @@ class SystemService:
                 for each in upkeep.processes
             ),
             backups_known=upkeep.backups_known,
-            last_backup=clock.iso_or_none(upkeep.backed_up_at),
-            last_backup_seconds=clock.age(upkeep.backed_up_at, now),
+            last_backup=clock.iso_or_none(backed_up_at),
+            last_backup_seconds=clock.age(backed_up_at, now),
         )
 
 

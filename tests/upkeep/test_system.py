@@ -85,6 +85,12 @@ async def test_an_older_backup_does_not_hide_a_newer_one(store: SQLiteStore) -> 
     assert (await store.upkeep()).backed_up_at == 2_000
 
 
+async def test_a_backup_of_the_file_that_was_copied_is_none_of_postgresql(store: SQLiteStore) -> None:
+    await store.note_backup(1)
+    system = await SystemService(store).system()
+    assert (system.last_backup is not None) == (system.last_backup_seconds is not None) == system.backups_known
+
+
 @only_in_sqlite
 async def test_growth_is_what_was_measured(store: SQLiteStore) -> None:
     now, size = clock.now(), (await store.condition()).database_bytes
