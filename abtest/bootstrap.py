@@ -179,7 +179,8 @@ async def restore(file: Path, database: str, by: By) -> tuple[int, Path | None]:
 async def copy(database: str, target: str, progress: Callable[[int, int], None]) -> int:
     """Copy a database into an empty one, of whatever kind, and verify both; returns how many devices it has.
 
-    `progress`: see Progress. Raises StorageError: one is in use, not empty or damaged; see CopyStore.
+    `progress`: see Progress. Raises StorageError: one is in use, not empty or damaged; see CopyStore. A copy that was
+    made when it fails can't be opened.
     """
     task = asyncio.current_task()
 
@@ -196,7 +197,15 @@ async def copy(database: str, target: str, progress: Callable[[int, int], None])
             await source.copy_to(filled, told)
         except RuntimeError as error:  # the other database can't have such a value
             raise StorageError(f"cannot copy into {filled.name}: {error}; nothing was copied") from error
-        return await _require_sound(filled, "delete it")
+        devices = await _require_sound(filled, "delete it")
+        if await source.boots() != await filled.boots():
+            raise StorageError(
+                f"a server or worker started on {source.name} meanwhile, and may have stored what the copy lacks; "
+                f"stop it, delete {filled.name}, and copy again",
+                code="in_use",
+            )
+        await filled.note_verified()
+        return devices
 
 
 async def _require_sound(store: Store, otherwise: str) -> int:

@@ -35,9 +35,14 @@ class CopyStore(Protocol):
     async def copy_to(self, target: "CopyStore", progress: Progress) -> None:
         """Copy everything into another database, which is empty: all of it or nothing. Nobody else writes meanwhile.
 
-        Left out is what is true of this database alone: the processes that run on it, and its size on each day.
+        Left out is what is true of this database alone: the processes that run on it, and its size on each day. The
+        copy can't be opened again until `note_verified`.
         Raises StorageError, or Unavailable (`busy`, `storage_full`).
         """
+        ...
+
+    async def note_verified(self) -> None:
+        """Let this copy be opened."""
         ...
 
     def fill(self, function: Callable[[Target], None]) -> None:

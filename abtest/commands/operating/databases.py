@@ -66,7 +66,7 @@ def copy(database: str, target: str, as_json: bool) -> None:
     """Copy everything into the empty database URL, in SQLite or PostgreSQL. Stop every server and worker first.
 
     Devices keep their values, and those to come are drawn as they would have been. Both databases are verified. All
-    of it is copied or nothing.
+    of it is copied or nothing; a copy that was not verified can't be used.
 
     \b
     abtest --database sqlite:///abtest.db db copy postgresql://abtest@db.example.com/abtest

@@ -20,6 +20,7 @@ from abtest.store.postgres.connection import Connection, check_url, connect, cut
 from abtest.store.postgres.lease import NOTICE, Lease
 from abtest.store.postgres.notices import NOTICES
 from abtest.store.postgres.primary import Primary
+from abtest.store.relational.copying import refuse_unverified
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -284,6 +285,7 @@ class Database:
         try:
             with connect(self._primary.find()) as first:
                 self.created = migrations.prepare(first, self.name, migrate, create)
+                refuse_unverified(Connection(first), self.name)
                 self._primary.meet(first, self._end_connections)
         except psycopg.Error as error:
             raise StorageError(f"cannot open the database {self.name}: {_message(error)}") from error

@@ -1,6 +1,7 @@
 """Copying a whole database, table by table: functions on a connection, each run inside one transaction."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from abtest.errors import StorageError
@@ -50,6 +51,13 @@ LEFT_OUT = ("process", "database_size")
 COPIED = {"meta": " WHERE name <> 'accepted_losses'"}
 """Which rows of a table; else all of them."""
 
+UNVERIFIED = ("unverified", 1)
+"""A row of `meta` that a copy has until it was verified."""
+
+IS_UNVERIFIED = "SELECT 1 FROM meta WHERE name = 'unverified'"
+
+NOTE_VERIFIED = "DELETE FROM meta WHERE name = 'unverified'"
+
 LARGE = ("device", "event")
 
 TOLD_EVERY = 1_000
@@ -63,6 +71,20 @@ def require_empty(connection: Connection) -> None:
     for table in TABLES:
         if table not in SEEDED and connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():
             raise StorageError(f"the database to fill is not empty, but has rows in {table}", "not_empty")
+
+
+def refuse_unverified(connection: Connection, name: str) -> None:
+    """Raises StorageError when the database is a copy that was not verified: it may lack what came later."""
+    if connection.execute(IS_UNVERIFIED).fetchone():
+        raise StorageError(
+            f"{name} is a copy that was interrupted before it was verified: delete it, and copy again",
+            code="unverified_copy",
+        )
+
+
+def note_verified(connection: Connection) -> None:
+    """See CopyStore.note_verified."""
+    connection.execute(NOTE_VERIFIED)
 
 
 def columns(connection: Connection, table: str) -> list[str]:
@@ -95,6 +117,8 @@ def copy(read: Read, numbers: Mapping[str, int], target: CopyStore, progress: Pr
     def fill(target: Target) -> None:
         for table in TABLES:
             names, rows = read(table)
+            if table == "meta":
+                rows = chain(rows, [UNVERIFIED])
             target.put(table, names, told(rows) if table in LARGE else rows)
         target.finish(numbers)
 

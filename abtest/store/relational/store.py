@@ -111,6 +111,7 @@ class RelationalStore(Transactions):
     boots = reading(upkeep.boots)
 
     require_empty = reading(copying.require_empty)
+    note_verified = writing(copying.note_verified)
 
     async def forget(self, tokens: Sequence[str], app: str = DEFAULT_APP, by: By = PROGRAM) -> int:
         """See ErasureStore.forget."""

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from abtest.errors import StorageError, Unavailable
+from abtest.store.relational.copying import refuse_unverified
 from abtest.store.sqlite import driver, migrations
 from abtest.store.sqlite.driver import Connection, Raw
 from abtest.store.upkeep import Condition
@@ -194,6 +195,7 @@ class Database:
 
     def _prepare(self, connection: Raw, migrate: bool, create: bool) -> None:
         self._locked(lambda: migrations.prepare(connection, self.path, migrate, create), self._patience)
+        refuse_unverified(connection, self.name)
 
     def _transaction(
         self,

@@ -16,6 +16,7 @@ from abtest import bootstrap
 from abtest.domain import Event, read_attributes
 from abtest.results import worker
 from abtest.store.relational.copying import LEFT_OUT, SEEDED, TABLES, TOLD_EVERY
+from abtest.store.relational.store import RelationalStore
 from abtest.store.sqlite.driver import open_raw
 from tests.conftest import Run
 from tests.postgres import new_database
@@ -221,6 +222,49 @@ def test_a_copy_that_is_interrupted_leaves_nothing(run: Run, databases: Callable
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(interrupt())  # which waits for the thread
     assert everything(there) == before
+
+
+def test_a_copy_that_was_not_verified_is_not_used(
+    run: Run, databases: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(run, FROM)
+    there = databases()
+    copy(run, FROM, there)
+
+    async def interrupt(store: Any) -> None:
+        raise KeyboardInterrupt
+
+    for source, target in ((FROM, databases()), (there, "sqlite:///other.db")):
+        with monkeypatch.context() as patch:
+            patch.setattr(RelationalStore, "note_verified", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                asyncio.run(bootstrap.copy(source, target, lambda done, total: None))
+        for command in ("serve --port 0", "verify", "stats"):
+            done = run("--database", target, *command.split())
+            assert "interrupted before it was verified: delete it, and copy again" in str(done.exception)
+
+
+@pytest.mark.parametrize("moving", ["there", "back"])
+def test_a_server_that_starts_before_the_copy_is_verified_is_noticed(
+    run: Run, databases: Callable[[], str], monkeypatch: pytest.MonkeyPatch, moving: str
+) -> None:
+    there = databases()
+    for url in (FROM, there):
+        assert run("--database", url, "db", "migrate").exit_code == 0
+    source, target = (FROM, there) if moving == "there" else (there, FROM)
+
+    audit = bootstrap._audit
+
+    async def audit_later(store: Any) -> Any:
+        if store.name == bootstrap.made_store(target).name:
+            async with bootstrap.opened(source) as server:
+                await server.boot()
+        return await audit(store)
+
+    monkeypatch.setattr("abtest.bootstrap._audit", audit_later)
+    done = run("--database", source, "db", "copy", target)
+    assert "a server or worker started on" in str(done.exception)
+    assert "delete it" in str(run("--database", target, "stats").exception)
 
 
 def test_what_does_not_pass_verify_is_not_copied(run: Run, databases: Callable[[], str]) -> None:
