@@ -302,9 +302,11 @@ def _in_words(failed: str) -> Iterator[None]:
     except driver.fixed_driver().Error as error:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if primary in PASSING:
-            raise Unavailable(f"the database is busy: {error}; ask again", code="busy") from error
+            raise Unavailable("the database is busy; try again in a moment", code="busy") from error
         if primary == sqlite3.SQLITE_FULL:
-            raise Unavailable("the disk is full", code="storage_full") from error
+            raise Unavailable(
+                "the disk of the database is full; try again once some space is free", code="storage_full"
+            ) from error
         if primary in FATAL:
             raise StorageError(f"{failed}: {error}") from error
         raise RuntimeError(f"a statement failed: {error}") from error
