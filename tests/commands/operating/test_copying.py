@@ -239,7 +239,7 @@ def test_a_copy_that_was_not_verified_is_not_used(
             patch.setattr(RelationalStore, "note_verified", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 asyncio.run(bootstrap.copy(source, target, lambda done, total: None))
-        for command in ("serve --port 0", "verify", "stats"):
+        for command in ("worker --once", "verify", "stats"):
             done = run("--database", target, *command.split())
             assert "interrupted before it was verified: delete it, and copy again" in str(done.exception)
 
