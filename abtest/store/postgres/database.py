@@ -387,7 +387,7 @@ def _in_words() -> Iterator[None]:
             f"the database's user lacks a right: {_message(error)}", code="database_read_only"
         ) from error
     except PASSING as error:
-        raise Unavailable("the database is busy; try again in a moment", code="busy") from error
+        raise Unavailable(f"the database is busy ({_message(error)}); try again in a moment", code="busy") from error
     except errors.DiskFull as error:
         raise Unavailable(
             "the disk of the database is full; try again once some space is free", code="storage_full"
