@@ -81,7 +81,7 @@ class Primary:
 
     def look_for_losses(self, server: psycopg.Connection) -> None:
         """See again whether this primary lacks what was acknowledged. Raises as above."""
-        with self._looking:
+        with self._looking, in_time(server):
             self._timeline_of(server)
             self._look_for_losses(server)
 
