@@ -206,9 +206,14 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("experiments", "add", "color", "--variant", "red=1"), 2, "variants: must be 2 to 20, not 1"),
         (("experiments", "add", "color", *COLOR, "--audience", "plattform=ios"), 2, "did you mean platform?"),
         (
-            ("experiments", "add", "color", *COLOR, "--coverage", "20"),
+            ("experiments", "add", "color", *COLOR, "--coverage", "120%"),
             2,
             "coverage: must be above 0% and at most 100%",
+        ),
+        (
+            ("experiments", "add", "color", *COLOR, "--coverage", "20"),
+            2,
+            "coverage: the percent sign is missing: write 20%",
         ),
         (
             ("experiments", "add", "color", *COLOR, "--end-at", "2026-12-03T10:00:00"),

@@ -76,8 +76,8 @@ async def restore(file: Path, target: Path, audit: Audit, by: By) -> tuple[int, 
 async def _checked(path: Path, name: str, audit: Audit, mark: Callable[[SQLiteStore], Awaitable[None]]) -> int:
     """Check a copy, delete what it has of forgotten devices, and mark it; returns how many devices it has."""
     store = SQLiteStore(path)
-    await store.open(migrate=True, create=False)
     try:
+        await store.open(migrate=True, create=False)
         damage = await store.check()
         devices, findings = await audit(store)
         if damage or findings:
