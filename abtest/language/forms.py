@@ -47,6 +47,14 @@ LABELS = {
     "winner": "Winner",
 }
 """The fields of small forms."""
+SAMPLE_LABELS = {
+    "base": "Current rate",
+    "mean": "Mean per device",
+    "deviation": "Standard deviation",
+    "effect": "Smallest effect worth finding",
+    "per_day": "New devices per day",
+}
+"""What the planner is asked with, in its form and in that of an experiment."""
 EXPERIMENT_LABELS = {
     "key": "Key",
     "description": "Description",
@@ -64,26 +72,20 @@ EXPERIMENT_LABELS = {
     "metrics": "Metrics",
     "event": "Metric",
     "planned": "Planned devices",
-    "base": "Current rate",
-    "mean": "Mean per device",
-    "deviation": "Standard deviation",
-    "effect": "Smallest effect worth finding",
-    "per_day": "New devices per day",
+    **SAMPLE_LABELS,
     "start_at": "Starts at",
     "end_at": "Ends at",
     "stop_at": "Stops at",
 }
 """The fields of the form of an experiment, in its order."""
 PLAN_LABELS = {
-    "base": "Current rate",
-    "mean": "Mean per device",
-    "deviation": "Standard deviation",
-    "effect": "Smallest effect worth finding",
+    **SAMPLE_LABELS,
     "devices": "Devices in total",
     "power": "Chance to find it",
     "variants": "Variants",
     "weights": "Weights",
-    "per_day": "New devices per day",
 }
 """The fields of the planner that are written in."""
 SIMULATION_LABELS = {"devices": "Devices", "base": "Current rate", "effect": "Effect to find"}
+UNAVAILABLE = "Not possible right now"
+"""The heading of a page that says what passes by itself."""

@@ -5,6 +5,7 @@ from http import HTTPStatus
 import msgspec
 
 from abtest import errors
+from abtest.language import forms
 
 STATUS: dict[type[errors.AbtestError], int] = {
     errors.InvalidToken: 400,
@@ -64,6 +65,11 @@ class Problem(msgspec.Struct, frozen=True):
     status: int
     detail: str
     code: str
+
+    @property
+    def heading(self) -> str:
+        """What a page calls it. The title is HTTP's, for programs."""
+        return forms.UNAVAILABLE if self.status == HTTPStatus.SERVICE_UNAVAILABLE else self.title
 
     def json(self) -> bytes:
         """The document as it is sent."""
