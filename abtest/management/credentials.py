@@ -10,6 +10,7 @@ from argon2.exceptions import VerifyMismatchError
 
 from abtest.errors import Unavailable
 
+HASHER = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=1)
 UNKNOWN = "$argon2id$v=19$m=65536,t=3,p=1$TWptkXYAoBfq/RINrxZ/HA$xxbPP4sGOdTZiBMIYdtqmJm0Oz3uYoEb0cUJe8hlAMU"
 """Takes the place of the hash of a person that there is not, so that the answer takes as long."""
 MOST_COMPARED = 25
@@ -39,14 +40,13 @@ class Passwords:
     """
 
     def __init__(self) -> None:
-        self._hasher = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=1)
         self._turn = asyncio.Lock()
         self._compared = 0
 
     async def hash(self, password: str) -> str:
         """What is kept of a password."""
         async with self._turn:
-            return await asyncio.to_thread(self._hasher.hash, _bytes(password))
+            return await asyncio.to_thread(HASHER.hash, _bytes(password))
 
     async def match(self, password: str, kept: str | None) -> bool:
         """Whether this is the password of which this was kept; False for None, after the same time.
@@ -59,7 +59,7 @@ class Passwords:
         self._compared += 1
         try:
             async with self._turn:
-                await asyncio.to_thread(self._hasher.verify, kept or UNKNOWN, _bytes(password))
+                await asyncio.to_thread(HASHER.verify, kept or UNKNOWN, _bytes(password))
         except VerifyMismatchError:
             return False
         finally:

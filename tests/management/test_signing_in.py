@@ -20,6 +20,7 @@ from abtest.errors import (
     WrongPassword,
 )
 from abtest.management import PeopleService, SignInService, credentials, signing_in
+from abtest.management.credentials import HASHER
 from abtest.store.relational.admitting import session_rows
 from abtest.store.sqlite.store import SQLiteStore
 from tests.management.test_people import PASSWORD, enter
@@ -63,7 +64,7 @@ async def test_who_has_not_is_not_told_why(store: SQLiteStore, monkeypatch: pyte
     # Each took the work of one comparison.
     assert len(verified) == len(attempts)
     assert verified.count(credentials.UNKNOWN) == 4
-    assert not credentials.Passwords()._hasher.check_needs_rehash(credentials.UNKNOWN)
+    assert not HASHER.check_needs_rehash(credentials.UNKNOWN)
 
 
 async def test_a_password_is_the_same_however_a_keyboard_writes_it(store: SQLiteStore) -> None:
