@@ -1,10 +1,10 @@
 """Every page in a real browser, light and dark, narrow and wide, by the rules of axe-core."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -36,14 +36,15 @@ from tests.scenes import ANNA, answers, experiment, tokens
 from tests.web.visitors import signed_in
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright")
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, Page
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 GRAVE = {"serious", "critical"}
 RUN = """async () => (await axe.run({resultTypes: ["violations"]})).violations.map(
   (each) => [each.impact, each.id, each.nodes.map((node) => node.html).slice(0, 3)])"""
 NO_COOKIES: Mapping[str, str] = {}
-LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
+SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
+WIDTHS = (1280, 360)
 PAGES = {
     "/": ["/", "/?q=nothing", "/apps/staging/", "/apps/crowded/"],
     "/experiments/([^/]+)": ["/experiments/button_color", "/experiments/price", "/experiments/draft"],
@@ -112,73 +113,84 @@ async def everything(store: SQLiteStore) -> None:
     await experiments.finish("price", "20", "people pay it")
 
 
-async def complaints(context: BrowserContext, path: str) -> list[str]:
-    """What axe-core finds grave on a page."""
-    page: Page = await context.new_page()
+async def complaints(page: Page, path: str) -> list[str]:
+    """What axe-core finds grave on a page, in light and in dark."""
     answer = await page.goto(path)
     assert answer, path
     assert (answer.status == 404) is ("unknown" in path), path
     await page.evaluate(AXE)
-    violations: list[Any] = await page.evaluate(RUN)
-    await page.close()
-    return [f"{path}: {name} {nodes}" for impact, name, nodes in violations if impact in GRAVE]
+    found = []
+    for scheme in SCHEMES:
+        await page.emulate_media(color_scheme=scheme)
+        violations: list[Any] = await page.evaluate(RUN)
+        found += [f"{path}, {scheme}: {name} {nodes}" for impact, name, nodes in violations if impact in GRAVE]
+    return found
 
 
-async def opened(
-    browser: Browser, client: Client, look: tuple[str, int], cookies: Mapping[str, str] = NO_COOKIES
-) -> BrowserContext:
-    """A browser of this look with these cookies."""
-    scheme, width = look
-    options: Any = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}}
-    context = await browser.new_context(base_url=client.address, **options)
+async def opened(browser: Browser, client: Client, width: int, cookies: Mapping[str, str] = NO_COOKIES) -> Page:
+    """A window of this width with these cookies."""
+    context = await browser.new_context(base_url=client.address, viewport={"width": width, "height": 900})
     await context.add_cookies(
         [{"name": name, "value": text, "url": client.address} for name, text in cookies.items()]
     )
-    return context
+    return await context.new_page()
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
-async def test_an_admin_finds_nothing_grave_on_any_page(
-    browser: Browser, store: SQLiteStore, look: tuple[str, int]
-) -> None:
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_an_admin_finds_nothing_grave_on_any_page(browser: Browser, store: SQLiteStore, width: int) -> None:
     await everything(store)
     settings = Settings(database=f"sqlite:///{store.path}", demo="on")
     async with serving(store, settings) as client:
         visitor, (_, shared) = await signed_in(client, store), await SharedLinkService(store).add("price", by=ANNA)
-        context = await opened(browser, client, look, visitor.cookies)
-        found = [each for paths in PAGES.values() for path in paths for each in await complaints(context, path)]
-        assert found + await complaints(context, f"/shared/{shared}") == []
+        page = await opened(browser, client, width, visitor.cookies)
+        found = [each for paths in PAGES.values() for path in paths for each in await complaints(page, path)]
+        assert found + await complaints(page, f"/shared/{shared}") == []
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
-async def test_nor_does_who_has_not_signed_in(browser: Browser, store: SQLiteStore, look: tuple[str, int]) -> None:
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_nor_does_who_has_not_signed_in(browser: Browser, store: SQLiteStore, width: int) -> None:
     await everything(store)
     link = await PeopleService(store, by=ANNA).link("ben")
     async with serving(store, Settings(database=f"sqlite:///{store.path}")) as client:
-        context = await opened(browser, client, look)
-        found = [each for path in SIGNED_OUT for each in await complaints(context, path.replace("LINK", link.secret))]
+        page = await opened(browser, client, width)
+        found = [each for path in SIGNED_OUT for each in await complaints(page, path.replace("LINK", link.secret))]
         assert found == []
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
-async def test_nor_does_the_first_one(browser: Browser, store: SQLiteStore, look: tuple[str, int]) -> None:
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_nor_does_the_first_one(browser: Browser, store: SQLiteStore, width: int) -> None:
     link = await SignInService(store).make_first_link()
     async with serving(store, Settings(database=f"sqlite:///{store.path}")) as client:
-        context = await opened(browser, client, look)
-        found = [each for path in ("/", f"/sign-in/first/{link}") for each in await complaints(context, path)]
+        page = await opened(browser, client, width)
+        found = [each for path in ("/", f"/sign-in/first/{link}") for each in await complaints(page, path)]
         assert found == []
 
 
 async def test_what_is_grave_is_found(browser: Browser, store: SQLiteStore) -> None:
     async with serving(store, Settings(database=f"sqlite:///{store.path}")) as client:
-        context = await opened(browser, client, LOOKS[0])
+        page = await opened(browser, client, 1280)
 
         async def without_labels(route: Any) -> None:
             answer = await route.fetch()
             await route.fulfill(response=answer, body=re.sub("<label.*?</label>", "", await answer.text()))
 
-        await context.route("**/sign-in", without_labels)
-        assert "label" in " ".join(await complaints(context, "/sign-in"))
+        await page.route("**/sign-in", without_labels)
+        assert "label" in " ".join(await complaints(page, "/sign-in"))
+
+
+async def test_what_is_grave_in_the_dark_is_found(browser: Browser, store: SQLiteStore) -> None:
+    async with serving(store, Settings(database=f"sqlite:///{store.path}")) as client:
+        page = await opened(browser, client, 1280)
+
+        async def too_dark(route: Any) -> None:
+            answer = await route.fetch()
+            style = "<style>@media (prefers-color-scheme: dark) { label { color: #222 !important } }</style>"
+            body = (await answer.text()).replace("</head>", f"{style}</head>")
+            await route.fulfill(status=200, content_type="text/html", body=body)
+
+        await page.route("**/sign-in", too_dark)
+        (found,) = await complaints(page, "/sign-in")
+        assert "dark: color-contrast" in found
 
 
 def test_every_page_is_looked_at(store: SQLiteStore) -> None:
