@@ -1,5 +1,5 @@
 # make run    create the virtual environment, install the project, start it; PORT=9000 for another port
-# make test   install what the tests need and run them, in TESTERS=4 processes, since they wait more than they work
+# make test   install what the tests need and run them, in TESTERS=6 processes, since they wait more than they work
 # make lint   ruff and mypy
 # make faults inject every fault, in the long form (needs a C compiler, some root); FAULTS="kills clocks" for some
 # make bench  measure it beside yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
@@ -7,7 +7,7 @@
 PYTHON ?= python3
 PORT ?= $(or $(ABTEST_PORT),8080)
 BIN := .venv/bin
-TESTERS ?= 4
+TESTERS ?= 6
 NODE_FOLDERS := tests/web/openfeature tests/web/single_sign_on/provider
 
 .PHONY: run test lint faults bench report browser postgres npm packages clients clean
