@@ -1,5 +1,6 @@
 """A throw-away PostgreSQL, for the tests that need one; without it they are skipped."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+
+from abtest.store.postgres import PostgresStore
 
 USER = "postgres"
 MEMORY = Path("/dev/shm")  # where a sync takes no time, and is done all the same
@@ -181,8 +184,28 @@ def new_database(server: str, template: str = "template1") -> Iterator[str]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-@pytest.fixture
-def database(postgres: str) -> Iterator[str]:
-    """The URL of an empty database."""
+@pytest.fixture(scope="session")
+def template(postgres: str) -> Iterator[str]:
+    """The name of a database with the store's tables: a copy of it takes a third of the time of making them."""
+
+    async def make(store: PostgresStore) -> None:
+        await store.open()
+        await store.close()
+
     with new_database(postgres) as url:
+        asyncio.run(make(PostgresStore(url)))
+        yield urlsplit(url).path[1:]
+
+
+@pytest.fixture
+def bare_database(postgres: str) -> Iterator[str]:
+    """The URL of a database without any tables."""
+    with new_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def database(postgres: str, template: str) -> Iterator[str]:
+    """The URL of a database with the store's tables, and nothing in them."""
+    with new_database(postgres, template) as url:
         yield url

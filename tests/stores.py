@@ -21,6 +21,8 @@ only_in_sqlite = pytest.mark.parametrize("each_url", ["sqlite"], indirect=True)
 """What is done to the file of SQLite, or to its locks."""
 run_in_sqlite = pytest.mark.parametrize("run", ["sqlite"], indirect=True)
 """The same for commands."""
+run_without_a_database = pytest.mark.parametrize("run", ["sqlite", "bare postgres"], indirect=True)
+"""Where a command finds neither a file nor tables."""
 only_in_postgres = pytest.mark.parametrize("each_url", ["postgres"], indirect=True)
 """What is done to the rows of PostgreSQL."""
 

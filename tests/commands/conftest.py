@@ -14,8 +14,9 @@ from tests.conftest import Run
 def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line as typed, in its own folder, on a database that is missing or empty."""
     monkeypatch.chdir(tmp_path)
-    if request.param == "postgres":
-        monkeypatch.setenv(DATABASE.variable, request.getfixturevalue("database"))
+    if request.param != "sqlite":
+        database = "bare_database" if request.param == "bare postgres" else "database"
+        monkeypatch.setenv(DATABASE.variable, request.getfixturevalue(database))
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(abtest, arguments)

@@ -20,7 +20,7 @@ from abtest.store.sqlite import migrations
 from abtest.store.sqlite.driver import open_raw
 from tests.conftest import Run
 from tests.scenes import commands
-from tests.stores import by_hand, own_store, run_in_sqlite
+from tests.stores import by_hand, own_store, run_in_sqlite, run_without_a_database
 
 COLOR = ("--variant", "red=33.3", "--variant", "green=33.3%", "--variant", "a=b=33.3")
 
@@ -272,6 +272,7 @@ def test_stats_say_when_there_are_none_and_then_what_they_are(run: Run) -> None:
     assert re.search(r"red +0 +0\.00% +1/3 +0\n", run("stats").stdout)
 
 
+@run_without_a_database
 @pytest.mark.parametrize(
     "arguments",
     [("stats",), ("verify",), ("db", "check"), ("experiments", "list", "--json"), ("worker", "--once")],

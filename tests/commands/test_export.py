@@ -7,6 +7,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.conftest import Run
+from tests.stores import run_without_a_database
 
 
 @pytest.fixture
@@ -71,6 +72,7 @@ def test_what_was_asked_wrongly_writes_nothing(filled: Run, tmp_path: Path, word
     assert set(tmp_path.iterdir()) == before
 
 
+@run_without_a_database
 def test_a_missing_database_is_not_created(run: Run, tmp_path: Path) -> None:
     assert run("export", "devices", "devices.csv").exit_code == 1
     assert not list(tmp_path.iterdir())

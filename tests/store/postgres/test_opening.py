@@ -19,6 +19,12 @@ from abtest.store.postgres import PostgresStore, connection, migrations
 from abtest.store.postgres.connection import Connection
 
 
+@pytest.fixture
+def database(bare_database: str) -> str:
+    """The tables are made by the test."""
+    return bare_database
+
+
 async def opened(url: str, migrate: bool = False, create: bool = True) -> None:
     store = PostgresStore(url)
     await store.open(migrate, create)

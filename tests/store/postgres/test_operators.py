@@ -29,6 +29,12 @@ WHERE relnamespace = 'public'::REGNAMESPACE AND 'default'::REGCOLLATION = ANY (i
 """
 
 
+@pytest.fixture
+def database(bare_database: str) -> str:
+    """The tables are made by the test."""
+    return bare_database
+
+
 def alter(url: str, change: str) -> None:
     """Change the database's settings for sessions to come."""
     name = conninfo_to_dict(url)["dbname"]

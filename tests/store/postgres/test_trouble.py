@@ -188,9 +188,9 @@ async def test_figures_are_not_written_to_a_read_only_database(
             await store.write_figures(lambda connection: connection.execute("DELETE FROM summary"))
 
 
-async def test_a_read_only_database_is_not_opened_in_vain(postgres: str, database: str) -> None:
-    with read_only(postgres, database), pytest.raises(StorageError, match="read-only"):
-        await PostgresStore(database).open()
+async def test_a_read_only_database_is_not_opened_in_vain(postgres: str, bare_database: str) -> None:
+    with read_only(postgres, bare_database), pytest.raises(StorageError, match="read-only"):
+        await PostgresStore(bare_database).open()
 
 
 async def test_what_ends_one_connection_ends_all_that_may_be_as_useless(store: PostgresStore, database: str) -> None:
