@@ -269,7 +269,8 @@ class PageHandler(Handler):
             following = self.request.uri if self.request.method in SAFE_METHODS else ""
             self.finish(rendering.render("sign_in.html", **NO_ATTEMPT | {"following": following}, **self.shared))
         else:
-            self.finish(rendering.render("error.html", problem=document, page="", **self.shared))
+            again = document.passes and "GET" in self.allowed()
+            self.finish(rendering.render("error.html", problem=document, again=again, page="", **self.shared))
 
 
 class NotFound(PageHandler):

@@ -12,6 +12,8 @@ from tests.conftest import serving
 from tests.scenes import experiment, opened
 from tests.web.visitors import PASSWORD, Visitor, signed_in
 
+AGAIN = '<a class="button" href="">Try again</a>'
+
 
 @asynccontextmanager
 async def impatient(path: Path) -> AsyncIterator[Visitor]:
@@ -68,4 +70,14 @@ async def test_who_signs_out_is_signed_out_in_this_browser_whatever_happens(tmp_
         with locked(tmp_path / "abtest.db"):
             refused = await admin.post("/sign-out")
         assert (refused.code, "<h1>Not possible right now</h1>" in refused.body.decode()) == (503, True)
+        assert AGAIN not in refused.body.decode()  # a browser would ask for a page that there is not
         assert (await admin.get("/account")).code == 401
+
+
+async def test_a_page_that_can_not_be_made_now_can_be_asked_for_again(tmp_path: Path) -> None:
+    async with opened(tmp_path / "abtest.db") as store, serving(store, Settings()) as client:
+        admin = await signed_in(client, store)
+        await store.close()
+        for path in ("/people", "/shared/secret"):
+            refused = await admin.get(path)
+            assert (refused.code, AGAIN in refused.body.decode()) == (503, True)
