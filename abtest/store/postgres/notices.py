@@ -1,4 +1,4 @@
-"""What the log says of connections: why there is none, once, and that there is one again."""
+"""What the log says of connections: why there is none, each reason once, and that there is one again."""
 
 import logging
 
@@ -12,20 +12,22 @@ logging.getLogger("psycopg").setLevel(logging.ERROR)  # it tells of each connect
 class Notices(logging.Filter):
     """In place of what the pools say at each attempt of each of them."""
 
-    _reason = ""
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = set[str]()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say why there is no connection, unless that was said last."""
+        """Say why there is no connection, unless that was said since there was one."""
         for error in record.args or ():
-            if isinstance(error, Exception) and (reason := str(error).splitlines()[0]) != self._reason:
-                self._reason = reason
+            if isinstance(error, Exception) and (reason := str(error).splitlines()[0]) not in self._said:
+                self._said.add(reason)
                 log.warning("no connection to the database: %s", reason)
         return False
 
     def connected(self, server: psycopg.Connection) -> None:
         """Say that there is a connection again."""
-        if self._reason:
-            self._reason = ""
+        if self._said:
+            self._said.clear()
             log.warning("connected to the database again, at %s:%s", server.info.host, server.info.port)
 
 

@@ -1,6 +1,7 @@
 """A database in trouble: each kind is refused with its code, known devices are answered, and it passes by itself."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -121,9 +122,22 @@ async def test_the_log_says_once_why_there_is_no_connection_and_that_there_is_on
         for _ in range(3):
             await until_code(store, "database_away")
     await until_code(store, "")
-    lost, found_again = caplog.messages
-    assert lost.startswith("no connection to the database: ") and "not currently accepting connections" in lost
+    *lost, found_again = caplog.messages
+    assert sum("not currently accepting connections" in each for each in lost) == 1
+    assert len(set(lost)) == len(lost)  # an idle connection that was ended may be told of too
+    assert all(each.startswith("no connection to the database: ") for each in lost)
     assert found_again.startswith("connected to the database again, at ")
+
+
+async def test_reasons_that_alternate_are_said_once_each(
+    postgres: str, database: str, store: PostgresStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closed(postgres, database):
+        await until_code(store, "database_away")
+        for reason in ("no route", "timed out", "no route", "timed out"):
+            logging.getLogger("psycopg.pool").warning("error connecting: %s", psycopg.OperationalError(reason))
+    said = [each.removeprefix("no connection to the database: ") for each in caplog.messages]
+    assert [each for each in said if each in {"no route", "timed out"}] == ["no route", "timed out"]
 
 
 async def test_a_statement_that_may_not_take_so_long_is_refused(database: str) -> None:
