@@ -8,10 +8,10 @@
 //         abtest.track("purchase", "9.99")
 //     }
 //
-// Values are fixed for a whole start: those of the last answer, at once, while a fresh answer is fetched for the next
-// start. Only the first start waits for an answer, at most `timeout` seconds; without one, it goes on with the code's
-// defaults. Events are kept in the folder until the server has confirmed them. Nothing here throws because of the
-// network or the disk; what goes wrong is said with `say`.
+// Values are fixed for a whole start. A start uses the values of the last answer at once, and fetches a fresh answer
+// for the next start. Only the first start waits for an answer, at most `timeout` seconds; if none comes, it goes on
+// with the code's defaults. Events are kept in the folder until the server has confirmed them. Nothing here throws
+// because of the network or the disk; `say` is told what goes wrong.
 
 package abtest
 
@@ -38,12 +38,13 @@ private const val LONGEST_ANSWER = 1024 * 1024
 private const val LONGEST_PAUSE = 300.0
 private const val LONGEST_RETRY_AFTER = 86_400.0
 
-/** Answers that the same events would get every time. */
+/** Statuses with which the server refuses the same events every time. */
 private val REFUSED = setOf(400, 413, 415, 422)
 
 /**
- * Times are in seconds: [timeout] of the first start, [requestTimeout] of each request, [sendEvery] for events, and
- * [pause] after a failure, which doubles up to 5 minutes. Of more than [mostEvents], the oldest are dropped.
+ * Times are in seconds. The first start waits for at most [timeout], each request for at most [requestTimeout]. Events
+ * are sent every [sendEvery]. After a failure comes a [pause], which doubles up to 5 minutes. When more than
+ * [mostEvents] events wait, the oldest are dropped.
  */
 class Options(
     val timeout: Double = 2.0,
@@ -58,14 +59,15 @@ class Options(
 class Abtest private constructor(url: String, path: File, attributes: Map<String, String>, private val options: Options) {
     companion object {
         /**
-         * The client, once its values are fixed; not for Android's main thread. [url]: of the server, or of one of its apps.
-         * [folder]: of this device alone. [attributes]: what the device says about itself in its first request.
+         * Returns the client once its values are fixed: don't call this on Android's main thread. [url]: that of the
+         * server, or of one of its apps. [folder]: used by this device alone. [attributes]: what the device says about
+         * itself in its first request.
          */
         fun start(
             url: String, folder: File, attributes: Map<String, String> = emptyMap(), options: Options = Options()
         ): Abtest = Abtest(url.trimEnd('/'), folder, attributes, options)
 
-        /** The same without waiting: [ready] is called by another thread. */
+        /** The same without waiting: another thread calls [ready]. */
         fun start(
             url: String, folder: File, attributes: Map<String, String> = emptyMap(), options: Options = Options(),
             ready: (Abtest) -> Unit
@@ -95,7 +97,7 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
     @Volatile var dropped = 0
         private set
 
-    /** How many events the server will never take. */
+    /** How many events were dropped because the server refuses them. */
     @Volatile var rejected = 0
         private set
 
@@ -114,25 +116,25 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
         }
     }
 
-    /** The device's value of an experiment, or the default when it has none. The same for the whole start. */
+    /** The device's value for an experiment, or the default if it has none. The same for the whole start. */
     fun value(key: String, default: String): String = lock.withLock { values?.get(key) ?: default }
 
-    /** Report an exposure: a person sees this value of the experiment. Only the first of a start is reported. */
+    /** Report an exposure: a person sees this value. It is reported once per start and experiment. */
     fun shown(key: String, value: String) = lock.withLock {
         if (seen.add(key)) {
             if (values?.containsKey(key) == false) {
-                options.say("$key is not reported as shown: this device has no value of it; is the key right?")
+                options.say("$key is not reported as shown: this device has no value for it; is the key right?")
             } else {
                 add("name" to "exposure", "experiment" to key, "value" to value)
             }
         }
     }
 
-    /** Report an event. An amount has at most 4 decimals; that of a refund is negative. */
+    /** Report an event. An amount has at most 4 decimals, and is negative for a refund. */
     fun track(name: String, amount: String? = null) =
         if (amount == null) add("name" to name) else add("name" to name, "amount" to amount)
 
-    /** Begin a new start in the same process, with the values of the last answer; a fresh one is fetched. */
+    /** Begin a new start in the same process: use the values of the last answer, and fetch a fresh one. */
     fun restart() = lock.withLock {
         values = device?.values
         seen.clear()
@@ -140,14 +142,14 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
         changed.signalAll()
     }
 
-    /** Send events without waiting for more; whether all are confirmed. Pauses after failures are kept. */
+    /** Send events now, but not during a pause after a failure. Returns whether all are confirmed. */
     fun flush(timeout: Double = 2.0): Boolean = lock.withLock {
         hurry = true
         changed.signalAll()
         until(timeout) { files.isEmpty() }
     }
 
-    /** Flush, and stop. What is left is sent after the next start. */
+    /** Flush, and stop. Events that are left are sent after the next start. */
     fun close(timeout: Double = 2.0): Boolean {
         val done = flush(timeout)
         lock.withLock {
@@ -203,14 +205,14 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
         file.kept = true
     }
 
-    /** What could not be kept is in memory, and is tried again. */
+    /** What could not be written stays in memory, and is written later. */
     private fun safely(work: () -> Unit) = try {
         work()
     } catch (error: IOException) {
-        options.say("can't be kept yet: $error")
+        options.say("can't write to the folder yet: $error")
     }
 
-    /** Ask and send until closed. After a failure comes a pause; jitter keeps devices from coming all at once. */
+    /** Ask and send until closed. Pauses are partly random, so that devices don't come all at once. */
     private fun work() {
         var failures = 0
         while (!lock.withLock { closed }) {
@@ -236,7 +238,7 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
     }
 
     private fun ask() {
-        if (token == null) open() // unless it is kept, the next start would be another device with other values
+        if (token == null) open() // without a stored token, the next start would be another device with other values
         val known = lock.withLock { device!! }
         val answer = request(known, experiments, known.etag?.let { mapOf("If-None-Match" to it) } ?: emptyMap(), null)
         if (answer.status == 200) {
@@ -266,13 +268,13 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
         val known = lock.withLock { device!! }
         val answer = request(known, events, mapOf("Content-Type" to "application/json"), body)
         if (answer.status == 404 && "\"unknown_device\"" in answer.text) lock.withLock { asking = true }
-        if (answer.status in REFUSED && batch.size > 1) { // one of them is to blame: halve until it is found
+        if (answer.status in REFUSED && batch.size > 1) { // one event is to blame: halve until it is found
             mostInBatch = batch.size / 2
         } else if (answer.status == 202 || answer.status in REFUSED) {
             mostInBatch = minOf(2 * mostInBatch, BATCH_EVENTS)
             if (answer.status != 202) {
                 rejected += 1
-                options.say("dropped an event that the server will never take: ${answer.text.take(300)}: $body")
+                options.say("dropped an event that the server refuses: ${answer.text.take(300)}: $body")
             }
             confirm(batch.keys)
         } else {
@@ -293,7 +295,7 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
         try {
             connection.connectTimeout = (options.requestTimeout * 1000).toInt()
             connection.readTimeout = connection.connectTimeout
-            connection.instanceFollowRedirects = false // one comes from a network that wants a sign-in first
+            connection.instanceFollowRedirects = false // a redirect comes from a network that wants a sign-in first
             connection.useCaches = false
             connection.setRequestProperty("Device-Token", device.token)
             for ((name, value) in headers) connection.setRequestProperty(name, value)
@@ -311,7 +313,7 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
                     val count = stream.read(part)
                     if (count < 0) break
                     read.write(part, 0, count)
-                    if (System.nanoTime() > until || read.size() > LONGEST_ANSWER) throw Later("the answer does not end")
+                    if (System.nanoTime() > until || read.size() > LONGEST_ANSWER) throw Later("the answer is too long")
                 }
             }
             if (status == 429 || status == 503) {
@@ -324,7 +326,7 @@ class Abtest private constructor(url: String, path: File, attributes: Map<String
         }
     }
 
-    /** Waits until the condition holds, at most so many seconds; whether it holds. The lock must be held. */
+    /** Waits until the condition holds, at most so many seconds. Returns whether it holds. The lock must be held. */
     private fun until(seconds: Double, condition: () -> Boolean): Boolean {
         val end = System.nanoTime() + (seconds * 1e9).toLong()
         while (!condition()) {
@@ -340,13 +342,13 @@ private class Answer(val status: Int, val text: String, val etag: String?)
 
 private class Later(why: String, val seconds: Double = 0.0) : Exception(why)
 
-/** Events as JSON by their ids, in a file of the folder. */
+/** A file of the folder, with events as JSON by their ids. */
 private class EventFile(val name: String) {
     val events = LinkedHashMap<String, String>()
     var kept = true
 }
 
-/** What is kept of a device: its token, and etag and values of the last answer. */
+/** What is stored of a device: its token, and the ETag and values of the last answer. */
 private class Device(val token: String, val etag: String?, val values: Map<String, String>?) {
     val text: String
         get() = json(
@@ -355,7 +357,7 @@ private class Device(val token: String, val etag: String?, val values: Map<Strin
         )
 
     companion object {
-        /** Null when it is damaged. */
+        /** Null if the text is damaged. */
         fun read(text: String): Device? = try {
             val kept = readObject(text)
             kept["token"]?.let { Device(it, kept["etag"], kept["values"]?.let(::readObject)) }
@@ -369,7 +371,7 @@ private class Device(val token: String, val etag: String?, val values: Map<Strin
 private class Folder(private val path: File) {
     fun get(name: String): String? = File(path, name).let { if (it.exists()) it.readText() else null }
 
-    /** Keep a text through a power cut. */
+    /** Write a text so that it survives a power cut. */
     fun set(name: String, text: String) {
         path.mkdirs()
         val written = File(path, "writing-${random(8)}")
@@ -384,7 +386,7 @@ private class Folder(private val path: File) {
         }
     }
 
-    /** Keep a text unless there is one; the text that is kept. One of several processes wins. */
+    /** Write a text unless there is one, and return the one that is there. One of several processes wins. */
     fun create(name: String, text: String): String = synchronized(javaClass) {
         path.mkdirs()
         RandomAccessFile(File(path, "lock"), "rw").use {
@@ -396,7 +398,7 @@ private class Folder(private val path: File) {
     /** Add to a text. It survives a crash, but not a power cut. */
     fun append(name: String, text: String) = FileOutputStream(File(path, name), true).use { it.write(text.toByteArray()) }
 
-    /** Whether it was there. One of several processes gets it. */
+    /** Returns whether the file was there. If several processes try, one gets it. */
     fun rename(name: String, to: String): Boolean = File(path, name).renameTo(File(path, to))
 
     fun remove(name: String) {
@@ -412,7 +414,7 @@ private fun readEvents(text: String, say: (String) -> Unit): Map<String, String>
         try {
             events[readObject(line).getValue("id")] = line
         } catch (error: Exception) {
-            say("left out an event that is damaged")
+            say("left out a damaged event")
         }
     }
     return events
@@ -440,7 +442,7 @@ private fun quoted(text: String): String = buildString {
     append('"')
 }
 
-/** The texts of a flat JSON object, all that the server's answer may be. Throws IOException for anything else. */
+/** The texts of a flat JSON object, as every answer of the server is. Throws IOException for anything else. */
 internal fun readObject(text: String): Map<String, String> {
     var place = 0
     fun next(): Char = if (place < text.length) text[place++] else throw IOException("this is cut off")
@@ -463,7 +465,8 @@ internal fun readObject(text: String): Map<String, String> {
         }
     }
     fun expect(holds: Boolean) {
-        if (!holds) throw IOException("this is no object of texts")
+        if (!holds) throw IOException("this is not a flat JSON object of texts")
+
     }
     val found = LinkedHashMap<String, String>()
     expect(symbol() == '{')

@@ -7,10 +7,10 @@
     abtest.track("purchase", amount="9.99")
     abtest.close()  # when the program ends
 
-Values are fixed for a whole start: those of the last answer, at once, while a fresh answer is fetched for the next
-start. Only the first start waits for an answer, at most `timeout` seconds; without one, it goes on with the code's
-defaults. Events are kept in the folder until the server has confirmed them. Nothing here raises because of the
-network or the disk; what goes wrong is logged.
+Values are fixed for a whole start. A start uses the values of the last answer at once, and fetches a fresh answer
+for the next start. Only the first start waits for an answer, at most `timeout` seconds; if none comes, it goes on
+with the code's defaults. Events are kept in the folder until the server has confirmed them. Nothing here raises
+because of the network or the disk; what goes wrong is logged.
 """
 
 import json
@@ -35,7 +35,7 @@ FILE_EVENTS = 100
 LONGEST_ANSWER = 1024 * 1024
 LONGEST_PAUSE, LONGEST_RETRY_AFTER = 300.0, 86_400.0
 REFUSED = {400, 413, 415, 422}
-"""Answers that the same events would get every time."""
+"""Statuses with which the server refuses the same events every time."""
 
 log = logging.getLogger("abtest")
 
@@ -43,12 +43,13 @@ log = logging.getLogger("abtest")
 class Abtest:
     """The values of this start, and the events that wait to be sent. Any thread may call its methods.
 
-    `url`: of the server, or of one of its apps. `folder`: of this device alone.
-    `attributes`: what the device says about itself in its first request. Times are in seconds: `timeout` of the first
-    start, `request_timeout` of each request, `send_every` for events, and `pause` after a failure, which doubles up
-    to 5 minutes. `most_events`: how many are kept; beyond that, the oldest are dropped.
+    `url`: that of the server, or of one of its apps. `folder`: used by this device alone. `attributes`: what the
+    device says about itself in its first request. Times are in seconds. The first start waits for at most `timeout`,
+    each request for at most `request_timeout`. Events are sent every `send_every`. After a failure comes a `pause`,
+    which doubles up to 5 minutes. When more than `most_events` events wait, the oldest are dropped.
 
-    `dropped`: how many events of this start were dropped; `rejected`: how many the server will never take.
+    `dropped`: how many events of this start were dropped because too many were waiting. `rejected`: how many were
+    dropped because the server refuses them.
     """
 
     def __init__(
@@ -96,40 +97,40 @@ class Abtest:
             return sum(len(file.events) for file in self._files)
 
     def value(self, key: str, default: str) -> str:
-        """The device's value of an experiment, or the default when it has none. The same for the whole start."""
+        """The device's value for an experiment, or the default if it has none. The same for the whole start."""
         return (self._values or {}).get(key, default)
 
     def shown(self, key: str, value: str) -> None:
-        """Report an exposure: a person sees this value of the experiment. Only the first of a start is reported."""
+        """Report an exposure: a person sees this value. It is reported once per start and experiment."""
         with self._changed:
             if key in self._shown:
                 return
             self._shown.add(key)
             if self._values is not None and key not in self._values:
-                log.warning("%s is not reported as shown: this device has no value of it; is the key right?", key)
+                log.warning("%s is not reported as shown: this device has no value for it; is the key right?", key)
                 return
         self._add({"name": "exposure", "experiment": key, "value": value})
 
     def track(self, name: str, amount: str | int | float | Decimal | None = None) -> None:
-        """Report an event. An amount has at most 4 decimals; that of a refund is negative."""
+        """Report an event. An amount has at most 4 decimals, and is negative for a refund."""
         self._add({"name": name} | ({} if amount is None else {"amount": str(amount)}))
 
     def restart(self) -> None:
-        """Begin a new start in the same process, with the values of the last answer; a fresh one is fetched."""
+        """Begin a new start in the same process: use the values of the last answer, and fetch a fresh one."""
         with self._changed:
             self._values, self._asking = self._device.get("values"), True
             self._shown.clear()
             self._changed.notify_all()
 
     def flush(self, timeout: float = 2.0) -> bool:
-        """Send events without waiting for more; whether all are confirmed. Pauses after failures are kept."""
+        """Send events now, but not during a pause after a failure. Returns whether all are confirmed."""
         with self._changed:
             self._hurry = True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: not self._files, timeout)
 
     def close(self, timeout: float = 2.0) -> bool:
-        """Flush, and stop. What is left is sent after the next start."""
+        """Flush, and stop. Events that are left are sent after the next start."""
         done = self.flush(timeout)
         with self._changed:
             self._closed = True
@@ -191,11 +192,11 @@ class Abtest:
     def _safely(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
             work(*arguments)
-        except OSError as error:  # what was to be kept is in memory, and the thread tries again
-            log.warning("can't be kept yet: %s", error)
+        except OSError as error:  # what could not be written stays in memory, and the thread tries again
+            log.warning("can't write to the folder yet: %s", error)
 
     def _work(self) -> None:
-        """Ask and send until closed. After a failure comes a pause; jitter keeps devices from coming all at once."""
+        """Ask and send until closed. Pauses are partly random, so that devices don't come all at once."""
         failures = 0
         while not self._closed:
             try:
@@ -225,14 +226,14 @@ class Abtest:
         return self._closed or self._asking or self._hurry or self.queued >= BATCH_EVENTS
 
     def _ask(self) -> None:
-        if not self._device:  # unless its token is kept, the next start would be another device with other values
+        if not self._device:  # without a stored token, the next start would be another device with other values
             self._open()
         known = {"If-None-Match": self._device["etag"]} if self._device.get("etag") else {}
         status, answer, etag = self._request(self._experiments, known)
         if status == 200:
             device = _device(json.dumps({"token": self.token, "etag": etag, "values": json.loads(answer)}))
             if not device:
-                raise _Later("this is no answer of abtest")
+                raise _Later("this is not an answer from abtest")
             self._safely(self._folder.set, "device", json.dumps(device))
             with self._changed:
                 self._device = device
@@ -254,13 +255,13 @@ class Abtest:
         status, answer, _ = self._request(self._events, {"Content-Type": "application/json"}, body)
         if status == 404 and '"unknown_device"' in answer:
             self._asking = True
-        if status in REFUSED and len(batch) > 1:  # one of them is to blame: halve until it is found
+        if status in REFUSED and len(batch) > 1:  # one event is to blame: halve until it is found
             self._most_in_batch = len(batch) // 2
         elif status == 202 or status in REFUSED:
             self._most_in_batch = min(2 * self._most_in_batch, BATCH_EVENTS)
             if status != 202:
                 self.rejected += 1
-                log.warning("dropped an event that the server will never take: %s: %s", answer[:300], *batch.values())
+                log.warning("dropped an event that the server refuses: %s: %s", answer[:300], *batch.values())
             self._confirm(batch)
         else:
             raise _Later(f"the answer was {status}")
@@ -290,7 +291,7 @@ class Abtest:
             while part := response.read1(65_536):
                 answer += part
                 if time.monotonic() > until or len(answer) > LONGEST_ANSWER:
-                    raise _Later("the answer does not end")
+                    raise _Later("the answer is too long")
             if response.status in {429, 503}:
                 seconds = response.headers.get("Retry-After", "")
                 raise _Later(f"the answer was {response.status}", float(seconds) if seconds.isdecimal() else 0.0)
@@ -298,7 +299,7 @@ class Abtest:
 
 
 class _Later(Exception):
-    """Try again, in so many seconds at the earliest."""
+    """Try again, after so many seconds at the earliest."""
 
     def __init__(self, why: str, seconds: float = 0.0) -> None:
         super().__init__(why)
@@ -313,7 +314,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class _File:
-    """Events as JSON by their ids, in a file of the folder."""
+    """A file of the folder, with events as JSON by their ids."""
 
     def __init__(self, name: str) -> None:
         self.name, self.kept = name, True
@@ -338,7 +339,7 @@ class _Folder:
             file.write(text)
 
     def create(self, name: str, text: str) -> str:
-        """Keep a text unless there is one; the text that is kept. One of several processes wins."""
+        """Write a text unless there is one, and return the one that is there. One of several processes wins."""
         try:
             self._write(text, lambda written: os.link(written, self._path / name))
         except FileExistsError:
@@ -346,7 +347,7 @@ class _Folder:
         return text
 
     def rename(self, name: str, new: str) -> bool:
-        """Whether it was there. One of several processes gets it."""
+        """Returns whether the file was there. If several processes try, one gets it."""
         try:
             (self._path / name).rename(self._path / new)
         except FileNotFoundError:
@@ -373,7 +374,7 @@ class _Folder:
 
 
 def _device(text: str) -> dict[str, Any]:
-    """What is kept of a device: its token, and etag and values of the last answer. Empty when that is damaged."""
+    """What is stored of a device: its token, and the ETag and values of the last answer. Empty if it is damaged."""
     try:
         kept = json.loads(text)
         values = kept.get("values", {}).values()
@@ -389,5 +390,6 @@ def _events(text: str) -> dict[str, str]:
         try:
             events[str(json.loads(line)["id"])] = line
         except (ValueError, KeyError, TypeError):
-            log.warning("left out an event that is damaged")
+            log.warning("left out a damaged event")
+
     return events

@@ -7,23 +7,23 @@
 //   abtest.shown("button_color", color); // when a person sees it
 //   abtest.track("purchase", "9.99");
 //
-// Values are fixed for a whole start: those of the last answer, at once, while a fresh answer is fetched for the next
-// start. Only the first start waits for an answer, at most `timeout` seconds; without one, it goes on with the code's
-// defaults. Events are kept in the storage until the server has confirmed them. Nothing here throws or rejects because
-// of the network or the storage; what goes wrong is said with `options.say`.
+// Values are fixed for a whole start. A start uses the values of the last answer at once, and fetches a fresh answer
+// for the next start. Only the first start waits for an answer, at most `timeout` seconds; if none comes, it goes on
+// with the code's defaults. Events are kept in the storage until the server has confirmed them. Nothing here throws or
+// rejects because of the network or the storage; `options.say` is told what goes wrong.
 
 const BATCH_EVENTS = 500;
 const BATCH_BYTES = 64 * 1024;
 const FILE_EVENTS = 100;
 const LONGEST_PAUSE = 300;
 const LONGEST_RETRY_AFTER = 86_400;
-/** Answers that the same events would get every time. */
+/** Statuses with which the server refuses the same events every time. */
 const REFUSED = new Set([400, 413, 415, 422]);
 
 type Soon<T> = T | Promise<T>;
 
-/** Small texts by name. `create` keeps a text unless there is one, and gives the one that is kept; `rename` says whether
- * there was one. A text that was appended to survives a crash. */
+/** Small texts by name. `create` stores a text unless there is one, and returns the one that is there; `rename` returns
+ * whether there was one. What was appended survives a crash. */
 export interface Storage {
   get(name: string): Soon<string | null>;
   set(name: string, text: string): Soon<void>;
@@ -34,8 +34,9 @@ export interface Storage {
   names(prefix: string): Soon<string[]>;
 }
 
-/** Times are in seconds: `timeout` of the first start, `requestTimeout` of each request, `sendEvery` for events, and
- * `pause` after a failure, which doubles up to 5 minutes. Of more than `mostEvents`, the oldest are dropped. */
+/** Times are in seconds. The first start waits for at most `timeout`, each request for at most `requestTimeout`. Events
+ * are sent every `sendEvery`. After a failure comes a `pause`, which doubles up to 5 minutes. When more than
+ * `mostEvents` events wait, the oldest are dropped. */
 export interface Options {
   timeout: number;
   requestTimeout: number;
@@ -54,8 +55,8 @@ const USUAL: Options = {
   say: (what) => console.warn(`abtest: ${what}`),
 };
 
-/** The client, once its values are fixed. `url`: of the server, or of one of its apps.
- * `storage`: of this device alone. `attributes`: what the device says about itself in its first request. */
+/** Resolves to the client once its values are fixed. `url`: that of the server, or of one of its apps. `storage`: used
+ * by this device alone. `attributes`: what the device says about itself in its first request. */
 export async function start(
   url: string,
   storage: Storage,
@@ -124,7 +125,7 @@ class Later extends Error {
 export class Abtest {
   /** How many events of this start were dropped because too many were waiting. */
   dropped = 0;
-  /** How many events the server will never take. */
+  /** How many events were dropped because the server refuses them. */
   rejected = 0;
   private device: Device | null = null;
   private values: Map<string, string> | null = null;
@@ -155,7 +156,7 @@ export class Abtest {
     this.fix();
   }
 
-  /** The device's token, for `abtest why`; null while nothing can be kept. */
+  /** The device's token, for `abtest why`; null while the storage can't be written. */
   get token(): string | null {
     return this.device?.token ?? null;
   }
@@ -165,28 +166,28 @@ export class Abtest {
     return this.files.reduce((sum, file) => sum + file.events.size, 0);
   }
 
-  /** The device's value of an experiment, or the default when it has none. The same for the whole start. */
+  /** The device's value for an experiment, or the default if it has none. The same for the whole start. */
   value(key: string, byDefault: string): string {
     return this.values?.get(key) ?? byDefault;
   }
 
-  /** Report an exposure: a person sees this value of the experiment. Only the first of a start is reported. */
+  /** Report an exposure: a person sees this value. It is reported once per start and experiment. */
   shown(key: string, value: string): Promise<void> {
     if (this.seen.has(key)) return Promise.resolve();
     this.seen.add(key);
     if (this.values && !this.values.has(key)) {
-      this.options.say(`${key} is not reported as shown: this device has no value of it; is the key right?`);
+      this.options.say(`${key} is not reported as shown: this device has no value for it; is the key right?`);
       return Promise.resolve();
     }
     return this.add({ name: "exposure", experiment: key, value });
   }
 
-  /** Report an event. An amount has at most 4 decimals; that of a refund is negative. Resolves once it is kept. */
+  /** Report an event. An amount has at most 4 decimals, negative for a refund. Resolves once it is stored. */
   track(name: string, amount?: string | number): Promise<void> {
     return this.add(amount === undefined ? { name } : { name, amount: String(amount) });
   }
 
-  /** Begin a new start in the same process, with the values of the last answer; a fresh one is fetched. */
+  /** Begin a new start in the same process: use the values of the last answer, and fetch a fresh one. */
   restart(): void {
     this.fix();
     this.seen.clear();
@@ -194,14 +195,14 @@ export class Abtest {
     this.changed();
   }
 
-  /** Send events without waiting for more; whether all are confirmed. Pauses after failures are kept. */
+  /** Send events now, but not during a pause after a failure. Resolves to whether all are confirmed. */
   flush(timeout = 2): Promise<boolean> {
     this.hurry = true;
     this.changed();
     return this.until(() => !this.files.length, timeout);
   }
 
-  /** Flush, and stop. What is left is sent after the next start. */
+  /** Flush, and stop. Events that are left are sent after the next start. */
   async close(timeout = 2): Promise<boolean> {
     const done = await this.flush(timeout);
     this.closed = true;
@@ -266,14 +267,14 @@ export class Abtest {
     file.kept = true;
   }
 
-  /** One thing after the other. What could not be kept is in memory, and is tried again. */
+  /** One write after the other. What could not be written stays in memory, and is written later. */
   private safely(work: () => Soon<void>): Promise<void> {
-    const done = this.disk.then(work).catch((error) => this.options.say(`can't be kept yet: ${error}`));
+    const done = this.disk.then(work).catch((error) => this.options.say(`can't write to the storage yet: ${error}`));
     this.disk = done;
     return done;
   }
 
-  /** Ask and send until closed. After a failure comes a pause; jitter keeps devices from coming all at once. */
+  /** Ask and send until closed. Pauses are partly random, so that devices don't come all at once. */
   private async work(): Promise<void> {
     for (let failures = 0; !this.closed; ) {
       let pause = 0;
@@ -300,7 +301,7 @@ export class Abtest {
   }
 
   private async ask(): Promise<void> {
-    if (!this.device) await this.open(); // unless its token is kept, the next start would be another device
+    if (!this.device) await this.open(); // without a stored token, the next start would be another device
     const device = this.device as Device | null;
     if (!device) throw new Later("there is no token yet");
     const query = Object.entries(this.attributes).map((pair) => pair.map(encodeURIComponent).join("="));
@@ -308,7 +309,7 @@ export class Abtest {
     const { status, text, etag } = await this.request(device, path, device.etag ? { "If-None-Match": device.etag } : {});
     if (status === 200) {
       const fresh = readDevice(JSON.stringify({ token: device.token, etag, values: JSON.parse(text) }));
-      if (!fresh) throw new Later("this is no answer of abtest");
+      if (!fresh) throw new Later("this is not an answer from abtest");
       await this.safely(() => this.storage.set("device", JSON.stringify(fresh)));
       this.device = fresh;
     } else if (status !== 304) {
@@ -331,12 +332,12 @@ export class Abtest {
     const { status, text } = await this.request(this.device as Device, "/api/v1/events", headers, body);
     if (status === 404 && text.includes('"unknown_device"')) this.asking = true;
     if (REFUSED.has(status) && batch.size > 1) {
-      this.mostInBatch = Math.floor(batch.size / 2); // one of them is to blame: halve until it is found
+      this.mostInBatch = Math.floor(batch.size / 2); // one event is to blame: halve until it is found
     } else if (status === 202 || REFUSED.has(status)) {
       this.mostInBatch = Math.min(2 * this.mostInBatch, BATCH_EVENTS);
       if (status !== 202) {
         this.rejected += 1;
-        this.options.say(`dropped an event that the server will never take: ${text.slice(0, 300)}: ${body}`);
+        this.options.say(`dropped an event that the server refuses: ${text.slice(0, 300)}: ${body}`);
       }
       await this.confirm(batch);
     } else {
@@ -369,7 +370,7 @@ export class Abtest {
         headers: { "Device-Token": device.token, ...headers },
         body,
         signal: abort.signal,
-        redirect: "error", // it comes from something else, such as a network that wants a sign-in first
+        redirect: "error", // a redirect comes from something else, such as a network that wants a sign-in first
         cache: "no-store",
         credentials: "omit",
       });
@@ -382,7 +383,7 @@ export class Abtest {
     }
   }
 
-  /** Waits until the condition holds, at most so many seconds; whether it holds. */
+  /** Waits until the condition holds, at most so many seconds. Resolves to whether it holds. */
   private until(condition: () => unknown, seconds = Infinity): Promise<boolean> {
     return new Promise((resolve) => {
       const check = () => condition() && end(true);
@@ -402,7 +403,7 @@ export class Abtest {
   }
 }
 
-/** What is kept of a device, unless it is damaged. */
+/** What is stored of a device; null if it is damaged. */
 function readDevice(text: string): Device | null {
   try {
     const kept = JSON.parse(text);
@@ -420,18 +421,19 @@ function readEvents(text: string, say: (what: string) => void): Map<string, stri
     try {
       events.set(String(JSON.parse(line).id), line);
     } catch {
-      say("left out an event that is damaged");
+      say("left out a damaged event");
     }
   }
   return events;
 }
 
-/** At most so many bytes in UTF-8. */
+/** An upper bound of the text's bytes in UTF-8. */
 function bytes(text: string): number {
   return /^[\x00-\x7f]*$/.test(text) ? text.length : 3 * text.length;
 }
 
-/** So many random bytes, in hexadecimal. React Native has `crypto` with react-native-get-random-values. */
+/** So many random bytes, in hexadecimal. React Native gets `crypto` from react-native-get-random-values. */
+
 function random(count: number): string {
   const numbers = new Uint8Array(count).map(() => Math.random() * 256);
   if (typeof crypto !== "undefined") crypto.getRandomValues(numbers);

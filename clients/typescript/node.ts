@@ -6,11 +6,12 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Storage } from "./abtest.js";
 
-/** A folder of one device alone. Several processes may use it at the same time. */
+/** A folder, used by one device alone. Several processes may use it at the same time. */
 export function folder(at: string): Storage {
   const of = (name: string) => path.join(at, name);
 
-  /** Write a file that survives a power cut, and put it in its place. */
+  /** Write a file so that it survives a power cut, and put it in its place. */
+
   function write(text: string, put: (written: string) => void): void {
     fs.mkdirSync(at, { recursive: true });
     const written = of(`writing-${randomBytes(8).toString("hex")}`);

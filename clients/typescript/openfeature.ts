@@ -17,7 +17,7 @@ import type {
 } from "@openfeature/web-sdk";
 import type { Abtest } from "./abtest.js";
 
-/** Values are texts in abtest; this gives them as the types that flags have. */
+/** In abtest, values are texts; this provider gives each in the type of its flag. */
 export class AbtestProvider implements Provider {
   readonly metadata = { name: "abtest" };
   readonly runsOn = "client";
@@ -49,12 +49,13 @@ export class AbtestProvider implements Provider {
     try {
       const value = typed(text);
       if (value !== undefined) return { value, variant: text, reason: "SPLIT" };
-    } catch {} // it is of another type
+    } catch {} // the text is not of this type
     return { value: byDefault, reason: "ERROR", errorCode: "TYPE_MISMATCH" as ErrorCode };
   }
 }
 
-/** Reports an exposure when a flag is evaluated, with the value that the app got: evaluate flags when they are shown. */
+/** When a flag is evaluated, reports an exposure with the value that the app got: evaluate flags as they are shown. */
+
 export class ExposureHook implements Hook {
   constructor(private readonly abtest: Abtest) {}
 
