@@ -466,7 +466,6 @@ internal fun readObject(text: String): Map<String, String> {
     }
     fun expect(holds: Boolean) {
         if (!holds) throw IOException("this is not a flat JSON object of texts")
-
     }
     val found = LinkedHashMap<String, String>()
     expect(symbol() == '{')

@@ -391,5 +391,4 @@ def _events(text: str) -> dict[str, str]:
             events[str(json.loads(line)["id"])] = line
         except (ValueError, KeyError, TypeError):
             log.warning("left out a damaged event")
-
     return events

@@ -433,7 +433,6 @@ function bytes(text: string): number {
 }
 
 /** So many random bytes, in hexadecimal. React Native gets `crypto` from react-native-get-random-values. */
-
 function random(count: number): string {
   const numbers = new Uint8Array(count).map(() => Math.random() * 256);
   if (typeof crypto !== "undefined") crypto.getRandomValues(numbers);

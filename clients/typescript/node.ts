@@ -11,7 +11,6 @@ export function folder(at: string): Storage {
   const of = (name: string) => path.join(at, name);
 
   /** Write a file so that it survives a power cut, and put it in its place. */
-
   function write(text: string, put: (written: string) => void): void {
     fs.mkdirSync(at, { recursive: true });
     const written = of(`writing-${randomBytes(8).toString("hex")}`);

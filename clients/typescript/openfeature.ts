@@ -55,7 +55,6 @@ export class AbtestProvider implements Provider {
 }
 
 /** When a flag is evaluated, reports an exposure with the value that the app got: evaluate flags as they are shown. */
-
 export class ExposureHook implements Hook {
   constructor(private readonly abtest: Abtest) {}
 
