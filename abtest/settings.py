@@ -47,8 +47,8 @@ DEMO = Setting(
 ANONYMOUS = Setting(
     "anonymous",
     "auto",
-    "Who may look at the pages without signing in: everybody until the first person exists and nobody afterwards "
-    "(auto), always everybody, as a viewer (viewer), or nobody (none).",
+    "Who may look at the pages without signing in: auto is everybody until the first person exists and nobody "
+    "afterwards, viewer is always everybody, as a viewer, and none is nobody.",
     choices=("auto", "viewer", "none"),
 )
 
