@@ -41,9 +41,11 @@ def coverage_said(coverage: Decimal) -> str:
 
 
 def who_takes_part(experiment: Experiment) -> str:
-    """60% by the group screen; platform is ios; coverage 50%. Empty where every new device does."""
+    """60% from the group screen; platform is ios; coverage 50%. Empty if every new device takes part."""
     said = [
-        f"{coverage_said(experiment.group_share)} by the group {experiment.group}" if experiment.group_share else "",
+        f"{coverage_said(experiment.group_share)} from the group {experiment.group}"
+        if experiment.group_share
+        else "",
         audience_said(experiment.audience),
         f"coverage {coverage_said(experiment.phase.coverage)}" if experiment.phase.coverage < FULL_COVERAGE else "",
     ]
@@ -76,9 +78,9 @@ def _one_of(values: Sequence[str]) -> str:
 
 
 def test_device_said(note: str, made_by: str, made_at: str) -> str:
-    """a test device (colour check, made by anna on 12 Nov 2026): gets what was chosen by hand; never counted."""
+    """a test device (colour check, made by anna on 12 Nov 2026): gets the values chosen by hand; never counted."""
     made = f"made by {made_by} on {exact_day(made_at)}"
-    return f"a test device ({f'{note}, ' if note else ''}{made}): gets what was chosen by hand; never counted"
+    return f"a test device ({f'{note}, ' if note else ''}{made}): gets the values chosen by hand; never counted"
 
 
 def elsewhere_said(experiment: Experiment, held: bool, grouped: bool) -> str:
@@ -89,7 +91,7 @@ def elsewhere_said(experiment: Experiment, held: bool, grouped: bool) -> str:
     filled = experiment.full or any(phase.stop_at is not None for phase in experiment.phases[:-1])
     reasons = (
         (held, "held by a holdout"),
-        (grouped, "given to none or another experiment of its group"),
+        (grouped, "given to no experiment or another one of its group"),
         (filled, "first seen when it was full"),
     )
     return ", or ".join(said for holds, said in reasons if holds)
@@ -97,14 +99,16 @@ def elsewhere_said(experiment: Experiment, held: bool, grouped: bool) -> str:
 
 def tested_said(test_devices: int, devices: int) -> str:
     """How many test devices have a value of an experiment, how many of them are devices, and what that changes."""
-    have = "has a value of it; it is" if test_devices == 1 else "have a value of it; they are"
+    have = "has a value for it; it is" if test_devices == 1 else "have a value for it; they are"
     said = f"{counted(test_devices, 'test device')} {have} not counted."
     if not devices:
         return said
     if devices == 1:
         of_them = "It" if test_devices == 1 else "1 of them"
-        return f"{said} {of_them} is a device: it keeps its place in the counts, and its new events are not counted."
+        return (
+            f"{said} {of_them} was a device before: it keeps its place in the counts, but new events are not counted."
+        )
     return (
-        f"{said} {number(devices)} of them are devices: they keep their places in the counts, "
-        "and their new events are not counted."
+        f"{said} {number(devices)} of them were devices before: they keep their places in the counts, "
+        "but new events are not counted."
     )

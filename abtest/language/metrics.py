@@ -53,5 +53,5 @@ def exposure_told(found: Exposure, devices: int, values: Sequence[str]) -> Remar
         )
     never = f"{number(missing)} of {counted(devices, 'device')} never reported exposure"
     if found.alike:
-        return Remark(f"{never}; alike in all variants.", good=True)
+        return Remark(f"{never}; their share is alike in all variants.", good=True)
     return Remark(f"{never}; no difference between the variants so far.")

@@ -117,10 +117,10 @@ def _named(values: Sequence[str]) -> str:
 
 def _distrusted(verdict: NotTrusted) -> str:
     if verdict.value is None:
-        return "counts of devices are wrong; run abtest verify"
+        return "the counts of devices are wrong; run abtest verify"
     return (
         f"{figure_percent(verdict.part, 3)} of the devices in {value_said(verdict.value)} report exposure, "
-        f"{figure_percent(verdict.others_part, 3)} of the others; find out why first"
+        f"but {figure_percent(verdict.others_part, 3)} of the others; find out why first"
     )
 
 
@@ -185,8 +185,8 @@ def _never_tested(question: Question) -> str:
     """That the planned number of devices will never be there."""
     test = f"the test at {number(question.planned or 0)} devices"
     if question.over:
-        return f"; it ended before {test}, which is not made any more"
-    return f"; it takes no more than its {counted(question.full or 0, 'device')}, so {test} is not made"
+        return f"; it ended before {test}, which will not be made"
+    return f"; it takes no more than its {counted(question.full or 0, 'device')}, so {test} will not be made"
 
 
 def _unknown(verdict: NoDifference | Difference) -> str:

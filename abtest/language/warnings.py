@@ -11,9 +11,9 @@ from abtest.language.times import age, exact_time
 from abtest.settings import FREE_DISK, NEW_PER_SOURCE, STATS_INTERVAL, TRUSTED_PROXIES
 
 BUSY = (
-    "The disk is slow, or another program holds the database: look for a long write by hand, a copy of the file that "
-    "is being made, or a disk at its limit. PostgreSQL may be away, or wait for a synchronous standby. Devices ask "
-    "again by themselves."
+    "The disk is slow, or another program locks the database: look for a long manual write, for a program that is "
+    "copying the file, or for a disk at its limit. PostgreSQL may be unreachable, or waiting for a synchronous "
+    "standby. Devices ask again by themselves."
 )
 ADVICE = {
     "busy": BUSY,
@@ -23,17 +23,17 @@ ADVICE = {
     "storage_full": "Free some space on the disk. No restart is needed.",
     "storage_failed": "The server starts again by itself and recovers what it can. If this comes back, run "
     "`abtest db check` and examine the disk.",
-    "database_away": "PostgreSQL could not be reached, or ended connections: look at its log, at the servers' and at "
+    "database_away": "PostgreSQL could not be reached, or ended connections: look at its log, the servers' logs and "
     "the network. Servers find a new primary by themselves.",
-    "database_read_only": "Find out who set default_transaction_read_only, or took rights from the servers' user. No "
-    "restart is needed.",
-    "answers_lost": "A standby became the primary without all that servers had stored. Promote one that has it, or "
-    "bring back the old primary; `abtest db accept-loss` goes on without what was lost.",
+    "database_read_only": "Find out who set default_transaction_read_only, or took rights from the database user of "
+    "the servers. No restart is needed.",
+    "answers_lost": "A standby that lacks some of what servers had stored became the primary. Promote a standby that "
+    "lacks nothing, or bring back the old primary. To go on without what was lost, run `abtest db accept-loss`.",
     "internal_error": "This is a fault in the server: its log has the traceback. Please report it.",
-    "too_many_new_devices": f"If they come through a proxy, name it in {TRUSTED_PROXIES.variable}. If so many "
+    "too_many_new_devices": f"If they come through a proxy, name it in {TRUSTED_PROXIES.variable}. If that many "
     f"devices share an address, raise {NEW_PER_SOURCE.variable}.",
 }
-"""What to do when requests are refused with this code. Other codes are faults of those who ask."""
+"""What to do when requests are refused with this code. Other codes mean that the request was at fault."""
 
 
 class Advice(Struct, frozen=True):
@@ -54,16 +54,16 @@ def newer_schema(found: int, known: int) -> Advice:
 def disk_full(free_bytes: int, free_disk: float) -> Advice:
     """The server refuses devices."""
     return Advice(
-        f"New devices and events are refused: only {size(free_bytes)} of disk are free, less than the "
+        f"New devices and events are refused: only {size(free_bytes)} of disk space is free, less than the "
         f"{size(free_disk * 1_000_000)} of {FREE_DISK.variable}. Known devices are still answered.",
         "Free some space on the database's disk. No restart is needed.",
     )
 
 
 def disk_filling(free_bytes: int, days: float, bytes_per_day: float) -> Advice:
-    """It will soon be so."""
+    """The server will soon refuse devices."""
     return Advice(
-        f"The disk is full in about {counted(max(1, round(days)), 'day')}: {size(free_bytes)} are free, and the "
+        f"The disk will be full in about {counted(max(1, round(days)), 'day')}: {size(free_bytes)} is free, and the "
         f"database grows by {size(bytes_per_day)} a day.",
         "Free some space on the database's disk, or move the database to a larger one.",
     )
@@ -72,29 +72,29 @@ def disk_filling(free_bytes: int, days: float, bytes_per_day: float) -> Advice:
 def disk_small(free_bytes: int, database_bytes: int) -> Advice:
     """A restore needs a second copy."""
     return Advice(
-        f"Only {size(free_bytes)} of disk are free, less than the database takes ({size(database_bytes)}).",
+        f"Only {size(free_bytes)} of disk space is free, less than the database takes ({size(database_bytes)}).",
         "A restore needs a second copy of the database while it works: make room for it before you need it.",
     )
 
 
 def log_large(log_bytes: int) -> Advice:
-    """It can't start over while somebody reads."""
+    """The log can't start over while somebody reads."""
     return Advice(
-        f"The database's log has {size(log_bytes)}: some program has been reading the database for a long time.",
-        "Find that program (`sqlite3`, a copy, an analysis) and end it. The log is then cut by itself.",
+        f"The database's log takes {size(log_bytes)}: some program has been reading the database for a long time.",
+        "Find that program (`sqlite3`, a copy, an analysis) and end it. The log then shrinks by itself.",
     )
 
 
 def worker_stopped(as_of: int | None, now: int) -> Advice:
-    """Nobody counts."""
+    """No worker counts."""
     return Advice(
         f"The stats worker is not running: {_since(as_of, now)}, and experiments don't start or end by themselves.",
-        "Start it with `abtest worker`, or start everything with `abtest up`. Devices get their answers meanwhile.",
+        "Start it with `abtest worker`, or start everything with `abtest up`. Devices still get their answers.",
     )
 
 
 def worker_late(as_of: int | None, now: int) -> Advice:
-    """It runs, but does not finish."""
+    """The worker runs, but does not finish."""
     return Advice(
         f"The stats worker is running, but {_since(as_of, now)}.",
         "Its log says why. If it writes nothing, restart it. A larger "
@@ -103,13 +103,13 @@ def worker_late(as_of: int | None, now: int) -> Advice:
 
 
 def no_server(last: int | None, now: int) -> Advice:
-    """Nobody answers."""
+    """No server answers."""
     seen = "" if last is None else f" The last one was seen {age((now - last) / 1000)} ago."
     return Advice(f"No server is running.{seen}", "Start one with `abtest up`, or `abtest serve`.")
 
 
 def processes_lost(lost: Sequence[tuple[str, int, str]], seen_at: int, now: int) -> Advice:
-    """Kind, process id and host of those that were not seen; `seen_at`: of the last of them."""
+    """`lost`: kind, process id and host of each. `seen_at`: when the last of them was seen."""
     kind, pid, host = lost[0]
     silent = age((now - seen_at) / 1000)
     if len(lost) == 1:
@@ -147,10 +147,10 @@ def refused(code: str, requests: int, minutes: int) -> Advice:
 
 def no_backup(backed_up_at: int | None, now: int) -> Advice:
     """None at all, or none for long."""
-    last = "There has never been a backup" if backed_up_at is None else "The last backup is old"
-    when = "" if backed_up_at is None else f": {age((now - backed_up_at) / 1000)}"
     return Advice(
-        f"{last}{when}.",
+        "There has never been a backup."
+        if backed_up_at is None
+        else f"The last backup is {age((now - backed_up_at) / 1000)} old.",
         "Run `abtest backup FILE` every day, with a file on another disk. Other kinds of backups are not seen here.",
     )
 
@@ -160,8 +160,8 @@ def clock_behind(newest_at: int, now: int) -> Advice:
     return Advice(
         f"The clock of this machine is wrong: the database has entries of {exact_time(clock.iso(newest_at))} UTC, "
         f"{age((newest_at - now) / 1000)} from now.",
-        "Set the clock; NTP keeps it right. No device gets another value because of it, but times and the figures of "
-        "a day are wrong.",
+        "Set the clock; NTP keeps it right. No device gets another value because of it, but times and daily figures "
+        "are wrong.",
     )
 
 

@@ -42,7 +42,7 @@ def outlook(planned: PlannedEffect, report: ExperimentReport) -> Outlook:
     weights, base = experiment.phase.weights, experiment.baseline_place
     others = [place for place, weight in enumerate(weights) if weight and place != base]
     if not weights[base] or not others:
-        return Outlook("No effect would be found: devices no longer come to the baseline and another variant.")
+        return Outlook("No effect would be found: new devices no longer get both the baseline and another variant.")
     found = tuple((experiment.values[place], _found(planned, counts[place], counts[base])) for place in others)
     needed = _needed(
         PlanRequest(

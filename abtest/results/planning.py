@@ -79,7 +79,7 @@ def plan(request: PlanRequest) -> Plan:
     devices = _needed(request, effect or 0.0, rule.LEVEL) if request.devices is None else request.devices
     if devices is None:
         raise InvalidSetting(
-            f"so small here that more than {number(MOST_PLANNED)} devices would be needed", field="effect"
+            f"too small here: more than {number(MOST_PLANNED)} devices would be needed", field="effect"
         )
     gate = _gate(request, effect)
     planned = max(devices, gate)
@@ -127,7 +127,7 @@ def next_step(request: PlanRequest, found: Plan) -> str:
 def equal(variants: int) -> tuple[Decimal, ...]:
     """The weights of so many variants. Raises InvalidSetting."""
     if not 2 <= variants <= MOST_VARIANTS:
-        raise InvalidSetting(f"from 2 to {MOST_VARIANTS}, with the baseline", field="variants")
+        raise InvalidSetting(f"from 2 to {MOST_VARIANTS}, including the baseline", field="variants")
     return (Decimal(1),) * variants
 
 
@@ -161,7 +161,7 @@ def signed(part: float) -> str:
 
 def _check(request: PlanRequest) -> None:
     if not 2 <= len(request.weights) <= MOST_VARIANTS:
-        raise InvalidSetting(f"from 2 to {MOST_VARIANTS} of them, the baseline's first", field="weights")
+        raise InvalidSetting(f"give 2 to {MOST_VARIANTS} of them, the baseline's first", field="weights")
     if not all(weight > 0 for weight in request.weights):
         raise InvalidSetting("each must be above 0", field="weights")
     if not LEAST_POWER <= request.power <= MOST_POWER:
@@ -170,10 +170,10 @@ def _check(request: PlanRequest) -> None:
         raise InvalidSetting(f"from 1 to {number(MOST_PLANNED)} new devices", field="per_day")
     _check_metric(request)
     if (request.effect is None) == (request.devices is None):
-        raise InvalidSetting("give the effect to find, or the devices there are, and not both", field="effect")
+        raise InvalidSetting("give the effect to find or the number of devices, and not both", field="effect")
     if request.devices is not None and not len(request.weights) <= request.devices <= MOST_PLANNED:
         raise InvalidSetting(
-            f"from {len(request.weights)}, one for each variant, to {number(MOST_PLANNED)}", field="devices"
+            f"from {len(request.weights)} (one for each variant) to {number(MOST_PLANNED)}", field="devices"
         )
     if request.effect is not None:
         _check_effect(request.effect, request.base)
@@ -182,7 +182,7 @@ def _check(request: PlanRequest) -> None:
 def _check_metric(request: PlanRequest) -> None:
     if request.base is not None:
         if request.mean is not None or request.deviation is not None:
-            raise InvalidSetting("give a rate, or a mean with its deviation, and not both", field="base")
+            raise InvalidSetting("give either a rate or a mean with its deviation, not both", field="base")
         if not LEAST <= request.base < 1:
             raise InvalidSetting("must be a rate between 0 and 100%, such as 5%", field="base")
         return
@@ -195,11 +195,11 @@ def _check_metric(request: PlanRequest) -> None:
 
 def _check_effect(effect: float, base: float | None) -> None:
     if not (-1 <= effect <= MOST_AMOUNT and effect):
-        raise InvalidSetting("must be a difference from -100% on that is not 0, such as +20%", field="effect")
+        raise InvalidSetting("must be a difference of -100% or more, but not 0, such as +20%", field="effect")
     if base is not None and not 0 < base * (1 + effect) < 1:
         raise InvalidSetting(
-            f"{signed(effect)} makes {_exact(max(base * (1 + effect), 0))} of a rate of {_exact(base)}, "
-            "and a test needs a rate between 0 and 100%; a fifth more is +20%",
+            f"{signed(effect)} turns a rate of {_exact(base)} into {_exact(max(base * (1 + effect), 0))}, "
+            "but a test needs a rate between 0 and 100%; a fifth more is +20%",
             field="effect",
         )
 
@@ -298,11 +298,11 @@ def _sentence(request: PlanRequest, found: Plan) -> str:
 def _found_with_those(request: PlanRequest, found: Plan, often: str) -> str:
     if found.effect is None:
         nothing = "no decrease is found {}, not even one to 0%" if request.less else NOTHING_FOUND
-        return f"With {number(found.devices)} devices {nothing.format(often)}"
+        return f"With {number(found.devices)} devices, {nothing.format(often)}"
     size = f"{'-' if found.effect < 0 else '+'}{figure_percent(abs(found.effect))}"
     return (
-        f"With {number(found.devices)} devices only a difference of about {size} is found "
-        f"{often}: {_change(request, found.effect, _rounded)}"
+        f"With {number(found.devices)} devices, the smallest difference found {often} is about {size}: "
+        f"{_change(request, found.effect, _rounded)}"
     )
 
 

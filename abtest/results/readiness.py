@@ -47,8 +47,8 @@ def _plan(experiment: Experiment) -> Check:
         return Check(True, f"Planned with {counted(experiment.planned, 'device')}")
     return Check(
         False,
-        "No number of devices is planned. It can be planned only before the first device comes; "
-        "without it, a difference takes more devices to show",
+        "No number of devices is planned. It can be planned only before the first device comes. "
+        "Without a plan, it takes more devices to show a difference",
     )
 
 
@@ -57,17 +57,17 @@ def _traffic(experiment: Experiment, prospect: Prospect) -> Iterator[Check]:
         return
     per_day, part = prospect.per_day, prospect.part
     if not per_day:
-        yield Check(False, "How many devices come a day is not known: none came in the last week")
+        yield Check(False, "It is not known how many devices come per day: none came in the last week")
         return
+    come = f"{counted(per_day, 'new device')} {'comes' if per_day == 1 else 'come'} per day"
     devices = per_day * part
     if devices < 1:
-        yield Check(False, f"Hardly any device would take part: {counted(per_day, 'new device')} come a day")
+        yield Check(False, f"Hardly any device would take part: {come}")
         return
     days = planning.days(experiment.planned, devices)
-    taking = "" if part == 1 else f", of which about {number(round(devices))} would take part"
-    traffic = f"about {counted(per_day, 'new device')} come a day{taking}"
+    come += "" if part == 1 else f", of which about {number(round(devices))} would take part"
     too_long = ". That is long: plan for a larger effect, or fewer variants" if days > SENSIBLE_DAYS else ""
-    yield Check(not too_long, f"The planned devices take about {counted(days, 'day')}: {traffic}{too_long}")
+    yield Check(not too_long, f"The planned devices take about {counted(days, 'day')}: about {come}{too_long}")
 
 
 def _weights(experiment: Experiment) -> Iterator[Check]:
@@ -81,7 +81,7 @@ def _end(experiment: Experiment, now: int) -> Iterator[Check]:
         return
     at = f"{exact_time(clock.iso(experiment.end_at))} UTC"
     if experiment.end_at <= now:
-        yield Check(False, f"It was to end at {at}, which has passed. Change its end first", forbids=True)
+        yield Check(False, f"Its end, {at}, has passed. Change it first", forbids=True)
     else:
         yield Check(True, f"Ends by itself at {at}")
 

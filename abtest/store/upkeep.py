@@ -32,7 +32,7 @@ def lacking(free_bytes: int | None, free_disk: float) -> str:
     if free_bytes is None or not is_full(free_bytes, free_disk):
         return ""
     return (
-        f"new devices and events are refused: only {number(free_bytes // 1_000_000)} MB of disk are free, "
+        f"new devices and events are refused: only {number(free_bytes // 1_000_000)} MB of disk space is free, "
         f"less than the {number(free_disk)} MB of {FREE_DISK.variable}"
     )
 

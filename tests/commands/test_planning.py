@@ -15,6 +15,7 @@ from tests.scenes import answers, tokens
 from tests.stores import own_store
 
 TWO = ("--variant", "red=75", "--variant", "green=25")
+FOUND = "With 400 devices, the smallest difference found in 4 of 5 tests is about "
 
 
 async def sell(devices: int, buyers: int, *amounts: int) -> None:
@@ -38,7 +39,7 @@ def test_devices_and_days_are_planned_and_the_next_step_is_told(run: Run) -> Non
 
 def test_the_reverse_says_what_the_devices_find(run: Run) -> None:
     planned = run("plan", "--base", "0.05", "--devices", "600", "--variants", "3")
-    assert planned.stdout.startswith("With 600 devices only a difference of about +156% is found in 4 of 5 tests")
+    assert planned.stdout.startswith("With 600 devices, the smallest difference found in 4 of 5 tests is about +156%")
 
 
 def test_an_amount_and_a_decrease_can_be_planned(run: Run) -> None:
@@ -83,7 +84,7 @@ def test_an_experiment_brings_its_rate_and_its_devices(run: Run) -> None:
     asyncio.run(sell(400, buyers=30))
     run("worker", "--once")
     planned = run("plan", "--experiment", "color")
-    assert planned.stdout.startswith("With 400 devices only a difference of about +")
+    assert planned.stdout.startswith(FOUND + "+")
     assert "a rate of 10% that becomes" in planned.stdout
     assert "--planned" not in planned.stdout
 
@@ -99,29 +100,29 @@ def test_an_experiment_brings_its_mean_and_its_deviation(run: Run) -> None:
     planned = run("plan", "--experiment", "color", *asked)
     assert "a mean of 2.5 that becomes 3" in planned.stdout
     assert [json.loads(each.stdout)["per_variant"] for each in (planned, typed)] == [[7_088, 2_363]] * 2
-    assert run("plan", "--experiment", "color").stdout.startswith("With 400 devices only a difference of about +")
+    assert run("plan", "--experiment", "color").stdout.startswith(FOUND + "+")
 
 
 def test_an_amount_of_which_less_is_better_is_planned_as_a_decrease(run: Run) -> None:
     run("experiments", "add", "color", *TWO, "--metric", "amount:buy less")
     asyncio.run(sell(400, 290, 100_000))
     run("worker", "--once")
-    assert run("plan", "--experiment", "color").stdout.startswith("With 400 devices only a difference of about -")
+    assert run("plan", "--experiment", "color").stdout.startswith(FOUND + "-")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (("--base", "5", "--effect", "20%"), 2, "abtest: --base: must be a rate between 0 and 100%, such as 5%"),
-        (("--base", "5%", "--effect", "20"), 2, "--effect: +2,000% makes 105% of a rate of 5%"),
+        (("--base", "5%", "--effect", "20"), 2, "--effect: +2,000% turns a rate of 5% into 105%"),
         (("--base", "5%", "--effect", "0"), 2, "--effect: must be a difference"),
         (("--base", "nan", "--effect", "20%"), 2, "base: must be a percentage such as 5%"),
-        (("--base", "5%"), 2, "--effect: give the effect to find, or the devices there are"),
+        (("--base", "5%"), 2, "--effect: give the effect to find or the number of devices"),
         (("--effect", "20%"), 2, "base: give a rate, or a mean with its deviation"),
         (("--mean", "5%", "--deviation", "1", "--effect", "20%"), 2, "mean: must be a decimal number"),
         (("--base", "5%", "--effect", "20%", "--per-day", "0"), 2, "per-day"),
         (("--base", "5%", "--effect", "20%", "--variants", "21"), 2, "--variants: from 2 to 20"),
-        (("--base", "5%", "--effect", "20%", "--weight", "1"), 2, "--weight: from 2 to 20"),
+        (("--base", "5%", "--effect", "20%", "--weight", "1"), 2, "--weight: give 2 to 20"),
         (("--base", "5%", "--effect", "20%", "--weight", "x"), 2, "--weight 1: must be a decimal number"),
         (
             ("--base", "5%", "--effect", "20%", "--weight", "1", "--variants", "2"),

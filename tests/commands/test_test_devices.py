@@ -62,7 +62,7 @@ def test_why_says_first_that_it_is_one(run: Run) -> None:
     run(*ADD, "--value", "color=red", "--note", "Anna's phone")
     told = run("why", "my-phone").stdout
     assert re.fullmatch(
-        r"a test device \(Anna's phone, made by anna on \d+ \w+ 20\d\d\): gets what was chosen by hand; "
+        r"a test device \(Anna's phone, made by anna on \d+ \w+ 20\d\d\): gets the values chosen by hand; "
         r"never counted\n\nEXPERIMENT  VALUE\ncolor       red\n",
         told,
     )

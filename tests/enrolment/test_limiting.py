@@ -69,6 +69,7 @@ async def test_a_nearly_full_disk_is_reported_once_when_it_begins_and_once_when_
     monkeypatch.setattr(bootstrap, "DISK_SECONDS", 0.001)
     await bootstrap.watch_disk(Settings(database=f"sqlite:///{tmp_path}/abtest.db"), stop, said.append)
     assert said == [
-        "new devices and events are refused: only 99 MB of disk are free, less than the 100 MB of ABTEST_FREE_DISK",
+        "new devices and events are refused: only 99 MB of disk space is free, "
+        "less than the 100 MB of ABTEST_FREE_DISK",
         "the disk has room again: new devices and events are accepted",
     ]

@@ -35,6 +35,6 @@ def test_why_a_device_is_left_out(condition: str, text: str | None, told: str) -
 def test_who_takes_part_is_said_where_not_every_device_does() -> None:
     assert who_takes_part(CHECKOUT) == "platform is ios or android; coverage 20%"
     grouped = structs.replace(CHECKOUT, audience=(), group="screen", group_share=Decimal("0.6"))
-    assert who_takes_part(grouped) == "60% by the group screen; coverage 20%"
+    assert who_takes_part(grouped) == "60% from the group screen; coverage 20%"
     everybody = structs.replace(CHECKOUT, audience=(), phases=(structs.replace(CHECKOUT.phase, coverage=Decimal(1)),))
     assert who_takes_part(everybody) == ""

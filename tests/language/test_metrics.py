@@ -26,7 +26,11 @@ def test_a_metric_has_a_name(text: str, name: str) -> None:
         (Exposure((600, 600)), "No device reported exposure, so it is unknown", None),
         (Exposure((0, 0)), "Every device reported exposure.", True),
         (Exposure((60, 6), 0, 0.9, 0.99), "red differs from the other variants: 90% of its devices", False),
-        (Exposure((6, 6), alike=True), "12 of 1,200 devices never reported exposure; alike in all", True),
+        (
+            Exposure((6, 6), alike=True),
+            "12 of 1,200 devices never reported exposure; their share is alike in all",
+            True,
+        ),
         (Exposure((6, 6)), "12 of 1,200 devices never reported exposure; no difference", None),
     ],
 )

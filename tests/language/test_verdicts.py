@@ -184,7 +184,7 @@ def test_an_experiment_that_takes_no_devices_asks_for_none(over: bool) -> None:
     ))  # fmt: skip
     assert few.sentence == "Not enough data: too few devices to compare #00FF00 with #FF0000"
     assert many.sentence.startswith("No difference was shown: " if over else "No difference shown so far: ")
-    ended = "; it ended before the test at 1,000,000 devices, which is not made any more"
+    ended = "; it ended before the test at 1,000,000 devices, which will not be made"
     assert many.sentence.endswith(ended) == over
     assert few.more_devices is many.more_devices is None
     short = verdicts.said(judged((9_000, 500), (9_000, 700), days=2.0, running=False, over=over).verdict)
@@ -276,7 +276,7 @@ def test_a_variant_that_loses_its_exposures_is_not_trusted() -> None:
     found = verdicts.said(judge(Question("conversion", VALUES, days=30.0), [stratum]).verdict)
     assert found.code == "not_trusted"
     assert found.sentence == (
-        "Don't trust this: 91% of the devices in #0000FF report exposure, 99.9% of the others; find out why first"
+        "Don't trust this: 91% of the devices in #0000FF report exposure, but 99.9% of the others; find out why first"
     )
 
 
@@ -326,7 +326,7 @@ def test_an_amount_that_may_be_zero_is_told_without_a_ratio() -> None:
 
 def test_a_full_experiment_awaits_no_devices_but_days_and_events() -> None:
     known: dict[str, Any] = {"planned": 10**6, "running": False, "full": 12_000}
-    never = "; it takes no more than its 12,000 devices, so the test at 1,000,000 devices is not made"
+    never = "; it takes no more than its 12,000 devices, so the test at 1,000,000 devices will not be made"
     assert said((6_000, 300), (6_000, 310), **known).startswith("No difference shown so far: ")
     assert said((6_000, 300), (6_000, 310), **known).endswith(never)
     assert said((6_000, 300), (6_000, 310), **known | {"planned": 12_000}).endswith("better than #FF0000")

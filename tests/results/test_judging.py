@@ -117,7 +117,7 @@ async def test_a_full_experiment_waits_for_no_device(tmp_path: Path) -> None:
     assert more == [8_000, None, 8_000]
     assert full.verdict is not None
     assert full.verdict.sentence.endswith(
-        "; it takes no more than its 4,000 devices, so the test at 12,000 devices is not made"
+        "; it takes no more than its 4,000 devices, so the test at 12,000 devices will not be made"
     )
 
 
@@ -132,7 +132,7 @@ async def test_a_variant_that_loses_its_exposures_is_not_trusted(tmp_path: Path)
         found = await results(store)
     assert found.verdict is not None
     assert found.verdict.sentence.startswith(
-        "Don't trust this: 90.9% of the devices in color-1 report exposure, 100%"
+        "Don't trust this: 90.9% of the devices in color-1 report exposure, but 100%"
     )
 
 
@@ -266,7 +266,7 @@ async def test_a_test_that_was_not_due_when_the_experiment_ended_is_never_made(t
     assert found.metrics[0].due.made is found.metrics[0].due.until is None
     assert found.verdict is not None
     assert found.verdict.sentence.startswith("No difference was shown: ")
-    assert found.verdict.sentence.endswith("; it ended before the test at 4,000 devices, which is not made any more")
+    assert found.verdict.sentence.endswith("; it ended before the test at 4,000 devices, which will not be made")
     assert found.metrics[0].detectable_devices == 4_400
 
 

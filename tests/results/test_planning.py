@@ -38,7 +38,7 @@ def test_5_percent_and_a_fifth_more_need_8143_devices_per_variant() -> None:
 def test_600_devices_find_only_156_percent_and_it_says_so() -> None:
     found = plan(FEW)
     assert found.effect == pytest.approx(1.56, abs=0.005)
-    assert found.sentence.startswith("With 600 devices only a difference of about +156% is found in 4 of 5 tests")
+    assert found.sentence.startswith("With 600 devices, the smallest difference found in 4 of 5 tests is about +156%")
     assert found.per_variant == (200, 200, 200)
 
 
@@ -123,7 +123,7 @@ def test_days_are_told_when_the_devices_per_day_are() -> None:
 def test_a_rate_that_can_not_rise_enough_is_said() -> None:
     found = plan(PlanRequest(base=0.9, devices=10))
     assert (found.effect, found.rule_power) == (None, None)
-    assert found.sentence == "With 10 devices no increase is found in 4 of 5 tests, not even one to 100%"
+    assert found.sentence == "With 10 devices, no increase is found in 4 of 5 tests, not even one to 100%"
 
 
 def test_a_row_of_effects_stands_beside_the_one_that_is_asked_for() -> None:
@@ -149,20 +149,20 @@ def test_a_row_of_effects_stands_beside_the_one_that_is_asked_for() -> None:
         (PlanRequest(base=0.05, effect=nan), "effect: must be a difference"),
         (PlanRequest(base=0.05, effect=inf), "effect: must be a difference"),
         (PlanRequest(base=0.05, effect=-1.5), "effect: must be a difference"),
-        (PlanRequest(base=0.05, effect=20.0), r"effect: \+2,000% makes 105% of a rate of 5%"),
-        (PlanRequest(base=0.05, effect=-1.0), "effect: -100% makes 0% of a rate of 5%"),
-        (PlanRequest(base=0.05, effect=1e-9), "effect: so small here that more than 1,000,000,000,000"),
-        (PlanRequest(base=0.05, effect=1e-300), "effect: so small"),
-        (PlanRequest(base=0.05), "effect: give the effect to find, or the devices"),
+        (PlanRequest(base=0.05, effect=20.0), r"effect: \+2,000% turns a rate of 5% into 105%"),
+        (PlanRequest(base=0.05, effect=-1.0), "effect: -100% turns a rate of 5% into 0%"),
+        (PlanRequest(base=0.05, effect=1e-9), "effect: too small here: more than 1,000,000,000,000"),
+        (PlanRequest(base=0.05, effect=1e-300), "effect: too small"),
+        (PlanRequest(base=0.05), "effect: give the effect to find or the number of devices"),
         (PlanRequest(base=0.05, effect=0.2, devices=5), "not both"),
-        (PlanRequest(base=0.05, devices=1), "devices: from 2, one for each variant"),
+        (PlanRequest(base=0.05, devices=1), r"devices: from 2 \(one for each variant\)"),
         (PlanRequest(base=0.05, devices=10**13), "devices: from 2"),
         (PlanRequest(base=0.05, effect=0.2, per_day=0), "per day: from 1"),
         (PlanRequest(base=0.05, effect=0.2, per_day=10**13), "per day: from 1"),
         (PlanRequest(base=0.05, effect=0.2, power=1.0), "power: from 10% to 99.9%"),
         (PlanRequest(base=0.05, effect=0.2, power=nan), "power: from 10%"),
-        (PlanRequest(base=0.05, effect=0.2, weights=WEIGHTS[:1]), "weights: from 2 to 20"),
-        (PlanRequest(base=0.05, effect=0.2, weights=WEIGHTS * 6), "weights: from 2 to 20"),
+        (PlanRequest(base=0.05, effect=0.2, weights=WEIGHTS[:1]), "weights: give 2 to 20"),
+        (PlanRequest(base=0.05, effect=0.2, weights=WEIGHTS * 6), "weights: give 2 to 20"),
         (PlanRequest(base=0.05, effect=0.2, weights=(Decimal(1), Decimal(0))), "weights: each must be above 0"),
     ],
 )
@@ -228,7 +228,7 @@ def test_what_is_no_number_is_refused(text: str) -> None:
 def test_where_less_is_better_a_decrease_is_looked_for() -> None:
     found = plan(PlanRequest(base=0.05, devices=20_000, less=True))
     assert found.effect == pytest.approx(-0.1656, abs=0.0001)
-    assert "about -17% is found in 4 of 5 tests: a rate of 5% that becomes 4.17%" in found.sentence
+    assert "found in 4 of 5 tests is about -17%: a rate of 5% that becomes 4.17%" in found.sentence
     assert plan(PlanRequest(base=0.05, effect=found.effect)).devices == pytest.approx(20_000, abs=5)
     assert [each.effect for each in plans(PlanRequest(base=0.05, devices=20_000, less=True))] == [
         -0.05,

@@ -27,14 +27,14 @@ async def test_a_plan_says_how_long_it_takes_with_the_devices_that_come(store: S
     await store.add([new], 1)
     await ExperimentService(store, by=ANNA).measure("color", planned=10_000)
     assert (await told(store, "color"))[
-        "How many devices come a day is not known: none came in the last week"
+        "It is not known how many devices come per day: none came in the last week"
     ] is False
-    come = "about 1,000 new devices come a day, of which about 500 would take part"
+    come = "about 1,000 new devices come per day, of which about 500 would take part"
     assert (await told(store, "color", 1000))[f"The planned devices take about 20 days: {come}"]
     slow = next(each for each in await told(store, "color", 100) if each.startswith("The planned devices take"))
     assert slow.startswith("The planned devices take about 200 days: ")
     assert slow.endswith("That is long: plan for a larger effect, or fewer variants")
-    assert "Hardly any device would take part: 1 new device come a day" not in await told(store, "color", 100)
+    assert "Hardly any device would take part: 1 new device comes per day" not in await told(store, "color", 100)
 
 
 async def test_the_start_counts_on_the_devices_that_the_form_counted_on(store: SQLiteStore) -> None:
@@ -44,7 +44,7 @@ async def test_the_start_counts_on_the_devices_that_the_form_counted_on(store: S
     await HoldoutService(store, by=ANNA).add("year", Decimal("0.2"))
     await store.add([experiment("color", "1", "1", draft=True, audience=["platform=ios"])], clock.now())
     await ExperimentService(store, by=ANNA).measure("color", planned=2_400)
-    come = "about 600 new devices come a day, of which about 240 would take part"
+    come = "about 600 new devices come per day, of which about 240 would take part"
     assert (await told(store, "color", 600))[f"The planned devices take about 10 days: {come}"]
 
 

@@ -156,10 +156,10 @@ async def test_the_page_says_how_many_of_made_up_devices_took_part(client: Clien
     await store.add([experiment("checkout", "1", "1", audience=audience, coverage="0.2")], 1)
     page = await client.fetch("/simulate?devices=600")
     shown = re.sub(r"(<[^>]*>|\s)+", " ", page.body.decode())
-    assert "What these devices say about themselves is made up" in shown
+    assert "The attributes of these devices are made up" in shown
     assert re.search(r"country ZZ [0-9.]+% , US [0-9.]+% ,.*, missing [0-9.]+% language", shown)
     told = re.search(
-        r"In the audience (\d+) platform is ios, country is ZZ; “country is ZZ” kept most out: (\d+) "
+        r"In the audience (\d+) platform is ios, country is ZZ; “country is ZZ” kept out the most: (\d+) "
         r"Covered (\d+) 20% of those in the audience",
         shown,
     )
@@ -265,7 +265,7 @@ async def test_a_planned_effect_is_judged_with_the_devices_of_the_simulation(cli
         ("base=&effect=20", "base", "must be a percentage, such as 5"),
         ("base=x&effect=20", "base", "must be a percentage"),
         ("base=0&effect=20", "base", "must be a rate between 0 and 100%"),
-        ("base=50&effect=200", "effect", "+200% makes 150% of a rate of 50%"),
+        ("base=50&effect=200", "effect", "+200% turns a rate of 50% into 150%"),
         ("base=5&effect=1e999", "effect", "must be a percentage"),
         ("base=" + "9" * 500 + "&effect=1", "base", "must be a percentage"),
     ],

@@ -150,7 +150,7 @@ def test_a_growing_database_is_a_warning_two_weeks_before_the_disk_is_full() -> 
     assert found(free(1_501), sizes=growing) == {}
     assert found(free(1_499), sizes=growing) == {"disk_filling": False}
     assert found(free(299), sizes=growing) == {"disk_filling": True}
-    assert said(free(1_300), sizes=growing).startswith("The disk is full in about 12 days: 1.3 GB are free")
+    assert said(free(1_300), sizes=growing).startswith("The disk will be full in about 12 days: 1.3 GB is free")
 
 
 def test_a_disk_without_room_for_a_second_copy_is_a_warning() -> None:
@@ -164,7 +164,7 @@ def test_a_large_log_is_a_warning() -> None:
 
 def test_a_week_without_a_backup_is_a_warning() -> None:
     assert found(backed_up_at=NOW - 7 * clock.DAY) == {}
-    assert said(backed_up_at=NOW - 8 * clock.DAY) == "The last backup is old: 8 days."
+    assert said(backed_up_at=NOW - 8 * clock.DAY) == "The last backup is 8 days old."
     assert said(backed_up_at=None) == "There has never been a backup."
     assert found(backed_up_at=None, created_at=NOW - 7 * clock.DAY) == {}
 

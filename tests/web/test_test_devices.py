@@ -123,15 +123,15 @@ async def test_the_page_of_an_experiment_says_how_many_there_are(client: Client,
     async def page(key: str) -> str:
         return " ".join((await client.fetch(f"/experiments/{key}")).body.decode().split())
 
-    assert "1 test device has a value of it; it is not counted.</p>" in await page("price")
+    assert "1 test device has a value for it; it is not counted.</p>" in await page("price")
     assert "test device" not in await page("banner")
     await answers(store, ["a", "b"])
     for token, said in (
         (
             "a",
-            "2 test devices have a value of it; they are not counted. 1 of them is a device: it keeps its place in",
+            "2 test devices have a value for it; they are not counted. 1 of them was a device before: it keeps its",
         ),
-        ("b", "3 test devices have a value of it; they are not counted. 2 of them are devices: they keep their pla"),
+        ("b", "3 test devices have a value for it; they are not counted. 2 of them were devices before: they keep"),
     ):
         await TestDeviceService(store, by=ANNA).add(token, {"price": "10"}, "")
         assert said in await page("price")

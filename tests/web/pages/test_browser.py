@@ -290,7 +290,7 @@ async def test_the_simulator_says_how_often_an_effect_would_be_found(browser: Br
     await page.get_by_label("Effect to find").fill("2000")
     await page.get_by_role("button", name="Simulate").click()
     await expect(page.get_by_role("alert")).to_have_text(
-        re.compile("^Effect to find: .2,?000% makes 105% of a rate of 5%")
+        re.compile("^Effect to find: .2,?000% turns a rate of 5% into 105%")
     )
     shared.complaints.clear()  # the browser logs the 422
     await page.get_by_label("Effect to find").fill("20")

@@ -33,7 +33,7 @@ async def words(client: Client, path: str) -> str:
 async def test_a_group_says_who_has_what(client: Client, store: SQLiteStore) -> None:
     groups = GroupService(store, by=ANNA)
     await groups.add("screen", "one at a time")
-    assert "No experiment is in it." in await words(client, "/groups/screen")
+    assert "This group has no experiments." in await words(client, "/groups/screen")
     for key, share in (("one", "0.3"), ("two", "0.5")):
         await store.add([experiment(key, "1", "1")], 1)
         await groups.join("screen", key, Decimal(share))
@@ -44,7 +44,7 @@ async def test_a_group_says_who_has_what(client: Client, store: SQLiteStore) -> 
     assert "✓ Exact shares (since the last change, largest deviation 0 devices" in told
     assert "Group screen gives it 30% of new devices" in await words(client, "/experiments/one")
     assert "Groups : screen" in await words(client, "/")
-    assert "Who takes part: 30% by the group screen" in await words(client, "/")
+    assert "Who takes part: 30% from the group screen" in await words(client, "/")
 
 
 async def test_a_holdout_says_what_all_experiments_bring(client: Client, store: SQLiteStore) -> None:
@@ -84,8 +84,8 @@ async def test_an_experiment_says_what_kept_how_many_devices_out(client: Client,
         r"Devices (\d+) Excluded (\d+) "
         r"7 first seen before the experiment was created, or while it was not running "
         r"20 outside its audience "
-        r"(\d+) held by a holdout, or given to none or another experiment of its group "
-        r"(\d+) outside its coverage .* Coverage 50% of new devices that its group gives it in its audience",
+        r"(\d+) held by a holdout, or given to no experiment or another one of its group "
+        r"(\d+) outside its coverage .* Coverage 50% of new devices in its audience that its group gives it",
         told,
     )
     assert found
@@ -93,7 +93,7 @@ async def test_an_experiment_says_what_kept_how_many_devices_out(client: Client,
     assert 7 + 20 + elsewhere + uncovered == excluded == 127 - devices
     assert elsewhere + uncovered + devices == 100
     await ExperimentService(store, by=ANNA).finish("one")
-    assert "or given to none or another experiment of its group" in await words(client, "/experiments/one")
+    assert "or given to no experiment or another one of its group" in await words(client, "/experiments/one")
 
 
 async def test_an_experiment_says_how_many_came_when_it_was_full(client: Client, store: SQLiteStore) -> None:

@@ -214,7 +214,7 @@ async def test_each_phase_is_shown_with_its_own_counts(client: Client, store: SQ
     assert counts(shown) == [75, 125]
     assert "color-0 75 37.5% 37.5%" in words(shown)
     assert "phase 2 of 2" in words(shown)
-    assert "drawn 1 : 3" in words(shown)
+    assert "It splits new devices 1 : 3." in words(shown)
     second, first = words(shown).index("color-1 3 75 75.0"), words(shown).index("color-1 1 50 50.0")
     assert second < first
 
@@ -365,7 +365,7 @@ async def test_the_planner_answers_in_a_sentence_and_a_table(client: Client) -> 
 
 async def test_the_planner_says_what_devices_can_find_and_how_seldom(client: Client) -> None:
     shown = words(await page(client, "/plan?find=effect&devices=600&variants=3"))
-    assert "With 600 devices only a difference of about +156% is found in 4 of 5 tests" in shown
+    assert "With 600 devices, the smallest difference found in 4 of 5 tests is about +156%" in shown
     assert re.search(r"Effect Found with 600 .* \+20% 7\.2% 8,143 24,429 ", shown)
 
 
@@ -379,7 +379,7 @@ async def test_the_planner_knows_amounts_and_unequal_weights(client: Client) -> 
 @pytest.mark.parametrize(
     ("query", "field", "message"),
     [
-        ("base=50&effect=200", "effect", "Smallest effect worth finding: +200% makes 150% of a rate of 50%"),
+        ("base=50&effect=200", "effect", "Smallest effect worth finding: +200% turns a rate of 50% into 150%"),
         ("base=0", "base", "Current rate: must be a rate between 0 and 100%"),
         ("base=nan", "base", "Current rate: must be a percentage, such as 5."),
         ("base=", "base", "Current rate: must be a percentage"),
@@ -483,7 +483,7 @@ async def test_what_the_exact_test_found_stands_in_the_tables(client: Client, st
 async def test_over_phases_it_is_said_how_rates_are_made(client: Client, store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1", metrics=("conversion:purchase",))], 1)
     await worker.tick(store)
-    said = "weights the phases in the same way in every variant"
+    said = "here weights the phases in the same way"
     assert said not in words(await page(client, "/experiments/color"))
     await store.change("color", lambda _: Change(weights=(Decimal(1), Decimal(2))), 2)
     await worker.tick(store)
@@ -523,7 +523,7 @@ async def test_the_page_says_who_takes_part(client: Client, store: SQLiteStore) 
     await worker.tick(store)
     text = await page(client, "/experiments/color")
     assert "platform is ios or android, app_version at least 3.10</dd>" in text
-    assert "1 of 1,202 new devices in it; “app_version at least 3.10” keeps most out: 1,201" in text
+    assert "1 of 1,202 new devices in it; “app_version at least 3.10” keeps out the most: 1,201" in text
     assert "Excluded 1,201 outside its audience" in words(text)
 
 
@@ -535,9 +535,9 @@ async def test_the_page_says_what_part_is_covered(client: Client, store: SQLiteS
     await worker.tick(store)
     text = await page(client, "/experiments/color")
     assert "<dd>50%</dd>" in text
-    assert "of new devices; 44 so far got no value" in text
+    assert "of new devices; 44 got no value so far" in text
     assert "covers 20%</span>" in text
-    assert "1 : 1, 50% of them covered" in text
+    assert "1 : 1 and covers 50% of them." in text
     assert '<td class="number" data-devices="7">7</td>' in text
     stats = msgspec.json.decode((await client.fetch("/api/v1/stats")).body)["experiments"][0]
     assert (stats["devices"], [each["share"] for each in stats["variants"]]) == (14, ["1/2", "1/2"])

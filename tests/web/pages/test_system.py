@@ -80,7 +80,9 @@ async def test_what_can_wait_is_told_apart(client: Client, store: SQLiteStore) -
     await all_well(store)
     await store.note_backup(clock.now() - 9 * clock.DAY)
     page = text(await Visitor(client).get("/system"))
-    assert page.startswith("System Nothing is broken, but there is something to do. Warning: The last backup is old")
+    assert page.startswith(
+        "System Nothing is broken, but there is something to do. Warning: The last backup is 9 days"
+    )
 
 
 async def test_growth_is_said_once_it_is_known(client: Client, store: SQLiteStore) -> None:

@@ -85,14 +85,14 @@ async def test_a_test_device_is_called_one_first(client: Client, store: SQLiteSt
     await store.add_test_device("phone", {"price": "price-1"}, note, clock.now(), by=ANNA)
     shown = words((await explained(client, "phone")).body.decode())
     assert "A test device (&lt;b&gt;Anna&#39;s&lt;/b&gt;, made by anna on " in shown
-    assert "): gets what was chosen by hand; never counted Experiment Value price price-1" in shown
+    assert "): gets the values chosen by hand; never counted Experiment Value price price-1" in shown
     assert "first requests" not in shown
     await store.remove_test_device("phone", clock.now())
     await answers(store, ["phone"])
     await store.add_test_device("phone", {}, "", clock.now(), by=ANNA)
     shown = words((await explained(client, "phone")).body.decode())
     assert "No value was chosen, so it gets none. It is also device 1 in the order of first requests" in shown
-    assert "It gets these values again once it is no test device. Experiment Value Why color color-" in shown
+    assert "It gets these values again once it is no longer a test device. Experiment Value Why color color-" in shown
 
 
 async def test_no_copy_of_an_explanation_is_kept(client: Client, store: SQLiteStore) -> None:

@@ -140,7 +140,9 @@ class Weights(Act):
     async def do(self, experiments: ExperimentService, experiment: Experiment) -> None:
         wanted = read(experiment, self._fields(experiment))
         if wanted.nothing:
-            raise InvalidExperiment("nothing would change: enter other weights, another coverage or another number")
+            raise InvalidExperiment(
+                "nothing would change: enter other weights, another coverage or another number to stop at"
+            )
         await experiments.reweight(experiment.key, wanted.variants, wanted.coverage, wanted.stop_at)
 
     async def about_it(self, experiment: Experiment) -> dict[str, Any]:

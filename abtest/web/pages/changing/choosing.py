@@ -41,7 +41,7 @@ def _said(value: str, results: ExperimentResults) -> str:
     if metric is None or verdict is None:
         return ""
     if verdict.code == "not_trusted":
-        return "figures not to be trusted"
+        return "don't trust its figures"
     if value == results.baseline:
         return "the baseline"
     compared = metric.comparison(value)

@@ -74,7 +74,7 @@ def disputed(seen: Entered, typed: Entered, present: Entered) -> tuple[Fault, ..
             found.append(_disputed("weight", number, new, now))
     metrics = [each.rows.get("metrics", ()) for each in (seen, typed, present)]
     if metrics[0] not in metrics[1:] and metrics[1] != metrics[2]:
-        found.append(Fault("metrics", "Others changed them too; yours are here."))
+        found.append(Fault("metrics", "Somebody else changed them too; the form has yours."))
     return tuple(found)
 
 

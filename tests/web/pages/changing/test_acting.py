@@ -55,7 +55,7 @@ async def test_an_experiment_lives_its_life_in_the_browser(client: Client, store
     await worker.tick(store)
     assert "A draft takes no devices. Start it when it is ready." in await text(anna, "/experiments/color")
     assert await act(anna, "/experiments/color/start") == "/experiments/color started"
-    assert "Started: devices whose first request comes from now on take part." in await text(
+    assert "Started: devices that make their first request from now on take part." in await text(
         anna, "/experiments/color"
     )
     assert await act(anna, "/experiments/color/pause") == "/experiments/color paused"
@@ -148,7 +148,7 @@ async def test_the_start_lists_what_is_ready_and_what_is_missing(client: Client,
     assert f"{DASH} To look at: No device gets color-2: the weight is 0." in told
     assert f"{DASH} To look at: beside is running with the same devices." in told
     assert "Edit the experiment" in told
-    assert "Start all the same" in told
+    assert "Start anyway" in told
     await ExperimentService(store, by=ANNA).measure("color", ["conversion:buy"], planned=100)
     await ExperimentService(store, by=ANNA).pause("beside")
     told = await text(anna, "/experiments/color/start")
@@ -162,7 +162,7 @@ async def test_an_end_that_has_passed_is_said_before_the_start(client: Client, s
     anna = await signed_in(client, store)
     await store.add([experiment("color", "1", "1", draft=True, end_at=1)], 0)
     answer = await anna.get("/experiments/color/start")
-    assert "which has passed. Change its end first." in words(answer.body.decode())
+    assert "UTC, has passed. Change it first." in words(answer.body.decode())
     assert 'type="submit">Start' not in answer.body.decode()
 
 

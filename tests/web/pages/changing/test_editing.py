@@ -136,7 +136,7 @@ async def test_the_second_of_two_sees_what_the_first_changed_and_keeps_what_he_t
     assert status == 412
     Outline(html)
     said = words(html)
-    assert "Somebody changed it meanwhile, so nothing was saved" in said
+    assert "Somebody else changed it meanwhile, so nothing was saved" in said
     assert "Description none ben &lt;b&gt;asks&lt;/b&gt; ben just now" in said
     assert "Metrics amount:purchase amount:purchase, conversion:refund less ben just now" in said
     assert "Coverage 100% 50% ben just now" in said
@@ -178,7 +178,7 @@ async def test_one_that_was_finished_meanwhile_keeps_the_question_and_says_so(
     typed: Fields = {"description": "more?", "weight": ["3", "1"], "stop_at": "600"}
     status, html = await save(visitor, {**fields, **typed})
     assert status == 412
-    assert "can't be changed any more: Stops at: 600 Weight 1: 3 " in words(html)
+    assert "it can't be changed any more: Stops at: 600 Weight 1: 3 " in words(html)
     assert "Status running finished ben just now" in words(html)
     assert 'name="weight"' not in html
     assert await save(visitor, sent(html)) == (303, "/experiments/price edited")
@@ -205,7 +205,12 @@ async def test_what_cannot_be_changed_is_said_and_is_no_field(client: Client, st
     Outline(html)
     for name in ("key", "type", "value", "wanted", "planned", "start_at"):
         assert f'name="{name}"' not in html
-    for why in ("apps ask for it", "a device keeps the value it got", "who was left out stays out", "it has devices"):
+    for why in (
+        "apps ask for it",
+        "a device keeps the value it got",
+        "a device that was left out stays out",
+        "it has devices",
+    ):
         assert why in words(html)
     forged: Fields = {"key": "other", "type": "json", "value": ["a", "b"], "planned": "600", "wanted": ["ios"]}
     assert await save(visitor, {**fields, **forged}) == (303, "/experiments/price unchanged")

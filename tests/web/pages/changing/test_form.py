@@ -67,7 +67,7 @@ async def test_an_experiment_is_made_as_it_was_typed(client: Client, store: SQLi
     made = await ExperimentService(store, by=ANNA).one("button")
     assert (made.status, made.values, made.description) == (Status.DRAFT, ("#FF0000", "green"), TYPED["description"])
     assert [str(metric) for metric in made.metrics] == ["conversion:purchase"]
-    assert "The experiment is there, as a draft." in (await visitor.get(answer.headers["Location"])).body.decode()
+    assert "The experiment is added, as a draft." in (await visitor.get(answer.headers["Location"])).body.decode()
 
 
 async def test_it_can_start_at_once_or_at_a_time_and_end_by_itself(client: Client, store: SQLiteStore) -> None:
@@ -189,14 +189,14 @@ async def test_the_preview_says_what_comes_of_it_and_stores_nothing(client: Clie
     assert "New devices whose platform is ios. Its coverage takes 50% of these devices." in shown
     assert "Of the last 600 new devices, 400 (66.7%) are in this audience." in shown
     assert "8,143 devices per variant, 24,429 in all, find a difference of +20%" in shown
-    assert "123 days with 200 new devices a day that take part." in shown
+    assert "123 days if 200 new devices a day take part." in shown
     assert "GET /api/v1/experiments?platform=ios" in shown
     assert "{&#34;button&#34;:&#34;#FF0000&#34;}" in shown
     _, part = await send(visitor, "preview", fields, "/new-experiment/preview")
     assert "<html" not in part
     assert words(part).strip() in shown
     _, html = await send(visitor, "preview", {**fields, "per_day": "60000"})
-    assert "7 days with 20,000 new devices a day that take part." in words(html)
+    assert "7 days if 20,000 new devices a day take part." in words(html)
     _, html = await send(visitor, "plan", fields)
     assert entered(html, "planned") == ["24429"]
     assert await store.experiments() == []
@@ -211,8 +211,8 @@ async def test_todays_traffic_is_filled_in(client: Client, store: SQLiteStore) -
 async def test_a_form_at_first_is_short_and_asks_for_a_key_and_two_values(client: Client, store: SQLiteStore) -> None:
     html = (await (await editor(client, store)).get("/new-experiment")).body.decode()
     Outline(html)
-    assert "Give it a key and two values, and see here what comes of it." in html
-    assert "Not right yet" not in html
+    assert "Enter a key and two values to see the preview." in html
+    assert "To correct" not in html
     assert "<details open" not in html
 
 

@@ -79,7 +79,7 @@ async def test_a_holdout_begins_is_measured_and_ends(client: Client, store: SQLi
     begun = await send(anna, "/holdouts", key="year", share="10%", description=SCRIPT, metrics=metrics)
     assert begun == "/holdouts/year holdout_added"
     await worker.tick(store)
-    assert "No devices yet. Devices whose first request comes from now on are held or free." in await text(
+    assert "No devices yet. Devices that make their first request from now on are held or free." in await text(
         anna, "/holdouts/year"
     )
     await answers(store, tokens("a", 20))
@@ -96,7 +96,7 @@ async def test_a_holdout_begins_is_measured_and_ends(client: Client, store: SQLi
     assert refused.startswith("412 ")
     assert "anna changed the holdout year: metrics amount:buy (was conversion:buy, amount:buy less)" in refused
     page = (await anna.get("/holdouts/year/end")).body.decode()
-    assert "2 devices that are held stay so and get no experiment, ever." in words(page)
+    assert "2 held devices stay held and never get an experiment." in words(page)
     revision = found[1] if (found := re.search(r'name="revision" value="([^"]+)"', page)) else ""
     assert await send(anna, "/holdouts/year/end", revision=revision) == "/holdouts/year holdout_ended"
     assert (await anna.get("/holdouts/year/end")).code == 409

@@ -46,7 +46,7 @@ async def test_what_comes_of_it_is_shown_while_somebody_types(browser: Browser, 
     await store.enrol(tokens("phone", 600), clock.now())
     async with signed_in(browser, store, "/new-experiment") as page:
         beside = page.locator("#preview")
-        await expect(beside).to_contain_text("Give it a key and two values")
+        await expect(beside).to_contain_text("Enter a key and two values")
         await page.fill("#key", "button")
         await page.fill("#value-1", "#FF0000")
         await page.fill("#value-2", "green")
@@ -58,7 +58,7 @@ async def test_what_comes_of_it_is_shown_while_somebody_types(browser: Browser, 
         await page.get_by_text("Plan how many devices it needs").click()
         await page.fill("#base", "5")
         await page.fill("#effect", "20")
-        await expect(beside).to_contain_text("with 600 new devices a day that take part")
+        await expect(beside).to_contain_text("if 600 new devices a day take part")
         await beside.get_by_role("button", name=re.compile("Plan with")).click()
         await expect(page.locator("#planned")).to_have_value(re.compile(r"\d{5}"))
         await expect(page.locator("#planned")).to_be_focused()
@@ -103,7 +103,7 @@ async def test_an_experiment_is_made_with_the_keyboard_alone(browser: Browser, s
         await page.keyboard.type("green")
         await page.focus("text=Create the experiment")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("status")).to_have_text("The experiment is there, as a draft.")
+        await expect(page.get_by_role("status")).to_have_text("The experiment is added, as a draft.")
     (made,) = await store.experiments()
     assert made.values == ("red", "green")
 

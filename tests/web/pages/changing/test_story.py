@@ -60,7 +60,7 @@ async def test_a_person_is_invited_and_takes_an_experiment_from_its_idea_to_its_
         await page.get_by_role("button", name="Create the experiment").click()
         await page.get_by_role("link", name="Start", exact=True).click()
         await expect(page.locator(".checks .ready").first).to_contain_text("Judged by: Conversion of purchase")
-        await page.get_by_role("button", name="Start all the same").click()
+        await page.get_by_role("button", name="Start anyway").click()
         await done(page, "Started")
         await store.enrol(tokens("phone", 600), clock.now())
         await worker.tick(store)

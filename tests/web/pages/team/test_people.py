@@ -168,7 +168,7 @@ async def test_an_account_of_single_sign_on_is_disconnected(client: Client, stor
     assert "Disconnect" not in (await browser.get("/people/edit?name=anna")).body.decode()
     await store.admit(Identity("https://id.example.com", "1", "ben", (Role.VIEWER, None)), b"1" * 32, clock.now())
     assert "single sign-on" in (await browser.get("/people")).body.decode()
-    assert "Disconnect it if" in (await browser.get("/people/edit?name=ben")).body.decode()
+    assert "disconnect this one" in (await browser.get("/people/edit?name=ben")).body.decode()
     answer = await browser.post("/people/disconnect", name="ben")
     assert "disconnected" in (await browser.get(answer.headers["Location"])).body.decode()
     assert await told(store) == "anna, 127.0.0.1: disconnected ben: accounts 1 at https://id.example.com"

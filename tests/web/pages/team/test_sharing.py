@@ -43,7 +43,7 @@ async def test_a_link_shows_the_decision_and_what_the_figures_said(client: Clien
     assert re.search(
         r"price finished does another .* Winner: 20 it &lt;sells&gt; more Decided by anna, \d+ \w+ 20\d\d, \d\d:\d\d "
         r".*What the figures said Not enough data.* Amount of purchase primary .* 10 450 .*"
-        r"Enrolment over time devices per .* UTC .*Every variant has its exact share of devices\..* Figures of ",
+        r"Enrolment over time devices per .* UTC .*Every variant has its exact share of devices\..* Figures as of ",
         said,
     )
 
@@ -120,8 +120,8 @@ async def test_a_link_works_in_every_status(
 async def test_an_editor_shares_and_revokes_on_the_page(client: Client, store: SQLiteStore) -> None:
     await demo(store)
     anna = await signed_in(client, store, Role.EDITOR)
-    assert "Whoever has the link sees these results" in (await anna.get("/experiments/price")).body.decode()
-    assert "No link works now." in (await anna.get(LINKS)).body.decode()
+    assert "Anyone with the link sees these results" in (await anna.get("/experiments/price")).body.decode()
+    assert "No link works at the moment." in (await anna.get(LINKS)).body.decode()
     answer = await anna.post(LINKS, note="for <the> board")
     assert (answer.code, answer.headers["Cache-Control"]) == (200, "private, no-store")
     html = answer.body.decode()

@@ -40,7 +40,7 @@ async def test_a_person_comes_and_goes(browser: Browser, product: Product, scrip
     await expect(admin.get_by_role("heading", level=1)).to_have_text("<b>ben</b>")
     await admin.get_by_label("Role").select_option("viewer")
     await admin.get_by_role("button", name="Change role").click()
-    await expect(admin.get_by_role("status")).to_have_text("The role is changed, and counts at once.")
+    await expect(admin.get_by_role("status")).to_have_text("The role is changed, with immediate effect.")
     await admin.locator("summary", has_text="Remove").click()
     await expect(admin.get_by_text("is signed out everywhere at once")).to_be_visible()
     await admin.get_by_role("button", name="Remove").click()
