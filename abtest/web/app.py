@@ -199,7 +199,7 @@ def routes(services: Services) -> list[Route]:
 
 
 def declared_needs(table: list[Route]) -> dict[type[Handler], dict[str, Need]]:
-    """Who may call each method of each handler. Raises TypeError when that is not declared, or in two ways."""
+    """Who may call each method of each handler. Raises TypeError if it is not declared, or in two ways."""
     found: dict[type[Handler], dict[str, Need]] = {}
     for path, handler, needs, _ in table:
         by_method = needs_by_method(needs, handler.allowed(), path)

@@ -37,7 +37,7 @@ CONTENT_SECURITY_POLICY = (
 SESSION = "abtest"
 """The cookie with the secret of a session."""
 DONE = "did"
-"""The cookie with what the last form did, until a page has said it."""
+"""The cookie that says what the last form did, until a page has shown it."""
 CROSS_SITE = {"cross-site", "same-site"}
 
 MOST_DIGITS = 18
@@ -47,18 +47,18 @@ OfApp = Callable[[str], S]
 """Gives the service of an app."""
 
 NO_ATTEMPT = {"page": "sign-in", "name": "", "message": "", "following": ""}
-"""What the form to sign in shows before anybody tried."""
+"""What the sign-in form shows before an attempt."""
 
 log = logging.getLogger("abtest.web")
 
 
 def whole(text: str) -> int | None:
-    """The whole number that was sent; None if it is none, or larger than any that is stored."""
+    """The whole number in this text; None if there is none, or if it is larger than any that is stored."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def parse_id(text: str) -> int:
-    """A number in a path. Raises HTTPError: no other text is the number of anything."""
+    """The number of something, in a path. Raises HTTPError (404) for any other text."""
     id = whole(text)
     if id is None:
         raise HTTPError(HTTPStatus.NOT_FOUND)
@@ -66,7 +66,7 @@ def parse_id(text: str) -> int:
 
 
 class Handler(RequestHandler):
-    """Lets those call who may, answers errors with problem documents, and sets security headers on every answer.
+    """Checks who may call, answers errors with problem documents, and sets security headers on every answer.
 
     `app_id`: the number of the app. `caller`: nobody in particular where it does not matter.
     """
@@ -77,20 +77,20 @@ class Handler(RequestHandler):
 
     @property
     def app(self) -> str:
-        """The key of the app that the path names, whether there is one or not."""
+        """The key of the app that the path names, whether there is such an app or not."""
         return in_app(self.request.path)[0]
 
     @property
     def callers(self) -> Callers:
-        """Knows who calls."""
+        """Finds out who calls."""
         found: Callers = self.settings["callers"]
         return found
 
     async def prepare(self) -> None:
-        """Look for the app, and let only those go on who may.
+        """Find the app, and refuse callers who may not call.
 
-        Raises UnknownApp, also where the path does not take the method, NotSignedIn or Forbidden; and HTTPError when
-        the page of another site makes a browser send what is not safe.
+        Raises UnknownApp, even if the path does not take the method; NotSignedIn or Forbidden; and HTTPError when a
+        page of another site makes a browser send a request that changes something.
         """
         await self.find_app()
         need: Need | None = self.settings["needs"][type(self)].get(self.request.method)
@@ -106,11 +106,11 @@ class Handler(RequestHandler):
             self.check_xsrf_cookie()
 
     async def find_app(self) -> None:
-        """Look for the app. Raises UnknownApp."""
+        """Find the app. Raises UnknownApp."""
         self.app_id = await self.settings["enrolment"].find_app(self.app)
 
     def url(self, path: str) -> str:
-        """What a browser asks for to get this path: below the public URL, or else at the host that this one asked."""
+        """The URL of this path for a browser: below the public URL or, without one, at the host of this request."""
         scheme = "https" if self.callers.is_secure(self.request) else "http"
         here = f"{scheme}://{self.request.host}{self.settings['base_path']}"
         return f"{self.settings['public'](here)}{path}"
@@ -130,7 +130,7 @@ class Handler(RequestHandler):
         raise Forbidden(f"this needs the role {need.role} for {where}; yours is {self.caller.who.role} for {own}")
 
     def cookie(self, name: str) -> str:
-        """What a cookie is called in this request. By HTTPS a browser keeps it from being set by any other host.
+        """The name of a cookie in this request. With HTTPS, its prefix keeps other hosts from setting it.
 
         Servers with different base paths on one host don't share it.
         """
@@ -142,7 +142,7 @@ class Handler(RequestHandler):
         return super().get_cookie(self.cookie(name), default)
 
     def set_cookie(self, name: str, value: str | bytes, *arguments: Any, **named: Any) -> None:
-        """HttpOnly always; by HTTPS Secure, and for the whole host, as its name demands."""
+        """Always HttpOnly; with HTTPS also Secure and for the whole host, as the prefix of its name demands."""
         secure = self.callers.is_secure(self.request)
         path = "/" if secure else self.settings["base_path"] or "/"
         named |= {"path": path, "secure": secure, "httponly": True}
@@ -159,7 +159,7 @@ class Handler(RequestHandler):
                 self.set_header(name, value)
 
     def keep(self, caching: str) -> None:
-        """Say how long the answer may be kept, and that no cache of several people may keep what is for one."""
+        """Say how long the answer may be kept; a shared cache may never keep what is for one person."""
         self.set_header("Cache-Control", f"private, {caching}" if self.caller.who else caching)
 
     @classmethod
@@ -184,7 +184,7 @@ class Handler(RequestHandler):
         self.write_problem(document)
 
     def refuse(self, error: BaseException) -> Problem:
-        """The problem of an error, with its status and headers set."""
+        """The problem for an error. Sets its status and headers too."""
         document, headers = described(error)
         self.set_status(document.status)
         for name, value in headers.items():
@@ -203,7 +203,7 @@ class Handler(RequestHandler):
 
 
 class PageHandler(Handler):
-    """Answers people: errors are pages too, and who has to sign in gets the form for it."""
+    """Answers people: errors are pages too, and somebody who must sign in gets the sign-in form."""
 
     caching = "no-cache"
     has_forms = True
@@ -241,14 +241,14 @@ class PageHandler(Handler):
         return bool(self.settings["demo"])
 
     def was_done(self) -> str:
-        """What the last form did, in a sentence. It is said once: the browser forgets it with this answer."""
+        """What the last form did, in a sentence. It is shown once: this answer deletes the cookie."""
         word = self.get_cookie(DONE, "")
         if word:
             self.clear_cookie(DONE)
         return forms.DID.get(word, "")
 
     def form_token(self) -> str:
-        """What a form sends so that it is known to come from a page of ours."""
+        """What a form sends to show that it comes from a page of this server."""
         return self.xsrf_token.decode()
 
     def page(self, template: str, **values: Any) -> None:
@@ -278,7 +278,7 @@ class NotFound(PageHandler):
 
     async def prepare(self) -> None:
         await self.find_app()
-        with suppress(AbtestError):  # for what the page shows around
+        with suppress(AbtestError):  # the page around the error shows who has signed in
             self.caller = await self.callers.of(self.request, self.get_cookie(SESSION))
         raise HTTPError(HTTPStatus.NOT_FOUND)
 

@@ -1,4 +1,4 @@
-"""What may stand before a path: the path of a proxy, which strips it from requests or keeps it, and an app."""
+"""What may stand before a path: the base path, which a proxy strips from requests or keeps, and an app."""
 
 import re
 

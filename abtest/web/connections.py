@@ -14,8 +14,8 @@ class Connections:
     """Counts connections, and closes those that take too long to send a request or to receive an answer."""
 
     def __init__(self, most: int, idle_timeout: float, body_timeout: float) -> None:
-        """`most`: connections at the same time. The time-outs are in seconds: until the header of a request is there,
-        or an answer is taken, and until the body is there after it."""
+        """`most`: connections at the same time. `idle_timeout`: seconds in which a client must send the headers of a
+        request, or receive an answer. `body_timeout`: seconds in which it must send the body after the headers."""
         self.most = most
         self.open = 0
         self.draining = False

@@ -34,9 +34,9 @@ from abtest.web.ways import PATH, PLAIN, Response, Way, unchanged
 
 MOST_READY = 10_000
 PLACE = '"@"'
-"""Stands for the ETag in what is rendered."""
+"""Stands for the ETag in a rendered response."""
 LONGEST_LENGTH = 18
-"""Most digits of a Content-Length: `int` is slow for very many."""
+"""The most digits of a Content-Length: `int` is slow for very many."""
 MOST_READ_ON = 4 * 1024 * 1024
 READ_ON_SECONDS = 2.0
 KEEP = {"", "keep-alive"}
@@ -87,10 +87,10 @@ class HotServer(HTTPServerConnectionDelegate):
     def ready(
         self, way: Way, app: int | None, answer: Answer, tag: str | None, known: bool, origin: str | None
     ) -> bytes:
-        """The bytes of a response with an answer of an app; of a 304 if the client says that the answer is `known`.
+        """The bytes of the response with an app's answer, or of a 304 if the client has the answer already (`known`).
 
-        `tag`: the ETag, unless the way's are shared. `origin`: the allowed one. The response contains the Date, so it
-        is rendered once a second. Two apps may give a key the same text, but with another type.
+        `tag`: the ETag, unless devices with equal answers share it. `origin`: the allowed one. The response contains
+        the Date, so it is rendered once a second. Two apps may give a key the same text with different types.
         """
         now = int(time())
         if now != self._second or len(self._ready) >= MOST_READY:
@@ -115,7 +115,7 @@ class HotServer(HTTPServerConnectionDelegate):
 
 
 class _Message(HTTPMessageDelegate):
-    """One request. What it begins with belongs to the class: an instance is made for each request."""
+    """One request. The first values are those of the class, because an instance is made for each request."""
 
     _other: HTTPMessageDelegate | None = None
     _way: Way = PLAIN
@@ -206,7 +206,7 @@ class _Message(HTTPMessageDelegate):
         try:
             body = b"".join(self._body)
             token, app = self._way.token(self._headers, body), self._app
-            if SEPARATOR in token:  # what is no token may be how the token of another app is kept
+            if SEPARATOR in token:  # else it might be the stored form of another app's token
                 check_token(token)
             self._device = token if app == DEFAULT_APP_ID else scoped(app, token)
             answer = self._server.enrolment.cached(self._device)

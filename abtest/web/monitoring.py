@@ -39,7 +39,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 COUNTS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "abtest-counts-"
 SETTLED_SECONDS = 60
-"""The process of a younger folder may not have locked it yet."""
+"""A folder younger than this may not be locked by its process yet."""
 FILE_BYTES = 1 << 20
 """The size that the library gives these files."""
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

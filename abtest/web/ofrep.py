@@ -1,7 +1,7 @@
 """The OpenFeature Remote Evaluation Protocol 0.3: one flag, or all flags of a device.
 
 https://github.com/open-feature/protocol. Clients read strictly, some of them more strictly than the protocol: an
-answer has no field beyond those here, and every one of those.
+answer has all of the fields here and no others.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ class _Flags:
         token = _targeting_key(body)
         given = headers.get_list("Device-Token")
         if given and given != [token]:
-            raise InvalidContext("the header Device-Token contradicts targetingKey")
+            raise InvalidContext("the header Device-Token differs from context.targetingKey")
         return token
 
     def attributes(self, query: str, body: bytes) -> Attributes:
@@ -94,7 +94,7 @@ class Bulk(_Flags):
     shared = False
 
     def etag(self, answer: Answer, token: str) -> str:
-        """It covers the token: clients keep it when their context changes."""
+        """It depends on the token, because clients keep their ETag when their context changes."""
         return f'{answer.etag[:-1]}-{crc32(token.encode()):08x}"'
 
     def response(self, answer: Answer, etag: str | None) -> Response:
@@ -123,7 +123,7 @@ class Single(_Flags):
         """None."""
 
     def response(self, answer: Answer, etag: str | None) -> Response:
-        """The flag; without a value where the device has none, which means the default of the code.
+        """The flag. It has no value if the device has none: the client then uses the default of the code.
 
         Raises UnknownExperiment.
         """
@@ -142,7 +142,7 @@ BULK = Bulk()
 
 
 def asked(path: str) -> Bulk | Single | None:
-    """The way of asking that a path is, with or without a slash at its end; None if it is no path of flags."""
+    """The way of asking at this path, with or without a slash at its end; None if it is no path of flags."""
     if path in {FLAGS, f"{FLAGS}/"}:
         return BULK
     return Single(path[len(FLAGS) + 1 :].removesuffix("/")) if path.startswith(f"{FLAGS}/") else None
@@ -174,12 +174,12 @@ def _targeting_key(body: bytes) -> str:
     if key is None or key == "":
         return _missing()
     if not isinstance(key, str) or isinstance(key, _Number):
-        raise InvalidContext("context.targetingKey must be a text, given once")
+        raise InvalidContext("context.targetingKey must be a string, given once")
     return key
 
 
 def _context(body: bytes) -> dict[str, Any]:
-    """The context of a request. A member that is given twice is there without its value. Raises as above.
+    """The context of a request. A member that is given twice is kept without its value. Raises as above.
 
     Characters that JSON does not allow in a text are no error: no device is refused for an attribute.
     """
@@ -187,10 +187,10 @@ def _context(body: bytes) -> dict[str, Any]:
 
 
 def _simple(body: bytes) -> dict[str, Any] | None:
-    """The context if a quicker decoder reads the same in it; else None.
+    """The context, if a quicker decoder reads it correctly; else None.
 
-    That decoder takes the last of two equal names, and skips what it does not know. Then there are more quotes in the
-    body than around the texts that it returned.
+    That decoder takes the last of two equal names, and skips what it does not know. In both cases the body has more
+    quotes than stand around the texts that it returned.
     """
     try:
         context = _decode_simple(body).context

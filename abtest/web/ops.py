@@ -44,7 +44,9 @@ class Readyz(Handler):
 def _large(log_bytes: int | None) -> str:
     if log_bytes is None or log_bytes <= LARGE_LOG:
         return ""
-    return f"the write-ahead log has {log_bytes >> 20} MB: some program has been reading the database for a long time"
+    return (
+        f"the write-ahead log is {log_bytes >> 20} MB large: a program has been reading the database for a long time"
+    )
 
 
 class Metrics(Handler):

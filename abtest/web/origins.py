@@ -43,14 +43,16 @@ def sent_as(origin: str) -> str:
 
 
 class Origins:
-    """What the setting allows. `any`: whether that is anything at all."""
+    """The origins that the setting allows. `any`: whether it allows any."""
 
     def __init__(self, setting: str) -> None:
         """`setting`: `*`, `off`, or origins, separated by commas. Raises InvalidSetting."""
         named = [] if setting.strip() in {EVERY, OFF} else [each.strip() for each in setting.split(",")]
         for each in named:
             if not ORIGIN.fullmatch(each.lower()):
-                raise InvalidSetting(f"cors-origins: {each!r} is no origin; write https://app.example.com, * or off")
+                raise InvalidSetting(
+                    f"cors-origins: {each!r} is not an origin; write https://app.example.com, * or off"
+                )
             if each != sent_as(each):
                 raise InvalidSetting(f"cors-origins: no browser sends {each!r}; write {sent_as(each)}")
         self._headers: dict[str | None, dict[str, str]] = {None: {VARY: "Origin"} if named else {}}

@@ -68,12 +68,12 @@ class Problem(msgspec.Struct, frozen=True):
 
     @property
     def heading(self) -> str:
-        """What a page calls it. The title is HTTP's, for programs."""
+        """The heading of the error page. The title is HTTP's, for programs."""
         return forms.UNAVAILABLE if self.passes else self.title
 
     @property
     def passes(self) -> bool:
-        """Whether the same request may be answered later."""
+        """Whether the same request may succeed later."""
         return self.status == HTTPStatus.SERVICE_UNAVAILABLE
 
     def json(self) -> bytes:

@@ -39,7 +39,7 @@ def require_json(content_type: str) -> None:
 
 @lru_cache(maxsize=1_000)
 def query_attributes(query: str) -> Attributes:
-    """The attributes in a query; few different ones are frequent. What is not UTF-8 can't be read."""
+    """The attributes in a query; the same few queries are frequent. What is not UTF-8 counts as missing."""
     parameters = (parameter.partition("=") for parameter in query.split("&"))
     return read_attributes((_decoded(name), _decoded(value)) for name, _, value in parameters)
 

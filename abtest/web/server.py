@@ -34,9 +34,9 @@ BACKLOG = 1024
 BOTH = {"::": ("::", "0.0.0.0")}
 """An IPv6 socket accepts only IPv6 connections."""
 FEWEST_ACCEPTED, ACCEPTED_PART = 2, 8
-"""One round of the loop accepts two connections, or one for every eight open ones. With fewer, many connections that
-arrive together wait for a round of requests from all before them; with more, the first of several processes takes all
-of them."""
+"""One round of the loop accepts two connections, or more: one for every eight open ones. With fewer, connections that
+arrive together would wait until a request of each one before them is answered; with more, the first of several
+processes would take all of them."""
 LISTENING = IOLoop.READ | IOLoop.ERROR
 ACCEPT_PAUSE_SECONDS = 1.0
 SPARE_FILES = 100
@@ -61,10 +61,10 @@ class Stream(IOStream):
         self._app = server.app
 
     def _handle_events(self, fd: Any, events: int) -> None:
-        """Tornado stops listening when something came that nobody reads yet, and listens again right afterwards.
+        """Tornado stops listening when data arrives that nobody reads yet, and listens again right afterwards.
 
-        That is what nearly every body does, and a request that comes just after an answer. Here it stops when more
-        comes, so that what it holds stays bounded. Both are system calls.
+        These are two system calls for nearly every body, and for every request that comes just after an answer. This
+        stream stops listening only when still more data arrives, so that its buffer stays bounded.
         """
         if events == IOLoop.READ and self._state == LISTENING and not self._read_buffer_size:
             try:
@@ -77,7 +77,7 @@ class Stream(IOStream):
     def part(self, document: Problem, headers: dict[str, str] | None = None, head: bytes = b"") -> "Future[None]":
         """Answer with this problem; the connection is closed afterwards. `head`: what is known of the request."""
         self._app.monitoring.refused(document.code)
-        # Whose page asks is not known.
+        # The origin of the request is not known.
         origins = self._app.origins
         cors = origins.headers(origins.allowed(None)) if methods(self._path(head)) else {}
         return super().write(parting(document, (headers or {}) | cors))
@@ -121,7 +121,7 @@ def parting(document: Problem, headers: dict[str, str] | None = None) -> bytes:
 
 
 def _local(error: BaseException | None, name: str, default: Any = None) -> Any:
-    """A variable of the innermost function that has it, of those that an error came through."""
+    """The variable of this name in the innermost function that an error came through and that has one."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)] if error else []
     return next((frame.f_locals[name] for frame in reversed(frames) if name in frame.f_locals), default)
 
@@ -191,12 +191,12 @@ class Server(HTTPServer):
 def open_port(address: str, port: int) -> list[socket.socket]:
     """Sockets that listen on these addresses or names, separated by commas; a name stands for all its addresses.
 
-    :: is every address, and 0.0.0.0 every IPv4 address. Port 0 picks a free port, the same for all. Raises
+    :: means every address, 0.0.0.0 every IPv4 address. Port 0 picks a free port, the same for all. Raises
     InvalidSetting for an invalid address, and CannotStart when another program has the port.
     """
     names = [each.strip() for each in address.split(",")]
     if not all(names):
-        raise InvalidSetting("address: must not be empty; :: is every address")
+        raise InvalidSetting("address: must not be empty; use :: for every address")
     sockets: list[socket.socket] = []
     for name in dict.fromkeys(part for each in names for part in BOTH.get(each, (each,))):
         try:
@@ -219,7 +219,7 @@ def listen(app: HotServer, settings: Settings, sockets: list[socket.socket]) -> 
     """A server that accepts connections on these sockets, and closes them when it stops.
 
     `app` closes connections that are idle or send headers or bodies too slowly: Tornado's own time-outs cost a timer
-    per request, and that of a body a task as well.
+    per request, and its time-out for bodies a task as well.
     """
     files = _allow_files(app.connections.most + SPARE_FILES)
     if files < app.connections.most + SPARE_FILES:

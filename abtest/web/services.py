@@ -40,19 +40,19 @@ class Changing(Protocol[S_co]):
 
 
 class ChangingSeen(Protocol[S_co]):
-    """The same; with a `revision`, the service changes nothing that is not as it was seen."""
+    """The same. With a `revision`, the service changes only what still has this revision."""
 
     def __call__(self, app: str, revision: str | None = None, *, by: By) -> S_co: ...
 
 
 class ChangingListed(Protocol[S_co]):
-    """The same; with the largest number that a list showed, the service changes nothing that is newer."""
+    """The same. With `newest`, the largest number that a list showed, the service changes nothing newer."""
 
     def __call__(self, app: str, newest: int | None = None, *, by: By) -> S_co: ...
 
 
 class ChangingAll(Protocol[S_co]):
-    """Gives the service with which somebody changes what is in no app."""
+    """Gives the service with which somebody changes what belongs to no app."""
 
     def __call__(self, *, by: By) -> S_co: ...
 
@@ -74,7 +74,7 @@ class Management(Struct, frozen=True):
 
 
 class Services(Struct, frozen=True):
-    """What the handlers call. Of what is an `OfApp`, every app has its own."""
+    """What the handlers call. An `OfApp` gives each app a service of its own."""
 
     enrolment: EnrolmentService
     reports: OfApp[ReportService]

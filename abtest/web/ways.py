@@ -25,14 +25,14 @@ WITHOUT_LENGTH = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
 class Response(Struct, frozen=True):
-    """A response without the headers that do not depend on what was asked."""
+    """A response, without the headers that every response has."""
 
     status: HTTPStatus
     headers: dict[str, str]
     body: bytes = b""
 
     def all_headers(self, more: dict[str, str]) -> dict[str, str]:
-        """Its headers as they are sent, with those that the asker's origin needs."""
+        """All headers to send. `more`: those that the client's origin needs."""
         headers = GUARDED | self.headers | more
         if "Vary" in self.headers and "Vary" in more:
             headers["Vary"] = f"{self.headers['Vary']}, {more['Vary']}"
@@ -50,7 +50,7 @@ class Response(Struct, frozen=True):
 class Way(Protocol):
     """One way of asking. `name`: two ways with the same name write an answer in the same way.
 
-    `methods`: those that ask. `shared`: whether devices with equal answers have the same ETag.
+    `methods`: those of its requests. `shared`: whether devices with equal answers have the same ETag.
     """
 
     name: str
@@ -62,11 +62,11 @@ class Way(Protocol):
         ...
 
     def attributes(self, query: str, body: bytes) -> Attributes:
-        """What the device says about itself; asked for in its first request alone."""
+        """The attributes of the device; called only for its first request."""
         ...
 
     def etag(self, answer: Answer, token: str) -> str | None:
-        """The ETag of a device's answer, if it has one. `token`: the scoped one."""
+        """The ETag of a device's answer, if it has one. `token`: the device's scoped token."""
         ...
 
     def response(self, answer: Answer, etag: str | None) -> Response:

@@ -212,14 +212,14 @@ async def test_what_can_not_be_read_is_answered_to_no_named_origin(client: Clien
     "setting", ["", "app.example.com", "https://a.example/", "https://a.example,", "*,off", "https://*"]
 )
 def test_a_setting_that_names_no_origin_is_refused(run: Run, setting: str) -> None:
-    with pytest.raises(InvalidSetting, match="is no origin; write"):
+    with pytest.raises(InvalidSetting, match="is not an origin; write"):
         Origins(setting)
     assert isinstance(run("serve", "--cors-origins", setting).exception, InvalidSetting)
 
 
 def test_an_empty_variable_is_refused_like_an_empty_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ABTEST_CORS_ORIGINS", "")
-    assert "cors-origins: '' is no origin; write" in str(run("serve", "--port", "0").exception)
+    assert "cors-origins: '' is not an origin; write" in str(run("serve", "--port", "0").exception)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ BROWSERS = (
     *(("Edg", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser/", "Samsung Internet"), ("Firefox/", "Firefox")),
     *(("FxiOS/", "Firefox"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl")),
 )
-"""What stands in User-Agent, and the name. The first that is found counts: most also name those after it."""
+"""The text in User-Agent, and the name. The first that is found counts: most browsers also name later ones."""
 SYSTEMS = (
     *(("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows")),
     *(("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
@@ -12,6 +12,6 @@ SYSTEMS = (
 
 
 def browser_name(user_agent: str) -> str:
-    """Firefox on Windows; empty if neither is known. No part of the header is in it."""
+    """The name, such as Firefox on Windows; empty if neither is known. It has no text of the header itself."""
     found = [next((name for mark, name in known if mark in user_agent), "") for known in (BROWSERS, SYSTEMS)]
     return " on ".join(filter(None, found))

@@ -38,7 +38,7 @@ class Callers:
         self._somebody = False
 
     async def of(self, request: HTTPServerRequest, secret: str | None) -> Caller:
-        """Who makes this request. `secret`: of the session, if the request has one; one that has ended is nobody's.
+        """Who makes this request. `secret`: the session's, if the request has one; an ended session counts as none.
 
         Raises NotSignedIn for an access token that is not in force; NotAdmitted or Forbidden for a name in the header
         of a proxy.
@@ -70,7 +70,7 @@ class Callers:
         return Browser(browser_name(header(request.headers, "User-Agent")), self.address(request))
 
     def source(self, request: HTTPServerRequest) -> str | None:
-        """What attempts to sign in count against; None for this machine."""
+        """The source that attempts to sign in count against; None for this machine."""
         return self._proxies.source(request.remote_ip or "", header(request.headers, "X-Forwarded-For"))
 
     def is_secure(self, request: HTTPServerRequest) -> bool:
@@ -84,7 +84,7 @@ class Callers:
         if not given:
             return ""
         if not self._proxies.trusts(request.remote_ip or ""):
-            log.warning("refused %s, which is no trusted proxy, with %s", request.remote_ip, self._user_header)
+            log.warning("refused %s with %s: it is not a trusted proxy", request.remote_ip, self._user_header)
             raise Forbidden(f"only a trusted proxy may send the header {self._user_header}")
         if len(given) > 1:
             raise Forbidden(f"the header {self._user_header} was sent more than once: the proxy must replace it")
@@ -94,7 +94,7 @@ class Callers:
             raise Forbidden(f"the header {self._user_header} must be UTF-8") from None
 
     async def _may_look(self) -> Role | None:
-        """As which role somebody who has not signed in may look; while nobody can sign in, at everything."""
+        """The role with which somebody who has not signed in may look: admin as long as nobody can sign in."""
         if self._anonymous != ANONYMOUS.default:
             return Role.VIEWER if self._anonymous == "viewer" else None
         self._somebody = self._somebody or await self._people.exist()  # the last admin is never removed

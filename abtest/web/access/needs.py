@@ -1,4 +1,4 @@
-"""Who may call what: each route declares it, and whoever calls is known before its handler begins."""
+"""Who may call what: each route declares it, and the caller is known before its handler begins."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -21,8 +21,8 @@ class Scope(Enum):
 class Need(Struct, frozen=True):
     """What a method of a route needs.
 
-    `role`: the least one; None for what whoever reaches the port may call. `looks`: it changes nothing, and who has
-    not signed in may call it as far as `ABTEST_ANONYMOUS` lets them look.
+    `role`: the lowest role that is enough; None if anybody who reaches the port may call it. `looks`: it changes
+    nothing, and somebody who has not signed in may call it if `ABTEST_ANONYMOUS` lets them look.
     """
 
     role: Role | None
@@ -45,10 +45,10 @@ Needs = Need | Mapping[str, Need]
 
 
 class Caller(Struct, frozen=True):
-    """Who makes a request. `who`: None for somebody who has not signed in. `session`: of a person's browser.
+    """Who makes a request. `who`: None for somebody who has not signed in. `session`: the person's, if by browser.
 
-    `anonymous`: as which role somebody who has not signed in may look; None for not at all. `address`: where the
-    request comes from.
+    `anonymous`: the role with which somebody who has not signed in may look; None for not at all. `address`: where
+    the request comes from.
     """
 
     who: Person | AccessToken | None = None
@@ -58,7 +58,7 @@ class Caller(Struct, frozen=True):
 
     @property
     def by(self) -> By:
-        """What the journal says of whoever changes something. Only for who signed in."""
+        """Who changes something, as the journal says it. Only for a caller who has signed in."""
         assert self.who
         kind = Hand.PERSON if isinstance(self.who, Person) else Hand.ACCESS_TOKEN
         return By(kind, self.who.name, self.address)

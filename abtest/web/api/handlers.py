@@ -33,7 +33,7 @@ class Flags(Handler):
         raise NotImplementedError
 
     def write_problem(self, document: Problem) -> None:
-        # Of a request that Tornado refuses there may be nothing but its path.
+        # If Tornado refused the request, perhaps only its path is known.
         _, path = in_app(self.request.path)
         way = ofrep.asked(path)
         self.set_header("Content-Type", "application/json")
@@ -112,7 +112,7 @@ class Results(JsonHandler):
 
 
 class ResultsTable(Results):
-    """The same as CSV."""
+    """The results as CSV."""
 
     async def get(self, key: str) -> None:
         results = await self._results.one(key)

@@ -1,4 +1,4 @@
-"""What a provider says of somebody: whether it says so, and what it means here.
+"""What a provider says about somebody: whether to believe it, and what it means here.
 
 OpenID Connect Core 1.0, 3.1.3.7 and 5.1. Authlib and joserfc, which it brings, do the checks.
 """
@@ -19,16 +19,16 @@ from abtest.errors import NotAdmitted
 from abtest.web.single_sign_on.configuration import Configuration
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
-"""Those with a key that only the provider has: never `none`, nor one whose key this client or everybody knows."""
+"""Those whose key only the provider has: never `none`, and none whose key this client or everybody knows."""
 SKEW_SECONDS = 60
 LONGEST_SUBJECT = 255
 UNREADABLE = (JoseError, ValueError, TypeError, KeyError, AttributeError)
-"""What the checks raise for what is not true, or not even in the form of a token or a key."""
+"""What the checks raise for a token or a key that is false or malformed."""
 Claims = Mapping[str, Any]
 
 
 def read_keys(document: Any) -> KeySet:
-    """The keys of a provider. Those of kinds that are not known are left out, as RFC 7517 says."""
+    """The keys of a provider. Keys of unknown kinds are left out, as RFC 7517 says."""
     keys: list[Key] = []
     for each in document["keys"]:
         with suppress(*UNREADABLE):
@@ -47,22 +47,22 @@ def verified(id_token: str, keys: KeySet, configuration: Configuration, nonce: s
     claims = CodeIDToken(token.claims, token.header, options, parameters)
     claims.validate(leeway=SKEW_SECONDS)
     if not 1 <= len(claims["sub"]) <= LONGEST_SUBJECT or text_fault(claims["sub"]):
-        raise ValueError("the subject is empty, too long or no readable text")
+        raise ValueError("the subject is empty, too long or not readable")
     return dict(claims)
 
 
 def lacks(claims: Claims, configuration: Configuration) -> bool:
-    """Whether something that is needed is not among these claims."""
+    """Whether a claim that is needed is missing."""
     return not {configuration.name_claim, configuration.role_claim} - {""} <= claims.keys()
 
 
 def identity(claims: Claims, configuration: Configuration) -> Identity:
-    """Who this is. Raises NotAdmitted if the name can't be told."""
+    """Who this is. Raises NotAdmitted if the claims don't tell the name."""
     name = claims.get(configuration.name_claim)
     if not isinstance(name, str) or not name:
         raise NotAdmitted(f"your account has no {configuration.name_claim}; ask whoever manages the accounts")
     if configuration.name_claim == "email" and claims.get("email_verified") is not True:
-        raise NotAdmitted("your address for mail is not verified there; ask whoever manages the accounts")
+        raise NotAdmitted("your e-mail address is not verified there; ask whoever manages the accounts")
     grant = None
     if configuration.role_claim:
         told = claims.get(configuration.role_claim)

@@ -24,7 +24,7 @@ TAKEN = {
 }
 """Headers that mean something else here."""
 Roles = tuple[tuple[str, tuple[Role, str | None]], ...]
-"""Which value of the claim is which role, in which app: None is every app."""
+"""For each value of the claim, the role that it means and in which app; None is every app."""
 
 
 class Configuration(Struct, frozen=True):
@@ -53,13 +53,16 @@ def check_single_sign_on(settings: Settings) -> None:
     if not header:
         return
     if not HEADER.fullmatch(header) or header.lower() in TAKEN:
-        raise InvalidSetting("proxy-user-header: must be a header of its own, such as X-Forwarded-User")
+        raise InvalidSetting("proxy-user-header: must be a header with no other meaning, such as X-Forwarded-User")
     if not settings.trusted_proxies:
-        raise InvalidSetting("proxy-user-header: needs trusted-proxies, the only ones that may send it")
+        raise InvalidSetting("proxy-user-header: needs trusted-proxies, because only these may send the header")
 
 
 def configured(settings: Settings) -> Configuration | None:
-    """How people sign in at a provider; None if they don't. The public URL is a URL. Raises InvalidSetting."""
+    """How people sign in at a provider; None if they don't. Raises InvalidSetting.
+
+    The public URL must have been checked to be a URL.
+    """
     if not settings.oidc_issuer:
         return None
     issuer = split_url("oidc-issuer", settings.oidc_issuer)
@@ -87,7 +90,7 @@ def configured(settings: Settings) -> Configuration | None:
 
 
 def is_safe(url: str) -> bool:
-    """Whether nobody between here and there reads or changes what is sent: TLS, or this machine itself."""
+    """Whether nobody on the way can read or change what is sent: with TLS, or on this machine itself."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))

@@ -1,4 +1,4 @@
-"""An OpenID provider: where people sign in, and what it then says of them.
+"""An OpenID provider: where people sign in, and what it then says about them.
 
 OpenID Connect Core 1.0 and Discovery 1.0, with PKCE (RFC 7636) and the issuer in the answer (RFC 9207). Authlib says
 what to send and whether to believe what comes; Tornado's client sends it.
@@ -31,7 +31,7 @@ from abtest.web.single_sign_on.trips import Answer, Trip
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 5.0
 KEPT_SECONDS = 3_600.0
 KEYS_AGAIN_AFTER_SECONDS = 10.0
-"""A key that is not known may be a new one; so often it is asked for."""
+"""An unknown key may be a new one: then the keys are asked for again, but not before this time."""
 MOST_BYTES = 1_048_576
 MOST_AT_ONCE = 20
 EXPIRED = (400, "invalid_grant")
@@ -43,7 +43,7 @@ log = logging.getLogger("abtest.web")
 
 
 class Metadata(Struct, frozen=True):
-    """What a provider says of itself."""
+    """What a provider says about itself."""
 
     issuer: str
     authorization_endpoint: str
@@ -56,7 +56,7 @@ class Metadata(Struct, frozen=True):
 
 
 class Known(Struct, frozen=True):
-    """What is known of the provider. `since`: on a monotonic clock."""
+    """What is known about the provider. `since`: when it was asked, on a monotonic clock."""
 
     metadata: Metadata
     keys: KeySet
@@ -71,7 +71,7 @@ class Tokens(Struct, frozen=True):
 
 
 class Provider:
-    """Where people sign in. What it says of itself and its keys are asked for when they are first needed."""
+    """Where people sign in. Its metadata and its keys are asked for when they are first needed."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.label = configuration.label
@@ -106,7 +106,7 @@ class Provider:
         if named and answer.iss != self._configuration.issuer:
             raise self._failed("its answer names another issuer")
         if answer.error == "access_denied":
-            raise NotAdmitted(f"{self.label} did not let you in, or you stopped there")
+            raise NotAdmitted(f"{self.label} did not let you in, or you cancelled there")
         if answer.error or not answer.code:
             raise self._failed(f"it sent no code but the error {answer.error[:80]!a}")
         tokens = await self._exchange(known.metadata, answer.code, trip.verifier)
@@ -156,7 +156,7 @@ class Provider:
     async def _user_info(self, url: str, tokens: Tokens, subject: str) -> Claims:
         claims = await self._fetch(url, dict[str, Any], headers={"Authorization": f"Bearer {tokens.access_token}"})
         if claims.get("sub") != subject:
-            raise self._failed("what it says of the user is of somebody else")
+            raise self._failed("its information about the user is about somebody else")
         return claims
 
     async def _knowledge(self) -> Known:
@@ -165,7 +165,7 @@ class Provider:
         return self._known
 
     async def _learn(self) -> Known:
-        """Ask once for all who wait."""
+        """Ask the provider, once for all who wait for it."""
         if self._learning is None or self._learning.done():
             self._learning = asyncio.create_task(self._ask())
         return await asyncio.shield(self._learning)
@@ -177,7 +177,7 @@ class Provider:
         endpoints = [metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri]
         endpoints += filter(None, (metadata.userinfo_endpoint, metadata.end_session_endpoint))
         if not all(map(is_safe, endpoints)):
-            raise self._failed("it names an address without https")
+            raise self._failed("it names a URL without https")
         try:
             keys = read_keys(await self._fetch(metadata.jwks_uri, dict[str, Any]))
         except UNREADABLE:
@@ -186,7 +186,7 @@ class Provider:
         return self._known
 
     async def _fetch(self, url: str, kind: type[T], **options: Any) -> T:
-        """What is there, read as this type."""
+        """The answer of this URL, read as this type."""
         if self._client is None:
             self._client = AsyncHTTPClient(force_instance=True, max_clients=MOST_AT_ONCE, max_body_size=MOST_BYTES)
         request = HTTPRequest(
@@ -205,12 +205,12 @@ class Provider:
             failed = self._failed(f"{url}: {error} {code}")
             raise (UnknownSignIn() if (error.code, code) == EXPIRED else failed) from None
         except msgspec.DecodeError as error:
-            raise self._failed(f"{url} answers what can't be read: {error}") from None
+            raise self._failed(f"the answer of {url} can't be read: {error}") from None
         except (OSError, ValueError) as error:
             raise self._failed(f"{url}: {type(error).__name__}: {error}") from None
 
     def _failed(self, reason: str) -> ProviderFailed:
-        """An error for the person; the reason is for who runs the server."""
+        """An error for the person; the reason is for whoever runs the server, in the log."""
         log.warning("single sign-on failed: %s", reason)
         return ProviderFailed(f"{self.label} doesn't answer, or not as it should; the log of this server says more")
 

@@ -67,7 +67,7 @@ async def test_the_header_of_anybody_else_is_refused_and_logged(
             answer = await Visitor(client, **{USER: "ben"}, **more).get("/")
             assert answer.code == 403
             assert "Only a trusted proxy may send the header X-Forwarded-User." in answer.body.decode()
-        assert caplog.messages == ["refused 127.0.0.1, which is no trusted proxy, with X-Forwarded-User"] * 2
+        assert caplog.messages == ["refused 127.0.0.1 with X-Forwarded-User: it is not a trusted proxy"] * 2
         browser = Visitor(client)
         await person(store, "anna")
         await browser.sign_in("anna")

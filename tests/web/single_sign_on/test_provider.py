@@ -201,7 +201,7 @@ async def test_an_answer_of_another_provider_is_not_taken(forger: Forger, caplog
 
 
 async def test_a_provider_may_say_no(forger: Forger, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(NotAdmitted, match="the forger did not let you in, or you stopped there"):
+    with pytest.raises(NotAdmitted, match="the forger did not let you in, or you cancelled there"):
         await come(forger, code="", error="access_denied")
     reason = await refused(forger, caplog, code="", error="\x1b[2J" + "x" * 1_000)
     assert reason == f"it sent no code but the error '\\x1b[2J{'x' * 76}'"
@@ -224,7 +224,7 @@ async def test_what_the_token_lacks_is_asked_for(forger: Forger, caplog: pytest.
     ((_, headers, _),) = (each for each in forger.asked if each[0] == "userinfo_endpoint")
     assert headers["Authorization"] == "Bearer access"
     forger.user_info["sub"] = "2"
-    assert await refused(forger, caplog) == "what it says of the user is of somebody else"
+    assert await refused(forger, caplog) == "its information about the user is about somebody else"
     forger.user_info = {"sub": "1"}
     with pytest.raises(NotAdmitted, match="your account has no preferred_username"):
         await come(forger)
@@ -276,10 +276,10 @@ async def test_a_claim_decides_the_role(forger: Forger, told: Any, grant: tuple[
             {"issuer": "https://id.example.com"},
             "it calls itself 'https://id.example.com'; ABTEST_OIDC_ISSUER must be",
         ),
-        ({"token_endpoint": "http://id.example.com/token"}, "it names an address without https"),
-        ({"authorization_endpoint": "javascript:alert(1)"}, "it names an address without https"),
-        ({"end_session_endpoint": "//id.example.com"}, "it names an address without https"),
-        ({"jwks_uri": None}, "answers what can't be read: Expected `str`, got `null`"),
+        ({"token_endpoint": "http://id.example.com/token"}, "it names a URL without https"),
+        ({"authorization_endpoint": "javascript:alert(1)"}, "it names a URL without https"),
+        ({"end_session_endpoint": "//id.example.com"}, "it names a URL without https"),
+        ({"jwks_uri": None}, "can't be read: Expected `str`, got `null`"),
     ],
 )
 async def test_a_provider_that_says_odd_things_of_itself_is_not_used(

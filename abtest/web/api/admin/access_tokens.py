@@ -13,7 +13,7 @@ ACCESS_TOKENS = f"{ADMIN_PATH}/access-tokens"
 
 
 class NewAccessToken(Struct, forbid_unknown_fields=True):
-    """What is made. `app`: the one app that the role is for; None for every app. `expires`: a day or a time."""
+    """A new access token. `app`: the one app that the role is for; None for every app. `expires`: a day or a time."""
 
     name: str
     role: str
@@ -29,7 +29,7 @@ class AccessTokenHandler(AdminHandler):
 
 
 class AccessTokens(AccessTokenHandler):
-    """Those that were not revoked; a new one says its secret this once."""
+    """The access tokens that were not revoked. Only the answer to POST has a secret."""
 
     async def get(self) -> None:
         self.answer([described_access_token(each) for each in await self._access_tokens.all()])
@@ -45,7 +45,7 @@ class AccessTokens(AccessTokenHandler):
 
 
 class AccessToken(AccessTokenHandler):
-    """One of them."""
+    """One access token."""
 
     async def get(self, id: str) -> None:
         self.answer(described_access_token(await self._access_tokens.one(parse_id(id))))

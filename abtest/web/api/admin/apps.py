@@ -10,7 +10,7 @@ APPS = f"{ADMIN_PATH}/apps"
 
 
 class NewApp(Struct, forbid_unknown_fields=True):
-    """What is made."""
+    """A new app."""
 
     key: str
 
@@ -23,7 +23,7 @@ class AppHandler(AdminHandler):
 
     @property
     def apps(self) -> AppService:
-        """Adds them as whoever calls."""
+        """Adds apps in the name of the caller."""
         return self._apps(by=self.caller.by)
 
 
@@ -41,7 +41,7 @@ class Apps(AppHandler):
 
 
 class App(AppHandler):
-    """One of them."""
+    """One app."""
 
     async def get(self, key: str) -> None:
         self.answer(described_app(await self.apps.one(key)))

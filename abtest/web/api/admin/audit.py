@@ -16,7 +16,7 @@ JSON, CSV = "json", "csv"
 
 
 class Audit(AdminHandler):
-    """Who changed what, the newest first. The header `Link` leads to the next page (RFC 8288)."""
+    """Who changed what, the newest change first. The header `Link` leads to the next page (RFC 8288)."""
 
     def initialize(self, journal: JournalService) -> None:
         self._journal = journal
@@ -24,7 +24,7 @@ class Audit(AdminHandler):
     async def get(self) -> None:
         for name, given in self.request.query_arguments.items():
             if name not in PARAMETERS or len(given) > 1:
-                known = f"there is no such parameter; known are {', '.join(PARAMETERS)}"
+                known = f"there is no such parameter; the parameters are {', '.join(PARAMETERS)}"
                 raise InvalidField("must be given once" if name in PARAMETERS else known, field=name[:64])
         form = self.get_query_argument("format", "") or JSON
         if form not in {JSON, CSV}:
@@ -48,14 +48,14 @@ class Audit(AdminHandler):
 
 
 def asked(handler: Handler) -> Sought:
-    """Which entries the query of a request asks for. Who is no admin of every app sees those of the path's app alone.
+    """The entries that the query of a request asks for. An admin of one app gets only those of the path's app.
 
     Raises InvalidField or Forbidden.
     """
     app = handler.get_query_argument("app", handler.app if handler.request.path.startswith(APPS) else "") or None
     if not handler.may(ADMIN_EVERYWHERE):
         if app not in {None, handler.app}:
-            raise Forbidden(f"you see the changes in the app {handler.app} alone")
+            raise Forbidden(f"you may see only the changes in the app {handler.app}")
         app = handler.app
     since = handler.get_query_argument("since", "")
     by, about = (handler.get_query_argument(name, "") or None for name in ("by", "about"))
@@ -63,7 +63,7 @@ def asked(handler: Handler) -> Sought:
 
 
 def asking(handler: Handler, sought: Sought, before: int | None = None) -> str:
-    """The query that asks the same again, for the newest entries or for those older than one."""
+    """The query of the same search, for the newest entries or for those older than `before`."""
     given = {name: value for name in PARAMETERS if (value := handler.get_query_argument(name, ""))}
     older = {} if before is None else {"before": before}
     return urlencode({name: given[name] for name in given if name != "before"} | {"app": sought.app or ""} | older)

@@ -24,7 +24,7 @@ class Nothing(Struct, forbid_unknown_fields=True):
 
 
 class AdminHandler(Handler):
-    """Reads JSON and answers with it. Nothing that it says may be kept by a cache."""
+    """Reads JSON, and answers with JSON that no cache may keep."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -40,7 +40,7 @@ class AdminHandler(Handler):
         require_json(self._content_type)
         try:
             document = read_json(self.request.body)
-            json.dumps(document, ensure_ascii=False, default=str).encode()  # half of a surrogate pair can't be
+            json.dumps(document, ensure_ascii=False, default=str).encode()  # half of a surrogate pair can't
         except (ValueError, RecursionError) as error:
             what = "it is not UTF-8" if isinstance(error, UnicodeEncodeError) else error
             raise InvalidJson(f"the body must be JSON: {what}") from None
@@ -51,7 +51,7 @@ class AdminHandler(Handler):
             raise InvalidField(what, field=place or "body") from None
 
     def read_or(self, default: T) -> T:
-        """The body, of the type of `default`, which is meant when there is none. Raises what `read` raises."""
+        """The body, read as the type of `default`; without a body, `default`. Raises what `read` raises."""
         return self.read(type(default)) if self.request.body else default
 
     def answer(self, document: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
@@ -67,7 +67,7 @@ class AdminHandler(Handler):
         self.answer(document, HTTPStatus.CREATED)
 
     def refuse(self, error: BaseException) -> Problem:
-        """Names a field as it was sent."""
+        """The problem, which names a field as it was sent."""
         problem = super().refuse(error)
         if isinstance(error, AbtestError) and error.field is not None:
             field = "body" if text_fault(error.field) else error.field

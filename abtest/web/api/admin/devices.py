@@ -1,4 +1,4 @@
-"""Devices and test devices, as JSON for programs. Tokens are in headers and bodies, so no address has them."""
+"""Devices and test devices, as JSON for programs. Tokens are in headers and bodies, so no URL has them."""
 
 from http import HTTPStatus
 
@@ -16,7 +16,7 @@ from abtest.web.services import Changing
 
 
 class NewTestDevice(Struct, forbid_unknown_fields=True):
-    """What a token gets, by key of an experiment."""
+    """A token, and the values that it gets, by key of the experiment."""
 
     token: str
     values: dict[str, str] | None = None
@@ -53,7 +53,7 @@ class AdminTestDevices(AdminHandler):
 
 
 class AdminDevice(AdminHandler):
-    """One device: why it has what it has; and forgetting it."""
+    """One device: why it has its values; and forgetting it."""
 
     def initialize(self, explanations: OfApp[ExplanationService], erasure: Changing[ErasureService]) -> None:
         self._explanations = explanations(self.app)

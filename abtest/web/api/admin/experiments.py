@@ -1,4 +1,4 @@
-"""Experiments: what people change of them, as JSON for programs."""
+"""Experiments and their changes, as JSON for programs."""
 
 from http import HTTPStatus
 

@@ -24,7 +24,7 @@ CONTENT_TYPES = {
     Format.PARQUET: "application/vnd.apache.parquet",
 }
 MOST_EXPORTS = 4
-"""At the same time in a process: apps wait for the pieces that are read, and tokens take a temporary file each."""
+"""At the same time in a process: apps wait while a piece is read, and a file with tokens needs a temporary one."""
 PARAMETERS = ("format", "since", "tokens")
 RESET, PLAIN_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """What happens to a connection that is closed: SO_LINGER in socket(7)."""
@@ -51,7 +51,7 @@ class Running:
     def one_more(self) -> Iterator[None]:
         """Count one within a block. Raises Unavailable if there are MOST_EXPORTS already."""
         if self._number >= MOST_EXPORTS:
-            raise Unavailable("other exports are under way; try again when one is done", code="too_many_exports")
+            raise Unavailable("too many exports are under way; try again when one is done", code="too_many_exports")
         self._number += 1
         try:
             yield
@@ -85,7 +85,7 @@ class Export(AdminHandler):
             self.write(await anext(pieces))
             connection = self.request.connection
             assert isinstance(connection, HTTP1Connection)
-            # Else what is cut off would look complete to a client of HTTP/1.0, for which a close is the end.
+            # Else a file that is cut off would look complete to a client of HTTP/1.0, for which a close is the end.
             _close_by(RESET, connection.stream)
             try:
                 await self.flush()
@@ -102,10 +102,10 @@ class Export(AdminHandler):
             _close_by(PLAIN_CLOSE, connection.stream)
 
     def _asked(self) -> Asked:
-        """Raises InvalidField."""
+        """What the query asks for. Raises InvalidField."""
         for name, given in self.request.query_arguments.items():
             if name not in PARAMETERS:
-                raise InvalidField(f"is unknown; known are {', '.join(PARAMETERS)}", field=name[:64])
+                raise InvalidField(f"is unknown; the parameters are {', '.join(PARAMETERS)}", field=name[:64])
             if len(given) > 1:
                 raise InvalidField("must be given once", field=name)
         since = self.get_query_argument("since", None)

@@ -1,4 +1,4 @@
-"""Groups and holdouts: what people change of them, as JSON for programs."""
+"""Groups and holdouts and their changes, as JSON for programs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ class NewHoldout(Struct, forbid_unknown_fields=True):
 
 
 class Metrics(Struct, forbid_unknown_fields=True):
-    """What held and free devices are compared by."""
+    """The metrics that compare held and free devices."""
 
     metrics: list[str]
 
@@ -147,7 +147,7 @@ class AdminEnd(HoldoutHandler):
 
 
 class AdminMetrics(HoldoutHandler):
-    """Says what held and free devices are compared by."""
+    """Sets the metrics that compare held and free devices."""
 
     async def post(self, key: str) -> None:
         metrics = tuple(self.read(Metrics).metrics)
@@ -155,7 +155,7 @@ class AdminMetrics(HoldoutHandler):
 
 
 class AdminHoldoutResults(AdminHandler):
-    """What all experiments bring together."""
+    """The effect of all experiments together."""
 
     def initialize(self, results: OfApp[ResultService]) -> None:
         self._results = results(self.app)
@@ -168,7 +168,7 @@ class AdminHoldoutResults(AdminHandler):
 
 @contextmanager
 def _in_body() -> Iterator[None]:
-    """An experiment that the body names, not the path."""
+    """Blame the body, not the path, if there is no such experiment."""
     try:
         yield
     except UnknownExperiment as error:

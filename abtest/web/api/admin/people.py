@@ -25,7 +25,7 @@ class NewPerson(Struct, forbid_unknown_fields=True):
 
 
 class ChangedPerson(Struct, forbid_unknown_fields=True):
-    """What becomes of a person; what is left out stays."""
+    """A person's new role and app; what is left out stays as it is."""
 
     role: str | UnsetType = UNSET
     app: str | UnsetType | None = UNSET
@@ -39,11 +39,11 @@ class PersonHandler(AdminHandler):
 
     @property
     def people(self) -> PeopleService:
-        """Changes them as whoever calls."""
+        """Changes people in the name of the caller."""
         return self._people(by=self.caller.by)
 
     def described_link(self, link: Link) -> dict[str, Any]:
-        """A one-time link as JSON: only in the answer to who made it."""
+        """A one-time link as JSON. Only whoever made it gets it, in the answer."""
         return {"link": self.url(f"/sign-in/link/{link.secret}"), "link_expires_at": clock.iso(link.expires_at)}
 
 
@@ -62,7 +62,7 @@ class People(PersonHandler):
 
 
 class Person(PersonHandler):
-    """One of them."""
+    """One person."""
 
     async def get(self, name: str) -> None:
         self.answer(described_person(await self.people.one(name)))
@@ -115,7 +115,7 @@ class Sessions(SessionHandler):
 
 
 class Session(SessionHandler):
-    """One of them. That it has ended already is no error."""
+    """One session. It is no error if it has ended already."""
 
     async def delete(self, name: str, id: str) -> None:
         await self._signing_in.end_sessions(name, parse_id(id), by=self.caller.by)

@@ -1,4 +1,4 @@
-"""Changes of what is as it was seen: ETag, If-Match (RFC 9110, 13.1.1)."""
+"""Changes only of what nobody has changed since it was read: ETag, If-Match (RFC 9110, 13.1.1)."""
 
 import re
 from hashlib import sha256
@@ -15,7 +15,7 @@ from abtest.web.reading import header
 from abtest.web.services import ChangingSeen
 
 TAG = re.compile('"([0-9a-f]{32})-[0-9a-f]{8}"')
-"""The revision, and what else the document says: devices come without a change of the revision."""
+"""The revision, and a hash of the document: new devices change the document but not the revision."""
 NEVER = ""
 """The revision of nothing."""
 
@@ -41,11 +41,11 @@ class SeenHandler(AdminHandler, Generic[S]):
 
     @property
     def service(self) -> S:
-        """Changes it, whatever it is by then."""
+        """Changes it, whatever it is by now."""
         return self._services(self.app, by=self.caller.by)
 
     async def seen(self, key: str) -> S:
-        """Changes the one with this key only as If-Match names it. Raises UnknownExperiment."""
+        """Changes the one with this key only if If-Match names its revision. Raises UnknownExperiment."""
         tags = header(self.request.headers, "If-Match").strip()
         if tags in {"", "*"}:
             return self.service
@@ -54,7 +54,7 @@ class SeenHandler(AdminHandler, Generic[S]):
         return self._services(self.app, present if present in named else NEVER, by=self.caller.by)
 
     def tell(self, what: Experiment, document: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
-        """Finish with this document of it, and where it is if it was created."""
+        """Finish with this document of it, and with its path if it was created."""
         body = msgspec.json.encode(document)
         self.tag = f'"{revision(what)}-{sha256(body).hexdigest()[:8]}"'
         if self.request.method not in SAFE_METHODS:

@@ -21,7 +21,7 @@ class _OfExperiment(AdminHandler):
 
 
 class SharedLinks(_OfExperiment):
-    """Those of an experiment; a new one says its link this once."""
+    """The shared links of an experiment. Only the answer to POST has the link itself."""
 
     async def get(self, key: str) -> None:
         self.answer([described_shared_link(each) for each in await self._shared_links.all(key, self.app)])
@@ -35,7 +35,7 @@ class SharedLinks(_OfExperiment):
 
 
 class SharedLink(_OfExperiment):
-    """One of them."""
+    """One shared link."""
 
     async def delete(self, key: str, id: str) -> None:
         await self._shared_links.revoke(parse_id(id), key, self.app, by=self.caller.by)

@@ -270,7 +270,10 @@ async def test_an_admin_of_one_app_sees_the_log_of_that_app_alone(client: Client
     assert [each["subject"] for each in said(answer)] == ["color-3", "color-2"]
     assert answer.headers["Link"].startswith("</apps/staging/api/v1/admin/audit?")
     refused(
-        await ci.send("GET", "/audit?app=default"), 403, "forbidden", "you see the changes in the app staging alone"
+        await ci.send("GET", "/audit?app=default"),
+        403,
+        "forbidden",
+        "you may see only the changes in the app staging",
     )
     default = await program(client, store, Role.ADMIN, "default")
     assert {each["app"] for each in await default.get("/audit")} == {"default"}
