@@ -15,16 +15,16 @@ from benchmarks.report import Case, Run, machine, read, rewrite, write
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Two minutes: few connections, small databases.")
+@click.option("--quick", is_flag=True, help="Take two minutes: few connections, small databases.")
 @click.option("--case", "names", multiple=True, type=click.Choice([case.__name__ for case in CASES]))
 @click.option(
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    help="Write every figure here. Cases in the file that are not run now stay as they are.",
+    help="Write every figure to this file. Cases in it that are not run now stay as they are.",
 )
 @click.option(
-    "--plot", "plot_file", type=click.Path(path_type=Path), help="Write an SVG of latency against load here."
+    "--plot", "plot_file", type=click.Path(path_type=Path), help="Write an SVG of latency against load to this file."
 )
 @click.option(
     "--report",
@@ -32,7 +32,7 @@ from benchmarks.report import Case, Run, machine, read, rewrite, write
     type=click.Path(exists=True, path_type=Path),
     help="Put the tables between the marks of this page.",
 )
-@click.option("--no-run", is_flag=True, help="Measure nothing: plot and report what --json holds.")
+@click.option("--no-run", is_flag=True, help="Measure nothing: plot and report the figures of the file of --json.")
 def main(
     quick: bool,
     names: tuple[str, ...],
@@ -41,7 +41,7 @@ def main(
     report_file: Path | None,
     no_run: bool,
 ) -> None:
-    """Measure abtest beside yardsticks in the same rounds. Exit 1 if a goal was missed or an answer was wrong."""
+    """Measure abtest and yardsticks in the same rounds. Exit 1 if a goal was missed or an answer was wrong."""
     for program, package in (("wrk", "wrk"), ("taskset", "util-linux"), ("cc", "gcc")):
         if not no_run and shutil.which(program) is None:
             raise click.ClickException(f"{program} is needed: apt-get install {package}")
@@ -56,7 +56,7 @@ def main(
                 for result in case(QUICK if quick else FULL, lambda text: click.echo(f"... {text}", err=True)):
                     results.append(result)
                     click.echo(line(result))
-            finally:  # what was measured before a case failed is worth keeping
+            finally:  # keep what was measured before a case failed
                 measured += results
                 if results:
                     seconds = time.monotonic() - began

@@ -1,4 +1,4 @@
--- The query of a device with five attributes: some thousands of combinations, as there are.
+-- The query of a device with five attributes. It has some thousands of combinations, as in real life.
 local platforms = {"ios", "android"}
 local countries = {"DE", "FR", "US", "BR", "JP", "IN", "GB", "PL", "ES", "IT"}
 local languages = {"de", "en", "fr"}

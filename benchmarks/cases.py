@@ -1,4 +1,4 @@
-"""What is measured. Every case also checks the answers: a wrong one fails the benchmark.
+"""What is measured. Every case also checks the answers: a wrong answer fails the benchmark.
 
 A case is a generator of results. To add one, write a function here, list it in CASES, and put the wrk script of its
 load beside the others; `rounds` runs any two servers under the same load.
@@ -49,7 +49,7 @@ BOTH_P99_GOALS = {("new", 64): 0.7}
 
 @contextmanager
 def _beside_bare() -> Iterator[tuple[Server, Server]]:
-    """A bare handler, and a warm server of two experiments, on one core."""
+    """A bare handler, and a warm server with two experiments, on the same core."""
     with folder() as path, ExitStack() as running:
         create(path / "abtest.db")
         yardstick = running.enter_context(bare())
@@ -300,7 +300,7 @@ CASES = (
 
 
 def _settled(server: Server) -> int:
-    """The number of events, once those of requests that were under way when the last load ended are stored."""
+    """The number of events, after those of the requests that were under way when the last load ended."""
     found, before = server.count("event"), -1
     while found != before:
         time.sleep(0.2)
@@ -309,14 +309,14 @@ def _settled(server: Server) -> int:
 
 
 def _check_events(stored: int, requests: int) -> None:
-    """Every event of an answered request must be stored; those of requests still under way at the end may be."""
+    """The events of every answered request must be stored; the events of requests still under way may be."""
     assert EVENTS * requests <= stored <= EVENTS * (requests + 32), f"{stored} events of {requests} requests"
 
 
 def _grown(
     database: Path, sizes: Sequence[int], say: Say, how: str = "with five attributes", most_bytes: int = 106
 ) -> Iterator[Result]:
-    """`most_bytes`: megabytes per million devices."""
+    """`most_bytes`: the goal, in bytes per device, so in megabytes per million devices."""
     first_tick = None
     for size in sizes:
         name = f"{size:,} devices {how}"
@@ -348,7 +348,7 @@ def _grown(
 
 
 def _page(server: Server, path: str) -> float:
-    """Milliseconds, median of 20."""
+    """How many milliseconds the page takes, as the median of 20 requests."""
     times = []
     for _ in range(20):
         began = time.perf_counter()

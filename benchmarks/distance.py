@@ -1,4 +1,4 @@
-"""PostgreSQL farther away: `python -m benchmarks.distance SOCKET NEAR SECONDS` passes everything on later."""
+"""Make PostgreSQL seem farther away: `python -m benchmarks.distance SOCKET NEAR SECONDS` delays what it passes on."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ AT_ONCE = 1 << 20
 
 
 async def main(there: str, near: str, seconds: float) -> None:
-    """Listen on a Unix socket until it is ended, and pass on what comes so many seconds later, each way."""
+    """Listen on the Unix socket `there` until killed. Pass on to `near` and back, each way so many seconds later."""
 
     async def connected(reader: StreamReader, writer: StreamWriter) -> None:
         near_reader, near_writer = await asyncio.open_unix_connection(near)

@@ -1,4 +1,4 @@
--- Twenty events of a known device in each request, with ids that were never used.
+-- Each request has twenty events of a known device, with ids that were never used before.
 local n = 0
 function init(args) run = args[1] end
 request = function()

@@ -1,4 +1,4 @@
-"""Grow a database to a number of devices through the store itself, and time the worker on the devices after that."""
+"""Grow a database to a number of devices through the store itself, then add more and time the worker on those."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from abtest.results import worker
 from abtest.store.sqlite.store import SQLiteStore
 
 FILLING = 250_000
-"""Devices per transaction while the database only grows: the same transaction as in a server, with fewer syncs."""
+"""Devices per transaction before anything is timed: the same transaction as in a server, with fewer syncs."""
 ENROLLING = 2_000
 NEW = 10_000
 PROFILES = [
@@ -33,8 +33,8 @@ TICKS = 9
 
 
 class Timed:
-    """A store that sums the seconds of its calls: the trip to the thread, the lock, every statement, and the commit
-    with its sync."""
+    """A store that sums how many seconds its calls take: the trip to the thread, the lock, every statement, and the
+    commit with its sync."""
 
     def __init__(self, store: SQLiteStore) -> None:
         self._store = store
@@ -52,10 +52,10 @@ class Timed:
 
 
 async def fill(path: Path, size: int) -> dict[str, object]:
-    """The bytes at this size, and milliseconds for each further 10,000 devices.
+    """The bytes at this size, and milliseconds for each of several further 10,000 devices.
 
-    Timed are their enrolment in the store, the whole tick of the worker, and the part of the tick that the database
-    took. The worker has its own connection, as it has in a process of its own.
+    What is timed is their enrolment in the store, the whole tick of the worker, and the part of the tick that the
+    database takes. The worker has its own connection, as it has when it runs in its own process.
     """
     store, counting = SQLiteStore(path), SQLiteStore(path)
     await store.open()

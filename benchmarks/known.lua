@@ -1,4 +1,4 @@
--- The same 10,000 devices again and again.
+-- Ask for the same 10,000 devices again and again.
 local n = 0
 request = function()
   n = (n + 1) % 10000

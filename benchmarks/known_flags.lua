@@ -1,4 +1,4 @@
--- All flags of the same 10,000 devices again and again.
+-- Ask for all flags of the same 10,000 devices again and again.
 local flags = dofile("benchmarks/flags.lua")
 local n = 0
 request = function()

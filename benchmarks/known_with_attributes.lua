@@ -1,4 +1,4 @@
--- The same 10,000 devices again and again, each with five attributes.
+-- Ask for the same 10,000 devices again and again, each with five attributes.
 local query = dofile("benchmarks/attributes.lua")
 local n = 0
 request = function()

@@ -1,4 +1,4 @@
-"""Load from wrk, and what it measured."""
+"""Load from wrk, and what wrk measured."""
 
 import itertools
 import re
@@ -25,9 +25,9 @@ class Figures:
 
 
 def load(server: Server, case: str, connections: int, seconds: float, core: int | None = 1) -> Figures:
-    """Run wrk against a server: a script, or `mixed`. Raises AssertionError when any answer was an error.
+    """Run wrk against a server, with a script or as `mixed`. Raises AssertionError if any answer was an error.
 
-    In `mixed`, 16 more connections enrol new devices: the rate is that of all devices, the p99 that of known ones.
+    In `mixed`, 16 more connections enrol new devices. The rate counts all devices, the p99 only known ones.
     """
     if case != "mixed":
         return finish(start(server, case, connections, seconds, core))
@@ -40,7 +40,7 @@ def load(server: Server, case: str, connections: int, seconds: float, core: int 
 def warm(server: Server, connections: int, core: int | None = 1) -> None:
     """Ask for the known devices until all of them are stored and cached.
 
-    Each load takes longer than the last, because it begins with the first device again.
+    Each load takes longer than the one before, because each begins with the first device again.
     """
     seconds = 1
     while not server.warm():
@@ -51,7 +51,7 @@ def warm(server: Server, connections: int, core: int | None = 1) -> None:
 def start(
     server: Server, script: str, connections: int, seconds: float, core: int | None = 1
 ) -> "subprocess.Popen[str]":
-    """wrk in the background. Each run of `new` makes its own devices."""
+    """Start wrk in the background. Each run of `new` makes its own devices."""
     pinned = [] if core is None else ["taskset", "-c", str(core)]
     line = [
         "wrk",
@@ -67,7 +67,7 @@ def start(
 
 
 def finish(process: "subprocess.Popen[str]") -> Figures:
-    """What a started wrk measured."""
+    """Wait for wrk to end; returns what it measured. Raises AssertionError if any answer was an error."""
     output, _ = process.communicate()
     assert process.returncode == 0, output
     wrong = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", output)
@@ -81,19 +81,19 @@ def finish(process: "subprocess.Popen[str]") -> Figures:
 
 @dataclass(frozen=True)
 class Compared:
-    """Rounds of A B A B: a yardstick and the product. Ratios are product to yardstick."""
+    """Rounds of A B A B: a yardstick and the product. A ratio is the product's figure divided by the yardstick's."""
 
     yardstick: tuple[Figures, ...]
     product: tuple[Figures, ...]
 
     @property
     def rate_ratio(self) -> float:
-        """Median over the rounds."""
+        """The ratio of the rates, as the median over the rounds."""
         return median(b.rate / a.rate for a, b in zip(self.yardstick, self.product, strict=True))
 
     @property
     def p99_ratio(self) -> float:
-        """Median over the rounds."""
+        """The ratio of the p99, as the median over the rounds."""
         return median(b.p99 / a.p99 for a, b in zip(self.yardstick, self.product, strict=True))
 
     @property

@@ -1,4 +1,4 @@
--- Each of a million known devices once, as benchmarks/fill.py named them.
+-- Ask once for each of a million known devices, with the tokens that benchmarks/fill.py made.
 local n = -1
 request = function()
   n = (n + 1) % 1000000

@@ -1,4 +1,4 @@
--- Every request is a device that was never seen; 36 characters as a UUID has.
+-- Every request is from a new device, whose token has 36 characters, as a UUID does.
 local threads = 0
 function setup(thread)
   threads = threads + 1

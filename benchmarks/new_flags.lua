@@ -1,4 +1,4 @@
--- All flags of a device that was never seen, with every request.
+-- Every request is from a new device and asks for all flags.
 local flags = dofile("benchmarks/flags.lua")
 local n = 0
 function init(args) run = args[1] end

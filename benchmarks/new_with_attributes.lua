@@ -1,4 +1,4 @@
--- Every request is a device that was never seen, with five attributes.
+-- Every request is from a new device with five attributes.
 local query = dofile("benchmarks/attributes.lua")
 local n = 0
 function init(args) run = args[1] end

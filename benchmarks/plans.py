@@ -1,4 +1,4 @@
-"""How long and how often is measured, and what comes of it: two servers in turn, under the same load."""
+"""How long and how often to measure, and the results: two servers in turn, under the same load."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how often: seconds per measurement, rounds of A B, connections, experiments, devices.
+    """How much to measure: seconds per measurement, rounds of A B, numbers of connections, experiments and devices.
 
-    `both`: connections with two processes. `slow`: connections on a slow disk.
+    `both`: numbers of connections with two processes. `slow`: the same on a slow disk.
     """
 
     seconds: float
@@ -65,14 +65,14 @@ FULL = Plan(
 
 
 def plural(connections: int) -> str:
-    """With the word."""
+    """The number with its word."""
     return f"{connections} connection{'s' if connections > 1 else ''}"
 
 
 def rounds(
     plan: Plan, yardstick: Server, server: Server, case: str, connections: int, core: int | None = 1
 ) -> Compared:
-    """A B A B: both servers in turn, under the same load."""
+    """Measure both servers in turn, A B A B, under the same load."""
     pairs = [
         [load(each, case, connections, plan.seconds, core) for each in (yardstick, server)]
         for _ in range(plan.rounds)
@@ -81,7 +81,7 @@ def rounds(
 
 
 def rate(name: str, compared: Compared, goal: float | None) -> Result:
-    """Requests per second, of which more are better."""
+    """The result for requests per second; more is better."""
     return Result(
         f"{name}: requests/s",
         compared.rate_ratio,
@@ -94,7 +94,7 @@ def rate(name: str, compared: Compared, goal: float | None) -> Result:
 
 
 def p99(name: str, compared: Compared, goal: float | None) -> Result:
-    """The latency, of which less is better."""
+    """The result for the latency; less is better."""
     return Result(
         f"{name}: p99",
         compared.p99_ratio,

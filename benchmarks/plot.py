@@ -1,4 +1,4 @@
-"""Latency against load as an SVG: p99 in milliseconds by requests per second, one line per load."""
+"""An SVG of latency against load: p99 in milliseconds by requests per second, with a line for each load."""
 
 import re
 from collections import defaultdict
@@ -12,7 +12,7 @@ NAME = re.compile(rf"({'|'.join(LOADS.values())}), (\d+) connections?: ")
 
 
 def plot(run: Run) -> str:
-    """The plot of one process; empty axes if that case was not run."""
+    """The plot of the case `one_process`; empty axes if it was not run."""
     lines: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for result in run.cases["one_process"].results if "one_process" in run.cases else ():
         if (named := NAME.match(result.name)) and result.absolute is not None:

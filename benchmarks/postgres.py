@@ -1,4 +1,4 @@
-"""What is measured with PostgreSQL, which runs beside everything else on the same cores."""
+"""What is measured with PostgreSQL, which runs on the same cores as everything else."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ from tests.postgres import Server as Cluster
 OPTIONS = "-c listen_addresses= -c max_connections=100 -c shared_buffers=256MB"
 SOCKET = ".s.PGSQL.5432"
 FAR = 0.001
-"""Seconds each way."""
+"""How many seconds PostgreSQL is away, each way."""
 
 
 def postgres(plan: Plan, say: Say) -> Iterator[Result]:
@@ -76,7 +76,7 @@ def _both(one: Server, two: Server, seconds: float) -> Figures:
 
 
 def _grown(plan: Plan, say: Say, near: str, path: Path) -> Iterator[Result]:
-    """Devices with five attributes."""
+    """Copying, verifying and the size of a database, with devices that have five attributes."""
     database, size = path / "grown.db", plan.sizes[-1]
     create(database)
     say(f"{size:,} devices in PostgreSQL")
@@ -99,7 +99,7 @@ def _grown(plan: Plan, say: Say, near: str, path: Path) -> Iterator[Result]:
 
 @contextmanager
 def _cluster() -> Iterator[str]:
-    """The URL of a server on the disk of the checkout."""
+    """Run a PostgreSQL on the disk of the checkout; gives its URL."""
     with folder() as path:
         shutil.chown(path, USER)
         cluster = Cluster(path).make()
@@ -113,7 +113,7 @@ def _cluster() -> Iterator[str]:
 
 @contextmanager
 def _away(near: str, path: Path) -> Iterator[str]:
-    """The URL of the same server, 1 ms away."""
+    """Make the same PostgreSQL seem 1 ms away; gives that URL."""
     socket = Path(near.partition("host=")[2]) / SOCKET
     line = [sys.executable, "-m", "benchmarks.distance", path / SOCKET, socket, FAR]
     process = subprocess.Popen(list(map(str, line)), cwd=HERE.parent)

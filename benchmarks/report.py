@@ -1,4 +1,4 @@
-"""The figures, as JSON to which each run adds, and as the tables of docs/performance.md."""
+"""The figures: as JSON, to which each run adds, and as the tables of docs/performance.md."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ class Case(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """Cases by name, each with its last run on this machine."""
+    """The last run of each case on this machine, by the name of the case."""
 
     machine: str
     cases: dict[str, Case]
@@ -47,17 +47,17 @@ def machine() -> str:
 
 
 def read(path: Path) -> Run:
-    """Raises OSError, or msgspec's DecodeError."""
+    """The run in this file. Raises OSError, or msgspec's DecodeError."""
     return msgspec.json.decode(path.read_bytes(), type=Run)
 
 
 def write(path: Path, run: Run) -> None:
-    """Raises OSError."""
+    """Write a run to this file. Raises OSError."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
 
 
 def rewrite(path: Path, run: Run) -> None:
-    """Put the tables between the marks of a page. Raises ValueError without the marks."""
+    """Put the tables between the marks of a page. Raises ValueError if it has no marks."""
     before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -66,7 +66,7 @@ def rewrite(path: Path, run: Run) -> None:
 
 
 def tables(run: Run) -> str:
-    """In Markdown: first the figures with goals, then all figures, case by case."""
+    """The tables in Markdown: first the figures with goals, then all figures, case by case."""
     there = [run.cases[case.__name__] for case in CASES if case.__name__ in run.cases]
     goals = [_row(result) for case in there for result in case.results if result.goal]
     lines = [f"Machine: {run.machine}.", "", "### Goals", "", *_table(goals)]

@@ -1,4 +1,4 @@
-"""The servers under load, each pinned to a core: how to start them, measure them and check their answers."""
+"""The servers under load: how to start them, pinned to a core or not, measure them and check their answers."""
 
 import json
 import os
@@ -22,15 +22,15 @@ import psycopg
 HERE = Path(__file__).parent
 VARIANTS = (("#FF0000=33.3", "#00FF00=33.3", "#0000FF=33.3"), ("10=75", "20=10", "50=5", "5=10"))
 AUDIENCE = ("platform=ios,android", "country!=US", "app_version>=3.2")
-"""Which nine of ten devices of attributes.lua fulfil, or more."""
+"""At least nine of ten devices of attributes.lua fulfil these."""
 
 KNOWN = 10_000
-"""The devices of known.lua."""
+"""How many devices known.lua has."""
 MOST_OFF = 4
-"""More than the bound of every experiment below: 0.67 for thirds, 3.75 for 75/10/5/10."""
+"""More than the bound of every experiment below: the bounds are 0.67 for thirds and 3.75 for 75/10/5/10."""
 
 Database = Path | str
-"""The file of SQLite, or the URL of PostgreSQL."""
+"""The file of an SQLite database, or the URL of a PostgreSQL database."""
 
 
 class Server:
@@ -64,7 +64,7 @@ class Server:
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     def metric(self, name: str) -> float:
-        """A line of /metrics."""
+        """The value of a line of /metrics."""
         with urlopen(f"http://127.0.0.1:{self.port}/metrics") as page:
             lines = page.read().decode().splitlines()
         return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
@@ -95,13 +95,13 @@ def free_port() -> int:
 
 
 def abtest(database: Database, *arguments: str) -> str:
-    """Run a command that ends by itself; returns what it printed. Raises CalledProcessError when it fails."""
+    """Run a command that ends by itself; returns what it printed. Raises CalledProcessError if it fails."""
     line = [*_abtest(database), *arguments]
     return subprocess.run(line, check=True, capture_output=True, text=True).stdout
 
 
 def create(database: Database, experiments: int = 2, metrics: Sequence[str] = ()) -> None:
-    """A database with this many experiments, like the two demo ones in turn, each judged by these metrics."""
+    """Make a database with so many experiments, like the two of the demo in turn, each judged by these metrics."""
     for number in range(experiments):
         options = [word for variant in VARIANTS[number % 2] for word in ("--variant", variant)]
         options += [word for metric in metrics for word in ("--metric", metric)]
@@ -109,7 +109,7 @@ def create(database: Database, experiments: int = 2, metrics: Sequence[str] = ()
 
 
 def create_with_audiences(database: Path, experiments: int, together: bool) -> None:
-    """A database with this many experiments, each with an audience of three conditions.
+    """Make a database with so many experiments, each with an audience of three conditions.
 
     `together`: they share a group, and a holdout of 5% comes before it.
     """
@@ -124,7 +124,7 @@ def create_with_audiences(database: Path, experiments: int, together: bool) -> N
 
 
 def fill(database: Path, size: int) -> dict[str, Any]:
-    """Grow it to this size and a few ticks of the worker beyond; returns what fill.py prints."""
+    """Grow it to this size and by the devices of a few more ticks of the worker; returns what fill.py prints."""
     line = [sys.executable, "-m", "benchmarks.fill", str(database), str(size)]
     done = subprocess.run(line, check=True, capture_output=True, text=True, cwd=HERE.parent)
     filled: dict[str, Any] = json.loads(done.stdout)
@@ -133,7 +133,7 @@ def fill(database: Path, size: int) -> dict[str, Any]:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A throw-away folder on the disk of the checkout: /tmp may be a file system in memory."""
+    """A temporary folder on the disk of the checkout, because /tmp may be a file system in memory."""
     path = Path(tempfile.mkdtemp(prefix=".benchmark-", dir=HERE.parent))
     try:
         yield path
@@ -143,21 +143,21 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def bare(core: int | None = 0) -> Iterator[Server]:
-    """Yardstick (a)."""
+    """Run yardstick (a), the bare handler."""
     with _constant("bare", core) as server:
         yield server
 
 
 @contextmanager
 def limit() -> Iterator[Server]:
-    """Yardstick (c)."""
+    """Run yardstick (c), the limit."""
     with _constant("limit", 0) as server:
         yield server
 
 
 @contextmanager
 def obvious(path: Path, core: int | None = 0, slow: bool = False) -> Iterator[Server]:
-    """Yardstick (b) on a database of its own."""
+    """Run yardstick (b), the obvious implementation, on its own database."""
     port = free_port()
     database = path / f"obvious-{port}.db"
     line = [sys.executable, "-m", "benchmarks.yardsticks.obvious", str(port), str(database)]
@@ -167,7 +167,7 @@ def obvious(path: Path, core: int | None = 0, slow: bool = False) -> Iterator[Se
 
 @contextmanager
 def product(database: Database, core: int | None = 0, processes: int = 1, slow: bool = False) -> Iterator[Server]:
-    """abtest itself."""
+    """Run abtest itself."""
     port = free_port()
     line = [*_abtest(database), "serve"]
     line += ["--port", str(port), "--processes", str(processes)]
@@ -177,7 +177,7 @@ def product(database: Database, core: int | None = 0, processes: int = 1, slow: 
 
 @contextmanager
 def counting(database: Path) -> Iterator[None]:
-    """The stats worker beside whatever runs."""
+    """Run the stats worker beside a server."""
     process = subprocess.Popen([*_abtest(database), "worker"], stderr=subprocess.DEVNULL)
     try:
         yield
@@ -190,7 +190,7 @@ def counting(database: Path) -> Iterator[None]:
 def checked(server: Server) -> Iterator[None]:
     """Check a load: devices get the same answer after it as before, shares are exact, and `abtest verify` passes.
 
-    Raises AssertionError. `finish`, which reads wrk's output, checks that no answer under load was an error.
+    Raises AssertionError. That no answer under load was an error is checked by `finish`, which reads wrk's output.
     """
     asked = [f"checked-{server.port}-{number}" for number in range(50)]
     before = [ask(server, token) for token in asked]
@@ -207,7 +207,7 @@ def checked(server: Server) -> Iterator[None]:
 
 
 def ask(server: Server, token: str) -> dict[str, str]:
-    """What a device gets."""
+    """The values that a device gets."""
     with urlopen(Request(server.url, headers={"Device-Token": token})) as answer:
         got: dict[str, str] = json.load(answer)
     return got
@@ -251,7 +251,7 @@ def _answering(line: list[str], port: int, environment: dict[str, str]) -> "Iter
 
 
 def slow_disk(path: Path) -> Path:
-    """The compiled shim. Raises CalledProcessError without a C compiler."""
+    """Compile the shim; returns its path. Raises CalledProcessError if that fails."""
     library = path / "slow_disk.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, HERE / "slow_disk.c", "-ldl"], check=True)
     return library

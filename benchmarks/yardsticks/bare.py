@@ -1,4 +1,4 @@
-"""Yardstick (a): a Tornado RequestHandler that answers a constant. Stores nothing, promises nothing."""
+"""Yardstick (a): a Tornado RequestHandler that answers a constant. It stores nothing and promises nothing."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ class Constant(RequestHandler):
 
 
 class Flags(RequestHandler):
-    """The same for OFREP: it reads who asks."""
+    """The same for OFREP, after it has read the targeting key in the body."""
 
     def post(self) -> None:
         json.loads(self.request.body)["context"]["targetingKey"]

@@ -1,4 +1,4 @@
-"""Yardstick (c), the limit: a constant from an HTTPMessageDelegate of Tornado's server, under uvloop."""
+"""Yardstick (c), the limit: an HTTPMessageDelegate of Tornado's server that answers a constant, under uvloop."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 
 
 class Constant(HTTPMessageDelegate):
-    """Looks at nothing and writes the same bytes."""
+    """Reads nothing and always writes the same bytes."""
 
     def __init__(self, connection: HTTP1Connection) -> None:
         self._connection = connection
@@ -28,7 +28,7 @@ class Constant(HTTPMessageDelegate):
 
 
 class Constants(HTTPServerConnectionDelegate):
-    """One for each request."""
+    """Makes one for each request."""
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         return Constant(cast(HTTP1Connection, request_conn))
@@ -42,7 +42,7 @@ class Stream(IOStream):
 
 
 class Server(HTTPServer):
-    """Uses those streams."""
+    """Uses `Stream` for its connections."""
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -52,7 +52,7 @@ class Server(HTTPServer):
 async def main(port: int) -> None:
     """Serve until killed."""
     server = Server(Constants())
-    server.conn_params.header_timeout = None  # as in abtest: it costs a timer per request
+    server.conn_params.header_timeout = None  # as in abtest: a time-out costs a timer per request
     server.listen(port, "127.0.0.1")
     await asyncio.Event().wait()
 

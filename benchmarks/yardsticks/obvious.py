@@ -1,4 +1,4 @@
-"""Yardstick (b): the obvious implementation. A handler, aiosqlite, SELECTs per request, one commit per new device.
+"""Yardstick (b), the obvious implementation: a handler, aiosqlite, SELECTs per request, one commit per new device.
 
 It is durable (WAL, synchronous=FULL) and sticky, but draws at random, so its shares are not exact.
 """
@@ -48,13 +48,13 @@ class Experiments(RequestHandler):
         self.write({key: value for key, value in await cursor.fetchall()})  # noqa: C416  # a Row is no pair to mypy
 
     async def enrol(self, token: str) -> int:
-        """Draw a new device into every experiment, in a transaction of its own."""
+        """Draw a variant of every experiment for a new device, in one transaction."""
         async with self.lock:
             await self.database.execute("BEGIN IMMEDIATE")
             cursor = await self.database.execute(
                 "INSERT INTO device (token) VALUES (?) ON CONFLICT DO NOTHING", (token,)
             )
-            if not cursor.rowcount:  # the same device asked twice at once, as at the end of a load
+            if not cursor.rowcount:  # the same device asked twice at once, as happens at the end of a load
                 await self.database.commit()
                 row = await self.one(DEVICE, token)
                 assert row is not None
