@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: the long form of every fault, with its figures. Exit 1 when a promise did not hold."""
+"""`python -m tests.faults`: the long form of every fault, with its figures. Exit 1 if a promise did not hold."""
 
 import argparse
 import importlib
@@ -42,10 +42,10 @@ def main() -> int:
     """Run the named faults, or all; returns how many failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument(
-        "faults", nargs="*", metavar="FAULT", help=f"all unless named, one or a group: {', '.join(FAULTS)}"
+        "faults", nargs="*", metavar="FAULT", help=f"a fault or a group; all if none is named: {', '.join(FAULTS)}"
     )
     parser.add_argument("--part", type=float, default=1.0, help="a fraction of the long form, such as 0.1")
-    parser.add_argument("--seed", type=int, default=1, help="another seed makes another part")
+    parser.add_argument("--seed", type=int, default=1, help="another seed runs another part")
     asked = parser.parse_args()
     chosen = {each: [name for name in FAULTS if f"{name}.".startswith(f"{each}.")] for each in asked.faults}
     if unknown := [each for each, names in chosen.items() if not names]:
@@ -75,7 +75,7 @@ def run(name: str, part: Part) -> int:
 
 
 def skipped(module: object) -> str:
-    """Why a whole module can't run here; empty when it can."""
+    """Why a whole module can't run here; empty if it can."""
     mark = getattr(module, "pytestmark", None)
     return str(mark.kwargs["reason"]) if mark is not None and mark.args[0] else ""
 

@@ -35,12 +35,12 @@ def syncs_seldom() -> None:
 
 
 def syncs_never() -> None:
-    """synchronous=OFF."""
+    """synchronous=OFF: nothing is synced."""
     driver.PRAGMAS["synchronous"] = 0
 
 
 def boots_without_commit() -> None:
-    """Transactions that are read back after a kill -9 are answered without a sync."""
+    """Devices are answered from transactions that were read back after a kill -9 and never synced."""
 
     async def boot(store: SQLiteStore) -> None:
         """Nothing."""
@@ -71,7 +71,7 @@ def commits_late() -> None:
 
 
 def draws_anew() -> None:
-    """Every process draws separately, and stores something else."""
+    """Every process answers with a draw of its own, while something else is stored."""
     for store in (enrolling, postgres_enrolling):
         store.enrol = _drawing_anew(store.enrol)  # type: ignore[attr-defined]  # the defect
 
@@ -103,7 +103,7 @@ def knows_no_change() -> None:
 
 
 def compares_clocks() -> None:
-    """A device is enrolled in every experiment that is older by the server's own clock."""
+    """Devices are enrolled only in experiments that were created before the start by the server's own clock."""
     catalogue.TAKING = catalogue.TAKING.replace(
         "WHERE experiment.status", f"WHERE experiment.created_at <= {clock.now()} AND experiment.status"
     )
@@ -132,7 +132,7 @@ def add_a_migration() -> None:
 
 
 def answers_otherwise() -> None:
-    """The statistics have a field that the specification does not know."""
+    """The statistics have a field that is not in the specification."""
 
     async def get(handler: Any) -> None:
         handler.write({"surprise": 1})
@@ -175,13 +175,13 @@ def ignores_failed_commits() -> None:
 
 
 def accepts_any_settings() -> None:
-    """A PostgreSQL that says of a commit that it is durable before it is."""
+    """A PostgreSQL is accepted that acknowledges commits before they are durable."""
     for module in (postgres_connection, postgres_database):
         module.refuse_unfit = lambda raw: None  # type: ignore[attr-defined]  # the defect
 
 
 def ignores_losses() -> None:
-    """It is not noticed when a new primary lacks answers."""
+    """Servers don't notice that a new primary lacks answers."""
     Primary._look_for_losses = lambda *asked: None  # type: ignore[method-assign]  # the defect
 
 
@@ -204,8 +204,8 @@ def reads_slowly() -> None:
 
 
 def records_apart() -> None:
-    """An entry of the journal has a transaction of its own, after that of the change."""
-    record = change_rows.record  # type: ignore[attr-defined]  # it is imported there, and used by that name
+    """An entry of the journal has its own transaction, after the transaction of the change."""
+    record = change_rows.record  # type: ignore[attr-defined]  # it is imported there, and used under that name
 
     def apart(connection: Any, *entry: Any, **named: Any) -> None:
         connection.execute("COMMIT")

@@ -1,6 +1,6 @@
-"""`python -m tests.faults.changing DATABASE [DEFECT]`: change an experiment until killed; a line for each change.
+"""`python -m tests.faults.changing DATABASE [DEFECT]`: change an experiment until killed, one line per change.
 
-Two at once never refuse one another's changes: each begins a phase.
+Two such processes never refuse each other's changes, since each change begins a phase.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from msgspec import Struct
 GONE = (OSError, asyncio.IncompleteReadError)
 OK, ACCEPTED = 200, 202
 PAUSE = 0.02
-"""Seconds until a client goes on that was refused, or whose connection was lost."""
+"""How many seconds a client waits after a refusal or a lost connection."""
 
 
 class Reply(Struct, frozen=True):
@@ -22,7 +22,7 @@ class Reply(Struct, frozen=True):
     body: bytes
 
     def header(self, name: bytes) -> bytes:
-        """The value of a header; empty when it is not there."""
+        """The value of a header; empty if it is not there."""
         return self.head.lower().partition(b"\r\n" + name.lower() + b":")[2].partition(b"\r\n")[0].strip()
 
 
@@ -34,7 +34,7 @@ class Connection:
         self._writer = writer
 
     async def ask(self, token: str, method: str = "GET") -> Reply:
-        """What this device gets; some have a platform. Raises an error of GONE when the server goes away."""
+        """What this device gets; some have a platform. Raises an error of GONE if the server goes away."""
         query = ("", "?platform=ios", "?platform=android")[crc32(token.encode()) % 3]
         self._writer.write(
             f"{method} /api/v1/experiments{query} HTTP/1.1\r\nHost: a\r\nDevice-Token: {token}\r\n\r\n".encode()
@@ -42,7 +42,7 @@ class Connection:
         return await self.read(body=method != "HEAD")
 
     async def tell(self, token: str, id: str) -> Reply:
-        """The answer to a purchase and an exposure of this device. Raises the same."""
+        """The answer to a purchase and an exposure of this device. Raises the same as `ask`."""
         purchase = f'{{"id":"{id}-p","name":"purchase","amount":"9.99"}}'
         exposure = f'{{"id":"{id}-e","name":"exposure","experiment":"color"}}'
         body = f'{{"events":[{purchase},{exposure}]}}'
@@ -99,7 +99,7 @@ class Ledger:
 
 
 Act = Callable[[Connection, Ledger, str], Awaitable[None]]
-"""What a client does for one device, and writes into the ledger."""
+"""What a client does for one device; it notes the results in the ledger."""
 
 
 async def ask(connection: Connection, ledger: Ledger, token: str) -> None:
@@ -129,7 +129,7 @@ async def ask_and_tell(connection: Connection, ledger: Ledger, token: str) -> No
 
 
 async def ask_and_tell_again(connection: Connection, ledger: Ledger, token: str) -> None:
-    """The same again: events that were accepted must be duplicates now; all others are accepted."""
+    """Repeat `ask_and_tell`: events that were accepted must be duplicates now; all others are accepted."""
     await ask_again(connection, ledger, token)
     reply = await connection.tell(token, "once")
     if token in ledger.told and reply.body != b'{"accepted":0,"duplicates":2}':
@@ -141,7 +141,7 @@ async def ask_and_tell_again(connection: Connection, ledger: Ledger, token: str)
 async def load(
     port: int, ledger: Ledger, names: Iterator[str], stop: Callable[[], bool], clients: int = 8, act: Act = ask
 ) -> None:
-    """A number of clients, each with one device after the other until `stop`; a lost connection is opened again."""
+    """Run clients that ask for one device after another until `stop`. They open a lost connection again."""
 
     async def client() -> None:
         while not stop():
@@ -171,7 +171,7 @@ async def ask_all(port: int, ledger: Ledger, tokens: Iterable[str], clients: int
 async def loaded(
     port: int, ledger: Ledger, names: Iterator[str], clients: int = 8, act: Act = ask
 ) -> AsyncIterator[None]:
-    """The same load during a block."""
+    """Keep up such a load during a block."""
     finished = asyncio.Event()
     loading = asyncio.create_task(load(port, ledger, names, finished.is_set, clients, act))
     try:
@@ -182,13 +182,13 @@ async def loaded(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return when it is so, which another process or thread brings about."""
+    """Wait until a condition is true. Another process or thread makes it true."""
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
 
 
 def more(ledger: Ledger, devices: int) -> Callable[[], bool]:
-    """A condition: this many more devices have been answered than now."""
+    """A condition: this many more devices have been answered since this call."""
     enough = len(ledger.answers) + devices
     return lambda: len(ledger.answers) >= enough
 

@@ -1,8 +1,8 @@
 """What a power cut may leave: states built from a recording of all changes of the database files.
 
-A change that was synced is there. One that was not may be there, be missing, or be there in parts of 512 bytes, each
-independent of the others. The -shm file is memory and never survives. A created or deleted name is as the folder was
-when it was synced last, or as after some of the later changes, in their order.
+A change that was synced is there. A change that was not may be there, be missing, or be there in part: then each
+piece of 512 bytes is kept or lost by itself. The -shm file is memory and never survives. The names of files are as
+they were when the folder was last synced, or as they were after some of the later changes, in their order.
 """
 
 import random
@@ -22,7 +22,7 @@ SECTOR = 512
 
 
 class Record(Struct, frozen=True):
-    """One line of the log. `offset`: see shim.c."""
+    """One record of the log. `offset`: see shim.c."""
 
     kind: int
     file: int
@@ -31,7 +31,7 @@ class Record(Struct, frozen=True):
 
 
 class File(Struct, eq=False):
-    """The bytes that are durable, and the changes since, numbered in their order."""
+    """The durable bytes of a file, and the changes since then, numbered in their order."""
 
     durable: bytearray = field(default_factory=bytearray)
     pending: list[tuple[int, Record]] = field(default_factory=list)
@@ -39,7 +39,7 @@ class File(Struct, eq=False):
 
 @contextmanager
 def acknowledgements(log: Path) -> Iterator[Callable[[str, bytes], None]]:
-    """Writes each answer into the log, at the moment when the device has it."""
+    """A function to call when a device has its answer; it writes the answer into the log."""
     with log.open("ab", buffering=0) as file:
 
         def note(token: str, body: bytes) -> None:
@@ -50,7 +50,7 @@ def acknowledgements(log: Path) -> Iterator[Callable[[str, bytes], None]]:
 
 
 def records(log: Path) -> list[Record]:
-    """The log."""
+    """The records of the log."""
     data = log.read_bytes()
     found, at = [], 0
     while at + HEADER.size <= len(data):
@@ -70,7 +70,7 @@ def syncing(log: Path) -> bool:
 
 
 class Disk:
-    """The watched files while the changes are applied, beginning with their state before the recording."""
+    """The watched files, first as they were before the recording; then the recorded changes are applied to them."""
 
     def __init__(self, database: bytes) -> None:
         whole = File(durable=bytearray(database))
@@ -81,7 +81,7 @@ class Disk:
         self._number = 0
 
     def apply(self, record: Record) -> None:
-        """One more change."""
+        """Apply one more change."""
         self._number += 1
         if record.kind == OPEN and record.file != FOLDER and record.file not in self._names:
             self._name(record.file, File())
@@ -100,7 +100,7 @@ class Disk:
         return len(self._names[file].pending) if file in self._names else 0
 
     def after_power_loss(self, chance: random.Random) -> dict[int, bytes]:
-        """The contents of the files that a power cut leaves."""
+        """The contents of the files that a power cut leaves, chosen at random."""
         names = dict(self._durable_names)
         kept = chance.randint(0, len(self._pending_names))
         for _, name, file in self._pending_names[:kept]:
@@ -173,7 +173,7 @@ def _change(content: bytearray, record: Record) -> None:
 
 
 def lay_out(content: dict[int, bytes], database: Path) -> None:
-    """Write a state's files, and nothing else, beside one another."""
+    """Write the files of a state, and delete all others of the database."""
     for found in database.parent.glob(f"{database.name}*"):
         found.unlink()
     for name, data in content.items():

@@ -1,4 +1,4 @@
-"""Processes of the product as a supervisor starts them, on request with a shim or a defect."""
+"""Processes of the product, started as a supervisor starts them; with a shim or a defect if wanted."""
 
 import asyncio
 import os
@@ -38,9 +38,10 @@ BADGE = NewExperiment(
 
 
 class Process:
-    """A running `abtest` command on a database: a file of SQLite, or a URL.
+    """A running `abtest` command on a database, which is an SQLite file or a URL.
 
-    `defect` is one of broken.py; a supervised one starts nothing on its own. `within` begins the command line.
+    `defect`: one of broken.py. `supervised`: it runs as under a supervisor, and starts nothing itself. `within`: the
+    beginning of the command line.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Process:
         shared: socket.socket | None = None,
         within: Sequence[str] = (),
     ) -> None:
-        self._said = TemporaryFile()  # noqa: SIM115  # open as long as this is
+        self._said = TemporaryFile()  # noqa: SIM115  # open as long as this Process
         environment = {SUPERVISED: "1"} if supervised else {}
         if shared:
             environment[LISTENING] = str(shared.fileno())
@@ -90,12 +91,12 @@ class Process:
         self._process.send_signal(number)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal; the exit code."""
+        """Send a signal and wait for the end; returns the exit code."""
         self._process.send_signal(number)
         return self.wait()
 
     def wait(self) -> int:
-        """The exit code, once it has ended."""
+        """Wait for the end; returns the exit code."""
         return self._process.wait(SECONDS)
 
     def messages(self) -> str:
@@ -104,7 +105,7 @@ class Process:
         return os.pread(said, os.fstat(said).st_size, 0).decode()
 
     def wait_for(self, pattern: str) -> "Process":
-        """Returns itself, once there is such a message."""
+        """Wait for a message that matches the pattern; returns itself."""
         until = time.monotonic() + SECONDS
         while not re.search(pattern, self.messages()):
             assert self.code is None, f"ended before it said {pattern!r}: {self.messages()}"
@@ -113,7 +114,7 @@ class Process:
         return self
 
     def listens(self, port: int) -> "Process":
-        """Returns itself, once it listens on the port."""
+        """Wait until it listens on the port; returns itself."""
         until = time.monotonic() + SECONDS
         while not _listens(self.pid, port):
             assert self.code is None, f"ended with {self.code}: {self.messages()}"
@@ -122,13 +123,13 @@ class Process:
         return self
 
     def kill_all(self) -> None:
-        """Kill it and its children until none of them runs: it may start another child meanwhile."""
+        """Kill it and its children until none of them runs, since it may start another child meanwhile."""
         while running := self._running():
             for pid, _ in running:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
-        self.wait()  # its threads may end after it is a zombie, and until then it has no exit code
+        self.wait()  # its threads may end after it becomes a zombie, and until then it has no exit code
 
     def children(self) -> dict[str, list[int]]:
         """The processes that it started and that run, by command: serve or worker."""
@@ -164,7 +165,7 @@ def _listens(pid: int, port: int) -> bool:
 
 
 def ended(processes: list[int]) -> None:
-    """Return once none of these runs; a zombie does not run."""
+    """Wait until none of these runs; a zombie does not run."""
     for pid in processes:
         with suppress(FileNotFoundError, ProcessLookupError):
             while Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] != "Z":
@@ -172,7 +173,7 @@ def ended(processes: list[int]) -> None:
 
 
 def serve(database: Path | str, port: int, *options: str, shim: Shim | None = None, defect: str = "") -> Process:
-    """A server process that listens."""
+    """Start a server process and wait until it listens."""
     arguments = ("serve", "--port", str(port), "--processes", "1", *options)
     return Process(database, *arguments, shim=shim, defect=defect).listens(port)
 
@@ -184,7 +185,7 @@ def several_serve(
     defect: str = "",
     within: Sequence[Sequence[str]] = (),
 ) -> Iterator[int]:
-    """A server process for each shim; they share a port, as those of one supervisor do. The port, once all answer.
+    """Run a server process for each shim, on one port as under one supervisor. Gives the port once all answer.
 
     `within`: as in Process, for each.
     """
@@ -206,7 +207,7 @@ def several_serve(
 
 
 def up(database: Path | str, port: int, *options: str) -> Process:
-    """Two server processes, a worker and their supervisor; returns once they answer."""
+    """Start a supervisor with two server processes and a worker; returns once they answer."""
     arguments = ("up", "--port", str(port), "--processes", "2", "--interval", "0.2", *options)
     return Process(database, *arguments, supervised=False).wait_for("is running")
 
@@ -224,7 +225,7 @@ def free_port() -> int:
 
 
 def program(defect: str = "") -> list[str]:
-    """The beginning of the command line."""
+    """The beginning of the command line: the product, or the product with a defect."""
     return [sys.executable, "-m", *(("tests.faults.broken", defect) if defect else ("abtest",))]
 
 
@@ -244,9 +245,9 @@ def run(
 
 
 def create(database: Path | str, *experiments: tuple[str, ...]) -> None:
-    """Create a database with these experiments, or with color and price and all that decides who takes part.
+    """Create a database with these experiments; without any, with color, price, a holdout and a group.
 
-    That is a holdout, and a group of two more experiments: one for a platform, one that covers half and ends.
+    The group has two more experiments: banner is for one platform; badge has a coverage of half, and stops at 50.
     """
     metrics = ("conversion:purchase", "amount:purchase")
     new = [
@@ -262,10 +263,10 @@ def create(database: Path | str, *experiments: tuple[str, ...]) -> None:
                 await GroupService(store, by=ANNA).add("screen")
                 await ExperimentService(store, by=ANNA).add([BANNER, BADGE])
 
-    asyncio.run(add())  # in this process: starting another takes longer than all of it
+    asyncio.run(add())  # in this process, since starting another takes longer than the work itself
 
 
 def verify(database: Path | str) -> str:
-    """What is broken; empty when every promise holds."""
+    """What is broken; empty if every promise holds."""
     done = run(database, "verify")
     return "" if done.returncode == 0 else done.stdout + done.stderr

@@ -1,6 +1,6 @@
-/* LD_PRELOAD: what a disk and a clock may do to a process, steered from outside through a small mapped file.
+/* With LD_PRELOAD: plays a bad disk and a wrong clock for a process, controlled through a small mapped file.
  *
- * FAULTS_DATABASE   the file that is watched, and its -wal and folder with it
+ * FAULTS_DATABASE   the file that is watched, together with its -wal and its folder
  * FAULTS_SWITCHES   a file with struct switches
  * FAULTS_LOG        every change of the watched files is appended here: struct record, then its bytes
  */
@@ -35,9 +35,9 @@ struct record {
 struct switches {
     int64_t clock_seconds; /* added to the time of day */
     int64_t sync_microseconds; /* how much longer a sync takes */
-    int64_t sync_fails; /* a sync of a watched file ends with EIO */
+    int64_t sync_fails; /* not 0: a sync of a watched file ends with EIO */
     int64_t die_at; /* kill the process before this change of a watched file, counted from 1; 0: never */
-    int64_t changes; /* so many there were */
+    int64_t changes; /* how many changes of watched files there were */
 };
 
 static char database[PATH_MAX], wal[PATH_MAX + 4], folder[PATH_MAX];

@@ -17,7 +17,7 @@ NAMES = ("clock_seconds", "sync_microseconds", "sync_fails", "die_at", "changes"
 
 
 class Shim:
-    """Switches in a mapped file, and the environment with which a process obeys them. See shim.c."""
+    """Switches in a mapped file, and the environment that makes a process obey them. See shim.c."""
 
     def __init__(self, folder: Path, database: Path, log: Path | None = None) -> None:
         """Compile the library into the folder. Raises CalledProcessError."""

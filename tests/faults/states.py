@@ -17,11 +17,11 @@ from tests.scenes import values_of
 
 Answer = tuple[str, dict[str, str]]
 VERIFIED = 20
-"""Every so many states all promises are recomputed as well."""
+"""In one of so many states, all promises are recomputed as well."""
 
 
 class Outcome(Struct):
-    """How many states there were, how many of them were wrong, and how many answers that concerns."""
+    """How many states were examined, how many of them were bad, and how many answers were lost or changed."""
 
     states: int = 0
     with_unsynced_changes: int = 0
@@ -44,7 +44,7 @@ class Outcome(Struct):
 def examine(
     folder: Path, before: bytes, log: Sequence[Record], points: Iterable[int], each: int, chance: random.Random
 ) -> Outcome:
-    """`each` states at every point: the power goes after so many records."""
+    """Examine `each` states at every point, which is the number of records after which the power fails."""
     outcome = Outcome()
     disk = Disk(before)
     acknowledged: list[Answer] = []

@@ -1,4 +1,4 @@
-"""Bytes at the HTTP port that no client would send: no crash, no 5xx, no stored rubbish."""
+"""Bytes that no client would send to the HTTP port: no crash, no 5xx, no stored rubbish."""
 
 import asyncio
 import random
@@ -15,11 +15,11 @@ from tests.faults.parts import Part
 from tests.faults.servers import Process, create, free_port, run, serve, verify
 
 HANGS_SECONDS = 600
-"""Longer than any answer takes: all time-outs of the server are below a second."""
+"""After so long without an answer, the server hangs: all its time-outs are below a second."""
 LEAVES = 10
-"""One client in so many closes at once."""
+"""One client in so many closes its connection at once."""
 HUGE = b"GET / HTTP/1.1\r\nHost: a\r\nPadding: " + b"a" * 17 * 1024
-"""A head over the limit of 16 KiB, to which the server wants to say something."""
+"""A head over the limit of 16 KiB, which the server answers with an error."""
 WELL = b'GET /api/v1/experiments HTTP/1.1\r\nHost: a\r\nDevice-Token: fuzz-%d\r\nIf-None-Match: "a"\r\n\r\n'
 PIECES = (
     b"\r\n",
@@ -131,7 +131,7 @@ def _broken(data: bytes, chance: random.Random) -> bytes:
 
 
 async def _send(port: int, data: bytes) -> list[bytes]:
-    """The statuses that came back. Raises TimeoutError when neither an answer nor the end comes."""
+    """The statuses that came back. Raises TimeoutError if neither an answer nor the end comes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     got = b""
     async with asyncio.timeout(HANGS_SECONDS):

@@ -31,14 +31,14 @@ def changes(database: Path | str, number: int, defect: str = "", seed: int = 1) 
 
 
 def sound(database: Path | str, number: int, seed: int = 1) -> dict[str, int]:
-    """Every enrolment must be what was right at that moment."""
+    """Every enrolment must be right for the experiments of that moment."""
     figures, broken = changes(database, number, seed=seed)
     assert broken == ""
     return figures
 
 
 def control(database: Path | str, number: int) -> dict[str, int]:
-    """Processes that don't notice changes: verify must say so."""
+    """With processes that don't notice changes, verify must find something broken."""
     figures, broken = changes(database, number, defect="knows-no-change")
     assert "broken" in broken
     return {f"control_{name}": figure for name, figure in figures.items()}
@@ -68,7 +68,7 @@ async def _change(service: ExperimentService, groups: GroupService, ledger: Ledg
     done = 0
     while done < number:
         before = len(ledger.answers)
-        while len(ledger.answers) < before + 5:  # noqa: ASYNC110  # what is waited for is another process's work
+        while len(ledger.answers) < before + 5:  # noqa: ASYNC110  # it waits for another process's work
             await asyncio.sleep(0.001)
         key = f"experiment-{chance.randrange(8)}"
         known = {experiment.key: experiment for experiment in await service.all()}

@@ -25,9 +25,9 @@ def clocks(
     defect: str = "",
     seed: int = 1,
 ) -> tuple[dict[str, int], str]:
-    """Two processes with different clocks that jump, and a third one that creates experiments.
+    """Run two processes with different clocks that jump, and a third one that creates experiments.
 
-    `folder`: one for the shims. `days`: how wrong the clocks of the two are when they start.
+    `folder`: for the shims. `days`: by how many days the clocks of the two are wrong at the start.
     """
     ledger = Ledger()
     create(database)
@@ -57,7 +57,7 @@ def sound(folder: Path, steps: int, devices: int, seed: int = 1) -> dict[str, in
 
 
 def control(folder: Path, steps: int) -> dict[str, int]:
-    """Servers that compare clocks, both of them slow, whichever is asked: verify must say so."""
+    """With servers that compare clocks, verify must find something broken. Both are slow: either may be asked."""
     _, broken = clocks(folder / "control.db", folder, steps, 40, (-400, -400), "compares-clocks")
     assert "broken" in broken
     return {"control_steps": steps}

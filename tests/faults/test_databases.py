@@ -1,4 +1,4 @@
-"""A database that is held, lost, replaced, cut, foreign, newer or half migrated: exact messages, never recreated."""
+"""A locked, lost, replaced, cut, foreign, newer or half migrated database: exact messages, never a new file."""
 
 import asyncio
 import fcntl
@@ -23,7 +23,7 @@ from tests.faults.shims import COMPILER, WITHOUT_COMPILER, Shim
 
 
 def ask(port: int, token: str) -> Reply:
-    """The answer to one device."""
+    """The answer that one device gets."""
 
     async def asking() -> Reply:
         async with connected(port) as connection:
@@ -33,7 +33,7 @@ def ask(port: int, token: str) -> Reply:
 
 
 def value(port: int, token: str) -> bytes:
-    """What one device gets, once the database takes less than the deadline."""
+    """What one device gets, asked again while the database takes longer than the short deadline."""
     while (reply := ask(port, token)).status != OK:
         assert code(reply) == "busy"
     return reply.body
@@ -72,7 +72,7 @@ def test_a_command_gives_up_on_a_held_lock_and_says_so(tmp_path: Path) -> None:
 
 
 def delete(database: Path) -> None:
-    """Somebody cleaned up."""
+    """Somebody deleted the database."""
     database.unlink()
 
 
@@ -97,17 +97,17 @@ def test_a_lost_database_ends_the_server_and_stays_lost(tmp_path: Path, lose: Ca
 
 
 def cut(database: Path) -> None:
-    """A copy that stopped half-way."""
+    """The file is a copy that stopped half-way."""
     os.truncate(database, 5000)
 
 
 def overwrite(database: Path) -> None:
-    """Not a database."""
+    """The file is not a database."""
     database.write_bytes(b"these are the notes of a meeting " * 500)
 
 
 def take_over(database: Path) -> None:
-    """Another program's database."""
+    """The file is the database of another program."""
     database.unlink()
     with sqlite3.connect(database) as connection:
         connection.execute("CREATE TABLE letters (text)")
@@ -115,7 +115,7 @@ def take_over(database: Path) -> None:
 
 
 def grow_newer(database: Path) -> None:
-    """A newer abtest was here."""
+    """A newer abtest has migrated the database."""
     with sqlite3.connect(database) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
@@ -182,7 +182,7 @@ def test_a_migration_in_parts_leaves_a_mixed_schema(tmp_path: Path) -> None:
 
 
 def long_reader(folder: Path, devices: int, defect: str = "") -> dict[str, int]:
-    """A reader holds a snapshot under load: the log grows, metrics say so, and it stays bounded afterwards."""
+    """A reader holds a snapshot under load: the log grows, and metrics say so. Afterwards it stays bounded."""
     database, port, ledger = folder / f"{defect or 'reader'}.db", free_port(), Ledger()
     create(database)
     log = Path(f"{database}-wal")

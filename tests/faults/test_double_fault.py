@@ -17,9 +17,9 @@ from tests.faults.states import Outcome, examine
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 
 SLOW_DISK = 100_000
-"""Microseconds of a sync: long enough to be seen and to kill in it."""
+"""How many microseconds a sync takes: long enough to be seen, and to kill the server during it."""
 EACH = 5
-"""States at every answer after the restart."""
+"""How many states are examined at every answer after the restart."""
 
 
 async def answers_again(port: int, ledger: Ledger) -> None:
@@ -31,7 +31,7 @@ async def answers_again(port: int, ledger: Ledger) -> None:
 
 
 def double_fault(folder: Path, number: int, each: int, defect: str) -> Outcome:
-    """One kill and one restart; then `each` states at every answer that came after it."""
+    """Kill and restart once; then examine `each` states at every answer that came after the restart."""
     folder = folder / f"{defect or 'sound'}-{number}"
     folder.mkdir()
     database = folder / "abtest.db"
@@ -48,7 +48,7 @@ def double_fault(folder: Path, number: int, each: int, defect: str) -> Outcome:
 
 
 def _kill_and_ask(database: Path, shim: Shim, ledger: Ledger, defect: str) -> int:
-    """Returns how many records there were at the kill."""
+    """Kill a server, then ask a new one and kill it too; returns how many records there were at the first kill."""
     port = free_port()
     assert shim.log is not None
     with serve(database, port, shim=shim, defect=defect) as server:
@@ -62,7 +62,7 @@ def _kill_and_ask(database: Path, shim: Shim, ledger: Ledger, defect: str) -> in
 
 
 async def _kill_in_a_sync(port: int, ledger: Ledger, server: Process, log: Path) -> None:
-    """Load until a commit is written but not yet synced, then kill."""
+    """Load the server until a commit is written but not yet synced, then kill it."""
 
     async def kill() -> None:
         while ledger.acknowledged < 40 or not syncing(log):  # noqa: ASYNC110  # another process's work
@@ -75,7 +75,7 @@ async def _kill_in_a_sync(port: int, ledger: Ledger, server: Process, log: Path)
 
 
 def double_faults(folder: Path, kills: int, states: int, defect: str = "", seed: int = 1) -> tuple[int, Outcome]:
-    """At least this many kills, and enough for this many states in all; returns how many kills there were."""
+    """Make at least so many kills, and enough for so many states; returns the number of kills, and the outcome."""
     whole = Outcome()
     number = 0
     while number < kills or whole.states < states:
@@ -93,7 +93,7 @@ def sound(folder: Path, kills: int, states: int, seed: int = 1) -> dict[str, int
 
 
 def control(folder: Path, kills: int, states: int) -> dict[str, int]:
-    """Without the commit at the start, answers must be lost, when a kill came before a sync."""
+    """Without the commit at the start, answers must be lost if a kill came before a sync."""
     whole = Outcome()
     for seed in range(1, 10):
         whole.add(double_faults(folder, kills, states, defect="boots-without-commit", seed=seed)[1])

@@ -26,7 +26,7 @@ def ask_at_once(port: int, devices: int) -> Ledger:
 
 
 def first_requests(folder: Path, devices: int, defect: str = "") -> Ledger:
-    """Ask two processes that share a port."""
+    """Send the first requests to two processes that share a port."""
     database = folder / f"{defect or 'sound'}.db"
     create(database)
     with several_serve(database, defect=defect) as port:
@@ -34,7 +34,7 @@ def first_requests(folder: Path, devices: int, defect: str = "") -> Ledger:
 
 
 def check_shares(database: Path | str, ledger: Ledger, devices: int) -> None:
-    """`devices`: a multiple of 200. A tenth of them is held."""
+    """Check that shares are exact. `devices`: a multiple of 200; a tenth of them is held."""
     assert (ledger.lost, ledger.changed) == ([], [])
     answers = [msgspec.json.decode(body, type=dict[str, str]) for body in ledger.answers.values() if body != b"{}"]
     assert len(answers) == devices * 9 // 10
@@ -54,9 +54,9 @@ def sound(folder: Path, devices: int) -> dict[str, int]:
 
 
 def control(folder: Path, devices: int) -> dict[str, int]:
-    """Processes that draw separately: devices must get more than one value.
+    """With processes that draw separately, devices must get more than one value.
 
-    On a busy machine one process may accept every connection: then it is tried once more.
+    On a busy machine one process may accept every connection. So there are several attempts.
     """
     ledger = Ledger()
     for attempt in range(ATTEMPTS):

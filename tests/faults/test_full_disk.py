@@ -1,4 +1,4 @@
-"""The disk is full: known devices are answered, new ones are refused, and it goes on without a restart."""
+"""The disk is full: known devices are answered, new ones are refused, and all goes on without a restart."""
 
 import asyncio
 import signal
@@ -16,17 +16,17 @@ from tests.faults.parts import Part
 from tests.faults.servers import create, free_port, read, serve, verify
 
 MEGABYTES = 64
-"""Room for all devices of the long form: each cycle leaves some hundreds."""
+"""Enough for all devices of the long form: each cycle stores some hundreds."""
 BACK_SECONDS = 5
 REFUSED = 50
-"""New devices that must be refused each time: by then nothing of the log is left that could be written again."""
+"""How many new devices must be refused each time. By then no part of the log is left to be reused."""
 MOST_ASKED = 2_000
-"""When so many new devices came and too few were refused, none is: the log has room for some hundreds."""
+"""After so many new devices it stops, even if too few were refused: the log has room for some hundreds."""
 
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int = MEGABYTES) -> Iterator[Path]:
-    """A file system of so many megabytes; skips the test if none may be mounted."""
+    """A file system of so many megabytes; skips the test if it can't be mounted."""
     path = folder / "small"
     path.mkdir(exist_ok=True)
     line = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path)]
@@ -49,7 +49,7 @@ def full_disks(folder: Path, cycles: int, defect: str = "") -> tuple[dict[str, i
 def fill_and_free(disk: Path, database: Path | str, cycles: int, defect: str = "") -> tuple[dict[str, int], Ledger]:
     """Fill and free the disk of a database again and again; returns the figures and the answers."""
     ledger, port = Ledger(), free_port()
-    # SQLite itself meets the full disk: the limit on free room is off.
+    # The limit on free disk is off, so that SQLite itself meets the full disk.
     with serve(database, port, "--free-disk", "0", "--cache", "50", defect=defect) as server:
         played = [asyncio.run(_cycle(disk, port, ledger, cycle)) for cycle in range(cycles)]
         assert server.code is None, server.messages()
@@ -76,7 +76,7 @@ def sound(folder: Path, cycles: int) -> dict[str, int]:
 
 
 def control(folder: Path) -> dict[str, int]:
-    """A server that answers after a failed commit: answers must be lost."""
+    """With a server that answers after a failed commit, answers must be lost."""
     _, ledger = full_disks(folder, 1, defect="ignores-failed-commits")
     assert ledger.lost
     return {"control_lost": len(ledger.lost)}
@@ -115,7 +115,7 @@ def test_answers_of_failed_commits_are_lost(tmp_path: Path) -> None:
 async def _cycle(disk: Path, port: int, ledger: Ledger, cycle: int) -> tuple[int, float]:
     """Fill the disk, check that new devices are refused and known ones answered, and free it.
 
-    Returns how many were refused until known ones asked, and the seconds until new ones were answered again.
+    Returns how many new devices were refused, and how many seconds it took until one was answered again.
     """
     await load(port, ledger, named(f"{cycle}-before"), more(ledger, 30))
     filling = disk / "filling"
@@ -138,7 +138,7 @@ async def _cycle(disk: Path, port: int, ledger: Ledger, cycle: int) -> tuple[int
 
 
 async def _refused(port: int, ledger: Ledger, prefix: str) -> int:
-    """Send new devices until some are refused; returns how many were."""
+    """Send new devices until enough of them are refused; returns how many were refused."""
     asked, before = len(ledger.asked), _refusals(ledger)
     await load(
         port,

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 
 
 def failing_syncs(folder: Path, cycles: int, defect: str = "") -> dict[str, int]:
-    """Let syncs fail under load, again and again; then every device asks again."""
+    """Let syncs fail under load, several times; then every device asks again."""
     folder = folder / (defect or "sound")
     folder.mkdir()
     database, port, ledger = folder / "abtest.db", free_port(), Ledger()
@@ -53,7 +53,7 @@ def test_a_process_that_never_syncs_goes_on_answering(tmp_path: Path) -> None:
 
 
 async def _cycle(port: int, ledger: Ledger, shim: Shim, server: Process, name: str) -> None:
-    """Break the disk; no device that comes afterwards may be answered."""
+    """Let every sync fail; no device that comes afterwards may be answered."""
     await load(port, ledger, named(name), more(ledger, 50))
     shim.set("sync_fails", 1)
     broken = len(ledger.answers)

@@ -12,11 +12,11 @@ from tests.faults.parts import Part
 from tests.faults.servers import COLOR, ROOT, SECONDS, create, verify
 
 PHASES = "SELECT count(*) - 1 FROM phase"
-ENTRIES = "SELECT count(*) - 1 FROM journal"  # one says that the experiment was added
+ENTRIES = "SELECT count(*) - 1 FROM journal"  # one entry says that the experiment was added
 
 
 def kills(folder: Path, cycles: int, defect: str = "", seed: int = 1) -> tuple[dict[str, int], str]:
-    """Let two processes change and kill them, again and again; the figures, and what verify finds."""
+    """Let two processes change an experiment and kill them, several times; returns figures, and what verify finds."""
     database, chance = folder / f"{defect or 'sound'}.db", random.Random(seed)
     create(database, COLOR)
     acknowledged = 0
@@ -30,7 +30,7 @@ def kills(folder: Path, cycles: int, defect: str = "", seed: int = 1) -> tuple[d
 
 
 def sound(folder: Path, cycles: int, seed: int = 1) -> dict[str, int]:
-    """As many entries as changes, and none that doesn't fit."""
+    """There must be as many entries as changes, and verify must find nothing."""
     figures, broken = kills(folder, cycles, seed=seed)
     assert broken == ""
     assert figures["entries"] == figures["changes"]
@@ -38,7 +38,7 @@ def sound(folder: Path, cycles: int, seed: int = 1) -> dict[str, int]:
 
 
 def control(folder: Path, cycles: int) -> dict[str, int]:
-    """Entries in transactions of their own: some are missing."""
+    """With entries in their own transactions, some must be missing."""
     figures, _ = kills(folder, cycles, defect="records-apart")
     missing = figures["changes"] - figures["entries"]
     assert missing > 0
@@ -59,7 +59,7 @@ def test_entries_in_transactions_of_their_own_are_lost(tmp_path: Path) -> None:
 
 
 def _cycle(database: Path, defect: str, chance: random.Random) -> int:
-    """Kill two processes once both have changed something; how many changes they know of."""
+    """Kill two processes once both have changed something; returns how many changes they know of."""
     said = [database.with_name(f"said-{time.monotonic_ns()}") for _ in range(2)]
     processes = []
     try:

@@ -27,7 +27,7 @@ VICTIMS: Victims = {
 def kills(
     database: Path | str, cycles: int, acknowledgements: int, seed: int = 1, victims: Victims = VICTIMS
 ) -> dict[str, int]:
-    """Cycles of start, load, kill, load, kill all; then every device asks again."""
+    """Run cycles of start, load, kill, load, kill all; then every device asks again."""
     port, ledger = free_port(), Ledger()
     create(database)
     chance, killed = random.Random(seed), Counter[str]()
@@ -60,7 +60,7 @@ def control(
     """Answers that are sent, and events that are accepted, before they are durable must be lost.
 
     `prepare`: what is done to the new database first.
-    On a busy machine what was answered last may be durable before the kill: then it is tried once more.
+    On a busy machine the last answers may be durable before the kill. So there are several attempts.
     """
     port, ledger = free_port(), Ledger()
     create(database)
@@ -106,7 +106,7 @@ async def _cycle(
     acknowledgements: int,
     kill: Callable[[Process], object],
 ) -> None:
-    """Kill in the middle of the load, which goes on with whoever survives."""
+    """Kill in the middle of the load, which goes on with the processes that survive."""
     async with loaded(port, ledger, names, act=ask_and_tell):
         await until(more(ledger, acknowledgements // 2))
         await asyncio.to_thread(kill, running)

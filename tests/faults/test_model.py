@@ -60,14 +60,14 @@ AUDIENCES: dict[tuple[str, ...], Callable[[Said], bool]] = {
     ("app_version>=3.10", "app_version<4"): lambda said: said in (MIX[2], MIX[3], MIX[4]),
     ("country=DE,FR", "app_version>3.10"): lambda said: said == MIX[4],
 }
-"""Conditions, and which of the devices above fulfil all of them."""
+"""Conditions, each with a function that says whether one of the devices above fulfils all of them."""
 COVERAGES = st.sampled_from(["1", "1", "0.2", "0.5", "0.333333", "0.01"]).map(Decimal)
 SHARES = st.sampled_from(["0.05", "0.3", "0.333333", "0.5", "1"]).map(Decimal)
 OUTSIDE = ""
 
 
 class Modelled(Struct):
-    """What the model knows of an experiment: weights, coverage and counts of each phase, and who came."""
+    """What the model knows of an experiment: weights, coverage and counts of each phase, and how many came."""
 
     status: Status
     values: tuple[str, ...]
@@ -87,7 +87,7 @@ class Modelled(Struct):
 
 
 class ModelledGroup(Struct):
-    """A group: the shares and counts of each period."""
+    """What the model knows of a group: its shares and counts in each phase."""
 
     phases: list[dict[str, Decimal]]
     counts: list[Counter[str]]
@@ -102,7 +102,7 @@ class ModelledGroup(Struct):
 
 
 class ModelledHoldout(Struct):
-    """A holdout."""
+    """What the model knows of a holdout."""
 
     share: Decimal
     counts: Counter[str] = field(default_factory=Counter)
@@ -126,7 +126,7 @@ class Model(Struct):
         }
 
     def takes(self, said: Said, given: dict[str, str | None]) -> set[str]:
-        """The experiments in which a new device must be that has these attributes, and was given these by groups."""
+        """The experiments that must take a new device, with these attributes and these outcomes of its groups."""
         return {
             key
             for key, each in self.experiments.items()
@@ -138,7 +138,7 @@ class Model(Struct):
 
 
 class Life(RuleBasedStateMachine):
-    """The life of one database. `played`: how many runs and steps there were."""
+    """The life of one database. `played`: how many runs and steps there were so far."""
 
     played: ClassVar[Counter[str]] = Counter()
 
@@ -157,7 +157,7 @@ class Life(RuleBasedStateMachine):
         self.at(self.app)
 
     def at(self, app: str) -> None:
-        """What happens from now on happens in this app."""
+        """Let all that follows happen in this app."""
         if app not in self.models:
             self.run(AppService(self.store, by=ANNA).add(app))
             self.models[app] = Model()
@@ -211,7 +211,7 @@ class Life(RuleBasedStateMachine):
                     it.counts[-1][value] += 1
 
     def taking(self, token: str, said: Said) -> set[str]:
-        """The experiments in which this new device must be, once its holdouts and groups are as they can be."""
+        """The experiments that must take this new device. Checks first that its holdouts and groups are possible."""
         explanation = self.run(ExplanationService(self.store, self.app).why(token))
         drawn = {each.key: each.value for each in explanation.holdouts if each.position is not None}
         for key, holdout in self.model.holdouts.items():
@@ -413,7 +413,7 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.played["runs"] += 1
-        self.played["steps"] -= 1  # before the first one the invariants are checked as well
+        self.played["steps"] -= 1  # the invariants are also checked before the first step
         try:
             for app in self.models:
                 self.at(app)
@@ -448,7 +448,7 @@ class Life(RuleBasedStateMachine):
 
 
 class ForgetfulLife(Life):
-    """The control: every assignment vanishes at some moment, which the model must notice."""
+    """The control: at some moment every assignment is lost, which the model must notice."""
 
     @rule()
     def assignments_are_lost(self) -> None:
@@ -456,7 +456,7 @@ class ForgetfulLife(Life):
 
 
 def lives(runs: int, steps: int, machine: type[Life] = Life, chance: int = 1) -> dict[str, int]:
-    """Run this many databases with this many steps each; returns how many of both there were."""
+    """Run this many databases with this many steps each; returns how many runs and steps there were."""
     machine.played.clear()
     run_state_machine_as_test(
         seed(chance)(machine),

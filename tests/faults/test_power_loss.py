@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 
 
 def record(folder: Path, answers: int, defect: str = "") -> tuple[bytes, list[Record]]:
-    """The database at the start, and all that a server and a worker did to it until this many answers were given."""
+    """The database at the start, and all changes by a server and a worker until this many answers were given."""
     folder.mkdir()
     database = folder / "abtest.db"
     create(database)
@@ -40,7 +40,7 @@ def record(folder: Path, answers: int, defect: str = "") -> tuple[bytes, list[Re
 def power_cuts(
     folder: Path, recordings: int, answers: int, points: int, each: int, defect: str = "", seed: int = 1
 ) -> Outcome:
-    """Several recordings; in each, `points` moments with `each` states. Half of the moments lie inside a sync."""
+    """Examine several recordings: in each, `points` moments with `each` states, half of the moments inside a sync."""
     whole = Outcome()
     chance = random.Random(seed)
     for number in range(recordings):
@@ -60,7 +60,7 @@ def sound(folder: Path, recordings: int, answers: int, points: int, each: int, s
 
 
 def control(folder: Path, answers: int, points: int) -> dict[str, int]:
-    """With synchronous=NORMAL most states in which something was not synced must lose answers."""
+    """With synchronous=NORMAL, most states in which something was not synced must be bad."""
     outcome = power_cuts(folder, 1, answers, points, 1, defect="syncs-seldom")
     assert 2 * outcome.bad > outcome.with_unsynced_changes > 0, outcome
     return outcome.figures("control_")

@@ -16,7 +16,7 @@ LONGEST_END = 10
 
 
 def rolling_restarts(folder: Path, restarts: int, number: signal.Signals) -> tuple[dict[str, int], list[str]]:
-    """Stop one of two server processes after the other; the supervisor starts them again.
+    """Stop two server processes in turn, again and again; the supervisor starts them again.
 
     Returns the figures, and which requests failed.
     """
@@ -41,7 +41,7 @@ def sound(folder: Path, restarts: int) -> dict[str, int]:
 
 
 def control(folder: Path) -> dict[str, int]:
-    """Servers that end at once: some requests must fail."""
+    """With servers that end at once, some requests must fail."""
     _, failed = rolling_restarts(folder, 3, signal.SIGKILL)
     assert failed
     return {"control_failed": len(failed)}
@@ -93,7 +93,7 @@ async def _client(port: int, ledger: Ledger, name: str, stop: asyncio.Event, fai
         request = -1
         try:
             async with connected(port) as connection:
-                for request in range(REQUESTS):  # noqa: B007  # told when it fails
+                for request in range(REQUESTS):  # noqa: B007  # named in the message if it fails
                     reply = await connection.ask(token := next(names))
                     ledger.note(token, reply)
                     if reply.header(b"Connection") == b"close":

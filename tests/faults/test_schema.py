@@ -26,13 +26,13 @@ from tests.faults.servers import create, free_port, run, serve, verify
 MOST_SIMULATED = 5_000
 PLANNING = {"/plan", "/simulate", "/simulate/run"}
 REVOKE, OWN = "/api/v1/admin/access-tokens/{id}", 1
-"""The access token with which everything is asked."""
+"""The request that would revoke the access token of all these requests."""
 FREE = {"If-None-Match"}
 """Parameters that may have any value."""
 
 
 def described(folder: Path, cases: int, defect: str = "", chance: int = 1) -> dict[str, int]:
-    """At least this many cases, over all operations with parameters; every answer is checked against the document."""
+    """Send at least this many requests, to all operations; every answer is checked against the specification."""
     database, port, answered = folder / f"{defect or 'sound'}.db", free_port(), dict[str, int]()
     create(database)
     assert run(database, "worker", "--once").returncode == 0
@@ -112,13 +112,13 @@ def _ask(
         response = case.call(base_url=url, session=session)
         name = f"answered_{response.status_code}"
         answered[name] = answered.get(name, 0) + 1
-        # What can't be depends on several fields together, and on what there is; its answer is specified: 422.
+        # Several fields together, or what exists, may make a request impossible. It gets 422, as specified.
         has_rules = operation.path in PLANNING or operation.path.startswith(ADMIN_PATH)
         excluded: list[Any] = [positive_data_acceptance] if has_rules else []
-        # What somebody changed meanwhile is refused before what is wrong with the change.
+        # If somebody changed it meanwhile, that is refused before the change itself is checked.
         excluded += [negative_data_rejection] if response.status_code == HTTPStatus.PRECONDITION_FAILED else []
         stream = response.headers.get("content-type", [""])[0].startswith("text/event-stream")
-        # OpenAPI 3.1 describes a stream as one text; that check takes the description for one of each event.
+        # OpenAPI 3.1 describes a stream as one text; that check would apply the description to each event.
         excluded += [response_schema_conformance] if stream else []
         case.validate_response(response, excluded_checks=excluded)
 

@@ -13,7 +13,7 @@ from tests.faults.trickling import trickle_all
 
 
 def slow_clients(folder: Path, number: int, requests: int, defect: str = "") -> dict[str, int]:
-    """The p99 of normal clients without and with this many slow ones, in microseconds."""
+    """The p99 of normal clients in microseconds, without slow clients and with this many."""
     database, port = folder / f"{defect or 'sound'}.db", free_port()
     create(database)
     with serve(database, port, "--idle-timeout", "90", "--body-timeout", "90", "--deadline", "60", defect=defect):
@@ -31,7 +31,7 @@ def closed(folder: Path, number: int) -> dict[str, int]:
 
 
 def control(folder: Path, number: int) -> dict[str, int]:
-    """A server that reads more slowly beside many connections: normal clients must notice."""
+    """With a server that reads more slowly the more connections it has, normal clients must notice."""
     figures = slow_clients(folder, number, 1_000, defect="reads-slowly")
     assert figures["p99_beside_us"] > 2 * figures["p99_alone_us"], figures
     return {f"control_{name}": figure for name, figure in figures.items()}

@@ -1,6 +1,6 @@
 """`python -m tests.faults.trickling PORT NUMBER PAUSE`: connections that send a byte now and then, for ever.
 
-It runs in its own process, so that it doesn't slow down the one that measures.
+It runs in its own process, so that it doesn't slow down the process that measures.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ SYNCHRONOUS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync
 
 @contextmanager
 def alone() -> Iterator[Server]:
-    """A server that runs until the end of the block."""
+    """A PostgreSQL server that runs until the end of the block."""
     with new_folder() as folder:
         server = Server(folder).make()
         server.start()
@@ -27,7 +27,7 @@ def alone() -> Iterator[Server]:
 
 @contextmanager
 def cluster() -> Iterator["Cluster"]:
-    """A primary and its standby until the end of the block."""
+    """A primary and its standby, which run until the end of the block."""
     with new_folder() as first, new_folder() as second:
         made = Cluster(first, second)
         try:
@@ -39,10 +39,10 @@ def cluster() -> Iterator["Cluster"]:
 
 
 class Cluster(Pair):
-    """A primary and a standby, which change their roles."""
+    """A primary and a standby, which can change roles."""
 
     def insist(self) -> None:
-        """From now on, and once this returns, no answer is given that the standby lacks."""
+        """Wait until the standby is synchronous: from then on, no answer is given that the standby lacks."""
         self.wait_for_standby()
         while self.primary.execute(SYNCHRONOUS) != [(1,)]:
             time.sleep(0.02)
@@ -54,12 +54,12 @@ class Cluster(Pair):
             time.sleep(0.02)
 
     def promote(self) -> None:
-        """The standby takes the place of the primary."""
+        """Promote the standby, which takes the place of the primary."""
         self.standby.promote()
         self.primary, self.standby = self.standby, self.primary
 
     def rejoin(self, rewind: bool) -> None:
-        """The old primary, whatever it did last, becomes a standby of the new one: by pg_rewind, or from nothing."""
+        """Make the old primary, whatever its state, a standby of the new one: by pg_rewind, or from a new copy."""
         if self.standby.processes():
             kill(self.standby)
         if rewind:
@@ -80,7 +80,7 @@ def kill(server: Server) -> None:
 
 
 def kill_first(server: Server) -> None:
-    """kill -9 of the process that all others come from; these end by themselves."""
+    """kill -9 of the first process, which started all others; these end by themselves."""
     os.kill(server.processes()[0], signal.SIGKILL)
     while server.processes():
         time.sleep(0.02)
@@ -88,12 +88,12 @@ def kill_first(server: Server) -> None:
 
 
 def _forget(server: Server) -> None:
-    """Let it start although the number of its first process is still in use: nobody may have waited for its end."""
+    """Let it start again even if the id of its first process is still in use, as that of a zombie is."""
     for file in (server.data / "postmaster.pid", server.folder / ".s.PGSQL.5432.lock"):
         file.unlink(missing_ok=True)
 
 
 def hang(server: Server) -> None:
-    """Stop all its processes, which keep their connections."""
+    """Stop all its processes with SIGSTOP, so that they keep their connections."""
     for pid in server.processes():
         os.kill(pid, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Two machines with a server each, and the clients that ask it."""
+"""Two machines, each with a server, and the clients of these servers."""
 
 import asyncio
 import socket
@@ -12,22 +12,22 @@ from tests.faults.clients import Connection, Ledger, ask_again, ask_all, load, l
 from tests.faults.servers import Process, run, verify
 
 KNOWN = 200
-"""So many devices of each machine come again and again."""
+"""How many known devices of each machine ask again and again."""
 
 
 class Machine:
-    """A server process, and what its clients got. `known`: how often known devices were answered in the meantime."""
+    """A server process, and what its clients got. `known`: how often known devices asked again."""
 
     def __init__(self, server: Process, port: int, name: str) -> None:
         self.server, self.port = server, port
         self.ledger, self.names, self.known = Ledger(), named(name), 0
 
     def stores(self, devices: int) -> Callable[[], bool]:
-        """A condition: so many more devices have been answered than now."""
+        """A condition: so many more devices have been answered since this call."""
         return more(self.ledger, devices)
 
     def refuses(self, code: str = "") -> Callable[[], bool]:
-        """A condition: a device has been refused since now, with this code or with any."""
+        """A condition: a device has been refused since this call, with this code or with any."""
         before = self.refused(code)
         return lambda: self.refused(code) > before
 
@@ -37,12 +37,12 @@ class Machine:
         return sum(times for body, times in bodies if code in {"", msgspec.json.decode(body)["code"]})
 
     async def ask(self, enough: Callable[[], bool]) -> None:
-        """New devices come until it is enough."""
+        """Let new devices ask until it is enough."""
         await load(self.port, self.ledger, self.names, enough)
 
     @asynccontextmanager
     async def asked(self) -> AsyncIterator[None]:
-        """New devices come during a block, and known ones come again: these must be answered all the time."""
+        """During a block new devices ask, and known devices ask again, which must be answered all the time."""
         await self.ask(self.stores(KNOWN))
         known = cycle(list(self.ledger.answers)[-KNOWN:])
         async with (
@@ -61,7 +61,7 @@ class Machine:
 def machines(
     databases: Sequence[str], defect: str = "", within: Sequence[Sequence[str]] = ((), ())
 ) -> Iterator[list[Machine]]:
-    """Machines that know the same database by these URLs. `within`: see Process."""
+    """Machines whose servers reach the same database by these URLs. `within`: see Process."""
     with ExitStack() as stack:
         made = []
         for name, database, inside in zip("ab", databases, within, strict=True):
@@ -75,24 +75,24 @@ def machines(
 
 
 async def more_devices(both: Sequence[Machine], devices: int) -> None:
-    """So many new devices come to each machine."""
+    """Let so many new devices ask each machine."""
     await asyncio.gather(*(each.ask(each.stores(devices)) for each in both))
 
 
 def every(conditions: Iterable[Callable[[], bool]]) -> Callable[[], bool]:
-    """A condition: all of these are so."""
+    """A condition: all of these are true."""
     each = list(conditions)
     return lambda: all(condition() for condition in each)
 
 
 def some(conditions: Iterable[Callable[[], bool]]) -> Callable[[], bool]:
-    """A condition: one of these is so."""
+    """A condition: at least one of these is true."""
     each = list(conditions)
     return lambda: any(condition() for condition in each)
 
 
 def settled(database: str, both: Sequence[Machine]) -> None:
-    """Every device gets its answer again, from the other machine too, and every promise holds."""
+    """Check that every device gets its answer again, from both machines, and that every promise holds."""
     together = Ledger()
     for each in both:
         assert each.server.code is None, each.server.messages()

@@ -1,4 +1,4 @@
-"""Networks of their own for processes, in which PostgreSQL is at the other end of a wire."""
+"""Networks for processes that have PostgreSQL at the other end of a wire."""
 
 import os
 import subprocess
@@ -13,20 +13,20 @@ numbers = count()
 
 
 class Namespace(Struct, frozen=True):
-    """`within`: what begins the command line of a process in it. `host`: an address on this side of its wire."""
+    """`within`: the beginning of the command line of a process in it. `host`: the address at our end of its wire."""
 
     within: tuple[str, ...]
     host: str
     wire: str
 
     def plug(self, way: str) -> None:
-        """Plug the wire out (`down`) or in (`up`): packets are lost, and nobody is told."""
+        """Unplug the wire (`down`), so that packets are lost and nobody is told; or plug it in again (`up`)."""
         _run("ip", "link", "set", self.wire, way)
 
 
 @contextmanager
 def namespace() -> Iterator[Namespace]:
-    """A network namespace until the end of the block; skips the test where none may be made."""
+    """A network namespace until the end of the block; skips the test if none can be made."""
     place = 4 * ((os.getpid() * 16 + next(numbers)) % 16_384)
     name, address = f"abtest-{place}", f"10.231.{place // 256}.{place % 256 + 1}"
     _run("ip", "netns", "add", name, needed=False)

@@ -11,29 +11,29 @@ from tests.postgres import Server
 COMMITTED = b"C\0\0\0\x0bCOMMIT\0"
 """What PostgreSQL answers when a transaction is durable."""
 NEW_DEVICES = b'"token":'
-"""What a server process sends with the rows of new devices, and their commit behind them."""
+"""What a server process sends with the rows of new devices; their commit follows at once."""
 
 
 def asked_something(data: bytes, to_server: bool) -> bool:
-    """Whether this is one of the things that a server process sends, and it falls on this one."""
+    """Whether a server process sends this, and chance picks it."""
     return to_server and random.random() < 0.5
 
 
 def asked_to_store(data: bytes, to_server: bool) -> bool:
-    """Whether a server process sends new devices."""
+    """Whether a server process sends this to store new devices."""
     return to_server and NEW_DEVICES in data
 
 
 def committed(data: bytes, to_server: bool) -> bool:
-    """Whether PostgreSQL answers that a transaction is durable."""
+    """Whether PostgreSQL answers with this that a transaction is durable."""
     return not to_server and COMMITTED in data
 
 
 class Proxy:
     """Forwards connections to the socket of a PostgreSQL server.
 
-    `delay`: seconds that everything takes, each way. `silent`: nothing passes, and nobody is told. `cut`: how many
-    connections were cut.
+    `delay`: how many seconds everything takes, each way. `silent`: nothing passes, and nobody is told. `cut`: how
+    many connections were cut.
     """
 
     def __init__(self, server: Server) -> None:
@@ -44,20 +44,20 @@ class Proxy:
         self._cutting: Callable[[bytes, bool], bool] | None = None
 
     def cuts(self, what: Callable[[bytes, bool], bool]) -> Callable[[], bool]:
-        """Cut a connection before something arrives that is `what`, and return a condition: it was cut."""
+        """Cut a connection before the next data for which `what` is true arrives; returns a condition: it was cut."""
         before = self.cut
         self._cutting = what
         return lambda: self.cut > before
 
     async def serve(self, host: str) -> asyncio.Server:
-        """Begin to listen on any port."""
+        """Begin to listen on a free port."""
         self._listening = await asyncio.start_server(self._connected, host, 0)
         self.host, self.port = self._listening.sockets[0].getsockname()
         return self._listening
 
     @property
     def url(self) -> str:
-        """The URL of the database behind it."""
+        """The URL of the database behind this proxy."""
         return f"postgresql://postgres@{self.host}:{self.port}/postgres"
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,7 +118,7 @@ class Proxy:
                 await receiving
 
     def _cuts(self, data: bytes, to_server: bool) -> bool:
-        """Whether the connection ends here."""
+        """Whether to cut the connection before this data."""
         if self._cutting is None or not self._cutting(data, to_server):
             return False
         self._cutting = None
@@ -128,7 +128,7 @@ class Proxy:
 
 @contextmanager
 def proxied(server: Server, host: str = "127.0.0.1") -> Iterator[Proxy]:
-    """A proxy in a thread of its own, until the end of the block."""
+    """A proxy in its own thread, until the end of the block."""
     loop, proxy = asyncio.new_event_loop(), Proxy(server)
     listening = loop.run_until_complete(proxy.serve(host))
     thread = Thread(target=loop.run_forever)
@@ -149,4 +149,4 @@ async def _end(listening: asyncio.Server) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.sleep(0)  # what was aborted is closed now
+    await asyncio.sleep(0)  # so that aborted connections are closed

@@ -21,7 +21,7 @@ NOTICED_SECONDS = 1.0
 
 
 def noticed(changes: int) -> dict[str, int]:
-    """Experiments are archived under load: two servers must give their known devices an answer without them."""
+    """Archive experiments under load: two servers must then answer known devices without them."""
     with alone() as server:
         create(server.url)
         with machines([server.url] * 2) as both:
@@ -54,7 +54,7 @@ def test_a_change_under_load_reaches_every_server() -> None:
 
 
 async def _archived(database: str, both: Sequence[Machine], changes: int) -> list[float]:
-    """How long after each change the last server knew of it."""
+    """How many seconds after each change both servers knew of it."""
     variants = (Variant("on", Decimal(1)), Variant("off", Decimal(1)))
     took = []
     async with (
@@ -81,7 +81,7 @@ async def _archived(database: str, both: Sequence[Machine], changes: int) -> lis
 
 
 async def _with_value(connection: Connection, key: str) -> str:
-    """The name of a device that has a value of this experiment: some are held out."""
+    """The name of a device that has a value of this experiment; some devices are held out."""
     for name in named(key):
         if await _has(connection, name, key):
             return name

@@ -1,4 +1,4 @@
-"""The primary is killed or hangs, and its standby takes its place: nothing is lost, or that is said."""
+"""The primary is killed or hangs, and its standby takes its place: nothing is lost, or the servers say so."""
 
 import asyncio
 import random
@@ -16,15 +16,15 @@ from tests.faults.servers import create, run
 from tests.postgres import Server
 
 ENDS: tuple[Callable[[Server], object], ...] = (kill_first, hang, Server.stop, kill)
-"""How a primary ends."""
+"""The ways in which a primary ends."""
 NOTICED_SECONDS = 5.0
 BACK_SECONDS = 10.0
 LAG = 300
-"""So many devices come that the standby lacks."""
+"""How many devices come to each machine that the standby lacks."""
 
 
 def failovers(number: int, seed: int = 1) -> dict[str, int]:
-    """One failover after the other, under load; each old primary becomes a standby again."""
+    """Make one failover after another, under load; each old primary becomes a standby again."""
     with cluster() as pair:
         create(pair.url)
         pair.insist()
@@ -40,7 +40,7 @@ def failovers(number: int, seed: int = 1) -> dict[str, int]:
 
 @contextmanager
 def losing(defect: str = "") -> Iterator[tuple[Cluster, list[Machine], set[str]]]:
-    """A standby becomes the primary, without some answers; those who got them ask the other machine again.
+    """Promote a standby that lacks some answers; then the devices that got them ask both machines again.
 
     Yields these devices too.
     """
@@ -76,7 +76,7 @@ def sound() -> dict[str, int]:
 
 
 def control() -> dict[str, int]:
-    """Servers that don't notice: devices must get other answers than before."""
+    """With servers that don't notice, devices must get other answers than before."""
     with losing("ignores-losses") as (_, both, lost):
         changed = sum(len(each.ledger.changed) for each in both)
         assert changed
@@ -106,7 +106,7 @@ def test_servers_that_ignore_a_loss_change_answers() -> None:
 async def _under_load(
     pair: Cluster, both: list[Machine], number: int, chance: random.Random
 ) -> list[tuple[float, float]]:
-    """For each failover, the seconds until its end was noticed, and from the promotion until devices are stored."""
+    """For each failover, seconds until the end was noticed, and from the promotion until devices were stored."""
     played = []
     async with AsyncExitStack() as stack:
         for each in both:
@@ -131,10 +131,10 @@ async def _under_load(
 
 
 async def _ask_again(both: list[Machine], lost: set[str]) -> None:
-    """When new devices are answered, or refused for that, those that were lost ask both machines."""
+    """Once new devices are answered, or refused because of the loss, the lost devices ask both machines."""
     for each in both:
         await each.ask(some([each.stores(1), each.refuses("answers_lost")]))
     for each, other in zip(both, reversed(both), strict=True):
         of_each = lost & each.ledger.answers.keys()
-        await ask_all(each.port, each.ledger, of_each)  # it keeps them
+        await ask_all(each.port, each.ledger, of_each)  # it has them in its cache
         await ask_all(other.port, each.ledger, of_each, act=ask)

@@ -1,4 +1,4 @@
-"""The disk of PostgreSQL is full: known devices are answered, new ones are refused, and it passes."""
+"""The disk of PostgreSQL is full: known devices are answered, new ones are refused, and all goes on afterwards."""
 
 import shutil
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ MEGABYTES = 256
 
 @contextmanager
 def on_a_small_disk() -> Iterator[Server]:
-    """A server whose folder is a small file system; skips the test if none may be mounted."""
+    """A server whose folder is a small file system; skips the test if it can't be mounted."""
     with new_folder() as folder, small_disk(folder, MEGABYTES) as disk:
         shutil.chown(disk, USER)
         server = Server(disk).make()
@@ -34,7 +34,7 @@ def sound(cycles: int) -> dict[str, int]:
 
 
 def control() -> dict[str, int]:
-    """A server that answers after a failed commit: answers must be lost."""
+    """With a server that answers after a failed commit, answers must be lost."""
     with on_a_small_disk() as server:
         _, ledger = fill_and_free(server.folder, server.url, 1, "ignores-failed-commits")
         assert ledger.lost

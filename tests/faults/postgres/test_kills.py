@@ -14,11 +14,11 @@ from tests.faults.test_kills import VICTIMS
 from tests.postgres import Server
 
 LATE = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
-"""Settings with which a commit is durable seconds after it was answered, and which the product refuses."""
+"""Settings with which a commit is durable only seconds after it was answered. The product refuses them."""
 
 
 def kills(cycles: int, acknowledgements: int, seed: int = 1) -> dict[str, int]:
-    """The same as in SQLite, with PostgreSQL and all that belongs to it among the victims."""
+    """Kill as with SQLite, but PostgreSQL and its processes are among the victims."""
     with alone() as server:
         ways: dict[str, Callable[[Server], object]] = {
             "immediate_stop": Server.stop,
@@ -31,7 +31,7 @@ def kills(cycles: int, acknowledgements: int, seed: int = 1) -> dict[str, int]:
 
 
 def control(cycles: int) -> dict[str, int]:
-    """A server that accepts settings of PostgreSQL that lose answers: they must be lost."""
+    """With a server that accepts settings with which PostgreSQL loses answers, answers must be lost."""
     with alone() as server:
 
         def kill_both(running: Process) -> None:
@@ -42,7 +42,7 @@ def control(cycles: int) -> dict[str, int]:
         def commit_late() -> None:
             server.configure(**LATE)
             ((writer,),) = server.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
-            os.kill(int(str(writer)), signal.SIGSTOP)  # it writes each page that is full, and a kill would spare that
+            os.kill(int(str(writer)), signal.SIGSTOP)  # it writes every full page, which would survive the kill
 
         return test_kills.control(server.url, cycles, "accepts-any-settings", kill_both, commit_late)
 

@@ -24,7 +24,7 @@ APART_DAYS = 400
 
 @contextmanager
 def serving(server: Server, folder: Path, defect: str = "") -> Iterator[int]:
-    """Server processes on two machines, whose clocks are wrong; the port that they share, once all answer.
+    """Server processes on two machines whose clocks are wrong. Gives the port that they share, once all answer.
 
     Each machine is a network namespace, with PostgreSQL at the other end of its wire.
     """

@@ -1,4 +1,4 @@
-"""A network that is slow, cut, or silent between servers and PostgreSQL: nothing is lost, and all of it passes."""
+"""A network that is slow, cut, or silent between servers and PostgreSQL: nothing is lost, and all goes on."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from tests.faults.servers import create
 from tests.postgres import Server
 
 DELAYS = (0.001, 0.1)
-"""Seconds, each way."""
+"""How many seconds everything takes, each way."""
 SILENT_SECONDS = 10.0
 NOTICED_SECONDS = 5.0
 BACK_SECONDS = 10.0
@@ -24,7 +24,7 @@ BACK_SECONDS = 10.0
 
 @contextmanager
 def apart(server: Server, defect: str = "") -> Iterator[tuple[list[Machine], Sequence[Proxy]]]:
-    """Two machines on a new database, each behind a network of its own."""
+    """Two machines on a new database, each behind its own network."""
     create(server.url)
     with proxied(server) as one, proxied(server) as other, machines([one.url, other.url], defect) as both:
         yield both, (one, other)
@@ -44,7 +44,7 @@ def slow(devices: int) -> dict[str, int]:
 
 
 def cuts(number: int) -> dict[str, int]:
-    """Connections are cut before what they send arrives, or after a commit whose answer never arrives."""
+    """Connections are cut before a request arrives, or after a commit whose answer never arrives."""
     with alone() as server, apart(server) as (both, proxies):
         asyncio.run(_cut(both, proxies, [asked_something, committed] * number))
         settled(server.url, both)
@@ -52,7 +52,7 @@ def cuts(number: int) -> dict[str, int]:
 
 
 def control(number: int) -> dict[str, int]:
-    """Servers that answer although a commit failed: answers must be lost."""
+    """With servers that answer although a commit failed, answers must be lost."""
     with alone() as server, apart(server, "ignores-failed-commits") as (both, proxies):
         asyncio.run(_cut(both, proxies, [asked_to_store] * number))
         stored = {token for (token,) in server.execute("SELECT token FROM device")}
@@ -115,7 +115,7 @@ def test_a_wire_that_is_unplugged_passes() -> None:
 
 
 async def _cut(both: list[Machine], proxies: Sequence[Proxy], cut: Sequence[Callable[[bytes, bool], bool]]) -> None:
-    """Cut both networks before each of these, under load, and wait until both machines are back."""
+    """Under load, cut each network before each of these, and wait until both machines are back."""
     async with both[0].asked(), both[1].asked():
         for what in cut:
             for proxy in proxies:
@@ -137,7 +137,7 @@ def _silent(
 async def _hush(
     both: list[Machine], hush: Callable[[bool], None], times: int, seconds: float
 ) -> list[tuple[float, float]]:
-    """Be silent for these seconds, and until it is noticed; how long that took, and until new devices were stored."""
+    """Be silent for so many seconds and until noticed; returns seconds until then, and until devices are stored."""
     played = []
     async with both[0].asked(), both[1].asked():
         for _ in range(times):
