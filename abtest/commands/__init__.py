@@ -75,7 +75,7 @@ for command in declaring.COMMANDS:
 
 
 def main() -> None:
-    """Run the command line. The one place that turns errors into exit codes: 1 it failed, 2 it was asked wrongly."""
+    """Run the command line. Errors become exit codes here and nowhere else: 1 for a failure, 2 for wrong usage."""
     _open_streams()
     try:
         abtest(prog_name="abtest")
@@ -87,16 +87,16 @@ def main() -> None:
 
 
 def _drop_unsaid() -> None:
-    """What standard error could not take must not become Python's own exit code, which is 120."""
+    """Drop messages that standard error did not take; otherwise Python would end with its own exit code, 120."""
     try:
-        if sys.stderr is not None:  # as it is where it was closed at the start
+        if sys.stderr is not None:  # None if it was closed at the start
             sys.stderr.flush()
     except OSError:
         sys.stderr = None
 
 
 def _open_streams() -> None:
-    """A stream that was closed at the start leads to nowhere: else the next file or socket would get its number."""
+    """Open /dev/null in place of each closed standard stream; otherwise the next file or socket gets its number."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
         pass
     os.close(number)

@@ -10,7 +10,7 @@ from abtest.management import AppService, described_app
 
 @click.group()
 def apps() -> None:
-    """Add apps, so that one server serves several, each with its own devices and experiments."""
+    """Add apps: one server can serve several, each with its own devices and experiments."""
 
 
 @apps.command()
@@ -18,9 +18,9 @@ def apps() -> None:
 @as_json
 @click.pass_obj
 def add(database: str, key: str, as_json: bool) -> None:
-    """Add an app: another mobile app, or another environment of one. It stays for good.
+    """Add an app: another mobile app, or another environment of one. It can't be removed again.
 
-    Its devices ask under /apps/KEY. Commands mean it with --app KEY.
+    Its devices send their requests to paths under /apps/KEY. Commands take --app KEY to work on this app.
 
     \b
     abtest apps add staging

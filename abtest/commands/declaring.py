@@ -71,17 +71,20 @@ def load(database: str, file: Path, app: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def apply(database: str, file: Path, yes: bool, dry_run: bool, app: str, as_json: bool) -> None:
-    """Make experiments as a TOML file declares them: show what changes, ask, and do all of it or nothing.
+    """Make experiments match a TOML file: show what would change, ask, then make all changes or none.
 
-    The file is like that of `abtest experiments load`, and may declare a status and a winner. A field that it leaves
-    out has its default; only the status then stays as it is. Experiments that it does not name are left alone.
+    The file is like one for `abtest experiments load`, and may also declare a status, a winner and a reason. A field
+    that it leaves out gets its default, but the status and the reason stay as they are. Experiments that it does not
+    name are left alone.
 
     \b
     abtest experiments dump --output experiments.toml
     abtest experiments apply experiments.toml --dry-run
     """
     if not (yes or dry_run or (sys.stdin and sys.stdin.isatty())):
-        raise click.UsageError("there is no terminal to ask in; give --yes to apply, or --dry-run to only look")
+        raise click.UsageError(
+            "there is no terminal to ask in; give --yes to apply the file, or --dry-run to only look"
+        )
     declared = _parsed(file, parse_declared)
     shown = with_store(database, lambda store: ExperimentService(store, app, by=user()).propose(declared))
     _show(shown, say if as_json else click.echo)
@@ -102,14 +105,15 @@ def apply(database: str, file: Path, yes: bool, dry_run: bool, app: str, as_json
 
 
 @click.command()
-@option("--all", "all_", is_flag=True, help="Archived experiments too.")
+@option("--all", "all_", is_flag=True, help="Include archived experiments.")
 @option("--output", type=click.File("wb", atomic=True), default="-", metavar="FILE", help="Write to this file.")
 @of_app
 @click.pass_obj
 def dump(database: str, all_: bool, output: BinaryIO, app: str) -> None:
     """Write the experiments as a TOML file for `abtest experiments apply`.
 
-    It has what another database needs to have the same experiments, but never what decides who gets which value.
+    With the file, another database can get the same experiments. It never contains what decides which device gets
+    which value.
     """
     found = with_store(database, lambda store: ExperimentService(store, app, by=user()).all())
     wanted = [as_declared(each) for each in found if all_ or each.status is not Status.ARCHIVED]

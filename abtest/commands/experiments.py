@@ -45,7 +45,7 @@ metrics_option = option(
     metavar="KIND:EVENT",
     help="conversion:EVENT or amount:EVENT. For a window of 14 days from first seen, write conversion:EVENT/14d. If "
     "less is better, add the word less, in quotes: 'conversion:refund less'. "
-    "The first is the primary metric, others are guardrails. Can be repeated.",
+    "The first is the primary metric, the others are guardrails. Can be repeated.",
 )
 baseline_option = option(
     "--baseline", metavar="VALUE", help="The value that the others are compared with; by default the first one."
@@ -53,7 +53,7 @@ baseline_option = option(
 planned_option = option(
     "--planned",
     type=Whole(1),
-    help="The number of devices, in all variants, at which the test is made; see `abtest plan`.",
+    help="The number of devices, in all variants together, at which one test is made; see `abtest plan`.",
 )
 
 
@@ -80,14 +80,18 @@ def experiments() -> None:
     multiple=True,
     metavar="CONDITION",
     help="Only devices that fulfil this condition on an attribute can be enrolled: platform=ios,android, country!=US "
-    "or 'app_version>=3.10'. Can be repeated: then all must be fulfilled. It never changes.",
+    "or 'app_version>=3.10'. Can be repeated: then all must be fulfilled. The audience never changes.",
 )
 @coverage
-@option("--group", metavar="KEY", help="The group that it joins: a device is in at most one experiment of a group.")
-@option("--group-share", metavar="PERCENT", help="The part of all new devices that the group gives it, such as 30%.")
+@option("--group", metavar="KEY", help="The group to join: a device is in at most one experiment of a group.")
+@option(
+    "--group-share",
+    metavar="PERCENT",
+    help="The part of all new devices that the group gives this experiment, such as 30%.",
+)
 @times()
 @stop_at
-@option("--draft", is_flag=True, help="Enrol no devices until it is started.")
+@option("--draft", is_flag=True, help="Enrol no devices until the experiment is started.")
 @of_app
 @as_json
 @click.pass_obj
@@ -213,14 +217,14 @@ def resume(database: str, key: str, app: str, as_json: bool) -> None:
 @experiments.command()
 @key_argument
 @option("--winner", metavar="VALUE", help="The value that every new device gets.")
-@option("--because", default="", metavar="TEXT", help="Why it is that winner, or none.")
+@option("--because", default="", metavar="TEXT", help="The reason for this winner, or for having none.")
 @of_app
 @as_json
 @click.pass_obj
 def finish(database: str, key: str, winner: str | None, because: str, app: str, as_json: bool) -> None:
     """Stop enrolling for good; enrolled devices keep their values.
 
-    A winner and a reason can also be given afterwards, once.
+    If you leave out the winner or the reason, you can add it afterwards, once.
 
     \b
     abtest experiments finish button_color --winner '#00FF00' --because 'more people buy'
@@ -255,10 +259,10 @@ def weights(
     app: str,
     as_json: bool,
 ) -> None:
-    """Draw new devices with new weights, another coverage or another end, in a new phase. Enrolled devices keep their
-    values.
+    """Begin a new phase: draw new devices with new weights, another coverage or another number to stop at.
 
-    With weights, name every value. What you leave out stays as it is.
+    Enrolled devices keep their values. To change weights, give each value with its weight. What you leave out stays
+    as it is.
 
     \b
     abtest experiments weights price --variant 10=50 --variant 20=20 --variant 50=20 --variant 5=10
@@ -309,8 +313,8 @@ def metrics(
 ) -> None:
     """Set an experiment's metrics, baseline or planned number of devices.
 
-    Options that you leave out change nothing. Metrics also count earlier events. A number of devices can be planned
-    only before the first one is enrolled.
+    What you leave out stays as it is. Metrics also count earlier events. You can plan a number of devices only before
+    the first one is enrolled.
 
     \b
     abtest experiments metrics price --metric amount:purchase --metric conversion:refund/14d
@@ -330,7 +334,7 @@ COMMANDS = (experiments,)
 
 
 def state(experiment: Experiment) -> str:
-    """What an experiment that was added is, and what comes next."""
+    """The status of an experiment that was just added, and what comes next."""
     told = schedule_said(experiment, clock.now())
     if experiment.status is Status.DRAFT and experiment.start_at is None:
         told.append(f"start it with: abtest experiments start {experiment.key}{app_option(experiment.app)}")
@@ -344,7 +348,7 @@ def _changed_time(text: str | None, field: str) -> int | UnsetType | None:
 
 
 def ask_whether_less(experiment: Experiment) -> None:
-    """Ask at the terminal, if a metric's event sounds like harm."""
+    """Ask on standard error whether less is better, if a metric's event sounds like harm."""
     if question := ask_direction(experiment.key, experiment.metrics, experiment.app, experiment.kind):
         say(str(question))
 

@@ -1,4 +1,4 @@
-"""stats: the summary in the terminal. export: the rows that it was counted from, as files."""
+"""stats: the summary in the terminal. export: the rows behind it, as files."""
 
 import sys
 from contextlib import aclosing, nullcontext
@@ -22,7 +22,7 @@ STANDARD_OUTPUT = "-"
 @as_json
 @click.pass_obj
 def stats(database: str, app: str, as_json: bool) -> None:
-    """Show how the devices are distributed over the variants, as the stats worker counted them last."""
+    """Show how the devices are distributed over the variants, as the stats worker last counted them."""
     report = with_store(database, lambda store: ReportService(store, app).report())
     if as_json:
         print_json(report.figures)
@@ -36,14 +36,14 @@ def stats(database: str, app: str, as_json: bool) -> None:
 @option(
     "--format",
     type=click.Choice(list(Format), case_sensitive=False),
-    help="How the file is written; by default as its ending says, and CSV if it says nothing.",
+    help="The file's format; by default the one that its ending names, or else CSV.",
 )
 @option(
     "--since",
     metavar="TIME",
-    help="Only what was stored since this time, or this day: 2026-12-03T09:00:00Z, 2026-12-03.",
+    help="Only what was stored since this time or day, such as 2026-12-03T09:00:00Z or 2026-12-03.",
 )
-@option("--tokens", is_flag=True, help="Write the token of each device, too; its number is always there.")
+@option("--tokens", is_flag=True, help="Add each device's token. Its number is always there.")
 @of_app
 @click.pass_obj
 def export(
@@ -84,7 +84,7 @@ COMMANDS = (stats, export)
 def _print(report: Report) -> None:
     if report.restored_at is not None and report.restored_to is not None:
         say(
-            f"restored from a backup at {clock.iso(report.restored_at)}: devices that first came after "
+            f"restored from a backup at {clock.iso(report.restored_at)}: devices first seen after "
             f"{clock.iso(report.restored_to)} may get other values"
         )
     figures = report.figures

@@ -1,4 +1,4 @@
-"""groups, holdouts: what decides about experiments before they do."""
+"""groups, holdouts: what is drawn for a device before its experiments."""
 
 import click
 
@@ -17,7 +17,7 @@ metrics_option = option(
     "metrics",
     multiple=True,
     metavar="KIND:EVENT",
-    help="What held and free devices are compared by, as for an experiment. Can be repeated.",
+    help="A metric that compares held and free devices, written as for an experiment. Can be repeated.",
 )
 
 
@@ -33,7 +33,7 @@ def groups() -> None:
 @as_json
 @click.pass_obj
 def add_group(database: str, key: str, description: str, app: str, as_json: bool) -> None:
-    """Add a group, without experiments at first.
+    """Add a group. At first it has no experiments.
 
     \b
     abtest groups add checkout
@@ -49,7 +49,7 @@ def add_group(database: str, key: str, description: str, app: str, as_json: bool
 @as_json
 @click.pass_obj
 def list_groups(database: str, app: str, as_json: bool) -> None:
-    """List the groups, with the share of each of their experiments."""
+    """List the groups, with their experiments and the share of each."""
     found = with_store(database, lambda store: GroupService(store, app, by=user()).all())
     if as_json:
         print_json([described_group(each) for each in found])
@@ -72,14 +72,20 @@ def show_group(database: str, key: str, app: str, as_json: bool) -> None:
 @groups.command()
 @click.argument("group")
 @click.argument("experiment")
-@option("--share", required=True, metavar="PERCENT", help="The part of all new devices that it gets, such as 30%.")
+@option(
+    "--share",
+    required=True,
+    metavar="PERCENT",
+    help="The part of all new devices that the experiment gets, such as 30%.",
+)
 @of_app
 @as_json
 @click.pass_obj
 def join(database: str, group: str, experiment: str, share: str, app: str, as_json: bool) -> None:
     """Put an experiment into a group.
 
-    From then on it gets only the new devices that the group gives it. No other experiment's share or device changes.
+    From then on the experiment gets only the new devices that the group gives it. The other experiments keep their
+    shares and devices.
     """
     part = parse_coverage(share, "share")
     _print_group(
@@ -94,7 +100,7 @@ def join(database: str, group: str, experiment: str, share: str, app: str, as_js
 @as_json
 @click.pass_obj
 def leave(database: str, group: str, experiment: str, app: str, as_json: bool) -> None:
-    """Take an experiment out of a group. Its share is free, and every new device may come to it again."""
+    """Take an experiment out of a group. Its share becomes free, and it can get any new device again."""
     _print_group(
         with_store(database, lambda store: GroupService(store, app, by=user()).leave(group, experiment)), as_json
     )
@@ -102,7 +108,7 @@ def leave(database: str, group: str, experiment: str, app: str, as_json: bool) -
 
 @click.group()
 def holdouts() -> None:
-    """Hold a part of all new devices out of every experiment, to see what all of them bring together."""
+    """Hold a part of all new devices out of every experiment, to see what all experiments together bring."""
 
 
 @holdouts.command("add")
@@ -116,7 +122,7 @@ def holdouts() -> None:
 def add_holdout(
     database: str, key: str, share: str, description: str, metrics: tuple[str, ...], app: str, as_json: bool
 ) -> None:
-    """Hold a part of the devices to come: they are in no experiment, ever.
+    """Hold a part of the new devices from now on: they never get a value of any experiment.
 
     \b
     abtest holdouts add q4 --share 5% --metric amount:purchase
@@ -151,7 +157,7 @@ def list_holdouts(database: str, app: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def end(database: str, key: str, app: str, as_json: bool) -> None:
-    """Hold no more devices. Those that are held stay so, and both sides go on being compared."""
+    """Stop holding new devices. Held devices stay held, and are still compared with free ones."""
     _print_holdout(with_store(database, lambda store: HoldoutService(store, app, by=user()).end(key)), as_json)
 
 
@@ -162,7 +168,7 @@ def end(database: str, key: str, app: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def holdout_metrics(database: str, key: str, metrics: tuple[str, ...], app: str, as_json: bool) -> None:
-    """Set what held and free devices are compared by. Metrics also count earlier events.
+    """Set the metrics that compare held and free devices. They also count earlier events.
 
     \b
     abtest holdouts metrics q4 --metric amount:purchase --metric conversion:refund
@@ -180,7 +186,7 @@ def holdout_metrics(database: str, key: str, metrics: tuple[str, ...], app: str,
 @as_json
 @click.pass_obj
 def holdout_results(database: str, key: str, app: str, as_json: bool) -> None:
-    """Show what all experiments bring together: free devices compared with held ones."""
+    """Show what all experiments together bring: free devices compared with held ones."""
     found = with_store(database, lambda store: ResultService(store, app, Kind.HOLDOUT).one(key))
     if as_json:
         print_json(found)
@@ -205,11 +211,10 @@ def _print_holdout(holdout: Experiment, as_json: bool) -> None:
     if as_json:
         print_json(described_holdout(holdout))
         return
-    status, came = holdout.holdout_status, counted(holdout.enrolled, "device")
+    status, came = holdout.holdout_status, counted(holdout.enrolled, "new device")
     holds = "holds" if status == "running" else "held"
     click.echo(
-        f"{holdout.key}, {status}: {holds} {_share(holdout)} of new devices out of every experiment; "
-        f"{came} came so far"
+        f"{holdout.key}, {status}: {holds} {_share(holdout)} of new devices out of every experiment; {came} so far"
     )
     for text in (holdout.description, ", ".join(map(str, holdout.metrics))):
         if text:

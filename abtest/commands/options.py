@@ -23,37 +23,40 @@ Command = Callable[..., Any]
 
 
 class Whole(click.IntRange):
-    """A whole number; click's own type calls itself an integer range when it refuses a word."""
+    """A whole number. An error about it says "integer", where click's own type says "integer range"."""
 
     name = "integer"
 
 
 class Number(click.FloatRange):
-    """The same with decimals."""
+    """A number with decimals, named likewise."""
 
     name = "number"
 
 
 class Line(click.types.StringParamType):
-    """A text of a repeated option; in its environment variable each stands on a line, since texts may have spaces."""
+    """A text of a repeatable option. Its environment variable has one text a line, since texts may have spaces."""
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
         return [line for line in rv.splitlines() if line.strip()]
 
 
 class Secret(click.Option):
-    """What only its environment variable sets."""
+    """An option that only its environment variable can set."""
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         """Leave it out of the command line."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        """The variable instead of an option."""
+        """Show the variable in place of an option."""
         return str(self.envvar), str(self.help)
 
 
 class Text(click.Option):
-    """An empty environment variable is an empty text. Click would take the default, which may open everything."""
+    """An option for which an empty environment variable means an empty text.
+
+    Click would take the default, which may open everything.
+    """
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """The text in the variable, if there is one."""
@@ -61,7 +64,7 @@ class Text(click.Option):
 
 
 def option(*names: str, setting: Setting | None = None, **settings: Any) -> Callable[[Command], Command]:
-    """A click option that can be set as ABTEST_NAME as well; a setting brings its variable, default and help."""
+    """A click option that ABTEST_NAME can set as well; a setting brings its variable, default and help."""
     longest = max(names, key=len)
     settings.setdefault("envvar", f"ABTEST_{longest.lstrip('-').replace('-', '_').upper()}")
     if setting is not None:
@@ -74,7 +77,7 @@ def option(*names: str, setting: Setting | None = None, **settings: Any) -> Call
 
 
 def limits(command: Command) -> Command:
-    """The options of every limit and of single sign-on; the command gets them by name."""
+    """Add the options of every limit and of single sign-on; the command gets their values by name."""
     for setting in reversed((*LIMITS, *SINGLE_SIGN_ON)):
         kind = Secret if setting.secret else Text if isinstance(setting.default, str) else click.Option
         command = option(f"--{setting.name.replace('_', '-')}", setting=setting, cls=kind)(command)
@@ -84,7 +87,7 @@ def limits(command: Command) -> Command:
 as_json = option("--json", "as_json", is_flag=True, envvar="ABTEST_JSON", help="Print JSON instead of text.")
 
 
-of_app = option("--app", default=DEFAULT_APP, metavar="KEY", help="The app, one of those of `abtest apps list`.")
+of_app = option("--app", default=DEFAULT_APP, metavar="KEY", help="The app; `abtest apps list` shows every app.")
 
 
 def variants(required: bool) -> Callable[[Command], Command]:
@@ -95,7 +98,8 @@ def variants(required: bool) -> Callable[[Command], Command]:
         multiple=True,
         required=required,
         metavar="VALUE=WEIGHT",
-        help="A value and its relative weight, split at the last '='; a trailing % is allowed. Repeat it for each.",
+        help="A value and its relative weight, split at the last '='; a trailing % is allowed. Repeat it for each "
+        "variant.",
     )
 
 
@@ -109,20 +113,24 @@ coverage = option(
 stop_at = option(
     "--stop-at",
     type=Whole(1),
-    help="The number of devices, in all variants, at which it takes no more; exactly so many get a value.",
+    help="Stop enrolling at this number of devices, in all variants together; exactly so many get a value.",
 )
 
 
 def times(noun: str = "") -> Callable[[Command], Command]:
-    """The options of a start and an end; `noun` says what else can be given."""
-    start = option("--start-at", metavar="TIME", help=f"When the worker starts it: 2026-12-03T09:00:00Z{noun}.")
-    end = option("--end-at", metavar="TIME", help=f"When the worker finishes it{noun}.")
+    """The options for a start and an end; `noun` says what can be given in place of a time."""
+    start = option(
+        "--start-at",
+        metavar="TIME",
+        help=f"When the worker starts the experiment, such as 2026-12-03T09:00:00Z{noun}.",
+    )
+    end = option("--end-at", metavar="TIME", help=f"When the worker finishes the experiment{noun}.")
     return lambda command: start(end(command))
 
 
 @contextmanager
 def naming_options() -> Iterator[None]:
-    """An error about a field names the option that it was given with."""
+    """Let an error about a field name the option that gave the field."""
     try:
         yield
     except AbtestError as error:
@@ -133,25 +141,25 @@ def naming_options() -> Iterator[None]:
 
 
 def with_store(database: str, work: Callable[[Store], Awaitable[T]], create: bool = True) -> T:
-    """What the work gives for the opened store."""
+    """Open the store and do this work; returns what the work returns."""
     return asyncio.run(in_store(database, work, create))
 
 
 async def in_store(database: str, work: Callable[[Store], Awaitable[T]], create: bool = True) -> T:
-    """The same for a command that has more to do."""
+    """The same inside a running event loop."""
     async with bootstrap.opened(database, create=create) as store:
-        if store.created:  # the path may be a mistaken one
+        if store.created:  # the path may be a mistake
             say(f"created the database {store.name}")
         return await work(store)
 
 
 async def require(database: str) -> None:
-    """Say what is wrong with the database once, before anything starts, or that it is created."""
+    """Open the database once before any process starts: raise what is wrong with it, or say that it was created."""
     await in_store(database, lambda store: store.config_version())
 
 
 def own_server() -> str:
-    """The URL, on this machine, of the server that would start with these variables. Raises InvalidSetting."""
+    """The URL, on this machine, of a server with the settings in the environment. Raises InvalidSetting."""
     settings = _own_settings()
     return settings.url(settings.port)
 
@@ -167,7 +175,7 @@ def _own_settings() -> Settings:
 
 
 def _beginning(context: click.Context, option: click.Parameter, url: str | None) -> str:
-    """What links begin with: this URL, or that of the server that would start with these variables."""
+    """What links begin with: this URL, or else the URL of a server with the settings in the environment."""
     if url:
         return url.rstrip("/")
     settings = _own_settings()
@@ -183,7 +191,10 @@ url_option = option(
 
 
 def user() -> By:
-    """The system's user who runs this. A container may have no name for it; what variables say, anybody can set."""
+    """The system's user who runs the command, by number if a container has no name for it.
+
+    Anybody can set what variables say, so they don't count.
+    """
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -216,14 +227,14 @@ def print_table(
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal, beside the output; a server goes on where nobody can be told."""
+    """Print a message to standard error. If that fails, go on, since a server must not stop for it."""
     with suppress(OSError):
         click.echo(message, err=True)
 
 
 @contextmanager
 def copying() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar beside the output; it is told how much is done, and how much there is."""
+    """A progress bar on standard error. Call what it gives with how much is done, and how much there is."""
     with click.progressbar(length=1, label="copying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
         def progress(done: int, total: int) -> None:

@@ -31,12 +31,12 @@ EVERY_APP = "every app"
 
 # Not ABTEST_APP: it says which app a command is about, and must not decide what somebody may do.
 only_app = option("--app", metavar="KEY", envvar="ABTEST_ROLE_APP", help="The one app that the role is for.")
-role_option = option("--role", type=ROLES, required=True, help="What it allows: see `abtest people`.")
+role_option = option("--role", type=ROLES, required=True, help="The role; see `abtest people` for what each allows.")
 
 
 @click.group()
 def people() -> None:
-    """Say who signs in: viewers look, editors change experiments, admins change people and access tokens too."""
+    """Say who may sign in: viewers look, editors change experiments, admins change people and access tokens too."""
 
 
 @people.command()
@@ -48,7 +48,7 @@ def people() -> None:
 @click.pass_obj
 @naming_options()
 def add(database: str, name: str, role: str, app: str | None, url: str, as_json: bool) -> None:
-    """Add a person, and print a link to set a password. It works once, within a day.
+    """Add a person, and print a link to set a password. The link works once, within a day.
 
     Without --app the role is for every app. Names that differ only in case are the same.
 
@@ -69,7 +69,7 @@ def add(database: str, name: str, role: str, app: str | None, url: str, as_json:
 @as_json
 @click.pass_obj
 def role_(database: str, name: str, role: str, app: str | None, all_apps: bool, as_json: bool) -> None:
-    """Give a person another role, at once. It is for the app or apps that the old role was for, unless you say more.
+    """Give a person another role, at once. Unless you say which app, it is for the same app or apps as the old role.
 
     \b
     abtest people role anna viewer
@@ -91,7 +91,7 @@ def role_(database: str, name: str, role: str, app: str | None, all_apps: bool, 
 @as_json
 @click.pass_obj
 def link(database: str, name: str, url: str, as_json: bool) -> None:
-    """Print another link to set a password: for who has forgotten it, or was too late. It voids the older one.
+    """Print another link to set a password, if somebody has forgotten it or was too late. It voids the older link.
 
     \b
     abtest people link anna
@@ -105,7 +105,7 @@ def link(database: str, name: str, url: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def remove(database: str, name: str, as_json: bool) -> None:
-    """Remove a person, and end the sessions at once. Access tokens stay.
+    """Remove a person, and end that person's sessions at once. Access tokens stay.
 
     \b
     abtest people remove anna
@@ -122,9 +122,9 @@ def remove(database: str, name: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def disconnect(database: str, name: str, as_json: bool) -> None:
-    """Forget the account with which a person signs in by single sign-on, and end the sessions.
+    """Forget the account with which a person signs in by single sign-on, and end that person's sessions.
 
-    For who got another account: the next one with this name is connected with the person.
+    Use it when a person got another account: the next account with this name is connected with the person.
 
     \b
     abtest people disconnect anna
@@ -166,7 +166,7 @@ def list_people(database: str, as_json: bool) -> None:
 
 @click.group("access-tokens")
 def access_tokens() -> None:
-    """Make and revoke access tokens, with which programs sign in. They have the roles of people."""
+    """Make and revoke access tokens, with which programs sign in. They have the same roles as people."""
 
 
 @access_tokens.command("add")
@@ -176,13 +176,15 @@ def access_tokens() -> None:
 @option(
     "--expires",
     metavar="DATE",
-    help="The last day on which it works, in UTC, such as 2026-12-31, or a time; it never expires without.",
+    help="The last day on which it works, in UTC, such as 2026-12-31, or a time; by default it never expires.",
 )
 @as_json
 @click.pass_obj
 @naming_options()
 def add_token(database: str, name: str, role: str, app: str | None, expires: str | None, as_json: bool) -> None:
-    """Make an access token, and print it this once: only its hash is kept. Without --app it is for every app.
+    """Make an access token, and print it. It is shown only once, since only its hash is kept.
+
+    Without --app it is for every app.
 
     \b
     abtest access-tokens add deploy --role editor --expires 2030-12-31
@@ -193,7 +195,7 @@ def add_token(database: str, name: str, role: str, app: str | None, expires: str
     if as_json:
         print_json(described_access_token(made) | {"token": token})
         return
-    say(f"added access token {made.id}, {name}, {_role(made)}; it is shown this once:")
+    say(f"added access token {made.id}, {name}, {_role(made)}; it is shown only once:")
     click.echo(token)
 
 
@@ -202,7 +204,7 @@ def add_token(database: str, name: str, role: str, app: str | None, expires: str
 @as_json
 @click.pass_obj
 def revoke(database: str, id: int, as_json: bool) -> None:
-    """End an access token at once and for good; ID is one of `abtest access-tokens list`.
+    """End an access token at once and for good. `abtest access-tokens list` shows the ID of each.
 
     \b
     abtest access-tokens revoke 1

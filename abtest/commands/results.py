@@ -49,9 +49,10 @@ NOT_SAFE = (
 @as_json
 @click.pass_obj
 def results(database: str, key: str, app: str, as_json: bool) -> None:
-    """Show an experiment's verdict and metrics, and whether the figures can be trusted; first, what was decided.
+    """Show an experiment's verdict and metrics, and whether the figures can be trusted.
 
-    The figures are those of the stats worker's last tick; `abtest worker --once` updates them.
+    If the experiment is finished, the decision comes first. The figures are from the stats worker's last tick;
+    `abtest worker --once` updates them.
 
     \b
     abtest results button_color
@@ -72,21 +73,21 @@ def results(database: str, key: str, app: str, as_json: bool) -> None:
 
 @click.group("shared-links")
 def shared_links() -> None:
-    """Make and revoke links that show the results of one experiment to whoever has them, without signing in."""
+    """Make and revoke links: whoever has one sees the results of one experiment, without signing in."""
 
 
 @shared_links.command()
 @click.argument("key")
-@option("--note", default="", help="Who gets it, or what for.")
+@option("--note", default="", help="Who gets the link, or what it is for.")
 @url_option
 @of_app
 @as_json
 @click.pass_obj
 @naming_options()
 def add(database: str, key: str, note: str, url: str, app: str, as_json: bool) -> None:
-    """Make a link to the results of an experiment, and print it this once: only its hash is kept.
+    """Make a link to the results of an experiment, and print it. It is shown only once, since only its hash is kept.
 
-    It works until it is revoked.
+    The link works until it is revoked.
 
     \b
     abtest shared-links add price --note 'for the board'
@@ -96,7 +97,7 @@ def add(database: str, key: str, note: str, url: str, app: str, as_json: bool) -
     if as_json:
         print_json(described_shared_link(made) | {"link": there})
         return
-    say(f"added shared link {made.id}, to the results of {key}; it is shown this once:")
+    say(f"added shared link {made.id}, to the results of {key}; it is shown only once:")
     click.echo(there)
 
 
@@ -106,7 +107,7 @@ def add(database: str, key: str, note: str, url: str, app: str, as_json: bool) -
 @as_json
 @click.pass_obj
 def revoke(database: str, id: int, app: str, as_json: bool) -> None:
-    """End a shared link at once and for good; ID is one of `abtest shared-links list`.
+    """End a shared link at once and for good. `abtest shared-links list` shows the ID of each.
 
     \b
     abtest shared-links revoke 1
@@ -139,7 +140,7 @@ COMMANDS = (results, shared_links)
 
 
 def print_results(found: ExperimentResults, app: str, kind: Kind = Kind.EXPERIMENT) -> None:
-    """The results of an experiment, or of a holdout, which has nothing that a device could show."""
+    """Print the results of an experiment, or of a holdout, which has no exposures: its devices show nothing of it."""
     click.echo(f"{found.key}: {found.verdict.sentence if found.verdict else 'no metric, so there is no verdict'}")
     if found.verdict is None:
         line = f"abtest {kind}s metrics {found.key} --metric conversion:EVENT{app_option(app)}"

@@ -41,7 +41,7 @@ def up(database: str, /, interval: float, **options: Any) -> None:
     abtest up
     abtest up --address 0.0.0.0 --port 80
     """
-    from abtest.commands import serving  # noqa: PLC0415  # only who serves loads the web
+    from abtest.commands import serving  # noqa: PLC0415  # only a command that serves loads the web
 
     serving.up(Settings(database=database, stats_interval=interval, **options))
 
@@ -87,7 +87,7 @@ def worker(database: str, interval: float, once: bool, as_json: bool) -> None:
             return
         say(f"folded {counted(folded, 'new device')} into the statistics")
         return
-    # ABTEST_JSON is for commands that print: `up` hands its environment to the worker.
+    # ABTEST_JSON is for commands that print, and `up` hands its environment to the worker: so only --json is refused.
     if click.get_current_context().get_parameter_source("as_json") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--json needs --once: a worker that keeps running prints nothing")
     asyncio.run(_work(Settings(database=database, stats_interval=interval)))

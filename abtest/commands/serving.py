@@ -1,4 +1,4 @@
-"""The processes of `up` and `serve`. Importing this loads the web."""
+"""The processes of `up` and `serve`. Importing this module loads the web."""
 
 import asyncio
 import os
@@ -111,7 +111,7 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _answers(url: str, running: "asyncio.Task[None]") -> bool:
-    """Whether a server answers, before all have ended: connections are accepted from the beginning."""
+    """Wait until a server answers; False if all end before. That a connection is accepted says nothing yet."""
     place = urlsplit(url)
     while not running.done():
         with suppress(OSError):
@@ -139,7 +139,7 @@ def _servers(settings: Settings, counts: str) -> list[Child]:
 def _invite(url: str, link: str) -> None:
     say(f"""Nobody can change anything in the browser yet. Open this link within a day to become the first admin:
   {url}/sign-in/first/{link}
-To look around you need no account.
+You can look around without an account.
 """)
 
 

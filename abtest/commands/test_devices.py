@@ -1,4 +1,4 @@
-"""test-devices: a person chooses what a token gets."""
+"""test-devices: a person chooses which values a token gets."""
 
 import click
 
@@ -9,7 +9,7 @@ from abtest.management import TestDeviceService, app_option, described_test_devi
 
 @click.group("test-devices")
 def test_devices() -> None:
-    """Choose by hand what a token gets, to see every variant on a phone. It is never counted."""
+    """Choose by hand which values a token gets, to see every variant on a phone. A test device is never counted."""
 
 
 @test_devices.command()
@@ -21,15 +21,14 @@ def test_devices() -> None:
     metavar="KEY=VALUE",
     help="A value that the token gets, split at the first '='. Repeat it for each experiment.",
 )
-@option("--note", default="", help="Whose phone it is, or what for.")
+@option("--note", default="", help="Whose phone it is, or what it is for.")
 @of_app
 @as_json
 @click.pass_obj
 def add(database: str, token: str, values: tuple[str, ...], note: str, app: str, as_json: bool) -> None:
-    """Let a token get exactly these values and no others, whatever the status of their experiments.
+    """Give a token exactly these values and no others, whatever the status of their experiments.
 
-    Without any --value it gets nothing. For a token that is a test device already, this replaces its values and its
-    note.
+    Without any --value it gets nothing. If the token is a test device already, its values and its note are replaced.
 
     \b
     abtest test-devices add my-phone --value button_color='#00FF00' --value price=20 --note "Anna's phone"
@@ -44,7 +43,7 @@ def add(database: str, token: str, values: tuple[str, ...], note: str, app: str,
     gets = ", ".join(f"{key}={value}" for key, value in made.values.items())
     click.echo(f"{'changed' if changed else 'added'} the test device {token}: it gets {gets or 'nothing'}")
     if made.is_device:
-        say("it is a device: it keeps its place in the counts, and events that it sends from now on are not counted")
+        say("it is also a device: it keeps its place in the counts, but events that it sends from now on don't count")
 
 
 @test_devices.command()
@@ -53,7 +52,7 @@ def add(database: str, token: str, values: tuple[str, ...], note: str, app: str,
 @as_json
 @click.pass_obj
 def remove(database: str, token: str, app: str, as_json: bool) -> None:
-    """Let a token be what it was before: a device with its own values, or unknown.
+    """Make a token what it was before: a device with its own values, or unknown.
 
     \b
     abtest test-devices remove my-phone
@@ -64,9 +63,9 @@ def remove(database: str, token: str, app: str, as_json: bool) -> None:
         return
     click.echo(f"removed the test device {token}")
     if is_device:
-        say("it is a device; it gets its own values again")
+        say("it is a device, and gets its own values again")
     else:
-        say("it is no device; its next request makes it a new one")
+        say("it is not a device yet; its next request makes it one")
 
 
 @test_devices.command("list")
@@ -108,6 +107,6 @@ def _chosen(texts: tuple[str, ...]) -> dict[str, str]:
         if not separator:
             raise click.UsageError(f"value {place}: must look like KEY=VALUE, such as 'button_color=#00FF00'")
         if key in chosen:
-            raise click.UsageError(f"value {place}: {key} has one already")
+            raise click.UsageError(f"value {place}: {key} has a value already")
         chosen[key] = value
     return chosen

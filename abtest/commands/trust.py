@@ -18,8 +18,8 @@ CHECKS = (
     "every stored value is the one that its position gives",
     "positions have no gaps and no repeats",
     "every count is as close to its share as promised",
-    "no device is in an experiment created after its first request, that took no devices, or that was not for it",
-    "no device is in two experiments of a group, and no device that is held is in any",
+    "no device is in an experiment that was created after its first request, took no devices, or was not for it",
+    "no device is in two experiments of a group, and no held device is in any experiment",
     "the statistics match the raw rows",
     "no entry of the audit log was changed or is missing",
     "every experiment, group and holdout is as the audit log says",
@@ -81,7 +81,7 @@ def why(database: str, token: str, app: str, as_json: bool) -> None:
     if explanation.number is None:
         return
     if explanation.test_device is not None:
-        click.echo("\nit is a device too, and gets these values of its own again once it is removed:")
+        click.echo("\nit is also a device, and gets its own values again once it is no longer a test device:")
     click.echo(
         f"device {number(explanation.number)} in the order of first requests, first seen {explanation.first_seen}"
     )
@@ -100,12 +100,19 @@ def why(database: str, token: str, app: str, as_json: bool) -> None:
 
 @click.command()
 @option("--app", metavar="KEY", help="Only changes in this app.")
-@option("--by", metavar="TEXT", help="Only changes made by somebody whose name, or address, contains this.")
-@option("--about", metavar="KEY", help="Only changes of what has this key or this name.")
+@option("--by", metavar="TEXT", help="Only changes made by somebody whose name, kind or address contains this.")
 @option(
-    "--since", metavar="TIME", help="Only changes since this time, or this day: 2026-12-03T09:00:00Z, 2026-12-03."
+    "--about",
+    metavar="KEY",
+    help="Only changes of the experiment, group, holdout or app with this key, or of the person or access token with "
+    "this name.",
 )
-@option("--limit", type=Whole(1, 1_000_000), default=50, help="The most changes to show.")
+@option(
+    "--since",
+    metavar="TIME",
+    help="Only changes since this time or day, such as 2026-12-03T09:00:00Z or 2026-12-03.",
+)
+@option("--limit", type=Whole(1, 1_000_000), default=50, help="Show at most this many changes.")
 @option("--csv", "as_csv", is_flag=True, help="Print CSV instead of text.")
 @as_json
 @click.pass_obj
@@ -119,7 +126,7 @@ def audit(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Show who changed what, and when; the newest change first.
+    """Show who changed what, and when, with the newest change first.
 
     \b
     abtest audit
@@ -153,7 +160,7 @@ def _print_chosen(chosen: ChosenByHand) -> None:
         click.echo()
         print_table(["EXPERIMENT", "VALUE"], list(chosen.values.items()))
     else:
-        click.echo("no value was chosen, so it gets none")
+        click.echo("no value was chosen, so the token gets none")
 
 
 def _print(verified: Verified) -> None:

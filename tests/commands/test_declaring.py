@@ -60,7 +60,7 @@ def test_what_would_change_is_shown_and_done_only_when_it_may(run: Run, tmp_path
     )  # fmt: skip
     refused = run("experiments", "apply", "declared.toml")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "there is no terminal to ask in; give --yes to apply, or --dry-run to only look" in refused.stderr
+    assert "there is no terminal to ask in; give --yes to apply the file, or --dry-run to only look" in refused.stderr
     assert [each["key"] for each in json.loads(run("experiments", "list", "--json").stdout)] == ["other"]
 
 

@@ -44,7 +44,7 @@ def test_a_holdout_is_added_measured_and_ended(run: Run) -> None:
     assert run("holdouts", "list").stdout.startswith("no holdouts yet")
     added = run("holdouts", "add", "year", "--share", "5%", "--metric", "conversion:buy")
     assert added.stdout == (
-        "year, running: holds 5% of new devices out of every experiment; 0 devices came so far\n  conversion:buy\n"
+        "year, running: holds 5% of new devices out of every experiment; 0 new devices so far\n  conversion:buy\n"
     )
     for share in ("0%", "100%", "x"):
         assert "must be above 0%" in str(run("holdouts", "add", "other", "--share", share).exception)

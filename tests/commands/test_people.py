@@ -127,7 +127,7 @@ def test_an_access_token_is_shown_once_listed_and_revoked(run: Run) -> None:
     run("apps", "add", "staging")
     assert "no access tokens yet" in run("access-tokens", "list").stdout
     added = run(*CI)
-    assert added.stderr.endswith("added access token 1, ci, editor of every app; it is shown this once:\n")
+    assert added.stderr.endswith("added access token 1, ci, editor of every app; it is shown only once:\n")
     assert re.fullmatch(r"abt_[\w-]{43}\n", added.stdout)
     token = added.stdout.strip()
     assert role_of(token) == "editor"

@@ -16,7 +16,7 @@ def test_a_link_is_shown_once_listed_and_revoked(run: Run) -> None:
     run(*PRICE)
     assert run("shared-links", "list").stdout == "no shared links yet; make one with: abtest shared-links add KEY\n"
     added = run("shared-links", "add", "price", "--note", "for the board")
-    assert added.stderr.endswith("added shared link 1, to the results of price; it is shown this once:\n")
+    assert added.stderr.endswith("added shared link 1, to the results of price; it is shown only once:\n")
     link = re.fullmatch(r"http://127\.0\.0\.1:8080/shared/([\w-]{43})\n", added.stdout)
     assert link, added.stdout
     listed = run("shared-links", "list").stdout

@@ -37,7 +37,7 @@ def test_a_test_device_is_added_changed_listed_and_removed(run: Run) -> None:
     removed = run("test-devices", "remove", "my-phone")
     assert (removed.stdout, removed.stderr) == (
         "removed the test device my-phone\n",
-        "it is no device; its next request makes it a new one\n",
+        "it is not a device yet; its next request makes it one\n",
     )
     again = run("test-devices", "remove", "my-phone")
     assert (again.exit_code, str(again.exception)) == (1, "no test device has this token")
@@ -73,14 +73,14 @@ def test_why_says_first_that_it_is_one(run: Run) -> None:
         "number": None, "first_seen": None, "attributes": {}, "holdouts": [], "groups": [], "experiments": [],
     }  # fmt: skip
     run(*ADD)
-    assert run("why", "my-phone").stdout.endswith("never counted\nno value was chosen, so it gets none\n")
+    assert run("why", "my-phone").stdout.endswith("never counted\nno value was chosen, so the token gets none\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--value", "color"), "value 1: must look like KEY=VALUE"),
-        (("--value", "color=red", "--value", "color=red"), "value 2: color has one already"),
+        (("--value", "color=red", "--value", "color=red"), "value 2: color has a value already"),
     ],
 )
 def test_a_value_has_a_key_and_a_key_one_value(run: Run, arguments: tuple[str, ...], words: str) -> None:

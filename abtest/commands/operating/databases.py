@@ -18,7 +18,7 @@ def db() -> None:
 @as_json
 @click.pass_obj
 def migrate(database: str, as_json: bool) -> None:
-    """Upgrade an older database to the schema of this program, or create a missing one."""
+    """Migrate an older database to the schema of this program, or create a missing one."""
     schema = asyncio.run(bootstrap.migrate(database))
     if as_json:
         print_json({"schema": schema})
@@ -30,10 +30,10 @@ def migrate(database: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def check(database: str, as_json: bool) -> None:
-    """Check what the database itself knows of damage; exit code 1 if there is some.
+    """Ask the database itself whether it is damaged; exit code 1 if it is.
 
     SQLite checks its whole file. PostgreSQL tells what it has noticed: invalid indexes and wrong checksums; its own
-    pg_amcheck looks further. `abtest verify` checks the promises.
+    pg_amcheck looks further. To check the promises, use `abtest verify`.
     """
     found = with_store(database, lambda store: store.check())
     if as_json:
@@ -50,9 +50,9 @@ def check(database: str, as_json: bool) -> None:
 def accept_loss(database: str) -> None:
     """Let servers go on after a failover of PostgreSQL that lost answers.
 
-    They refuse new devices and events (503 `answers_lost`) when a standby became the primary without all that they
-    had stored. First try to get it back: promote a standby that has it. Devices whose answers were lost are new ones
-    when they ask again.
+    If a standby became the primary without some answers that servers had stored, the servers refuse new devices and
+    events (503 `answers_lost`). First try to get the answers back: promote a standby that has them. After this
+    command, a device whose answer was lost is a new one when it asks again.
     """
     asyncio.run(bootstrap.accept_loss(database, user()))
     say("accepted; servers go on within a second")
@@ -65,8 +65,8 @@ def accept_loss(database: str) -> None:
 def copy(database: str, target: str, as_json: bool) -> None:
     """Copy everything into the empty database URL, in SQLite or PostgreSQL. Stop every server and worker first.
 
-    Devices keep their values, and those to come are drawn as they would have been. Both databases are verified. All
-    of it is copied or nothing; a copy that was not verified can't be used.
+    Devices keep their values, and new devices are drawn as they would have been. Both databases are verified. Either
+    everything is copied or nothing; a copy that was not verified can't be used.
 
     \b
     abtest --database sqlite:///abtest.db db copy postgresql://abtest@db.example.com/abtest

@@ -46,8 +46,8 @@ def restore(database: str, file: Path, as_json: bool) -> None:
 
     PostgreSQL has its own tools for that.
 
-    Devices that first came after the backup was made are drawn again when they ask again; the pages and
-    `abtest stats` say so.
+    Devices first seen after the backup was made are drawn again when they ask again; the pages and `abtest stats`
+    say so.
 
     \b
     abtest restore abtest-monday.db
@@ -66,7 +66,7 @@ def restore(database: str, file: Path, as_json: bool) -> None:
 @option(
     "--from-file",
     "file",
-    type=click.File(encoding="utf-8", errors="surrogateescape"),  # what is no text is no token, and its line is named
+    type=click.File(encoding="utf-8", errors="surrogateescape"),  # so that an error can name a line that is no UTF-8
     help="Forget every token in this file, one per line.",
 )
 @of_app
@@ -95,7 +95,8 @@ def forget(database: str, token: str | None, file: TextIO | None, app: str, as_j
         say(f"forgot {number(erased.forgotten)} of {counted(len(tokens), 'token')}")
     if not erased.log_emptied:
         say(
-            "the database's log may still contain it, because a program is reading the database; run this again later"
+            "the database's log may still contain what was forgotten, because a program is reading the database; "
+            "run this again later"
         )
     for containing in bootstrap.still_containing(database):
         say(containing)

@@ -60,7 +60,7 @@ def _facts(system: System) -> Iterator[tuple[str, str]]:
         measured = f"measured over {places(database.measured_days)} days"
         yield "growth", f"{size(database.bytes_per_day)} a day, {measured}"
     free = database.free_disk_bytes
-    yield "free disk", "not known: it is PostgreSQL's" if free is None else size(free)
+    yield "free disk", "not known: the disk is PostgreSQL's" if free is None else size(free)
     tick = "has never run" if worker.age_seconds is None else f"last tick {age(worker.age_seconds)} ago"
     yield "worker", f"{tick}, {counted(worker.devices_behind, 'device')} behind"
     yield "waiting", f"up to {counted(system.waiting, 'request')} at once, in the last 10 seconds"
@@ -72,7 +72,7 @@ def _facts(system: System) -> Iterator[tuple[str, str]]:
 
 def _backup(system: System) -> str:
     if not system.backups_known:
-        return "not known: PostgreSQL's own tools make them"
+        return "not known: PostgreSQL's own tools make backups"
     return "none" if system.last_backup_seconds is None else f"{age(system.last_backup_seconds)} ago"
 
 

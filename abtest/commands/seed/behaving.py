@@ -1,4 +1,4 @@
-"""How fake devices behave: what they report and buy. The same for a token and its values each time."""
+"""How fake devices behave: what they report and buy. The same token with the same values always does the same."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -54,11 +54,11 @@ class Sending(Struct, frozen=True):
 
 
 class Behaviour(Struct, frozen=True):
-    """What devices do: the part of them that buys, and how their values change it.
+    """What devices do: which part of them buys, and how their values change that.
 
-    What they did is spread over the last `days` before `until`, in milliseconds. `by_price`: they pay the price that
-    they were shown. `spend_effects`: how much more they pay. `sigma`: what they pay is log-normal around that, with
-    this deviation of its logarithm; None is as usual.
+    Their events are spread over the `days` before `until`, which is in milliseconds. `by_price`: buyers pay the price
+    that they were shown. `spend_effects`: how much more buyers pay. `sigma`: amounts are log-normal around that, with
+    this deviation of their logarithm; None leaves them as usual.
     """
 
     rate: float
@@ -143,5 +143,5 @@ def _effect(text: str, where: str) -> tuple[tuple[str, str], float]:
 
 
 def _id(token: str, what: str) -> str:
-    """The same each time, so that a device that reports again sends duplicates."""
+    """An event's id, the same each time, so that a device that reports again sends duplicates."""
     return str(uuid5(IDS, f"{token} {what}"))

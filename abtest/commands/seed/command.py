@@ -41,19 +41,20 @@ BEHAVING = {
 
 @click.command()
 @click.argument("count", type=Whole(1, 100_000_000))
-@option("--url", help="The server's URL; by default the one of ABTEST_ADDRESS and ABTEST_PORT.")
+@option("--url", help="The server's URL; by default from ABTEST_ADDRESS, ABTEST_PORT and ABTEST_BASE_PATH.")
 @option(
     "--prefix",
-    help="Make tokens of this text and a number, so that the same devices can ask again; by default UUIDs.",
+    help="Make each token from this text and a number, so that the same devices can ask again; by default each is a "
+    "UUID.",
 )
 @option("--concurrency", default=32, type=Whole(1, 1000), help="Requests at the same time.")
 @option("--events", is_flag=True, help="Send events too: devices report exposures, and some of them buy.")
-@option("--rate", default=DEFAULT_RATE, metavar="PERCENT", help="How many devices buy, before any effect.")
+@option("--rate", default=DEFAULT_RATE, metavar="PERCENT", help="The part of the devices that buys, without effects.")
 @option(
     "--effect",
     "effects",
     multiple=True,
-    envvar="ABTEST_SEED_EFFECT",  # ABTEST_EFFECT is the one of `abtest plan`
+    envvar="ABTEST_SEED_EFFECT",  # ABTEST_EFFECT belongs to `abtest plan`
     metavar="KEY:VALUE=PERCENT",
     help="How much more or less often devices with this value buy; replaces the default effects. Can be repeated.",
 )
@@ -67,7 +68,8 @@ BEHAVING = {
 @option(
     "--spend-sigma",
     metavar="NUMBER",
-    help="Make what buyers pay log-normal with this sigma, from 0 to 3: 1 is uneven, with 2 a few pay most of it.",
+    help="Make amounts log-normal with this sigma, from 0 to 3: with 1 they are uneven, with 2 a few buyers pay most "
+    "of the money.",
 )
 @option(
     "--no-effect",
@@ -165,7 +167,7 @@ def _behaviour(
     no_effect: bool,
     days: int,
 ) -> Behaviour | None:
-    """How they behave; None without --events. Raises UsageError, or InvalidSetting."""
+    """How the devices behave; None without --events. Raises UsageError, or InvalidSetting."""
     if not events:
         for name, option in BEHAVING.items():
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:

@@ -25,7 +25,7 @@ ATTEMPTS = 5
 TIMEOUT_SECONDS = 30.0
 LONGEST_PAUSE = 5.0
 LONGEST_REFUSAL = 30.0
-"""Without any answer, or with refusals alone."""
+"""How long devices go on when the server refuses every request, or answers none."""
 EXPERIMENTS, EVENTS, STATS = "/api/v1/experiments", "/api/v1/events", "/api/v1/stats"
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Devices:
         try:
             parts = urlsplit(url)
             fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isascii()
-        except ValueError:  # a port that is none, half of an IPv6 address
+        except ValueError:  # a port that is no number, or half of an IPv6 address
             fits = False
         if not fits:
             raise InvalidSetting("must look like http://127.0.0.1:8080", field="url")
@@ -74,13 +74,13 @@ class Devices:
                     connection.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Give back the connections; no thread asks any more."""
+        """Close the connections; call this when no thread asks any more."""
         for connection in self._connections:
             connection.close()
         self._connections.clear()
 
     def values(self) -> dict[str, list[str]] | None:
-        """The values of every experiment of the server, by key; None where it doesn't tell."""
+        """The values of every experiment of the server, by key; None if the server doesn't tell."""
         try:
             status, _, answer = self._request("seed", "GET", STATS, None)
             if status == http.HTTPStatus.OK:
@@ -91,7 +91,7 @@ class Devices:
         return None
 
     def ask_all(self, tokens: Iterator[str], asked: Callable[[], None]) -> None:
-        """Take tokens, which other threads take from as well, and ask for each.
+        """Ask for one token after another; the threads share the tokens.
 
         Raises Unreachable, and stops the other threads, when no server has answered anything.
         """
@@ -107,7 +107,7 @@ class Devices:
                 asked()
 
     def _live(self, token: str, said: Attributes) -> None:
-        """One device: it asks for its experiments, and reports what it did with them."""
+        """Let one device ask for its experiments, and report what it did with them."""
         values = self._answer(dict[str, str], token, "GET", EXPERIMENTS, query=urlencode(said.pairs))
         if values is None:
             with self._lock:
@@ -258,7 +258,7 @@ class _Experiment(msgspec.Struct):
 
 
 class _Stats(msgspec.Struct):
-    """What is read of a server's statistics."""
+    """The part of a server's statistics that is read."""
 
     experiments: list[_Experiment]
 
@@ -269,7 +269,7 @@ class _Problem(msgspec.Struct):
 
 
 def _problem(answer: bytes) -> str:
-    """What a problem document says beside its status; nothing of any other answer, which is of another server."""
+    """What a problem document says beside its status; nothing for another answer, which no abtest server gave."""
     try:
         found = msgspec.json.decode(answer, type=_Problem)
     except msgspec.DecodeError:

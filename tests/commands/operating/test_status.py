@@ -53,7 +53,7 @@ def test_all_is_well(run: Run) -> None:
         f"schema       {newest}, the newest",
         "growth       known after a day",
         "waiting      up to 0 requests at once, in the last 10 seconds",
-        "last backup  not known: PostgreSQL's own tools make them" if postgres else "last backup  none",
+        "last backup  not known: PostgreSQL's own tools make backups" if postgres else "last backup  none",
     ):
         assert line in result.stdout.splitlines()
     assert "ago, 0 devices behind" in result.stdout

@@ -194,7 +194,7 @@ async def test_forgetting_waits_for_no_reader(tmp_path: Path, monkeypatch: pytes
             assert not await store.empty_log()
             await answers(store, ["other"])
         said = run(tmp_path / "abtest.db", "forget", "other").stderr
-        assert "the database's log may still contain it" in said
+        assert "the database's log may still contain what was forgotten" in said
         reader.close()
         assert await store.empty_log()
         assert not (tmp_path / "abtest.db-wal").stat().st_size
