@@ -9,9 +9,9 @@ from abtest.errors import InvalidSetting
 
 
 class Setting(Struct, frozen=True):
-    """One row of the table of settings: a number of at least `least`, or a word, one of `choices` if any.
+    """One row of the table of settings: a number of at least `least`, or a text, one of `choices` if there are any.
 
-    A secret one is no option of a command: everybody on the machine can read command lines.
+    A secret setting is not an option of a command, since everybody on the machine can read command lines.
     """
 
     name: str
@@ -55,7 +55,7 @@ ANONYMOUS = Setting(
 TRUSTED_PROXIES = Setting(
     "trusted_proxies",
     "",
-    "Addresses or networks of proxies, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are "
+    "Addresses or networks, separated by commas, of the proxies whose X-Forwarded-For and X-Forwarded-Proto are "
     "believed.",
 )
 BASE_PATH = Setting(
@@ -66,7 +66,8 @@ BASE_PATH = Setting(
 PUBLIC_URL = Setting(
     "public_url",
     "",
-    "Where people reach the server, with its base path: https://abtest.example.com. Links to it begin with this.",
+    "The URL at which people reach the server, with its base path, such as https://abtest.example.com. Links to the "
+    "server begin with it.",
 )
 CORS_ORIGINS = Setting(
     "cors_origins",
@@ -102,22 +103,23 @@ BODY_LIMIT = Setting("body_limit", 65_536, "Largest request body, in bytes.", 1_
 FREE_DISK = Setting("free_disk", 100, "Megabytes of free disk below which new devices and events are refused.")
 
 OIDC_ISSUER = Setting("oidc_issuer", "", "The issuer of the OpenID provider with which people sign in.")
-OIDC_CLIENT_ID = Setting("oidc_client_id", "", "The id that the provider gave this client.")
+OIDC_CLIENT_ID = Setting("oidc_client_id", "", "The client id that the provider gave this server.")
 OIDC_CLIENT_SECRET = Setting(
-    "oidc_client_secret", "", "The secret that goes with it; empty for a public client.", secret=True
+    "oidc_client_secret", "", "The secret that goes with the client id; empty for a public client.", secret=True
 )
-OIDC_LABEL = Setting("oidc_label", "single sign-on", "What people call the provider: Sign in with ...")
-OIDC_SCOPE = Setting("oidc_scope", "openid profile email", "What the provider is asked to tell.")
+OIDC_LABEL = Setting("oidc_label", "single sign-on", "The provider's name on the sign-in page: Sign in with ...")
+OIDC_SCOPE = Setting("oidc_scope", "openid profile email", "The scopes that the provider is asked for.")
 OIDC_NAME_CLAIM = Setting(
-    "oidc_name_claim", "preferred_username", "The claim with the person's name; email counts if it is verified."
+    "oidc_name_claim", "preferred_username", "The claim with the person's name; email counts only if it is verified."
 )
 OIDC_ROLE_CLAIM = Setting(
-    "oidc_role_claim", "", "The claim that decides roles; empty if people here have the roles that they were given."
+    "oidc_role_claim", "", "The claim that decides roles; if empty, people have the roles that they were given here."
 )
 OIDC_ROLES = Setting(
     "oidc_roles",
     "abtest:admin=admin,abtest:editor=editor,abtest:viewer=viewer",
-    "Which of its values are which roles: VALUE=ROLE or VALUE=ROLE@APP, separated by commas; the first one counts.",
+    "Which roles the values of the role claim give: VALUE=ROLE or VALUE=ROLE@APP, separated by commas; the first "
+    "that fits counts.",
 )
 PROXY_USER_HEADER = Setting(
     "proxy_user_header", "", "The header in which a trusted proxy names the person whom it has signed in."
@@ -162,12 +164,12 @@ def in_postgres(database: str) -> bool:
 
 
 def without_password(database: str) -> str:
-    """A database URL as people may see it: of PostgreSQL, only where it is and its name."""
+    """A database URL as people may see it: for PostgreSQL, only the host and the database's name."""
     if not in_postgres(database):
         return database
     kind, _, rest = database.partition("://")
     place, _, parameters = rest.partition("?")
-    # A password that is not written as in a URL may contain anything.
+    # A password that is not encoded as URLs require may contain any character.
     return f"{kind}://" if "@" in parameters else f"{kind}://{place.rpartition('@')[2]}"
 
 
@@ -208,7 +210,7 @@ class Settings(Struct, frozen=True):
     proxy_user_header: str = str(PROXY_USER_HEADER.default)
 
     def __repr__(self) -> str:
-        """Without what is secret."""
+        """The settings without their secrets."""
         values = {each.name: getattr(self, each.name) for each in EVERY if not each.secret}
         values["database"] = without_password(self.database)
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in values.items())})"
@@ -227,7 +229,7 @@ class Settings(Struct, frozen=True):
         return f"http://[{host}]:{port}{self.base_path}" if ":" in host else f"http://{host}:{port}{self.base_path}"
 
     def public(self, otherwise: str) -> str:
-        """What links to the server begin with: the public URL, or this one if there is none; with no / at its end."""
+        """What links to the server begin with: the public URL, or else this one, without a / at the end."""
         return (self.public_url or otherwise).rstrip("/")
 
     def check_public_url(self) -> None:
@@ -244,7 +246,7 @@ class Settings(Struct, frozen=True):
             )
 
     def environment(self) -> dict[str, str]:
-        """The same as environment variables, for a process that is started with them."""
+        """The settings as environment variables, for a process to start with."""
         return {each.variable: str(getattr(self, each.name)) for each in EVERY}
 
 
