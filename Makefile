@@ -1,9 +1,9 @@
-# make run    create the virtual environment, install the project, start it; PORT=9000 for another port
-# make test   install what the tests need and run them, in TESTERS=6 processes, since they wait more than they work
-# make lint   ruff and mypy
-# make faults inject every fault, in the long form (needs a C compiler, some root); FAULTS="kills clocks" for some
-# make bench  measure it beside yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
-# make report the same, and write docs/performance.md with its figures and plot
+# make run    create the virtual environment, install the project and start it; PORT=9000 for another port
+# make test   install what the tests need, and run them in TESTERS=6 processes, since they wait more than they work
+# make lint   run ruff and mypy
+# make faults inject every fault, in the long form (needs a C compiler, and root for some); FAULTS="kills clocks" for two
+# make bench  measure abtest and yardsticks (needs wrk and a C compiler); BENCH=--quick takes two minutes
+# make report measure the same, and write docs/performance.md with the figures and the plot
 PYTHON ?= python3
 PORT ?= $(or $(ABTEST_PORT),8080)
 BIN := .venv/bin
@@ -55,7 +55,8 @@ browser:
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core procps >/dev/null; } \
 	  || echo "no Chromium found: the browser tests will be skipped"
 
-# For the tests of the store in PostgreSQL, which start their own. Install it if possible; otherwise they are skipped.
+# The tests of the store in PostgreSQL start a server of their own. Install PostgreSQL if possible; otherwise they are
+# skipped.
 postgres:
 	@command -v initdb >/dev/null || [ -n "$$ABTEST_TEST_POSTGRES" ] \
 	  || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
@@ -63,22 +64,21 @@ postgres:
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } \
 	  || echo "no PostgreSQL found: the tests of the store in PostgreSQL will be skipped"
 
-# For the tests that need Node. Install it if possible; otherwise they are skipped.
+# Some tests need Node. Install npm if possible; otherwise they are skipped.
 npm:
 	@command -v npm >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm >/dev/null; } \
 	  || echo "no npm found: the tests with Node (OpenFeature's clients, single sign-on, the TypeScript client) will be skipped"
 
-# From npm: OpenFeature's clients, with which tests ask, what the TypeScript client is compiled with, and an OpenID
-# provider, at which tests sign in.
+# From npm: OpenFeature's clients, the compiler of the TypeScript client, and an OpenID provider where tests sign in.
 packages: $(NODE_FOLDERS:%=%/node_modules/.installed)
 
 %/node_modules/.installed: %/package-lock.json | npm
 	@cd $* && { command -v npm >/dev/null && npm ci --silent --no-audit --no-fund && touch node_modules/.installed; } \
 	  || echo "the packages of $* could not be installed with npm: their tests will be skipped"
 
-# What the tests of the clients compile Kotlin with.
+# The tests of the clients compile Kotlin. Install the compiler if possible; otherwise they are skipped.
 clients:
 	@command -v kotlinc >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
