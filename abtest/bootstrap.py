@@ -56,7 +56,7 @@ BACKED_UP_BY_POSTGRES = (
 )
 RESTORED_BY_POSTGRES = (
     "database: PostgreSQL has its own tools for restoring. Stop every server and worker, restore with pg_restore "
-    "into an empty database, check that with `abtest verify`, and start again"
+    "into an empty database, check it with `abtest verify`, and start again"
 )
 
 
@@ -74,7 +74,7 @@ def database_path(database: str) -> Path:
 
 
 def database_name(database: str) -> str:
-    """What people know a database by: the path of its file, or its URL without the password.
+    """A database's name for people: the path of its file, or its URL without the password.
 
     Raises InvalidSetting.
     """
@@ -108,7 +108,7 @@ async def opened(
 ) -> AsyncIterator[Store]:
     """Open the store of a database URL, and close it at the end.
 
-    `free_disk`: megabytes of free disk below which no device is enrolled, where that is known. `patience`: see
+    `free_disk`: megabytes of free disk below which no device is enrolled, if the free disk is known. `patience`: see
     Database; None in servers and workers. Raises InvalidSetting, StorageError, or Unavailable (`busy`).
     """
     store = made_store(database, free_disk, patience)
@@ -120,7 +120,7 @@ async def opened(
 
 
 async def migrate(database: str) -> int:
-    """Bring a database to the newest schema, or create it; returns the schema's number."""
+    """Migrate a database to the newest schema, or create it; returns the schema's number."""
     async with opened(database, migrate=True) as store:
         return (await store.upkeep()).schema
 
@@ -138,7 +138,7 @@ async def prepare(settings: Settings, by: By) -> list[Experiment]:
 
 
 async def accept_loss(database: str, by: By) -> None:
-    """Let servers go on that noticed that their PostgreSQL lost answers. Raises InvalidSetting for SQLite."""
+    """Let servers go on after PostgreSQL lost answers. Raises InvalidSetting for SQLite."""
     if not in_postgres(database):
         raise InvalidSetting("database: only PostgreSQL fails over; see 'abtest restore' for SQLite")
     store = _postgres_store(database)
@@ -164,13 +164,13 @@ async def back_up(store: Store, file: Path, progress: Callable[[int, int], None]
         raise InvalidSetting(BACKED_UP_BY_POSTGRES)
     began = clock.now()
     devices = await recovery.back_up(store, file, progress, _audit, began)
-    with suppress(Unavailable):  # a full disk does not make a backup on another one worse
+    with suppress(Unavailable):  # if the database's disk is full, a backup on another disk is still good
         await store.note_backup(began)
     return devices
 
 
 async def restore(file: Path, database: str, by: By) -> tuple[int, Path | None]:
-    """Make a backup the database; see recovery.restore. Raises InvalidSetting for a database in PostgreSQL."""
+    """Replace the database with a backup; see recovery.restore. Raises InvalidSetting for one in PostgreSQL."""
     if in_postgres(database):
         raise InvalidSetting(RESTORED_BY_POSTGRES)
     return await recovery.restore(file, database_path(database), _audit, by)
@@ -179,13 +179,13 @@ async def restore(file: Path, database: str, by: By) -> tuple[int, Path | None]:
 async def copy(database: str, target: str, progress: Callable[[int, int], None]) -> int:
     """Copy a database into an empty one, of whatever kind, and verify both; returns how many devices it has.
 
-    `progress`: see Progress. Raises StorageError: one is in use, not empty or damaged; see CopyStore. A copy that was
-    made when it fails can't be opened.
+    `progress`: see Progress. Raises StorageError if a database is in use or damaged, or the target is not empty; see
+    CopyStore. If the copy exists when this fails, nobody can open it.
     """
     task = asyncio.current_task()
 
     def told(done: int, total: int) -> None:
-        if task is not None and task.cancelling():  # else the thread would go on to the end
+        if task is not None and task.cancelling():  # otherwise the thread would go on to the end
             raise asyncio.CancelledError
         progress(done, total)
 
@@ -195,7 +195,7 @@ async def copy(database: str, target: str, progress: Callable[[int, int], None])
         await _require_sound(source, "nothing was copied")
         try:
             await source.copy_to(filled, told)
-        except RuntimeError as error:  # the other database can't have such a value
+        except RuntimeError as error:  # a value that the target can't have
             raise StorageError(f"cannot copy into {filled.name}: {error}; nothing was copied") from error
         devices = await _require_sound(filled, "delete it")
         if await source.boots() != await filled.boots():
@@ -216,14 +216,14 @@ async def _require_sound(store: Store, otherwise: str) -> int:
 
 
 def still_containing(database: str) -> list[str]:
-    """What may still contain what was forgotten, each with what to do about it."""
+    """What may still contain the forgotten tokens, and what to do about each of these."""
     if in_postgres(database):
         return [
-            "PostgreSQL's files may still contain it until VACUUM and the next checkpoints have passed; its archive "
-            "and its backups, until you delete them"
+            "PostgreSQL's files may still contain what was forgotten until VACUUM and the next checkpoints have "
+            "passed; its archive and its backups, until you delete them"
         ]
     return [
-        f"{kept}, kept by a restore, may still contain it; delete the file when nobody needs it"
+        f"{kept}, kept by a restore, may still contain what was forgotten; delete the file when nobody needs it"
         for kept in recovery.kept_files(database_path(database))
     ]
 
@@ -242,11 +242,11 @@ async def serve(
     stop: asyncio.Event,
     say: Callable[[str], None] = lambda message: None,
 ) -> None:
-    """Answer requests on these sockets until `stop` is set; then take no more, answer the accepted ones, and close.
+    """Answer requests on these sockets until `stop` is set; then take no more requests, answer the rest, and close.
 
     Raises StorageError when the file can no longer be trusted: a new process then recovers it.
     """
-    # It takes as long to load as all the rest: only who serves loads it.
+    # The web takes as long to load as everything else, so only a server loads it.
     from abtest.web import listen, make_app, port_of, stop_serving  # noqa: PLC0415
 
     async with opened(settings.database, create=False, free_disk=settings.free_disk, patience=None) as store:
@@ -342,7 +342,7 @@ async def work(settings: Settings, stop: asyncio.Event, say: Callable[[str], Non
 
 @asynccontextmanager
 async def _beating(heartbeat: Heartbeat, stop: asyncio.Event) -> AsyncIterator[None]:
-    """Note that this process runs until the end of the block."""
+    """Until the end of the block, note that this process runs."""
 
     async def beat() -> None:
         heartbeat.beat()

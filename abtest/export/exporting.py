@@ -1,4 +1,4 @@
-"""Takes all rows of an app out of the store, as a file."""
+"""Writes all rows of an app as a file."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -15,7 +15,7 @@ from abtest.export.texts import Csv, Jsonl
 from abtest.store import COLUMNS, TOKEN, Column, ExportStore, Extent, Row, Table, Tokens
 
 CHUNK = 200
-"""Devices, or events, that are read at once: few, because apps that ask the same process wait meanwhile."""
+"""How many devices or events are read at once: few, because apps that ask the same process wait meanwhile."""
 
 
 class Format(StrEnum):
@@ -43,22 +43,22 @@ class Writer(Protocol):
     """Turns rows into the bytes of a file."""
 
     def begin(self) -> bytes:
-        """What stands before the rows."""
+        """The bytes before the rows."""
         ...
 
     def rows(self, rows: Sequence[Row]) -> bytes:
-        """These rows, or some that came before."""
+        """The bytes of these rows, or of rows given earlier; the others come later."""
         ...
 
     def end(self) -> bytes:
-        """What stands after the rows, and rows that are still missing."""
+        """The bytes of rows that are still missing, and those after the rows."""
         ...
 
 
 class ExportService:
-    """Reads an app's rows in short pieces, and writes them as a file in as short ones.
+    """Reads an app's rows in short pieces, and gives the file in pieces as short.
 
-    Who takes tokens is in the journal before the first piece.
+    If tokens are exported, the journal says by whom before the first piece.
     """
 
     def __init__(self, store: ExportStore, app: str = DEFAULT_APP, *, by: By) -> None:
@@ -69,10 +69,10 @@ class ExportService:
     async def begin(
         self, asked: Asked, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> AsyncGenerator[bytes]:
-        """The file, piece by piece, with all that there is now; close it if you stop before its end.
+        """The file, piece by piece, with all rows that there are now. If you stop before its end, close it.
 
-        `progress` gets how far it is, and how far it goes. Raises UnknownApp, or InvalidSetting when the package for
-        the format is missing: here, before the first piece.
+        `progress` gets how much is done, and how much there is. Raises UnknownApp, or InvalidSetting when the package
+        for the format is missing; both before the first piece.
         """
         extent = await self._store.extent(self._app)
         number, *others = COLUMNS[asked.table]

@@ -11,9 +11,9 @@ from abtest.errors import StorageError
 
 @contextmanager
 def new_file(file: Path) -> Iterator[BinaryIO]:
-    """What is written in the block becomes a new file at its end, if it gets there.
+    """What the block writes becomes a new file, if the block ends without an error.
 
-    Raises StorageError, also when there is a file of this name already.
+    Raises StorageError, for example when there is a file of this name already.
     """
     partial = Path(f"{file}.{os.getpid()}.partial")
     try:

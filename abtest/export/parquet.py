@@ -1,4 +1,4 @@
-"""Rows as Parquet. This loads pyarrow, which is large: import it only when it is needed."""
+"""Rows as Parquet. Importing this module loads pyarrow, which is large: import it only when it is needed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -23,11 +23,11 @@ VALUES: Mapping[Holds, Callable[[Any], Any]] = {
     Holds.AMOUNT: lambda units: Decimal(units).scaleb(-DECIMALS),
     Holds.FLAG: bool,
 }
-"""What pyarrow takes for what stands in a column, where that is not the same."""
+"""How a stored value becomes one that pyarrow takes, for columns where the two differ."""
 
 
 class Parquet:
-    """A Parquet file, a row group after another."""
+    """A Parquet file, one row group after another."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
@@ -53,7 +53,7 @@ class Parquet:
         return self._sink.taken()
 
     def end(self) -> bytes:
-        """The last row group, and where everything is."""
+        """The last row group, and the footer."""
         self._write()
         self._writer.close()
         return self._sink.taken()
@@ -65,7 +65,7 @@ class Parquet:
 
 
 class Sink:
-    """A file for pyarrow, whose bytes are taken away as they come."""
+    """A file for pyarrow to write, from which the bytes are taken as they come."""
 
     closed = False
 
@@ -87,7 +87,7 @@ class Sink:
         """Nothing to do."""
 
     def close(self) -> None:
-        """No more comes."""
+        """Note that pyarrow writes no more."""
         self.closed = True
 
     def taken(self) -> bytes:

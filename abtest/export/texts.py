@@ -24,9 +24,9 @@ def truth(flag: int) -> str:
 
 
 class Text:
-    """What both have in common: rows are written one by one, and nothing stands after them.
+    """What CSV and JSON lines have in common: rows are written one by one, and nothing follows them.
 
-    `written`: how what is in a column is written, where that is not as it is.
+    `written`: how a value is written, for columns where it is not written as it is.
     """
 
     written: ClassVar[Mapping[Holds, Callable[[Any], Any]]]
@@ -50,7 +50,7 @@ class Csv(Text):
     written: ClassVar = {Holds.TEXT: harmless, Holds.TIME: clock.exact_iso, Holds.AMOUNT: exact, Holds.FLAG: truth}
 
     def begin(self) -> bytes:
-        """The names."""
+        """The line with the names of the columns."""
         return csv_lines([self.names]).encode()
 
     def rows(self, rows: Sequence[Row]) -> bytes:

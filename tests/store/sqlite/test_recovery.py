@@ -258,7 +258,8 @@ def test_forgetting_names_the_files_that_restores_kept(tmp_path: Path) -> None:
     kept = json.loads(run(database, "restore", str(tmp_path / "copy.db"), "--json").stdout)["kept"]
     forgotten = run(database, "forget", "nobody", "--json")
     assert (
-        forgotten.stderr == f"{kept}, kept by a restore, may still contain it; delete the file when nobody needs it\n"
+        forgotten.stderr
+        == f"{kept}, kept by a restore, may still contain what was forgotten; delete the file when nobody needs it\n"
     )
 
 
