@@ -1,4 +1,4 @@
-"""From figures to what is known. Pure. What is imported here needs the standard library alone; `judgement`, a door of
+"""From figures to what is known. Pure. What is imported here needs only the standard library; `judgement`, a door of
 its own, loads scipy."""
 
 from abtest.inference import planning, rule

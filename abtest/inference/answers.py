@@ -1,4 +1,4 @@
-"""Results as plain values. Reading them needs the standard library alone."""
+"""Results as plain values. Reading them needs only the standard library."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Decision = Literal["safe", "at_plan", "exact"]
 
 
 class Lift(Struct, frozen=True):
-    """A difference of means and its interval: relative to the baseline's mean, or absolute where that is not known
+    """A difference of means and its interval: relative to the baseline's mean, or absolute if that mean is not known
     well enough to divide by."""
 
     relative: bool
@@ -26,19 +26,20 @@ class Lift(Struct, frozen=True):
 
     @property
     def nearest(self) -> float:
-        """The size of the smallest difference that the interval holds."""
+        """The size of the smallest difference in the interval."""
         return min(abs(self.low), abs(self.high)) if self.shown else 0.0
 
 
 class Comparison(Struct, frozen=True):
-    """A variant against the baseline. Everything is None while there is not enough data to compare it.
+    """A variant compared with the baseline. Without enough data, only `at_plan`, `loss` and `decided_by` may be
+    known.
 
-    `lift`: at 95%, with Welch's quantile. `safe`: the interval that may be read at any time, and `at_plan` the
-    one of the test at the planned number of devices, both at the levels that decide. `loss`: the exact test's, at
-    least so much to the worse, as a part of the baseline's rate. `decided_by`: which of them shows a difference that
-    is told. `difference_low`, `difference_high`: of the means; Newcombe's for a conversion. `p`: Welch's;
-    `adjusted_p`: Holm's over the variants. `lift`, the difference, both p, `chance_to_beat` and `expected_loss` are
-    not safe for peeking. Of an amount with a cap, all of it is about totals up to the cap.
+    `lift`: at 95%, with Welch's quantile. `safe`: the lift with the interval that may be read at any time; `at_plan`:
+    with the interval of the test at the planned number of devices; both at the levels that decide. `loss`: what the
+    exact test shows: the rate is worse by at least this part of the baseline's rate. `decided_by`: which of these
+    three shows the difference that the verdict reports. `difference`: of the means, with Newcombe's interval for a
+    conversion. `p`: Welch's; `adjusted_p`: Holm's over the variants. `lift`, the difference, both p, `chance_to_beat`
+    and `expected_loss` are not safe for peeking. If an amount has a cap, all of this is about totals up to the cap.
     """
 
     value: str
@@ -67,7 +68,7 @@ class Comparison(Struct, frozen=True):
 
 
 class Split(Struct, frozen=True):
-    """Devices with an event, of how many: of the variant and of the baseline."""
+    """Devices with an event, and all devices, of the variant and of the baseline."""
 
     converters: int
     devices: int
@@ -76,13 +77,13 @@ class Split(Struct, frozen=True):
 
 
 class Told(Struct, frozen=True):
-    """A variant that is told to differ from the baseline; `better` or worse.
+    """A variant that the verdict says differs from the baseline: it is `better` or worse.
 
-    `stop`: whether to stop it before its time has come. `lift`: the interval that decided; None where the exact test
-    did: then the loss is at least `loss`, as a part of the baseline's rate, and `split` is what it saw, with a
-    single phase. `today`: the safe interval now, where the test at the planned number decided. `tested`: what that
-    test found, where what is told is the opposite. `tested_devices`: with how many devices in all variants the test
-    was made.
+    `stop`: whether to say "stop it", before the verdict is due. `lift`: the interval that decided; None if the exact
+    test did: then the loss is at least `loss`, as a part of the baseline's rate, and `split` is what that test saw,
+    if there is a single phase. `today`: today's safe interval, if the test at the planned number decided. `tested`:
+    what that test found, if the verdict says the opposite. `tested_devices`: how many devices all variants had in
+    that test.
     """
 
     value: str
@@ -103,9 +104,9 @@ class Told(Struct, frozen=True):
 
 
 class NotTrusted(Struct, frozen=True, tag_field="code", tag="not_trusted"):
-    """The figures can't be trusted: of `value`, another part of the devices is exposed than of the others.
+    """The figures can't be trusted: `part` of the devices in `value` is exposed, but `others_part` of all others.
 
-    Where `value` is None, devices are not where they must be.
+    If `value` is None, counts of devices are not what they must be.
     """
 
     question: Question
@@ -115,11 +116,11 @@ class NotTrusted(Struct, frozen=True, tag_field="code", tag="not_trusted"):
 
 
 class NotEnough(Struct, frozen=True, tag_field="code", tag="not_enough_data"):
-    """What is missing, for these `values`.
+    """What is missing to judge these `values`.
 
-    `uncounted`: the worker has not counted anything. `nobody`: no device took part. `devices`: with about
-    `more_devices` there will be enough. `event`: no device sent it. `phase`: none has devices of both. `variance`:
-    all devices did the same. `days`: so many are missing to a week.
+    `uncounted`: the worker has not counted anything. `nobody`: no device took part. `devices`: about `more_devices`
+    are missing. `event`: no device sent the event. `phase`: no phase has devices of both variants. `variance`: all
+    devices did the same. `days`: so many `days` are missing to make a week.
     """
 
     question: Question
@@ -130,10 +131,10 @@ class NotEnough(Struct, frozen=True, tag_field="code", tag="not_enough_data"):
 
 
 class NoDifference(Struct, frozen=True, tag_field="code", tag="no_difference"):
-    """These `values` may be anything from `worse` to `better` than the baseline; relative to it, or absolute.
+    """These `values` may be anything from `worse` worse to `better` better than the baseline, relative or absolute.
 
-    `unknown`: the values that can't be compared. `more_devices`: how many are missing to the planned number. `cap`:
-    what a device counts as at most, and `capped_devices` how many brought in more.
+    `unknown`: the values that can't be compared. `more_devices`: how many are missing to reach the planned number.
+    `cap`: the most that a device's total counts; `capped_devices`: how many devices brought in more.
     """
 
     question: Question
@@ -148,10 +149,10 @@ class NoDifference(Struct, frozen=True, tag_field="code", tag="no_difference"):
 
 
 class Difference(Struct, frozen=True, tag_field="code", tag="difference"):
-    """What is `told`, the surest first.
+    """The variants that differ, the surest first.
 
-    `undecided`: the other values that can be compared. `early`: whether the sequence told something before the test.
-    The others as in NoDifference.
+    `undecided`: the other values that can be compared. `early`: whether the sequence showed a difference before the
+    test. The other fields are as in NoDifference.
     """
 
     question: Question
@@ -168,11 +169,11 @@ Verdict = NotTrusted | NotEnough | NoDifference | Difference
 
 
 class Exposure(Struct, frozen=True):
-    """Per variant the devices that never reported that they showed their value.
+    """How many devices of each variant never reported that they showed their value.
 
     `differs`: the variant in which clearly more or fewer devices are exposed than in the others; None if there is
     none. `part`, `others_part`: the exposed part of its devices, and of all other devices. `alike`: whether the
-    figures rule out a difference that matters in every variant.
+    figures rule out, for every variant, a difference that matters.
     """
 
     missing: tuple[int, ...]
@@ -186,9 +187,8 @@ class VariantResult(Struct, frozen=True):
     """A variant: devices assigned and exposed, those with an event, and the mean per device with its interval.
 
     The mean is a rate for a conversion. Its interval, at 95%, is Wilson's for a conversion and Student's for an
-    amount. With several phases, only those count in which all variants can be compared; each has the same weight in
-    all variants.
-    `capped_mean`: the same mean of totals up to the metric's cap; None without a cap.
+    amount. With several phases, it uses only those in which all variants can be compared; each phase has the same
+    weight in all variants. `capped_mean`: the same mean of totals up to the metric's cap; None without a cap.
     """
 
     value: str
@@ -202,8 +202,8 @@ class VariantResult(Struct, frozen=True):
 
 
 class Results(Struct, frozen=True):
-    """All of it. `omnibus_p`: whether the variants differ at all, not safe for peeking. `cap`: what a device counts
-    as at most, and `capped_devices` how many have more; None where totals count in full."""
+    """All results of a metric. `omnibus_p`: the p-value of all variants being alike, not safe for peeking. `cap`: the
+    most that a device's total counts, None if totals count in full; `capped_devices`: how many devices have more."""
 
     verdict: Verdict
     baseline: str

@@ -1,4 +1,4 @@
-"""A variant beside the baseline."""
+"""Compares variants with the baseline."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from abtest.inference.statistics.moments import Stratum
 from abtest.inference.statistics.split import largest_ratio
 
 AtPlan = Mapping[int, Sequence[Stratum]]
-"""The strata as they were when a variant was tested, by its place; without those that were not tested."""
+"""By the place of each variant that was tested, the strata as they were then."""
 
 
 def compare(
@@ -22,8 +22,8 @@ def compare(
     known: Mapping[int, Pair | Lack],
     at_plan: AtPlan,
 ) -> list[Comparison]:
-    """A comparison for every variant but the baseline, without figures where there are not enough. `strata` with
-    totals up to the cap, `known` their pairs."""
+    """A comparison for every variant but the baseline, without figures if there is not enough data. `strata`: with
+    totals up to the cap. `known`: their pairs."""
     found = {each.place: each for each in enough(known)}
     p_values = {place: _p_value(each) for place, each in found.items()}
     adjusted = testing.holm([p_values.get(place, 1.0) for place in question.others])
@@ -42,8 +42,8 @@ def compare(
 
 
 def decide(question: Question, safe: Lift | None, at_plan: Lift | None, loss: float | None) -> Decision | None:
-    """Which interval shows a difference, if one does. A gain of the sequence counts after a week, a loss at once; the
-    test is not made before a week."""
+    """Which interval shows a difference, if one does. A gain that the sequence shows counts after a week, a loss at
+    once; the test is not made before a week has passed."""
     early = question.days < rule.FEWEST_DAYS
     if safe and safe.shown and not (early and question.better(safe.value)):
         return "safe"
@@ -53,13 +53,13 @@ def decide(question: Question, safe: Lift | None, at_plan: Lift | None, loss: fl
 
 
 def safe_lifts(question: Question, strata: Sequence[Stratum]) -> dict[int, Lift]:
-    """The confidence sequence's interval of every variant that has enough, all relative or all absolute."""
+    """The confidence sequence's interval of every variant that can be compared, all relative or all absolute."""
     counted = capped(strata, find_cap(strata))
     return sequence_lifts(question, enough(pairs(question, counted)))
 
 
 def plan_lifts(question: Question, at_plan: AtPlan) -> dict[int, Lift]:
-    """The interval of each variant's test, at its part of the level, where there was enough for one."""
+    """The interval of each variant's test, at its part of the level, if there was enough data for it."""
     found = enough(
         {place: paired(question, capped(strata, find_cap(strata)), place) for place, strata in at_plan.items()}
     )
@@ -68,7 +68,7 @@ def plan_lifts(question: Question, at_plan: AtPlan) -> dict[int, Lift]:
 
 
 def exact_loss(question: Question, strata: Sequence[Stratum], place: int) -> float | None:
-    """The smallest loss that the exact test does not exclude; None where it shows none, or there is no such test."""
+    """The smallest loss that the exact test does not exclude; None if it shows no loss, or there is no such test."""
     if not question.exact:
         return None
     level = rule.exact_level(len(question.others))
@@ -88,7 +88,8 @@ def sequence_lifts(question: Question, found: Sequence[Pair]) -> dict[int, Lift]
 def _lifts(
     found: Sequence[Pair], quantiles: Sequence[float], beside: Sequence[float] | None = None
 ) -> dict[int, Lift]:
-    """`beside`: quantiles with which the lifts shall be of the same kind, relative or not."""
+    """The lifts of these pairs: relative if all baselines allow it, otherwise all absolute. `beside`: further
+    quantiles with which the baselines must allow it."""
     relative = all(
         has_ratio(each.base, max(both)) for each, *both in zip(found, quantiles, beside or quantiles, strict=True)
     )
@@ -99,7 +100,7 @@ def _lifts(
 
 
 def _p_value(pair: Pair) -> float:
-    """1 where nothing varies."""
+    """Welch's p-value; 1 if nothing varies."""
     found = testing.welch(pair.mine, pair.base)
     return 1.0 if found is None else found
 

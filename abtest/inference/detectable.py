@@ -9,12 +9,13 @@ from abtest.inference.statistics.capping import capped, find_cap
 from abtest.inference.statistics.moments import Stratum, comparable
 
 SMALLEST_LEVEL = 1e-12
-"""Below it a normal quantile is noise, and there are hardly any devices."""
+"""Below this level, which only hardly any devices lead to, a normal quantile is noise."""
 
 
 def detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
     """The size of the smallest relative lift to the better that the rule finds in four of five experiments, in every
-    variant: by the test with the planned devices; where none will be made, by the sequence with those there are."""
+    variant: by the test at the planned number of devices or, if none will be made, by the sequence with the devices
+    that there are."""
     counted = capped(strata, find_cap(strata))
     devices = sum(moments.n for stratum in strata for moments in stratum)
     growth = judged_at(question, devices) / devices if devices else 0.0
@@ -24,12 +25,13 @@ def detectable(question: Question, strata: Sequence[Stratum]) -> float | None:
 
 
 def judged_at(question: Question, devices: int) -> int:
-    """The devices of which `detectable` speaks: those that are planned, or else those there are."""
+    """The number of devices for which `detectable` holds: the planned number, or without a test the present
+    `devices`."""
     return question.planned or devices if question.has_test else devices
 
 
 def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float) -> float | None:
-    """Of one variant: a phase weighs what it tells of the difference, as in `estimate`."""
+    """For one variant. Each phase is weighted by what it tells about the difference, as in `estimate`."""
     both = comparable(strata, (place, question.baseline))
     bases = [stratum[question.baseline] for stratum in both]
     told = [planning.per_arm(stratum[place].n, base.n) for stratum, base in zip(both, bases, strict=True)]
@@ -51,7 +53,7 @@ def _of(question: Question, strata: Sequence[Stratum], place: int, growth: float
 
 
 def _level(question: Question, place: int, devices: float) -> float:
-    """Of one look that is as strict as the rule is after so many devices of both variants."""
+    """The level of one look that is as strict as the rule is after so many devices of both variants."""
     comparisons = len(question.others)
     if question.has_test:
         return rule.plan_level(comparisons)

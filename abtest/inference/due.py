@@ -1,8 +1,8 @@
 """When the test of a plan is made: when the planned devices are there, and have had time to do what they will do.
 
-Each variant has one test against the baseline. It is made with as much information about their difference as the
-planned devices give the two, and with enough events, however fast they come. How late events come is seen from all
-variants together. So the moment says nothing of a difference.
+Each variant has one test against the baseline. It is made once there is as much information about their difference as
+the planned devices give, and enough events, however fast they come. How late events come is estimated from all
+variants together, so the day of the test says nothing about a difference.
 """
 
 from collections import Counter, defaultdict
@@ -19,9 +19,9 @@ MATURE = 0.95
 LONGEST_WAIT = 42
 """Days after which the test is made in any case: some events, such as opening an app, never stop coming."""
 FEWEST_AT_RISK = 0.1
-"""A delay counts only when at least this part of the devices has been there for so long; with fewer it is noise."""
+"""A delay counts only when at least this part of the devices has been there that long; with fewer it is noise."""
 Came = tuple[int, int, int, int, int]
-"""(day, phase, variant's place, devices that came to it, devices that had their first event) on that day."""
+"""(day, phase, variant's place, its devices that came, its devices that had their first event) on that day."""
 
 
 class Arrivals(Struct, frozen=True):
@@ -37,7 +37,8 @@ class Arrivals(Struct, frozen=True):
 
 class Timing(Struct, frozen=True):
     """`reached`: the day on which the devices for the test were there. `made`: the day at whose end it was made.
-    `until`: the day at whose end it will be made; the earliest such day while it waits because events come `late`."""
+    `until`: the day at whose end it will be made; the earliest such day while it waits for events that come
+    `late`."""
 
     reached: int | None = None
     made: int | None = None
@@ -46,8 +47,8 @@ class Timing(Struct, frozen=True):
 
 
 def reached(question: Question, came: Iterable[Came], place: int | None = None) -> int | None:
-    """The first day on which the planned number of devices was there; with a `place`, on which this variant had the
-    planned information as well. `came`: by ascending days, devices before their events."""
+    """The first day on which the planned number of devices was there; with a `place`, the first on which this variant
+    had the planned information as well. `came`: by ascending days, and on each day devices before their events."""
     for day, devices, phases in _by_day(question, came, place):
         if question.planned is None or devices < question.planned:
             continue
@@ -57,7 +58,7 @@ def reached(question: Question, came: Iterable[Came], place: int | None = None) 
 
 
 def comparable_from(question: Question, came: Iterable[Came], place: int) -> int | None:
-    """The first day on which a variant had enough events to be compared."""
+    """The first day on which a variant and the baseline had enough events to be compared."""
     for day, _, phases in _by_day(question, came, place):
         if gate.rarest(question.kind, phases) >= rule.FEWEST:
             return day
@@ -67,7 +68,8 @@ def comparable_from(question: Question, came: Iterable[Came], place: int) -> int
 def _by_day(
     question: Question, came: Iterable[Came], place: int | None
 ) -> Iterator[tuple[int, int, Collection[gate.Both]]]:
-    """The day, the devices in all variants up to it, and what a variant and the baseline had in each phase."""
+    """For each row of `came`: its day, the devices in all variants so far, and what a variant and the baseline have
+    so far in each phase."""
     there = 0
     phases: defaultdict[int, list[list[int]]] = defaultdict(lambda: [[0, 0], [0, 0]])
     for day, phase, each, devices, converters in came:
@@ -84,8 +86,8 @@ def timing(
 ) -> Timing:
     """When a variant is tested, as known on the day `today`, which is not over.
 
-    `there`: the day on which the devices for it were there; `comparable`: the one from which it had enough events.
-    `window_days`: of the metric, if it has one.
+    `there`: the day on which the devices for its test were there; `comparable`: the day from which it had enough
+    events. `window_days`: the metric's window, if it has one.
     """
     if there is None or comparable is None:
         return Timing()
@@ -103,11 +105,11 @@ def timing(
 
 
 def _waits(arrivals: Arrivals, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """For each day, the days after their first request by which most of the devices that convert have done so, as
-    known at its end.
+    """For each day, how many days after their first request most of the devices that convert have done so, as known
+    at the end of that day.
 
-    For each delay, the devices that converted after it are divided by those that have been there for so long; the
-    quotients add up to the part of the devices that will have converted, as far as it can be seen.
+    For each delay, the devices that converted after it are divided by the devices that have been there that long; the
+    quotients add up to the part of the devices that will have converted, as far as can be seen.
     """
     came = [arrivals.came.get(day, 0) for day in range(min(arrivals.came), last + 1)]
     there = list(accumulate(came))
@@ -121,7 +123,8 @@ def _waits(arrivals: Arrivals, first: int, last: int) -> Iterator[tuple[int, int
 
 
 def _lag(converted: Mapping[int, int], there: Sequence[int]) -> int:
-    """`there`: the devices that had come by the end of each day; the last one is today."""
+    """The delay by which most conversions have come. `there`: the devices that had come by the end of each day; the
+    last entry is today's."""
     parts = {
         delay: converted[delay] / there[-1 - delay]
         for delay in sorted(converted)

@@ -1,8 +1,8 @@
-"""How much the devices of two variants tell of their difference, and whether that is enough to compare them.
+"""How much the devices of two variants tell about their difference, and whether that is enough to compare them.
 
 A test at an amount of information that is fixed beforehand holds its level however the shares were changed on the way
-(K. K. G. Lan and D. M. Zucker, Statistics in Medicine 12, 1993). At a number of devices it doesn't: whoever drops a
-variant when it looks bad would test it at its worst.
+(K. K. G. Lan and D. M. Zucker, Statistics in Medicine 12, 1993). A test at a fixed number of devices doesn't: whoever
+drops a variant when it looks bad would test it at its worst.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from abtest.inference.question import Kind, Question
 
 NEARLY = 0.95
-"""The part of the planned information with which a variant is tested: a block of an allocation may be half full."""
+"""The part of the planned information that is enough to test a variant: a block of an allocation may be half full."""
 
 Both = Sequence[Sequence[int]]
 """(devices, devices with an event) of a variant and of the baseline, in one phase."""
@@ -30,8 +30,8 @@ def is_informed(question: Question, phases: Iterable[Both], place: int) -> bool:
 
 
 def rarest(kind: Kind, phases: Collection[Both]) -> float:
-    """The devices with an event, and for a conversion without one, that the two can be expected to have if both
-    convert alike: the smallest of these numbers."""
+    """How many devices with an event, and for a conversion without one, each of the two can be expected to have if
+    both convert alike: the smallest of these numbers."""
     found = []
     for place in (0, 1):
         with_event = without = 0.0

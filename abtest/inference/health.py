@@ -21,8 +21,8 @@ MATTERS = 0.02
 
 
 def exposure(strata: Sequence[Stratum]) -> Exposure:
-    """Each variant's part of exposed devices beside that of all others, by a confidence sequence: it is looked at all
-    the time.
+    """Compare the exposed part of each variant's devices with that of all others: by a confidence sequence, since
+    people look all the time.
 
     Phases are strata: an app may have learnt to report in the middle of an experiment, when shares changed as well.
     """
@@ -55,7 +55,7 @@ class _Beside(Struct, frozen=True):
 
 
 def _beside_others(strata: Sequence[Stratum], place: int, tests: int) -> _Beside | None:
-    """A variant beside all others; None where there are too few devices."""
+    """A variant compared with all others; None if there are too few devices."""
     question = Question("conversion", values=("others", "variant"))
     both = [
         (_exposed(stratum[:place] + stratum[place + 1 :]), _exposed(stratum[place : place + 1])) for stratum in strata

@@ -46,8 +46,8 @@ def judge(
 
 
 def looks(question: Question, days: Sequence[Sequence[Stratum]]) -> list[list[Lift | None]]:
-    """The safe interval of every comparison after each day, from the strata as they were at its end; None where there
-    was not enough.
+    """The safe interval of every comparison after each day, from the strata as they were at its end; None if there
+    was not enough data.
 
     Each interval belongs to its own day. The intersection over the days would be narrower, but may be empty when an
     asymptotic sequence wanders.
@@ -72,7 +72,8 @@ def _variant(question: Question, strata: Sequence[Stratum], counted: Sequence[St
 
 
 def _estimate(question: Question, strata: Sequence[Stratum], place: int) -> Estimate | None:
-    """The mean of a variant. Over several phases it gets the weights of all variants that still get devices."""
+    """The mean of a variant. Several phases have the weights of a comparison of all variants that still get
+    devices."""
     strata = [stratum for stratum in strata if any(each.n for each in stratum)]
     drawn = {each for each in range(len(question.values)) if each not in question.dropped}
     beside = [place] if len(strata) == 1 else sorted(drawn | {place})

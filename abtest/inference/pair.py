@@ -1,4 +1,4 @@
-"""Two variants over the phases that have both, and whether there is enough to compare them."""
+"""A variant and the baseline over the phases that have both, and whether there is enough data to compare them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -28,12 +28,13 @@ class Pair(Struct, frozen=True):
     floor: float | None
 
     def quantile(self, level: float) -> float:
-        """Student's for one look, two-sided, with Welch's degrees of freedom."""
+        """Student's quantile for one look, two-sided, with Welch's degrees of freedom."""
         return testing.t_quantile(testing.freedom(self.mine, self.base), 1 - level / 2)
 
     def safe_quantile(self, question: Question) -> float:
-        """The confidence sequence's for any number of looks. It is tuned to the devices that the plan and the first
-        phase give these two, which never change: with a tuning that moves it would not be one sequence."""
+        """The confidence sequence's quantile for any number of looks. It is tuned to the number of devices that the
+        plan and the first phase give these two. That never changes: with a tuning that moves, it would not be one
+        sequence."""
         planned = question.planned_for(self.place)
         level = rule.sequence_level(len(question.others), planned is not None, question.exact)
         return sequence.quantile(self.mine.n + self.base.n, level, planned)
@@ -89,6 +90,6 @@ def _pair(question: Question, strata: Sequence[Stratum], place: int) -> Pair | N
 
 
 def _floor(question: Question, strata: Sequence[Stratum], both: tuple[int, int]) -> float | None:
-    """-1 where no total is negative: nothing can fall by more than 100%."""
+    """-1 if no total is negative: nothing can fall by more than 100%."""
     below = (bucket[0] < 0 for stratum in strata for place in both for bucket in stratum[place].buckets)
     return -1.0 if question.kind == "conversion" or not any(below) else None

@@ -1,11 +1,12 @@
-"""How many devices a test needs, what can be found with those there are, and how often.
+"""How many devices a test needs, what effect a number of devices can find, and how often.
 
 Every formula is the normal one for two means (J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 2nd
-ed. 1988, chapters 2 and 6), rates on the arcsine scale, where their variance does not depend on them. `devices` are
-those of each of two arms; arms of unequal size count as equal ones of their harmonic mean (`per_arm`).
+ed. 1988, chapters 2 and 6). Rates are put on the arcsine scale, where their variance does not depend on them.
+`devices` are those of each of two arms; arms of unequal size count as two equal ones of their harmonic mean
+(`per_arm`).
 
 The level is that of one test of two variants, 0.05. The rule of the results spends less on its test
-(`rule.plan_level`), for which it may be looked at on the way.
+(`rule.plan_level`), because its results may be looked at on the way.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from abtest.inference.statistics import sequence
 
 POWER = 0.8
 NORMAL = NormalDist()
-"""Not scipy's: a server plans as well, and the standard library's takes no memory to load."""
+"""Not scipy's: servers plan too, and loading the standard library's takes no memory."""
 
 
 def devices_for_rate(base: float, effect: float, power: float = POWER, alpha: float = rule.LEVEL) -> int:
@@ -46,7 +47,7 @@ def detectable_rate(
     base: float, devices: float, power: float = POWER, alpha: float = rule.LEVEL, less: bool = False
 ) -> float | None:
     """The smallest increase, or with `less` the smallest decrease below 0, that is found with so many devices per
-    variant, relative to the base rate; None when not even a rate of 1, or of 0, is.
+    variant, relative to the base rate; None when not even a rate of 1, or of 0, is found.
 
     Raises ValueError when the rate is not between 0 and 1, or there are no devices.
     """
@@ -81,7 +82,8 @@ def power_for_mean(deviation: float, difference: float, devices: float, alpha: f
 
 def as_one_look(devices: float, comparisons: int, exact: bool, planned: int | None = None) -> float:
     """The level of a single look that is as strict as the sequence is after so many devices of two variants. `exact`:
-    whether an exact test of a loss has its part. `planned`: devices of the two for which the sequence is tuned."""
+    whether an exact test of a loss takes a part of the level. `planned`: devices of the two to which the sequence is
+    tuned."""
     level = rule.sequence_level(comparisons, planned=planned is not None, exact=exact)
     return erfc(sequence.quantile(ceil(devices), level, planned) / sqrt(2))
 

@@ -11,12 +11,13 @@ Kind = Literal["conversion", "amount"]
 
 
 class Due(Struct, frozen=True):
-    """When the test of a plan is made, as days such as 2026-11-23 (UTC). Of several variants, the last one's.
+    """When the test of a plan is made, as days such as 2026-11-23 (UTC); with several variants, the last of their
+    tests.
 
     `reached`: the day on which the planned number of devices was there. `made`: the day at whose end the test was
     made. `until`: the day at whose end it will be made; the earliest such day while it waits for events that come
-    late. `waits_for`: those events (`late`), or more `devices`, of which a variant has fewer than planned, or too few
-    with an event.
+    late. `waits_for`: those events (`late`), or more `devices`: a variant has fewer than planned, or too few with an
+    event.
     """
 
     reached: str | None = None
@@ -26,12 +27,13 @@ class Due(Struct, frozen=True):
 
 
 class Question(Struct, frozen=True):
-    """What is asked: the kind of metric and its event, the values, which is the baseline, since how many days.
+    """What is asked: the kind of metric and its event, the values, and which of them is the baseline.
 
-    `window_days`: how long after its first request an event of a device counts; None for as long as it comes.
-    `less`: whether less is better. `planned`: devices in all variants that the experiment was planned for, if it was,
-    and `due`: when the test at that number is made. `dropped`: variants to which no device comes any more, for which
-    nothing waits. `shares`: each variant's part of the devices in the first phase; equal ones when it is empty.
+    `window_days`: for how many days after its first request a device's events count; None if they always do. `less`:
+    whether less is better. `days`: on how many days devices had their first event. `planned`: the planned number of
+    devices in all variants, if there is one; `due`: when the test at that number is made. `dropped`: variants that
+    get no more devices, so that nothing waits for them. `shares`: each variant's part of the devices in the first
+    phase; all equal when it is empty.
     `running`: whether devices still come; `over`: whether they never will again. `full`: how many devices
     it has, if it takes no more than these and is not over.
     """
@@ -59,12 +61,12 @@ class Question(Struct, frozen=True):
 
     @property
     def exact(self) -> bool:
-        """Whether there is an exact test of a loss: for whether an event happened, not for how much."""
+        """Whether there is an exact test of a loss: only of whether an event happened, not of how much."""
         return self.kind == "conversion"
 
     @property
     def has_test(self) -> bool:
-        """Whether there is a test at a planned number, or will be: one that was not due at the end is never made."""
+        """Whether the test at a planned number was or will be made. One that was not due before the end never is."""
         if self.planned is None:
             return False
         return self.due.made is not None or not (self.over or self.full_before_plan)

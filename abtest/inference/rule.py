@@ -1,4 +1,4 @@
-"""The figures of the rule by which a difference is claimed.
+"""The levels and thresholds of the rule by which a difference is claimed.
 
 The level of 0.05 is spent in parts. Without a planned number of devices the confidence sequence has all of it; with
 one, 0.01 of it, and the test at that number 0.04. For a conversion, the exact test of a loss takes 0.005 of the
@@ -11,9 +11,9 @@ BEFORE_PLAN, AT_PLAN = 0.01, 0.04
 EXACT = 0.005
 
 FEWEST = 25
-"""A variant is compared once it can be expected to have so many devices with an event, and for a conversion without
-one, if it converts like the baseline. With fewer the normal approximation does not hold. The number that it really
-has does not matter: a variant with a broken button has none."""
+"""A variant is compared once it and the baseline can each be expected to have so many devices with an event, and for
+a conversion as many without one, if both convert alike. With fewer the normal approximation does not hold. How many
+they really have does not matter: a variant with a broken button has none."""
 FEWEST_DAYS = 7
 """A gain needs events on so many days: people behave differently on a Sunday."""
 

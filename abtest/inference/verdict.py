@@ -1,4 +1,4 @@
-"""What is concluded of a metric: a code and its figures. `abtest.language` makes the sentence of it."""
+"""What is concluded about a metric: a code and its figures, which `abtest.language` puts into a sentence."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -41,7 +41,8 @@ def conclude(
     comparisons: Sequence[Comparison],
     at_plan: AtPlan,
 ) -> Verdict:
-    """A difference where one is told, else no difference, else what is missing. `known`: the pairs of `strata`."""
+    """A difference if one is shown; otherwise what is missing, or that no difference is shown. `known`: the pairs of
+    `strata`."""
     devices = _devices(strata)
     more = max((question.planned or 0) - devices, 0) or None if question.running else None
     lacking = {place: found for place, found in known.items() if isinstance(found, Lack)}
@@ -79,7 +80,7 @@ def _is_better(question: Question, found: Comparison) -> bool:
 def _told(question: Question, found: Comparison, strata: Sequence[Stratum], at_plan: AtPlan) -> Told:
     split, place = None, question.values.index(found.value)
     phases = sum(any(each.n for each in stratum) for stratum in strata)
-    if found.deciding is None and phases == 1:  # sums over phases may say the opposite of what each of them does
+    if found.deciding is None and phases == 1:  # sums over phases may say the opposite of each phase
         mine, base = (summed(strata, each) for each in (place, question.baseline))
         split = Split(mine.converters, mine.n, base.converters, base.n)
     return Told(
@@ -110,7 +111,7 @@ def _to_stop(question: Question, found: Comparison, tested: bool) -> bool:
 
 
 def _not_enough(question: Question, devices: int, lacking: dict[int, Lack], more: int | None) -> NotEnough:
-    """Nothing can be compared. The verdict names what will be there first."""
+    """Nothing can be compared. The verdict names what will arrive first."""
     if not devices and not question.running:
         return NotEnough(question, "nobody")
     what = min((each.what for each in lacking.values()), key=SOONEST_FIRST.index)

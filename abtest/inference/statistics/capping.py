@@ -1,8 +1,8 @@
-"""Few devices that spend most: their totals count up to a cap, so that one of them can't decide.
+"""Where few devices spend most of the money, their totals count only up to a cap, so that none of them decides alone.
 
 Of a variant's m devices with an event, those with the ceil(sqrt(m) / 2) largest totals are set aside, and the
-largest total that is left, rounded up to the edge of its bucket, is the variant's cap. The metric's cap is that of
-the variant where it is largest, so that a price that only one variant asks counts in full. The number that is set
+largest total that is left, rounded up to the edge of its bucket, is the variant's cap. The metric's cap is the
+largest cap of any variant, so that a price that only one variant asks counts in full. The number that is set
 aside grows more slowly than m, so that the capped mean approaches the mean (S. Csorgo, E. Haeusler and D. M. Mason,
 Annals of Probability 16, 1988; counting up to a cap is J. W. Tukey's winsorising, Annals of Mathematical Statistics
 33, 1962).
@@ -36,7 +36,7 @@ def capped(strata: Sequence[Stratum], cap: int | None) -> list[Stratum]:
 
 
 def beyond(strata: Sequence[Stratum], cap: int) -> int:
-    """How many devices have a larger total."""
+    """How many devices have a total above the cap."""
     last = bucket(cap)
     return sum(
         devices for stratum in strata for each in stratum for place, devices, *_ in each.buckets if abs(place) > last

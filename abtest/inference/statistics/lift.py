@@ -14,7 +14,8 @@ end, and well before that the end is too far away to be useful."""
 
 
 def has_ratio(baseline: Estimate, quantile: float) -> bool:
-    """Whether the baseline's mean is known well enough to divide by it: it is at least twice half its interval."""
+    """Whether the baseline's mean is known well enough to divide by it: it is at least twice its interval's
+    half-width."""
     return baseline.mean > 0 and _doubt(baseline, quantile) <= MOST_DOUBT
 
 
@@ -59,8 +60,8 @@ def chance_to_beat(mine: Estimate, baseline: Estimate, less: bool = False) -> fl
 
 
 def expected_loss(mine: Estimate, baseline: Estimate, less: bool = False) -> float | None:
-    """What is lost on average per device by choosing this mean if the baseline's is better (C. Stucchio, Bayesian
-    A/B testing at VWO, 2015, for normal means). As unsafe for peeking."""
+    """What is lost on average per device by choosing this variant, since the baseline may be better (C. Stucchio,
+    Bayesian A/B testing at VWO, 2015, for normal means). Not safe for peeking either."""
     variance = mine.variance + baseline.variance
     if not variance:
         return None

@@ -1,12 +1,13 @@
-"""What is known of the devices of a variant, and means with their variance, combined over phases.
+"""What is known about a variant's devices, and means with their variance, combined over phases.
 
 Phases are strata: a mean is estimated in each, and the estimates are added. Counts are never pooled: devices of
 different phases were drawn with different shares and came at different times.
 
 A stratum weighs 1 / (sum of 1 / n over the compared variants), which is n1 * n2 / (n1 + n2) for two (W. G. Cochran,
-Some methods for strengthening the common chi-square tests, Biometrics 10, 1954). The ratio of two means is then the
-one of N. Mantel and W. Haenszel (JNCI 22, 1959; S. Greenland and J. M. Robins, Biometrics 41, 1985). The weights see
-no outcome, and a phase that gave a variant 1% of many devices does not outweigh the next one, which tells more.
+Some methods for strengthening the common chi-square tests, Biometrics 10, 1954). The ratio of two means is then that
+of N. Mantel and W. Haenszel (JNCI 22, 1959; S. Greenland and J. M. Robins, Biometrics 41, 1985). The weights do not
+depend on outcomes, and a phase that gave a variant 1% of many devices does not outweigh the next one, which tells
+more.
 """
 
 from collections.abc import Sequence
@@ -22,9 +23,9 @@ Bucket = tuple[int, int, int, int]
 class Moments(Struct, frozen=True):
     """Sufficient statistics of one variant in one phase for one metric.
 
-    `n` devices were assigned; `exposed` of them reported it; `converters` have at least one event. `total` and
-    `squares` are the sum, and the sum of squares, of the devices' totals: of units for an amount, of 0 and 1 for a
-    conversion. `buckets`, of an amount: (bucket, devices, total, squares) of the devices with an event.
+    `n` devices were assigned; `exposed` of them reported exposure; `converters` have at least one event. `total` and
+    `squares` are the sum, and the sum of squares, of the devices' totals: these are in units for an amount, and 0 or
+    1 for a conversion. `buckets`, for an amount: (bucket, devices, total, squares) of the devices with an event.
     """
 
     n: int = 0
@@ -77,11 +78,12 @@ def comparable(strata: Sequence[Stratum], variants: Sequence[int]) -> list[Strat
 def estimate(
     strata: Sequence[Stratum], variant: int, variants: Sequence[int], scale: int = 1, *, pooled: bool = False
 ) -> Estimate | None:
-    """The mean of a variant, in the weights that the comparison of all `variants` gives the strata; None without any.
+    """The mean of a variant, in the weights that the comparison of all `variants` gives the strata; None without
+    strata.
 
-    `scale`: units per 1, AMOUNT_UNITS for amounts. `pooled`: with the variance of all `variants` together in each
-    stratum, which is the variant's where they do not differ; since they share it, the `terms` of all estimates add up
-    to those of one variance. Every stratum must be comparable in these variants.
+    `scale`: units per 1, AMOUNT_UNITS for amounts. `pooled`: use, in each stratum, the variance of all `variants`
+    together, which is right if they do not differ; since all estimates then share it, their `terms` add up to those
+    of one variance. Every stratum must be comparable in these variants.
     """
     if not strata:
         return None

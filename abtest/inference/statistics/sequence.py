@@ -1,4 +1,4 @@
-"""A confidence sequence: intervals that hold at all looks together, so that one may look at any time.
+"""A confidence sequence: intervals that hold at all looks together, so that people may look at any time.
 
 I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy and A. Ramdas, Time-uniform central limit theory and asymptotic
 confidence sequences, Annals of Statistics 52, 2024 (arXiv 2103.06476): the boundary of H. Robbins' Gaussian mixture

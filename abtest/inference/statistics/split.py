@@ -1,11 +1,11 @@
 """An exact test of a loss, for few events: how the events split between a variant and the baseline.
 
-Where two variants convert alike, an event is of the variant with the probability of its part of the devices, whatever
-happened before. The likelihoods of smaller ratios of the two rates, mixed with fixed weights and divided by that of
-one ratio, are then a martingale whose chance of ever reaching 1 / level is at most the level (J. Ville, Etude
-critique de la notion de collectif, 1939; H. Robbins, Annals of Mathematical Statistics 41, 1970). So it may be looked
-at after every event, from the first one on. It is exact for rare events; where events are frequent the split varies
-less than that, and the test is too careful.
+If two variants convert alike, the probability that an event is the variant's is the variant's part of the devices,
+whatever happened before. To test one ratio of the two rates, the likelihoods of smaller ratios are mixed with fixed
+weights and divided by its own. If that ratio is true, the quotient is a martingale whose chance of ever reaching
+1/level is at most the level (J. Ville, Etude critique de la notion de collectif, 1939; H. Robbins, Annals of
+Mathematical Statistics 41, 1970). So people may look after every event, from the first one on. The test is exact for
+rare events; if events are frequent, the split varies less than that, and the test is too careful.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ PRECISION = 1e-4
 def largest_ratio(strata: Sequence[Stratum], mine: int, base: int, level: float) -> float | None:
     """The largest ratio of the rate of `mine` to that of `base` that is not excluded; None where 1 is not.
 
-    A claim that the ratio is at most that is wrong with at most the probability `level`, over all looks.
+    The claim that the ratio is at most this is wrong with a probability of at most `level`, over all looks.
     """
     split = [
         (stratum[mine].converters, stratum[base].converters, stratum[mine].n / stratum[base].n)

@@ -27,7 +27,7 @@ def mean_interval(found: Estimate, alpha: float) -> Interval:
 
 
 def wilson(rate: float, n: float, alpha: float) -> Interval:
-    """The score interval of a proportion (E. B. Wilson, JASA 22, 1927). `n`: devices, also effective ones."""
+    """The score interval of a proportion (E. B. Wilson, JASA 22, 1927). `n`: devices, or effective devices."""
     z2 = normal_quantile(1 - alpha / 2) ** 2
     centre = (rate + z2 / (2 * n)) / (1 + z2 / n)
     half = sqrt(z2 * (rate * (1 - rate) / n + z2 / (4 * n * n))) / (1 + z2 / n)
@@ -35,8 +35,8 @@ def wilson(rate: float, n: float, alpha: float) -> Interval:
 
 
 def score(found: Estimate, alpha: float) -> Interval:
-    """Wilson's interval of an estimate; over several phases with the number of devices that would give its variance
-    (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998), never more than there are."""
+    """Wilson's interval of an estimate. With several phases, its number of devices is the one that would give the
+    estimate's variance (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998), never more than there are."""
     rate = min(max(float(found.mean), 0.0), 1.0)
     # The estimate's variance is the unbiased one, of n - 1: one phase gives exactly its n back.
     n = min(rate * (1 - rate) / found.variance + 1, found.n) if found.variance else found.n
@@ -101,7 +101,7 @@ def welch_anova(groups: Sequence[Moments]) -> float | None:
 
 
 def wald(estimates: Sequence[Estimate]) -> float | None:
-    """p-value of one mean in all groups from independent estimates: their weighed spread is chi-square distributed
+    """p-value of one mean in all groups from independent estimates: their weighted spread is chi-square distributed
     for many devices (W. G. Cochran, Biometrics 10, 1954)."""
     if len(estimates) < 2 or not all(each.variance for each in estimates):
         return None
