@@ -1,4 +1,4 @@
-"""What the worker concluded of experiments, as pages and programs read it."""
+"""What the worker concluded about experiments, as pages and programs read it."""
 
 from collections.abc import Mapping
 from typing import Generic, Literal, TypeVar
@@ -17,21 +17,23 @@ V = TypeVar("V", Verdict, Said)
 
 
 class Look(Struct, frozen=True):
-    """The safe interval of each comparison at the end of a day, in their order; None where there was not enough."""
+    """The safe interval of each comparison at the end of a day, in the comparisons' order; None without enough
+    data."""
 
     day: str
     safe: tuple[Lift | None, ...]
 
 
 class MetricResultsWith(Struct, Generic[V], frozen=True):
-    """What one metric says. `over_time`: the safe intervals as they were at the end of each day, at most 60 of them.
+    """What one metric says. `over_time`: the safe intervals as they were at the end of each day, of at most 60 days.
 
     `detectable`: the smallest lift, as a part of the baseline's mean, that the rule finds in four of five experiments
-    with `detectable_devices`: the planned number or, where no test of a plan will be made, those there are; None
-    where that can't be said. `less`: whether less is better. `due`: when the test at the planned number is made.
-    `cap`: what a device counts as at most where the variants are compared, which `capped_devices` exceed; None where
-    all totals count in full. `events`, of which `without_amount` (of an amount); `lag_seconds`: from happening to
-    receipt, on average; `first_at`, `last_at`: receipt of the first and of the last.
+    with `detectable_devices`: the planned number or, if no test of a plan will be made, the present number; None if
+    that can't be said. `less`: whether less is better. `due`: when the test at the planned number is made. `cap`: the
+    most that a device's total counts where the variants are compared, None if all totals count in full;
+    `capped_devices` have more. `events`: how many were received, and `without_amount` how many of them have no
+    amount, if the metric needs one; `lag_seconds`: the average time from an event to its receipt; `first_at`,
+    `last_at`: when the first and the last were received.
     """
 
     metric: str
@@ -57,7 +59,7 @@ class MetricResultsWith(Struct, Generic[V], frozen=True):
     last_at: str | None
 
     def comparison(self, value: str) -> Comparison | None:
-        """The comparison of a variant with the baseline; None of the baseline itself."""
+        """The comparison of a variant with the baseline; None for the baseline itself."""
         return next((each for each in self.comparisons if each.value == value), None)
 
     @property
@@ -77,9 +79,9 @@ class Health(Struct, frozen=True):
     `showed_other`: by value, how many of its devices reported at least once that they showed another value; only the
     values with such devices.
 
-    Of all experiments of the app: `duplicate_events` came again, `unknown_device_events` are of unknown devices,
-    `unknown_experiment_events` are exposures that name an experiment that there was not, and `shortened_devices` are
-    devices that are kept with fewer attributes than they had.
+    For all experiments of the app together: `duplicate_events` were received again, `unknown_device_events` came from
+    unknown devices, `unknown_experiment_events` are exposures that name an experiment that did not exist, and
+    `shortened_devices` are devices that are stored with fewer attributes than they had.
     """
 
     exact: bool
@@ -95,7 +97,7 @@ class ResultsWith(Struct, Generic[V], frozen=True):
     """`GET /api/v1/experiments/{key}/results`. `verdict` is that of the primary metric, None without a metric.
 
     `days`: on how many days devices had their first event of the primary metric, without the first and the last
-    twentieth of the devices. `as_of`, `age_seconds`: when the worker counted last; None before it did.
+    twentieth of the devices. `as_of`, `age_seconds`: when the worker last counted; None before it did.
     """
 
     key: str
@@ -147,7 +149,7 @@ class ResultService:
         return structs.replace(worded(decoded(document)), as_of=_as_of(summary), age_seconds=clock.age(summary.as_of))
 
     async def verdicts(self) -> Mapping[int, Said | None]:
-        """The verdict of every experiment of every app that has a metric, by the experiment's id."""
+        """The verdict of every experiment of every app, by the experiment's id; None without a metric."""
         return {id: _Concluded.verdict_of(document) for id, document in (await self._store.results()).items()}
 
 
@@ -186,7 +188,7 @@ def _as_of(summary: Summary) -> str | None:
 
 
 def _nothing(summary: Summary, key: str) -> ExperimentResults:
-    """Before the worker concluded anything."""
+    """The results of an experiment about which the worker has not concluded anything yet."""
     experiment = next((each for each in summary.experiments if each.key == key), None)
     if experiment is None:
         raise UnknownExperiment(key)

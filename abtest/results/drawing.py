@@ -1,4 +1,4 @@
-"""`python -m abtest.results.drawing`: draws fake devices with the real allocation, on throw-away seeds.
+"""`python -m abtest.results.drawing`: draws fake devices with the real allocation and throw-away seeds.
 
 Reads `Draws` as JSON from its standard input and writes one `Drawn` per line.
 """
@@ -20,7 +20,7 @@ from abtest.domain import HELD_PLACE, Attributes, Audience, failed
 from abtest.results import mix
 
 CHUNK = 10_000
-"""So many devices are made up; what more devices say is the same again."""
+"""So many devices are made up; after these, the same ones come again."""
 REPORT_SECONDS = 0.1
 BUSY = 75
 """Exit code of a process that finds another one at work (sysexits.h: try again)."""
@@ -29,9 +29,9 @@ BUSY = 75
 class Deciding(Struct, frozen=True):
     """All that decides what an experiment gives a device.
 
-    `weights`: what its positions are drawn from. `outside`: the place among them of devices outside the coverage, if
-    there are any. `stop_at`: how many devices it may have. `group`: the number of its group, and the place of what
-    stands for it there.
+    `weights`: what its positions are drawn from. `outside`: the place among the weights that stands for devices
+    outside the coverage, if there is one. `stop_at`: how many devices it may have. `group`: the number of its group,
+    and its own place in that group.
     """
 
     audience: Audience
@@ -42,7 +42,8 @@ class Deciding(Struct, frozen=True):
 
 
 class Draws(Struct, frozen=True):
-    """How many devices, and what they meet: holdouts and groups by their weights. `lock` is held while it runs."""
+    """How many devices to draw, and what they meet: holdouts and groups by their weights. `lock`: held while it
+    runs."""
 
     devices: int
     holdouts: tuple[allocation.Weights, ...]
@@ -64,7 +65,7 @@ class Counts(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True):
-    """How many devices said this of an attribute; None of those that left it out."""
+    """How many devices have this value of an attribute; the value is None for those that left it out."""
 
     attribute: str
     value: str | None
@@ -74,7 +75,7 @@ class Said(Struct, frozen=True):
 class Drawn(Struct, frozen=True):
     """Devices done, after how many seconds, how many are held, and the counts of each experiment.
 
-    `said`: at the end alone.
+    `said`: only at the end.
     """
 
     done: int
@@ -114,7 +115,7 @@ def main() -> None:
 
 
 class _Positions:
-    """Draws one position after another, up to the last device that is taken."""
+    """Draws one position after another, until no more devices are taken."""
 
     def __init__(self, weights: allocation.Weights, stop_at: int | None = None, outside: int | None = None) -> None:
         self._weights, self._stop_at, self._outside = weights, stop_at, outside
@@ -123,7 +124,7 @@ class _Positions:
         self.drawn: Counter[int] = Counter()
 
     def draw(self, number: int) -> list[int]:
-        """The outcomes of so many devices; fewer at the end."""
+        """The outcomes of so many devices; fewer when no more are taken."""
         places, before_block = self._ahead(number)
         if self._stop_at is not None:
             had = self.drawn.total() - (0 if self._outside is None else self.drawn[self._outside])
@@ -192,12 +193,12 @@ class _Server:
 
     @property
     def held(self) -> int:
-        """How many devices are in no experiment."""
+        """How many devices a holdout holds."""
         return sum(holdout.drawn[HELD_PLACE] for holdout in self._holdouts)
 
 
 def _said(met: Counter[Attributes]) -> tuple[Said, ...]:
-    """The values of each attribute, those of most devices first, and at last how many devices left it out."""
+    """The values of each attribute, the most frequent first, and last how many devices left it out."""
     values: dict[str, Counter[str]] = {attribute: Counter() for attribute in mix.MIX}
     for attributes, number in met.items():
         for attribute, value in attributes.pairs:

@@ -15,7 +15,7 @@ from abtest.store import Measured, MetricFigures
 
 MOST_LOOKS = 60
 OUTERMOST = 0.05
-"""The first and the last such part of the devices does not count: some devices' clocks are days off."""
+"""This part of the devices does not count at either end: some devices' clocks are days off."""
 
 
 def judged(measured: Measured, now: int) -> Conclusions:
@@ -132,7 +132,7 @@ def _question(measured: Measured, metric: Metric, days: int) -> Question:
 def _tests(
     measured: Measured, question: Question, came: Sequence[Came], figures: Sequence[MetricFigures], today: int
 ) -> dict[int, Timing]:
-    """When each variant was tested or will be. One whose test was not due when the experiment ended has none."""
+    """When each variant was or will be tested. If its test was not due when the experiment ended, it has none."""
     arrivals, ended = _arrivals(measured, figures), measured.ended_at is not None
     until = today if measured.ended_at is None else min(today, measured.ended_at // clock.DAY)
     tests = {}
@@ -154,7 +154,7 @@ def _arrivals(measured: Measured, figures: Sequence[MetricFigures]) -> Arrivals:
 
 
 def _due(question: Question, tests: Mapping[int, Timing], planned_there: int | None) -> Due:
-    """The test that is made last, of the variants that still get devices, or of all where none does."""
+    """When the last test is made: of the variants that still get devices or, if none does, of all."""
     still = [test for place, test in tests.items() if place not in question.dropped] or list(tests.values())
     waiting = [test for test in still if test.made is None]
     if any(test.reached is None for test in waiting):
@@ -234,6 +234,6 @@ def _exact(phase: Phase, measured: Measured) -> bool:
 
 
 def _thinned(days: Sequence[int]) -> list[int]:
-    """At most so many of them, evenly spread, the last one always."""
+    """At most MOST_LOOKS of these days, evenly spread, always with the last one."""
     step = ceil(len(days) / MOST_LOOKS) or 1
     return list(days[::-step][::-1])

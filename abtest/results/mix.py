@@ -33,7 +33,7 @@ MIX: Mapping[str, Mapping[str, Shares]] = {
         "": {"en": 1},
     },
 }
-"""For each attribute the weights of its values, by what the device says of the attribute that it follows."""
+"""For each attribute, the weights of its values, by the device's value of the attribute that it FOLLOWS."""
 FOLLOWS = {"os_version": "platform", "language": "country"}
 ALL = "all"
 MISSING: Shares = {"": 16, ALL: 1} | dict.fromkeys(MIX, Fraction(3, 5))
@@ -43,7 +43,7 @@ MISSING: Shares = {"": 16, ALL: 1} | dict.fromkeys(MIX, Fraction(3, 5))
 def devices(audiences: Iterable[Audience]) -> Iterator[Attributes]:
     """What one device after another says, without end.
 
-    The values that the audiences name are in the mix, and come together with any others.
+    The values that the audiences name are in the mix, in any combination with other values.
     """
     named: dict[str, list[str]] = defaultdict(list)
     for condition in chain.from_iterable(audiences):
@@ -69,7 +69,7 @@ def devices(audiences: Iterable[Audience]) -> Iterator[Attributes]:
 
 
 def _joined(usual: Shares, named: Sequence[str]) -> Shares:
-    """The usual values, and a fifth of the devices for those named that are not among them."""
+    """The usual values, and for a fifth of the devices the named values that are not among them."""
     new = [value for value in dict.fromkeys(named) if value not in usual]
     return {**usual, **dict.fromkeys(new, Fraction(sum(usual.values()) or 1, 4 * max(len(new), 1)))}
 

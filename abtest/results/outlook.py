@@ -18,7 +18,8 @@ class PlannedEffect(Struct, frozen=True):
     effect: float
 
     def checked(self) -> "PlannedEffect":
-        """Itself. Raises InvalidSetting that says what can't be planned, and where."""
+        """The same, if a test of it can be planned. Raises InvalidSetting that says what can't be planned, and
+        where."""
         plan(PlanRequest(base=self.base, effect=self.effect))
         return self
 
@@ -32,7 +33,7 @@ class Outlook(Struct, frozen=True):
 
     @property
     def equal(self) -> bool:
-        """Whether it is found as often in every variant."""
+        """Whether it is found equally often in every variant."""
         return len({often(part) for _, part in self.found}) <= 1
 
 
@@ -57,7 +58,7 @@ def outlook(planned: PlannedEffect, report: ExperimentReport) -> Outlook:
 
 
 def often(part: float) -> str:
-    """23%."""
+    """A part of the tests as people read it, such as 23%."""
     return f"more than {figure_percent(NEARLY_ALWAYS)}" if part > NEARLY_ALWAYS else figure_percent(part)
 
 

@@ -1,7 +1,7 @@
-"""How many devices and days a test needs, or what the devices there are can find: in figures and in words.
+"""How many devices and days a test needs, or what effect a number of devices can find: in figures and in words.
 
-The formulas and their level are those of `inference/planning.py`, one ordinary test of two variants; what the rule of
-the results makes of the same devices stands beside them.
+The formulas and their level are those of `inference/planning.py`, for one ordinary test of two variants; a plan also
+says how often the rule of the results finds the effect with the same devices.
 """
 
 import re
@@ -32,8 +32,8 @@ class PlanRequest(Struct, frozen=True):
     """What is asked: devices for an effect, or the effect for a number of devices.
 
     `base`: the rate of a conversion at the baseline; else `mean` and `deviation` of an amount per device. `effect`:
-    relative to it, 0.2 is a fifth more; else `devices` in all variants. `power`: in what part of the tests with that
-    effect it is found. `weights`: of the variants, the baseline first. `per_day`: new devices in all variants.
+    relative to it, 0.2 is a fifth more; else `devices` in all variants. `power`: the part of the tests that find such
+    an effect. `weights`: of the variants, the baseline first. `per_day`: new devices in all variants.
     `less`: whether less is better. `open_ended`: whether the results will judge without a planned number.
     """
 
@@ -52,12 +52,12 @@ class PlanRequest(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """What a test needs, or finds.
 
-    `effect`: the one asked for, or the smallest one to the better that is found; None when none is.
-    `devices`: in all variants, and `per_variant` in their order. `planned`: the number of devices at which to judge,
-    more than `devices` where the results would say nothing yet. `days`: until so many have come.
-    `rule_power`: how often the rule of the results finds the effect with `planned` devices, or without a plan at
-    least finds it; `rule_devices`: with how many in all variants that is the power asked for, None when they can't be
-    planned.
+    `effect`: the one asked for, or the smallest one to the better that is found; None when none is. `devices`: in all
+    variants, and `per_variant` in their order. `planned`: the number of devices at which to judge; more than
+    `devices` if the results would say nothing yet with these. `days`: until so many have come. `rule_power`: how
+    often, or without a plan at least how often, the rule of the results finds the effect with `planned` devices;
+    `rule_devices`: how many devices in all variants the rule needs for the power asked for, None when so many can't
+    be planned.
     """
 
     sentence: str
@@ -100,7 +100,7 @@ def plan(request: PlanRequest) -> Plan:
 
 
 def plans(request: PlanRequest) -> tuple[Plan, ...]:
-    """For the effect that is asked for and some others of its sign, those for which a test is possible."""
+    """Plans for the effect that is asked for and some others of its sign, without those that no test can find."""
     asked = request.effect or (-0.0 if request.less else 0.0)
     effects = {copysign(each, asked) for each in EFFECTS} | ({asked} if asked else set())
     found = []
@@ -125,7 +125,7 @@ def next_step(request: PlanRequest, found: Plan) -> str:
 
 
 def equal(variants: int) -> tuple[Decimal, ...]:
-    """The weights of so many variants. Raises InvalidSetting."""
+    """Equal weights for so many variants. Raises InvalidSetting."""
     if not 2 <= variants <= MOST_VARIANTS:
         raise InvalidSetting(f"from 2 to {MOST_VARIANTS}, including the baseline", field="variants")
     return (Decimal(1),) * variants
@@ -219,8 +219,8 @@ def _needed(request: PlanRequest, effect: float, level: float) -> int | None:
 
 
 def _needed_by_rule(request: PlanRequest, effect: float, devices: int) -> int | None:
-    """Devices in all variants for the rule of the results. Its level falls with them where nobody planned a number:
-    then so many are needed as are enough for their own level."""
+    """Devices in all variants for the rule of the results. If nobody planned a number, its level falls as devices
+    come: then they must be enough for the level that belongs to their own number."""
     needed = _needed(request, effect, _level(request, devices))
     while needed and needed > devices and request.open_ended:
         devices, needed = needed, _needed(request, effect, _level(request, needed))
@@ -260,8 +260,8 @@ def _arm(request: PlanRequest, devices: int) -> float:
 
 
 def _gate(request: PlanRequest, effect: float | None) -> int:
-    """Devices in all with which every variant passes the gate of the results, with the effect and without it. Of an
-    amount, whose conversions are not known, it is the least that can be."""
+    """Devices in all with which every variant passes the gate of the results, with the effect and without it. For an
+    amount, whose conversions are not known, it is the least possible number."""
     baseline, *others = _integers(request)
     needed = 0.0
     for other in others:
@@ -278,7 +278,7 @@ def _integers(request: PlanRequest) -> allocation.Weights:
 
 
 def _split(devices: int, integers: allocation.Weights) -> tuple[int, ...]:
-    """Whole devices per variant that are `devices` together."""
+    """Whole numbers of devices per variant that add up to `devices`."""
     ends = [devices * sum(integers[:place]) // sum(integers) for place in range(len(integers) + 1)]
     return tuple(after - before for before, after in pairwise(ends))
 
@@ -327,7 +327,9 @@ def _harm_note(request: PlanRequest, found: Plan) -> str:
     if not request.effect or (request.effect < 0) == request.less:
         return ""
     change = "An increase" if request.effect > 0 else "A decrease"
-    return f"{change} is harm here, so the test guards against it; a decisive loss is reported before it is due."
+    return (
+        f"{change} is harm here: the test guards against it, and a decisive loss is reported before the test is due."
+    )
 
 
 def _gate_note(request: PlanRequest, found: Plan) -> str:
@@ -374,12 +376,12 @@ def _times(power: float) -> str:
 
 
 def _exact(part: float) -> str:
-    """A percentage as people read it: what is computed has many more figures than count."""
+    """A percentage as people read it: what is computed has many more digits than matter."""
     return figure_percent(part, 3)
 
 
 def _plain(value: float) -> str:
-    """As it was entered: ten figures that count, no exponent."""
+    """As it was entered: ten significant digits, no exponent."""
     return number(Decimal(f"{value:.10g}"))
 
 

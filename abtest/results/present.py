@@ -1,4 +1,5 @@
-"""What an experiment brings to a plan: its weights, its devices, and what devices with its baseline do so far."""
+"""What an experiment contributes to a plan: its weights, its devices, and what devices with its baseline do so
+far."""
 
 from math import sqrt
 
@@ -12,7 +13,7 @@ from abtest.store import Measured, MeasureStore
 
 
 async def measured(store: MeasureStore, key: str, app: str = DEFAULT_APP) -> Measured:
-    """What the worker counted of an experiment. Raises UnknownExperiment."""
+    """What the worker counted for an experiment. Raises UnknownExperiment."""
     for found in await store.measured():
         experiment = found.experiment
         if (experiment.app, experiment.kind, experiment.key) == (app, Kind.EXPERIMENT, key):
@@ -21,11 +22,11 @@ async def measured(store: MeasureStore, key: str, app: str = DEFAULT_APP) -> Mea
 
 
 def completed(request: PlanRequest, found: Measured) -> PlanRequest:
-    """The request, with what the experiment knows and the request leaves open.
+    """The request; what it leaves open is taken from the experiment.
 
-    Its weights are those of the present phase, without variants that enrol no more devices. Its devices count if
-    neither an effect nor a number of devices is given, and the figures of its primary metric if neither a rate nor a
-    mean is. Raises InvalidSetting when it has no such figures yet.
+    The weights are those of the experiment's present phase, without variants that get no more devices. Its devices
+    count if neither an effect nor a number of devices is given, and the figures of its primary metric if neither a
+    rate nor a mean is. Raises InvalidSetting when it has no such figures yet.
     """
     experiment = found.experiment
     weights, place = experiment.phase.weights, experiment.baseline_place
@@ -53,7 +54,8 @@ def _with_figures(request: PlanRequest, experiment: Experiment, moments: Moments
 
 
 def _baseline(found: Measured) -> Moments:
-    """Of the primary metric and of all phases together, since no variants are compared; amounts count in full."""
+    """Its figures of the primary metric, of all phases together, since no variants are compared; amounts count in
+    full."""
     place = found.experiment.baseline_place
     sums = [each.sums for metric in found.metrics[:1] for each in metric if each.place == place]
     return Moments(

@@ -22,7 +22,7 @@ from abtest.domain import (
 from abtest.store import ExperimentStore, Newcomers, NewcomerStore
 
 DEVICES = 600
-"""After so many the shares are shown."""
+"""The shares are shown as they are after so many devices."""
 
 
 class Share(Struct, frozen=True):
@@ -40,7 +40,8 @@ class Share(Struct, frozen=True):
 class Prospect(Struct, frozen=True):
     """`per_day`: new devices of the app. `inside`: how many of the `devices` that came last are in the audience.
 
-    `part`: of all new devices, the part that would take part. `holdouts`: keys of those that would keep some out.
+    `part`: of all new devices, the part that would take part. `holdouts`: keys of the holdouts that would keep some
+    devices out.
     """
 
     shares: tuple[Share, ...]

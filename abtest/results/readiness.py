@@ -23,7 +23,8 @@ class Check(Struct, frozen=True):
 
 
 def checks(experiment: Experiment, prospect: Prospect, present: Sequence[Experiment], now: int) -> list[Check]:
-    """What to look at before this experiment starts. `prospect`: its own. `present`: all that there are."""
+    """What to look at before this experiment starts. `prospect`: of this experiment. `present`: all experiments that
+    there are."""
     return [
         _metric(experiment),
         _plan(experiment),

@@ -87,7 +87,7 @@ class ExperimentReport(Struct, frozen=True):
 
     `excluded`: devices in the figures that have no value of it, not even its winner: they were first seen before it
     was created, while it was a draft or paused, or after its end, or are outside its audience or its coverage.
-    `won`: devices that got its winner. `audience`: None of an experiment that has none. `new_devices`: None of a
+    `won`: devices that got its winner. `audience`: None for an experiment that has none. `new_devices`: None for a
     group, a holdout and a simulation.
     """
 

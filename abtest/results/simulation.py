@@ -1,4 +1,4 @@
-"""Simulations: fake devices, drawn in a process of their own, as the reports of the experiments that are running.
+"""Simulations: fake devices, drawn in a process of their own, and the reports that running experiments would have.
 
 Ending that process is how a simulation is cancelled.
 """
@@ -23,13 +23,13 @@ from abtest.store import AudienceCounts, ExperimentStore
 MOST_DEVICES = 1_000_000
 MEASURABLE_SECONDS = 0.01
 DRAW = "from abtest.results.drawing import main; main()"
-"""Not as a module to run: its package imports it first, of which Python warns in the server's terminal."""
+"""Not with -m: its package would import the module first, and Python would warn of that in the server's terminal."""
 
 
 class Simulated(Struct, frozen=True):
     """A step of a simulation, or its end when `done` equals `devices`.
 
-    `held`: devices that a holdout holds. `said`: the mix, at the end alone.
+    `held`: devices that a holdout holds. `said`: the mix, only at the end.
     """
 
     devices: int
@@ -48,7 +48,7 @@ class Simulated(Struct, frozen=True):
 
 
 class SimulationService:
-    """Runs one simulation at a time, for whatever app, in whatever process. Real data are only read, once."""
+    """Runs one simulation at a time, whichever app and process asks for it. Real data are only read, once."""
 
     def __init__(self, store: ExperimentStore, lock: Path, app: str = DEFAULT_APP) -> None:
         self._store = store

@@ -17,7 +17,7 @@ from abtest.store import ExperimentStore, FoldingStore, Measured
 CHUNK = 10_000
 LEASE_SECONDS = 1.0
 SCHEDULE_SECONDS = 10.0
-"""The longest time between two looks for what is to be started or finished."""
+"""The longest time between two looks for what has to be started or finished."""
 OF_ALL_EXPERIMENTS = ("duplicate_events", "unknown_device_events", "unknown_experiment_events", "shortened_devices")
 
 log = logging.getLogger("abtest.results")
@@ -45,7 +45,7 @@ class Worker:
     async def tick(self) -> int:
         """Fold everything new, and return the number of new devices. Enrolment waits for one chunk at most.
 
-        Also starts and finishes experiments, and deletes what an ended `abtest forget` left.
+        Also starts and finishes experiments, and deletes what a killed `abtest forget` left.
         """
         await keep_schedule(self._store, self._say)
         devices, left = 0, 1
@@ -79,10 +79,10 @@ class Worker:
             await self._store.conclude(sorted(changed))
 
     def _results(self, measured: Measured, now: int) -> Conclusions:
-        # scipy takes 30 MB and a quarter of a second: who serves requests, or only counts, never loads it.
+        # scipy takes 30 MB and a quarter of a second: processes that serve requests, or only count, never load it.
         from abtest.results.judging import judged  # noqa: PLC0415
 
-        # What is counted of all experiments together must not make all of them be judged.
+        # When a count for all experiments together changes, they need not all be judged again.
         refused = {name: getattr(measured, name) for name in OF_ALL_EXPERIMENTS}
         own = structs.replace(measured, **dict.fromkeys(refused, 0))
         basis = own, now // clock.DAY
@@ -99,7 +99,7 @@ async def tick(store: WorkerStore, say: Callable[[str], None] = log.info) -> int
 
 
 async def work(store: WorkerStore, interval: float, say: Callable[[str], None], stop: asyncio.Event) -> None:
-    """Tick every `interval` seconds until `stop`. While another worker is at work, wait for its end.
+    """Tick every `interval` seconds until `stop`. While another worker is at work, wait until it ends.
 
     Raises StorageError when the file can't be trusted any more.
     """
@@ -113,7 +113,7 @@ async def work(store: WorkerStore, interval: float, say: Callable[[str], None], 
                 await worker.tick()
             else:
                 if not waiting:
-                    say("another worker is at work; waiting for its end")
+                    say("another worker is at work; waiting until it ends")
                 waiting = True
         except Unavailable as error:
             say(f"no new figures now: {error}")

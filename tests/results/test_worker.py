@@ -74,7 +74,7 @@ async def test_a_second_worker_waits_for_the_end_of_the_first(store: SQLiteStore
     stop.set()
     await waiting
     assert (await other_store.summary()).as_of is not None
-    assert said == ["another worker is at work; waiting for its end", "the other worker ended; taking over"]
+    assert said == ["another worker is at work; waiting until it ends", "the other worker ended; taking over"]
 
 
 async def test_devices_of_several_hours_are_counted_in_their_own(store: SQLiteStore) -> None:

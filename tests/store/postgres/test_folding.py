@@ -155,5 +155,5 @@ async def test_a_worker_whose_connection_is_lost_lets_another_take_over(
     stop.set()
     await asyncio.gather(first, second)
     assert said[0][0].startswith("no new figures now: the database is away")
-    assert said[0][1] == said[1][0] == "another worker is at work; waiting for its end"
+    assert said[0][1] == said[1][0] == "another worker is at work; waiting until it ends"
     assert said[1][1] == "the other worker ended; taking over"
