@@ -10,37 +10,37 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now() -> int:
-    """This moment."""
+    """The present time."""
     return time.time_ns() // 1_000_000
 
 
 def moment(milliseconds: int) -> datetime:
-    """The same as a datetime in UTC."""
+    """A time in milliseconds as a datetime in UTC."""
     return EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def milliseconds(moment: datetime) -> int:
-    """A datetime with a time zone in whole milliseconds, rounded down."""
+    """A datetime with a time zone as whole milliseconds, rounded down."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def iso(milliseconds: int) -> str:
-    """The same as RFC 3339 with seconds."""
+    """A time in milliseconds as RFC 3339, to the second."""
     return moment(milliseconds).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def iso_or_none(milliseconds: int | None) -> str | None:
-    """The same; None for None."""
+    """As `iso`; None for None."""
     return None if milliseconds is None else iso(milliseconds)
 
 
 def exact_iso(milliseconds: int) -> str:
-    """The same with milliseconds."""
+    """A time in milliseconds as RFC 3339, to the millisecond."""
     return moment(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def age(moment: int | None, at: int | None = None) -> float | None:
-    """How many seconds ago that was, or before `at`, rounded to a tenth; None for None."""
+    """How many seconds ago, or before `at`, that was, rounded to a tenth; 0 if it was later, None for None."""
     return None if moment is None else max(0.0, round(((now() if at is None else at) - moment) / 1000, 1))
 
 

@@ -4,8 +4,8 @@
 class AbtestError(Exception):
     """Something that the person or program that made the request can understand and act on.
 
-    `code` is the stable word that programs test for; the message is for people. `field`: what was entered where it
-    can't be accepted, and `reason` the message without it. `said`: what the message calls the field.
+    `code` is the stable word that programs test for; the message is for people. `field`: the field whose content
+    can't be accepted, if there is one; `said`: what the message calls it; `reason`: the message without its name.
     """
 
     code = "error"
@@ -21,13 +21,13 @@ class AbtestError(Exception):
 
 
 class InvalidToken(AbtestError):
-    """The Device-Token header is not 1 to 128 visible ASCII characters, exactly once."""
+    """The Device-Token header is missing, is sent more than once, or is not 1 to 128 visible ASCII characters."""
 
     code = "invalid_token"
 
 
 class InvalidContext(InvalidToken):
-    """The context of an OFREP request can't be read, or names no device that could be one."""
+    """The context of an OFREP request can't be read, or its targeting key is missing or differs from the header."""
 
     code = "invalid_context"
 
@@ -42,7 +42,7 @@ class InvalidExperiment(AbtestError):
     """A part of an experiment, such as its key, a value or a weight, can't be accepted; the message says which.
 
     `field`: as programs send it, such as `stop_at` or `variants[0].weight`; `said`: what the message calls it, by
-    default the same. `hint`: what ends the message, for those who write it as text rather than into fields.
+    default the same. `hint`: the end of the message, for people who write text; `fault`, for a form, leaves it out.
     """
 
     code = "invalid_experiment"
@@ -53,13 +53,13 @@ class InvalidExperiment(AbtestError):
 
 
 class InvalidTestDevice(AbtestError):
-    """What was chosen for a test device, or its note, can't be accepted; the message says why."""
+    """A value chosen for a test device is none of the experiment's values; the message says which there are."""
 
     code = "invalid_test_device"
 
 
 class InvalidField(AbtestError):
-    """What was entered about a person or an access token can't be accepted; the message names the field."""
+    """A field of a request, a form or a command can't be accepted; the message names it."""
 
     code = "invalid_field"
 
@@ -108,7 +108,7 @@ class UnknownApp(AbtestError):
 
 
 class UnknownDevice(AbtestError):
-    """This token never asked for its experiments."""
+    """The device with this token never asked for its experiments."""
 
     code = "unknown_device"
 
@@ -141,16 +141,19 @@ class UnknownAccessToken(AbtestError):
 
 
 class UnknownLink(AbtestError):
-    """A one-time link was used, has expired, or was replaced by a newer one; or there never was one."""
+    """A one-time link was used, has expired, was replaced by a newer one, or never existed."""
 
     code = "unknown_link"
 
     def __init__(self) -> None:
-        super().__init__("this link was used already, has expired, or was replaced by a newer one; ask for another")
+        super().__init__("this link was used already, has expired, or was replaced by a newer one; ask for a new one")
 
 
 class UnknownSharedLink(AbtestError):
-    """There is no such shared link, or it was revoked: it is not said which. `id` is None for an unknown secret."""
+    """A shared link never existed or was revoked; the message does not say which.
+
+    `id`: None if the link was looked for by its secret.
+    """
 
     code = "unknown_shared_link"
 
@@ -159,12 +162,12 @@ class UnknownSharedLink(AbtestError):
 
 
 class NotSignedIn(AbtestError):
-    """The secret of a session or an access token is unknown, was ended, or has expired: it is not said which."""
+    """A session or an access token is unknown, was ended, or has expired; the message does not say which."""
 
     code = "not_signed_in"
 
     def __init__(self) -> None:
-        super().__init__("sign in, or send an access token that is in force")
+        super().__init__("sign in, or send a valid access token")
 
 
 class Forbidden(AbtestError):
@@ -174,22 +177,22 @@ class Forbidden(AbtestError):
 
 
 class ChangedMeanwhile(AbtestError):
-    """Somebody changed it after it was read; nothing was done."""
+    """Somebody else changed the same thing after it was read; nothing was done."""
 
     code = "changed_meanwhile"
 
 
 class PreconditionRequired(AbtestError):
-    """A change does not say as what the thing was seen that it changes."""
+    """A request for a change does not say, in If-Match, which state it is based on."""
 
     code = "precondition_required"
 
     def __init__(self) -> None:
-        super().__init__("send the ETag that you read in If-Match, or * to change it whatever it is by now")
+        super().__init__("send If-Match with the ETag that you read, or with * to change it whatever its state")
 
 
 class WrongPassword(AbtestError):
-    """Nobody has this name and this password; it is not said which of them is wrong."""
+    """Nobody has this name and this password; the message does not say which of them is wrong."""
 
     code = "wrong_password"
 
@@ -198,28 +201,28 @@ class WrongPassword(AbtestError):
 
 
 class NotAdmitted(AbtestError):
-    """Who signs in is known to the provider, or to the proxy, but has no place here; the message says whom to ask."""
+    """A person whom the provider or the proxy knows may not sign in here; the message says whom to ask."""
 
     code = "not_admitted"
 
 
 class UnknownSignIn(AbtestError):
-    """Who comes back from a provider didn't go there from this browser, or too long ago, or was back already."""
+    """A sign-in that comes back from a provider began in another browser or too long ago, or came back before."""
 
     code = "unknown_sign_in"
 
     def __init__(self) -> None:
-        super().__init__("this sign-in was begun in another browser or too long ago, or is done already; begin again")
+        super().__init__("this sign-in began in another browser or too long ago, or is complete already; begin again")
 
 
 class ProviderFailed(AbtestError):
-    """The OpenID provider can't be reached, or what it says can't be believed. The log says why."""
+    """The OpenID provider can't be reached, or its answer can't be trusted. The log says why."""
 
     code = "provider_failed"
 
 
 class TooManyAttempts(AbtestError):
-    """Too many failed to sign in with this name, or from this address. `retry_after` in seconds."""
+    """Too many attempts to sign in with this name, or from this address, failed. `retry_after` in seconds."""
 
     code = "too_many_attempts"
 
@@ -230,13 +233,13 @@ class TooManyAttempts(AbtestError):
 
 
 class Conflict(AbtestError):
-    """What is to be made already exists, or the state of what is to be changed does not allow it."""
+    """A thing to be made already exists, or a thing to be changed is in a state that does not allow the change."""
 
     code = "conflict"
 
 
 class Unavailable(AbtestError):
-    """The answer can't be stored right now; ask again after `retry_after` seconds.
+    """The request can't be served at the moment; try again after `retry_after` seconds.
 
     `code` names the cause: `busy`, `storage_full`, `draining`, `queue_full`, `too_many_connections`,
     `too_many_exports`; with PostgreSQL also `database_away`, `database_read_only`, `answers_lost`.

@@ -1,4 +1,4 @@
-"""Apps: what the devices, experiments and events of one server belong to."""
+"""Apps: each device, experiment and event belongs to one."""
 
 from msgspec import Struct
 
@@ -6,9 +6,9 @@ DEFAULT_APP = "default"
 """The app that is always there."""
 DEFAULT_APP_ID = 1
 APPS = "/apps/"
-"""Begins the paths of an app."""
+"""The beginning of an app's paths."""
 SEPARATOR = " "
-"""No token contains it."""
+"""Between an app's number and a token: no token contains it."""
 
 
 class App(Struct, frozen=True):
@@ -20,9 +20,9 @@ class App(Struct, frozen=True):
 
 
 def scoped(app: int, token: str) -> str:
-    """The token as it is kept: in another app than the default one, it stands after the app's number and a space.
+    """The token as it is stored: in the default app as it is, in any other after the app's number and a space.
 
-    So the same token in two apps is two devices, and where there is one app, nothing is added.
+    So the same token in two apps is two devices.
     """
     return token if app == DEFAULT_APP_ID else f"{app}{SEPARATOR}{token}"
 
@@ -39,5 +39,5 @@ def app_of(scoped_token: str) -> int:
 
 
 def path_of(app: str) -> str:
-    """What stands in front of the paths of the app with this key; nothing for the default one."""
+    """The beginning of the paths of the app with this key; empty for the default app."""
     return "" if app == DEFAULT_APP else f"{APPS}{app}"

@@ -7,18 +7,18 @@ from itertools import combinations
 from msgspec import Struct
 
 KNOWN_ATTRIBUTES = ("platform", "country", "language", "app_version", "os_version")
-"""In the order in which they matter when not all of them can be kept."""
+"""The most important first, for when not all of a device's attributes can be kept."""
 LONGEST_ATTRIBUTE = 128
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""The Unicode categories Cc and Cs, which never get another character, and what turns the direction of text."""
+"""The Unicode categories Cc and Cs, to which no character is ever added, and what changes the direction of text."""
 MOST_PROFILES = 100_000
-"""Of combinations of attributes."""
+"""The limit on combinations of attributes in an app."""
 
 
 class Attributes(Struct, frozen=True):
-    """The attributes of a device that are known and could be read, by name in ascending order.
+    """The attributes of a device that are known and could be read, in ascending order of their names.
 
-    Equal ones of many devices are one profile.
+    Devices with the same attributes share one profile.
     """
 
     pairs: tuple[tuple[str, str], ...] = ()
@@ -27,7 +27,7 @@ class Attributes(Struct, frozen=True):
         return bool(self.pairs)
 
     def shorter(self) -> Iterator["Attributes"]:
-        """A part of them after another, the longest first; of equally long ones first the one that matters most."""
+        """Each smaller combination of them, the longest first; of equally long ones, the most important first."""
         given = dict(self.pairs)
         names = [name for name in KNOWN_ATTRIBUTES if name in given]
         for count in range(len(names) - 1, 0, -1):
@@ -39,10 +39,10 @@ NO_ATTRIBUTES = Attributes()
 
 
 def read_attributes(given: Iterable[tuple[str, object]]) -> Attributes:
-    """The attributes of what was given: texts, numbers as texts, and true or false.
+    """The attributes in what was given: texts, numbers as texts, and true or false.
 
-    What is unknown is left out. So is what can't be read, as if it were missing: an empty text, one of more than 128
-    characters or with a control character, an attribute that is given twice, and every other kind of value.
+    Unknown attributes are left out. So are those that can't be read, as if they were missing: an empty text, one of
+    more than 128 characters or with one of CONTROL, an attribute that is given twice, and any other kind of value.
     """
     found: dict[str, str] = {}
     for name, value in given:

@@ -1,4 +1,4 @@
-"""Who can be in an experiment: conditions on what a device says about itself."""
+"""Which devices can be in an experiment: conditions on their attributes."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ ORDER: dict[Operator, Callable[[Any, Any], bool]] = {
 
 
 class Condition(Struct, frozen=True):
-    """What an attribute must be. `values`: one for an operator of order, one or more for `=` and `!=`."""
+    """What an attribute must be. `values`: one or more for `=` and `!=`, exactly one for the other operators."""
 
     attribute: str
     operator: Operator
@@ -52,7 +52,7 @@ class Condition(Struct, frozen=True):
 
     @property
     def examples(self) -> tuple[str, ...]:
-        """Values with which it can be tried: those that it names and, unless one of them is wanted, others too."""
+        """Values to try the condition with: its own and, unless its operator is `=`, others too."""
         if self.operator is Operator.IS:
             return self.values
         bound = version(self.values[0])
@@ -61,23 +61,23 @@ class Condition(Struct, frozen=True):
         return (str(max(bound.major - 1, 0)), *self.values, f"{bound.base_version}.0.1")
 
     def is_comparable(self, text: str) -> bool:
-        """Whether an attribute can be compared with a value: where that is a version, it must be one too."""
+        """Whether an attribute can be compared with a value: with a version, only if it is a version too."""
         return version(text) is not None or any(version(value) is None for value in self.values)
 
     def is_fulfilled(self, text: str | None) -> bool:
-        """Whether an attribute fulfils it. One that is missing or can't be compared never does."""
+        """Whether an attribute fulfils the condition. One that is missing or can't be compared never does."""
         return text is not None and _is_fulfilled(self, text)
 
 
 Audience = tuple[Condition, ...]
-"""All conditions must be fulfilled; without any, every device is in it."""
+"""A device must fulfil all conditions; without conditions, every device is in the audience."""
 
 
 @lru_cache(maxsize=4096)
 def version(text: str) -> Version | None:
-    """The version or number of a text, as PEP 440 reads it; None if it is none.
+    """The version or number that a text is by the rules of PEP 440; None if it is neither.
 
-    A build in parentheses or after a plus sign says nothing about the order: 3.10.0 (1234) is 3.10.0.
+    A build in parentheses or after a plus sign does not affect the order: 3.10.0 (1234) is 3.10.0.
     """
     try:
         return Version(BUILD.sub("", text))
@@ -92,13 +92,13 @@ def parse_condition(text: str, field: str = "audience") -> Condition:
         raise _refused(f"{text!r} must be ATTRIBUTE OPERATOR VALUES, such as platform=ios,android", field)
     attribute, sign, values = match[1].strip(), match[2], tuple(value.strip() for value in match[3].split(","))
     if sign not in set(Operator):
-        raise _refused(f"{text!r}: {sign!r} is no operator; there are {', '.join(Operator)}", field)
+        raise _refused(f"{text!r}: {sign!r} is not an operator; use one of {' '.join(Operator)}", field)
     condition = Condition(attribute, Operator(sign), values)
     for value in values:
         if not (0 < len(value) <= LONGEST_ATTRIBUTE and value.isprintable()):
             raise _refused(f"{text!r}: a value must have 1 to {LONGEST_ATTRIBUTE} printable characters", field)
     if len(values) > MOST_VALUES:
-        raise _refused(f"{attribute}: at most {MOST_VALUES} values, not {len(values)}", field)
+        raise _refused(f"{attribute}: must have at most {MOST_VALUES} values, not {len(values)}", field)
     if condition.operator in ORDER and (len(values) > 1 or version(values[0]) is None):
         raise _refused(f"{text!r}: {sign} takes one number or version, such as 3.10", field)
     return condition
@@ -107,14 +107,14 @@ def parse_condition(text: str, field: str = "audience") -> Condition:
 def parse_audience(texts: Sequence[str]) -> Audience:
     """The conditions in these texts. Raises InvalidExperiment, also when no device could fulfil all of them."""
     if len(texts) > MOST_CONDITIONS:
-        raise _refused(f"at most {MOST_CONDITIONS} conditions, not {len(texts)}")
+        raise _refused(f"must have at most {MOST_CONDITIONS} conditions, not {len(texts)}")
     audience = tuple(parse_condition(text, f"audience[{place}]") for place, text in enumerate(texts))
     for place, condition in enumerate(audience):
         if condition.attribute not in KNOWN_ATTRIBUTES:
             (nearest,) = get_close_matches(condition.attribute, KNOWN_ATTRIBUTES, 1, 0)
             raise _refused(
                 f"{str(condition)!r}: the attribute {condition.attribute!r} is unknown; "
-                f"did you mean {nearest}? Known are {', '.join(KNOWN_ATTRIBUTES)}",
+                f"did you mean {nearest}? The attributes are {', '.join(KNOWN_ATTRIBUTES)}",
                 f"audience[{place}]",
             )
     for together in _by_attribute(audience):
@@ -124,12 +124,12 @@ def parse_audience(texts: Sequence[str]) -> Audience:
 
 
 def overlap(one: Audience, other: Audience) -> bool:
-    """Whether some device could be in both."""
+    """Whether a device could be in both audiences."""
     return all(map(_can_be_fulfilled, _by_attribute(one + other)))
 
 
 def failed(audience: Audience, attributes: Attributes) -> tuple[int, ...]:
-    """The places of the conditions that a device with these attributes does not fulfil; none if it is inside."""
+    """The places of the conditions that a device with these attributes does not fulfil; empty if it fulfils all."""
     said = dict(attributes.pairs)
     return tuple(place for place, each in enumerate(audience) if not each.is_fulfilled(said.get(each.attribute)))
 
@@ -162,7 +162,7 @@ def _compared(order: Callable[[Any, Any], bool], text: str, value: str) -> bool:
 def _can_be_fulfilled(conditions: Sequence[Condition]) -> bool:
     """Whether some value fulfils all of these conditions on one attribute.
 
-    Where none names what it must be, there is always another version between two bounds.
+    If none of them has the operator `=`, there is always another version between two different bounds.
     """
     named = [value for each in conditions if each.operator is Operator.IS for value in each.values]
     lower = [each.values[0] for each in conditions if each.operator in {Operator.ABOVE, Operator.AT_LEAST}]

@@ -1,4 +1,4 @@
-"""A device is known by the token that its app made up. A person may choose what a token gets: a test device."""
+"""Devices, known by the tokens that their apps generated; and test devices, whose values a person chose."""
 
 import re
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ LONGEST_TOKEN = 128
 TOKEN_RULE = "Device-Token must be 1 to 128 visible ASCII characters (0x21-0x7E)"
 LONGEST_NOTE = 200
 MOST_TEST_DEVICES = 1_000
-"""In an app: every process has all of them in memory."""
+"""The limit in an app: every process keeps all of them in memory."""
 
 
 class TestDevice(Struct, frozen=True):
     """A token whose values a person chose; it is never counted.
 
-    `number`: a larger one each time that one is made or changed. `values`: by key. `made_at` in milliseconds.
-    `is_device`: it asked at a time when it was no test device, so it has values of its own too.
+    `number`: a larger one each time a test device is made or changed. `values`: by key. `made_at` in milliseconds.
+    `is_device`: the token asked at a time when it was not a test device, so it has values of its own too.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""Says in plain words, and with the place, what msgspec finds wrong with a document that was sent or loaded."""
+"""Reads documents that were sent or loaded, and says in plain words what is wrong in them, and where."""
 
 import json
 import re
@@ -44,13 +44,13 @@ def read_json(
     a_number: Callable[[str], Any] | None = None,
     lenient: bool = False,
 ) -> Any:
-    """What a JSON document says, numbers with decimals as Decimals. Raises ValueError with what is wrong in it.
+    """What a JSON document says, numbers with decimals as Decimals. Raises ValueError, which says what is wrong.
 
-    `an_object`: makes an object of its members; by default no two may have the same name. `a_number`: makes something
-    else of the text of a number. `lenient`: a text may contain control characters, and what is not UTF-8, which
-    becomes halves of surrogate pairs.
+    `an_object` makes an object from its members; by default no two may have the same name. `a_number` makes something
+    other than a number from its text. `lenient`: texts may contain control characters, and bytes that are not UTF-8,
+    which become halves of surrogate pairs.
 
-    Not msgspec's decoder: it takes the last of two equal keys, and numbers as floats.
+    msgspec's decoder would not do: it takes the last of two equal keys, and reads numbers as floats.
     """
     try:
         return json.loads(
@@ -86,7 +86,7 @@ def _words(found: str, rule: str) -> str:
         wanted, given = (KINDS.get(kind, kind) for kind in match.groups())
         return f"must be {wanted}, not {given}"
     if match := LENGTH.fullmatch(found):
-        return f"must be a list of at most {match[1]}"
+        return f"must be a list of at most {match[1]} items"
     if "datetime" in found:
         return TIME_RULE
     if "decimal" in found:
@@ -110,7 +110,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def _short(error: Exception) -> str:
-    """What is wrong, without the input."""
+    """What is wrong, without quoting the input."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at position {error.pos}"
     if isinstance(error, UnicodeDecodeError):

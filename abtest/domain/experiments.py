@@ -19,19 +19,19 @@ from abtest.domain.values import Type, check_values, text_fault
 from abtest.errors import InvalidExperiment
 
 KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-KEY_RULE = "must be 1 to 64 of a-z, 0-9, '_' and '-', and begin with a letter or a digit"
+KEY_RULE = "must be 1 to 64 characters from a-z, 0-9, '_' and '-', and begin with a letter or a digit"
 WEIGHT = re.compile(r"([0-9]{1,7}(?:\.[0-9]+)?|\.[0-9]+)%?")
 COVERAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?|\.[0-9]{1,4})%|([01]?\.[0-9]{1,6}|1)")
 FULL_COVERAGE = Decimal(1)
 MOST_VARIANTS = 20
 LONGEST_VALUE = 256
 LONGEST_TEXT = 1000
-"""Of a description or a reason."""
+"""The limit on the characters of a description or a reason."""
 MOST_PLANNED = 10**12
 
 
 class Kind(StrEnum):
-    """What is drawn. All are stored alike: a group decides between experiments, a holdout who is in none of them."""
+    """What devices are drawn in, all stored alike. A group chooses one of its experiments, a holdout none at all."""
 
     EXPERIMENT = "experiment"
     GROUP = "group"
@@ -74,8 +74,8 @@ class NewExperiment(Struct, frozen=True):
     """An experiment to be created. `checked` checks it. `coverage`: the part of its audience that takes part.
 
     `group`, `group_share`: the group it joins, and the part of all devices that the group gives it. `start_at`,
-    `end_at`: when it is started and finished, in milliseconds since 1970-01-01 UTC. `stop_at`: the number of devices
-    at which it takes no more.
+    `end_at`: when it is started and finished, in milliseconds since 1970-01-01 UTC. `stop_at`: with this number of
+    devices, it takes no more.
     """
 
     key: str
@@ -114,10 +114,10 @@ class NewExperiment(Struct, frozen=True):
 
 
 class Phase(Struct, frozen=True):
-    """A period with the same weights, coverage and end. `weights` are in the order of the experiment's values.
+    """A period with the same weights, coverage and `stop_at`. `weights`: in the order of the experiment's values.
 
-    `enrolled`: how many devices of its coverage have a position. `stop_at`: the number of devices, in all phases
-    until this one, at which the experiment takes no more.
+    `enrolled`: how many devices inside the coverage have a position. `stop_at`: with this number of devices, in all
+    phases up to this one, the experiment takes no more.
     """
 
     number: int
@@ -129,26 +129,26 @@ class Phase(Struct, frozen=True):
 
     @property
     def integers(self) -> allocation.Weights:
-        """The weights in lowest terms: the shares of the devices covered."""
+        """The weights in lowest terms: how the devices inside the coverage are shared out."""
         return allocation.lowest_terms(self.weights)
 
     @property
     def drawn(self) -> allocation.Weights:
-        """What its positions are drawn from."""
+        """The weights that its positions are drawn with, also that of the devices outside the coverage."""
         return allocation.drawn_weights(self.weights, self.coverage)[0]
 
     @property
     def outside(self) -> int | None:
-        """The place among these of devices outside the coverage; None at full coverage."""
+        """The place in `drawn` of devices outside the coverage; None at full coverage."""
         return allocation.drawn_weights(self.weights, self.coverage)[1]
 
     @property
     def bound(self) -> Fraction:
-        """The farthest any count may be from n times its share."""
+        """How far any count may be from n times its share."""
         return allocation.bound(self.drawn)
 
     def deviation(self, counts: Sequence[int], uncovered: int) -> Fraction:
-        """The farthest any count is from n times its share. Devices outside the coverage have positions too."""
+        """How far the worst count is from n times its share. Devices outside the coverage have positions too."""
         outside = () if self.outside is None else (uncovered,)
         return allocation.deviation(self.drawn, (*counts, *outside))
 
@@ -156,13 +156,13 @@ class Phase(Struct, frozen=True):
 class Experiment(Struct, frozen=True):
     """An experiment as it stands. Times are milliseconds since 1970-01-01 UTC.
 
-    `metrics`: the primary one first. `baseline`: the value that the others are compared with; None for the first.
+    `metrics`: the primary one first. `baseline`: the value that the others are compared with; None for the first one.
     `primary_changed_at`, `baseline_changed_at`: when another metric became the primary one, or another value the
     baseline, after devices had been enrolled. `planned`: the number of devices in all variants, if one was planned.
     `group`: the key of the group it is in, and `group_share` the part of all devices that the group gives it.
-    `start_at`, `end_at`: when it is to be started and finished, if that is planned; `started_at`, `ended_at`: when it
-    was for the first time. `because`: why it was finished as it was, with this winner or with none; `decided_at`,
-    `decided_by`: when that was decided, and who did, None where that is not known.
+    `start_at`, `end_at`: when it is to start and end, if that is planned; `started_at`, `ended_at`: when it did so.
+    `because`: why it was finished with this winner, or with none; `decided_at`, `decided_by`: when this was decided,
+    and by whom, None if that is not known.
     """
 
     id: int
@@ -225,13 +225,13 @@ class Experiment(Struct, frozen=True):
 
     @property
     def coming(self) -> tuple[int | None, int | None]:
-        """When it is still to be started and finished."""
+        """When it is still to start and to end; None for each that is past or not planned."""
         start = self.start_at if self.status is Status.DRAFT else None
         return start, None if self.status.over else self.end_at
 
     @property
     def full(self) -> bool:
-        """Whether it has all devices that it may have."""
+        """Whether it has as many devices as it may have."""
         return self.phase.stop_at is not None and self.enrolled >= self.phase.stop_at
 
 
@@ -257,7 +257,7 @@ class Change(Struct, frozen=True):
 
     @property
     def leaves_group(self) -> bool:
-        """Whether an experiment is afterwards not in the group that it is in, or in it with another share."""
+        """Whether an experiment leaves the group that it is in, or gets another share there."""
         return self.group is not None or (self.status is not None and self.status.over)
 
 
@@ -305,7 +305,7 @@ def parse_coverage(text: str, field: str = "coverage") -> Decimal:
 
 
 def _part(text: str) -> Decimal | None:
-    """From 20% or 0.2; None for what is no part."""
+    """The part, from 20% or 0.2; None if the text is not a part."""
     match = COVERAGE.fullmatch(text)
     if match is None:
         return None
@@ -320,7 +320,7 @@ def check_baseline(baseline: str | None, values: Sequence[str]) -> None:
 
 
 def check_planned(planned: int | None, variants: int) -> None:
-    """Raises InvalidExperiment when a test with so many variants can't be planned with so many devices in all."""
+    """Raises InvalidExperiment when so many devices in all can't be planned for so many variants."""
     if planned is not None and not variants <= planned <= MOST_PLANNED:
         raise InvalidExperiment(
             f"must be from {variants} devices, one for each variant, to 10^12",

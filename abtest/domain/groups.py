@@ -9,7 +9,7 @@ from abtest.errors import Conflict, InvalidExperiment
 HELD, FREE = "held", "free"
 """The outcomes of a holdout."""
 HELD_PLACE = 0
-"""The place of held among them."""
+"""The place of HELD among the outcomes."""
 
 
 def new_holdout(key: str, share: Decimal, description: str = "", metrics: tuple[str, ...] = ()) -> NewExperiment:
@@ -32,23 +32,23 @@ def members(group: Experiment) -> dict[str, Decimal]:
 
 
 def joined(group: Experiment, key: str, share: Decimal) -> Mapping[str, Decimal]:
-    """The members once this experiment, which is in no group, has joined. Raises InvalidExperiment without room."""
+    """The members after this experiment, which is in no group, has joined. Raises InvalidExperiment without room."""
     there = members(group)
     require_room(group.key, there.values(), share, "share")
     return there | {key: share}
 
 
 def require_room(group: str, given: Iterable[Decimal], share: Decimal, field: str = "group_share") -> None:
-    """Raises InvalidExperiment unless the group has this share left beside those that it has given."""
+    """Raises InvalidExperiment unless the group has this share left. `given`: the shares that it gives already."""
     free = 1 - sum(given, Decimal(0))
     if share > free:
         raise InvalidExperiment(
-            f"the group {group} has {percent(free)} left, less than {percent(share)}", field, "group share"
+            f"the group {group} has only {percent(free)} left, not {percent(share)}", field, "group share"
         )
 
 
 def left(group: Experiment, key: str) -> Mapping[str, Decimal]:
-    """The members once this experiment has left; its share is free. Raises Conflict if it is not one of them."""
+    """The members after this experiment has left, which frees its share. Raises Conflict if it is not a member."""
     there = members(group)
     if key not in there:
         raise Conflict(f"the experiment {key} is not in the group {group.key}", code="impossible_transition")
@@ -56,5 +56,5 @@ def left(group: Experiment, key: str) -> Mapping[str, Decimal]:
 
 
 def percent(part: Decimal) -> str:
-    """20%, exactly."""
+    """The exact part as a percentage, such as 20%."""
     return f"{(100 * part).normalize():f}%"

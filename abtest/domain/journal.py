@@ -1,4 +1,4 @@
-"""The journal: every change, by whom, and what it was before and after. Each entry has the hash of the one before."""
+"""The journal: every change, who made it, and what was there before and after. Hashes chain its entries."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from abtest.domain.groups import HELD_PLACE, percent
 from abtest.domain.people import By
 
 Facts = Mapping[str, Any]
-"""Fields and what they are, as in JSON."""
+"""Names of fields with their contents, as in JSON."""
 NOTHING: Facts = {}
 
 
@@ -50,11 +50,11 @@ class Action(StrEnum):
 
 
 class Sought(Struct, frozen=True):
-    """Which entries are looked for; all of them unless something is given.
+    """Which entries to look for: those that meet every condition given.
 
-    `app`: only those made in it. `by`: this text is in what is said of who made it. `about`: of the experiment,
-    group, holdout or app with this key, or of the person or access token with this name. `since`: not before this
-    time, in milliseconds since 1970-01-01 UTC. `before`: older than the entry with this id.
+    `app`: the change was made in this app. `by`: this text is part of what people read about who made the change.
+    `about`: the experiment, group, holdout or app has this key, or the person or access token this name. `since`: not
+    before this time, in milliseconds since 1970-01-01 UTC. `before`: older than the entry with this id.
     """
 
     app: str | None = None
@@ -65,9 +65,9 @@ class Sought(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """An entry as it is stored. `at` in milliseconds. `app`, `subject`: keys; None and "" where there is none.
+    """An entry as it is stored. `at` in milliseconds. `action`: an Action. `before`, `after`: what differs, as JSON.
 
-    `action`: an Action. `before`, `after`: what differs, as JSON.
+    `app`: a key, None if the change is in no app. `subject`: a key or a name of what was changed, "" if it has none.
     """
 
     id: int
@@ -82,34 +82,34 @@ class Entry(Struct, frozen=True):
 
     @property
     def before_facts(self) -> Facts:
-        """What was before; nothing if it can't be read."""
+        """What was there before; empty if it can't be read."""
         return _read(self.before)
 
     @property
     def after_facts(self) -> Facts:
-        """What was afterwards."""
+        """What was there afterwards; empty if it can't be read."""
         return _read(self.after)
 
     def fits(self, previous: str) -> bool:
-        """Whether its hash is that of its fields after an entry with this hash."""
+        """Whether its hash is right after an entry with the hash `previous`."""
         return self.hash == chained(previous, self)
 
 
 def chained(previous: str, entry: Entry) -> str:
-    """The hash of an entry after one with the hash `previous`: SHA-256 of both as a JSON list."""
+    """The hash of an entry after one with the hash `previous`: SHA-256 of that and its fields as a JSON list."""
     by = entry.by
     fields = (entry.id, entry.at, by.kind, by.name, by.address, entry.app, entry.action, entry.subject)
     return sha256(json.dumps([previous, *fields, entry.before, entry.after]).encode()).hexdigest()
 
 
 def differing(before: Facts, after: Facts) -> tuple[Facts, Facts]:
-    """What is not the same in both, which have the same fields."""
+    """The fields that differ, before and after; both must have the same fields."""
     names = [name for name in after if before[name] != after[name]]
     return {name: before[name] for name in names}, {name: after[name] for name in names}
 
 
 def given(facts: Facts) -> Facts:
-    """Without what was left open."""
+    """The facts that are not empty."""
     return {name: fact for name, fact in facts.items() if fact not in (None, "", [])}
 
 
@@ -127,7 +127,7 @@ def _read(text: str) -> Facts:
 
 
 def revision(experiment: Experiment) -> str:
-    """Names what people decided about it: another one after each change, and never because a device came."""
+    """Stands for what people decided about it: it changes with each decision, and never because a device came."""
     return sha256(written({"id": experiment.id, **facts(experiment)}).encode()).hexdigest()[:32]
 
 

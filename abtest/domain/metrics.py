@@ -11,16 +11,16 @@ from abtest.errors import InvalidExperiment
 
 METRIC = re.compile(rf"(conversion|amount):({EVENT.pattern})(?:/([1-9][0-9]{{0,2}})d)?(\s+less)?")
 MOST_METRICS = 50
-"""Of an experiment: the worker counts each event once for every metric of it."""
+"""The limit in an experiment: the worker counts each event once for each of its metrics."""
 HARM = re.compile(r"(?:^|[_.-])(?:refund|crash|uninstall|error|cancel|complain|churn|unsubscri|chargeback|fail)")
-"""Events whose names have a word that begins like this are usually harm: less is better."""
+"""An event whose name has a word that begins like this usually does harm: less of it is better."""
 
 
 class Metric(Struct, frozen=True):
     """What an experiment is judged by: whether an event happened, or the sum of its amounts.
 
-    `window_days`: only events within this many days from first seen count; None is no limit. `less`: whether less is
-    better.
+    `window_days`: only events within this many days from first seen count; None for no limit. `less`: whether less
+    is better.
     """
 
     kind: Literal["conversion", "amount"]
@@ -39,7 +39,7 @@ class Metric(Struct, frozen=True):
 
 
 def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
-    """Metrics from KIND:EVENT, or KIND:EVENT/DAYSd with a window, and `less` after it; the first is the primary one.
+    """Metrics from KIND:EVENT or KIND:EVENT/DAYSd, with ` less` if less is better; the first is the primary one.
 
     Raises InvalidExperiment.
     """
@@ -53,8 +53,8 @@ def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
                 _wrong_part(text),
                 field=f"metrics[{place - 1}]",
                 said=f"metric {place}",
-                hint="write conversion:purchase or amount:purchase, with a window of 14 days "
-                "conversion:purchase/14d, and if less is better 'conversion:refund less'",
+                hint="write conversion:purchase or amount:purchase, conversion:purchase/14d for a window of 14 days, "
+                "'conversion:refund less' if less is better",
             )
         kind: Literal["conversion", "amount"] = "amount" if match[1] == "amount" else "conversion"
         metrics.append(Metric(kind, match[2], int(match[3] or 0) or None, match[4] is not None))

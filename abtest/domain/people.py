@@ -1,4 +1,4 @@
-"""People who sign in and programs that call: a role says what they may do, in one app or in all; who did what."""
+"""People and programs: who they are, what a role allows them, in one app or in all, and who made a change."""
 
 from enum import StrEnum
 from string import ascii_lowercase, ascii_uppercase
@@ -15,25 +15,25 @@ LONGEST_NAME = 64
 SHORTEST_PASSWORD = 12
 LINK_LASTS = clock.DAY
 SESSION_LASTS = 30 * clock.DAY
-"""Since it was last used."""
+"""Counted from when it was last used."""
 MOST_SESSIONS = 100
-"""Of a person."""
+"""The limit for a person."""
 LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 UNREACHABLE = {".", ".."}
-"""In a path they are a folder, also when they are escaped (RFC 3986, 5.2.4; the URL Standard): nothing could change
-somebody of this name."""
+"""In a path they mean a folder, even if they are escaped (RFC 3986, 5.2.4; the URL Standard): no request could reach
+a person with such a name."""
 EXPIRY_RULE = "must be a date such as 2026-12-31, or a time such as 2026-12-31T18:00:00Z"
 
 
 class Role(StrEnum):
-    """What somebody may do; each role may do what those before it may."""
+    """What somebody may do; each role includes the ones before it."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
     ADMIN = "admin"
 
     def includes(self, other: "Role") -> bool:
-        """Whether it allows all that the other one does."""
+        """Whether it allows all that the other role allows."""
         roles = list(Role)
         return roles.index(self) >= roles.index(other)
 
@@ -41,8 +41,8 @@ class Role(StrEnum):
 class Person(Struct, frozen=True):
     """Who signs in. `app`: the key of the one app that the role is for, None for every app.
 
-    `has_password`: not before the person used a link. `is_connected`: with an account of single sign-on. `seen_at`:
-    when a session was last used, to the minute.
+    `has_password`: False until the person uses a link. `is_connected`: whether an account of single sign-on belongs
+    to the person. `seen_at`: when a session was last used, to the minute.
     """
 
     name: str
@@ -57,8 +57,8 @@ class Person(Struct, frozen=True):
 class Identity(Struct, frozen=True):
     """Who somebody is at an OpenID provider.
 
-    There, `subject` is one account for good, and `name` may be given to another. `grant`: the role that the account
-    has here, and for which app, None for every app; None if it has none, UNSET if the provider doesn't say roles.
+    There, a `subject` is one account for good, but a `name` may pass to another. `grant`: the role that the account
+    has here, and its app, None for every app. `grant` is None without a role, UNSET if the provider names no roles.
     """
 
     issuer: str
@@ -68,7 +68,7 @@ class Identity(Struct, frozen=True):
 
 
 class Browser(Struct, frozen=True):
-    """What somebody signs in with. `name`: such as Firefox on Windows, empty if unknown. `address`: where it is."""
+    """What somebody signs in with. `name`: such as Firefox on Windows; empty if unknown. `address`: an IP address."""
 
     name: str = ""
     address: str | None = None
@@ -88,7 +88,7 @@ class Session(Struct, frozen=True):
 
 
 class AccessToken(Struct, frozen=True):
-    """What a program signs in with; role and app as those of a person. `used_at`: to the minute."""
+    """What a program signs in with; role and app are as for a person. `used_at`: to the minute."""
 
     id: int
     name: str
@@ -113,7 +113,7 @@ class Hand(StrEnum):
 class By(Struct, frozen=True):
     """Who made a change. `kind`: a Hand. `name`: of the person, of the access token, or of the system's user.
 
-    `address`: where the request came from; None where there was none.
+    `address`: where the request came from; None without a request.
     """
 
     kind: str
@@ -123,11 +123,11 @@ class By(Struct, frozen=True):
 
 WORKER = By(Hand.WORKER)
 PROGRAM = By(Hand.PROGRAM)
-"""A program that uses the store by itself, and has not said for whom."""
+"""A program that uses the store itself, and does not say for whom."""
 
 
 class SharedLink(Struct, frozen=True):
-    """Whoever has it sees the results of one experiment, by its app and `key`. `note`: who got it, or what for."""
+    """Shows the results of one experiment, by its `app` and `key`, to whoever has it. `note`: for whom or what."""
 
     id: int
     app: str
@@ -138,7 +138,7 @@ class SharedLink(Struct, frozen=True):
 
 
 def may(who: Person | AccessToken, role: Role, app: str | None) -> bool:
-    """Whether somebody may do in this app what needs this role; None for what concerns every app."""
+    """Whether somebody may do what needs this role in this app; `app` is None for what concerns every app."""
     return who.app in {None, app} and who.role.includes(role)
 
 
@@ -151,14 +151,14 @@ def parse_role(text: str) -> Role:
 
 
 def folded(name: str) -> str:
-    """The same for names that differ only in case, or in how Unicode writes their letters."""
+    """One form for all names that differ only in case, or in how Unicode writes their letters."""
     return normalize("NFKC", normalize("NFKC", name).casefold())
 
 
 def spelled_alike(name: str, other: str) -> bool:
-    """Whether names differ at most in A to Z and a to z, for names that others vouch for.
+    """Whether two names differ at most in the case of A to Z. For names that a provider or a proxy vouches for.
 
-    `folded` takes more letters for the same, and somewhere else they may be of two accounts.
+    `folded` treats more letters as the same, but names that differ in those may be two accounts there.
     """
     return name.translate(LOWER) == other.translate(LOWER)
 
@@ -170,7 +170,7 @@ def name_fault(name: str) -> str:
     if fault := text_fault(name):
         return fault
     if not name.isprintable() or name != name.strip():
-        return "must have printable characters only, and no space at its ends"
+        return "must have only printable characters, and no space at the beginning or end"
     if name in UNREACHABLE:
         return "must not be . or .."
     return ""
@@ -191,7 +191,7 @@ def check_password(password: str) -> str:
 
 
 def parse_expiry(text: str, now: int) -> int:
-    """The last moment of this day in UTC, or this time. Raises InvalidField, also when it has passed."""
+    """The last moment of this day in UTC, or this time. Raises InvalidField, also if it has passed."""
     try:
         found = parse_time(f"{text}T23:59:59.999Z" if len(text) == DAY else text, "expires")
     except InvalidExperiment:

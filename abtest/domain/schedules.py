@@ -1,4 +1,4 @@
-"""When experiments start and end by themselves."""
+"""Times that people give, such as when experiments start and end by themselves."""
 
 from datetime import datetime
 from typing import Annotated
@@ -30,7 +30,7 @@ def parse_time(given: str | datetime, field: str) -> int:
 
 
 def parse_since(given: str) -> int:
-    """The time, or the beginning of the day (UTC), as parse_time. Raises InvalidField."""
+    """As `parse_time`; for a day, the time when it begins (UTC). Raises InvalidField."""
     try:
         return parse_time(f"{given}T00:00:00Z" if len(given) == DAY else given, "since")
     except InvalidExperiment:

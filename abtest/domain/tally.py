@@ -1,4 +1,4 @@
-"""What events add to a metric. Pure: used by the worker to add, by forget to subtract, by verify to recount."""
+"""What events add to a metric. Pure: the worker adds with it, `forget` subtracts, `verify` counts again."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ NOTHING = (0, 0, 0)
 
 
 Held = tuple[int, int, int]
-"""What a bucket holds: devices, the sum of their totals, and the sum of the squares."""
+"""What a bucket holds: devices, the sum of their totals, and the sum of the squares of these totals."""
 
 
 def add_buckets(buckets: dict[int, Held], more: Mapping[int, Held], sign: int = 1) -> None:
-    """Add what buckets hold to others, or with a sign of -1 take it out of them."""
+    """Add `more` to what the buckets hold, or, with a sign of -1, subtract it."""
     for place, held in more.items():
         _add(buckets, place, held, sign)
 
@@ -32,12 +32,12 @@ def _add(buckets: dict[int, Held], place: int, held: Held, sign: int) -> None:
 class Sums(Struct):
     """What the events that were received on one day added to a metric of a variant in a phase.
 
-    `converters`: devices that had their first event. `total`, `squares`: how much the sum of the devices' totals and
-    the sum of their squares grew; a total is in units of 1/10000 for an amount, and 0 or 1 for a conversion.
-    `events`: how many there were; `without_amount`: those without an amount. `lag`: summed milliseconds from
-    happening to receipt. `first_at`, `last_at`: when the first and the last were received. `buckets`, only for an
-    amount: bucket -> how much its devices, their sum and their sum of squares changed. `delays`: days from the first
-    request to the receipt of the first event -> devices.
+    `converters`: devices that had their first event. `total`, `squares`: by how much the sum of the devices' totals
+    and the sum of their squares grew; a total is in units of 1/10000 for an amount, and 0 or 1 for a conversion.
+    `events`: how many there were; `without_amount`: how many had no amount. `lag`: the milliseconds from happening to
+    receipt, added up. `first_at`, `last_at`: when the first and the last event were received. `buckets`, only for an
+    amount: bucket -> by how much its devices, their sum and their sum of squares changed. `delays`: days from the
+    first request to the receipt of the first event -> devices.
     """
 
     converters: int = 0
@@ -52,7 +52,7 @@ class Sums(Struct):
     delays: dict[int, int] = {}
 
     def move(self, old: int | None, new: int) -> None:
-        """Put a device's total into its bucket, out of the one it was in."""
+        """Move a device from the bucket of its old total, if it had one, to that of the new one."""
         _add(self.buckets, bucket(new), (1, new, new * new), 1)
         if old is not None:
             _add(self.buckets, bucket(old), (1, old, old * old), -1)
@@ -74,17 +74,17 @@ class Occurrence(Struct, frozen=True):
 
     @property
     def happened(self) -> int:
-        """When it happened by the device's clock, but not after its receipt, and not more than LATEST before."""
+        """When it happened by the device's clock, but not after its receipt, and at most LATEST before it."""
         if self.at is None:
             return self.received_at
         return min(max(self.at, self.received_at - LATEST), self.received_at)
 
 
 class Showing(Struct, frozen=True):
-    """The first exposure that says that a device showed its `own` value of an experiment, or that it showed another.
+    """The first event that says that a device showed its `own` value of an experiment, or the first for another.
 
     The ids are those of the event, the experiment, the device, and the device's phase and variant. `received_at` in
-    milliseconds. A device that did both has both.
+    milliseconds. A device that showed both has one of each.
     """
 
     event: int
@@ -119,7 +119,7 @@ class Tally:
         self.totals: dict[tuple[int, int], int] = {}
 
     def add(self, metric_id: int, event: Occurrence, before: int | None = None) -> None:
-        """Add the next event. `before`: the device's total before its first event here."""
+        """Add the next event. `before`: the device's total before its first event here; None if it had no event."""
         metric, happened = self._metrics[metric_id], event.happened
         if metric.window_days is not None and not 0 <= happened - event.first_seen <= metric.window_days * clock.DAY:
             return

@@ -1,4 +1,4 @@
-"""The values of an experiment are texts of one type, as which OFREP delivers them."""
+"""The values of an experiment: texts of one type, in which OFREP delivers them."""
 
 import re
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from abtest.errors import InvalidExperiment
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 THOUSANDS = re.compile(r",[0-9]{3}\b")
 TURNED = re.compile("[\\u202a-\\u202e\\u2066-\\u2069]")
-"""A terminal and a page would show what stands after these in another order, also what is not of the value."""
+"""After these, a terminal or a page would show text in another order, even text beyond the value."""
 MOST_DIGITS = 30
-"""Of a number that is proposed instead of one that can't be read."""
+"""The limit on a number that is proposed in place of one that can't be read."""
 
 
 def text_fault(text: str) -> str:
     """Why a text can't be accepted; empty if it can.
 
-    Control characters could forge lines in a terminal, and some others turn the direction of what stands after them;
-    surrogates come from bytes that are not UTF-8, and can't be stored.
+    Control characters could forge lines in a terminal; others change the direction of the text after them; surrogates
+    come from bytes that are not UTF-8, and can't be stored.
     """
-    if text.isprintable():  # as nearly all are: then nothing below is in it
+    if text.isprintable():  # nearly every text is, and then has none of these characters
         return ""
     if any(category(character) in {"Cc", "Cs"} for character in text):
         return "must be UTF-8 without control characters"
-    return "must not contain characters that turn the direction of text" if TURNED.search(text) else ""
+    return "must not contain characters that change the direction of text" if TURNED.search(text) else ""
 
 
 class Type(StrEnum):
@@ -46,16 +46,16 @@ TYPE_RULE = "string, number, boolean or json"
 
 
 def typed(type: Type, value: str) -> bytes:
-    """The value as compact JSON of its type, digits and order as they were given."""
+    """The value as compact JSON of its type, with digits and order as they were given."""
     if type is Type.STRING:
         return msgspec.json.encode(value)
     return msgspec.json.format(value.encode(), indent=-1)
 
 
 def canonical(type: Type, text: str) -> object:
-    """What a text says, however it is written: the same for 9.5 and 9.50, and for members in another order.
+    """What a text means, however it is written: the same for 9.5 and 9.50, and for members in another order.
 
-    Hashable. Raises ValueError if the text is not of the type.
+    The result is hashable. Raises ValueError if the text of a number or of JSON can't be read.
     """
     if type in {Type.STRING, Type.BOOLEAN}:
         return text
@@ -74,7 +74,7 @@ def _canonical(document: Any) -> object:
 
 
 def same(type: Type, shown: str, value: str) -> bool:
-    """Whether what an app says it showed is the value."""
+    """Whether what an app says that it showed means the same as the value."""
     try:
         return shown == value or canonical(type, shown) == canonical(type, value)
     except ValueError:
@@ -82,24 +82,24 @@ def same(type: Type, shown: str, value: str) -> bool:
 
 
 def check_values(type: Type, values: Sequence[str]) -> None:
-    """Raises InvalidExperiment unless each value is of the type, can be read, and no two are the same."""
+    """Raises InvalidExperiment unless each value can be read as one of the type, and no two mean the same."""
     given: dict[object, int] = {}
     for place, value in enumerate(values, start=1):
         reason, fault = "", FAULTS[type](value)
         if fault:
-            reason = f"the value is no {_name(type)}: {fault}"
+            reason = f"the value can't be used as {_name(type)}: {fault}"
         elif (same := given.setdefault(canonical(type, value), place)) != place:
-            reason = f"the value is the same {_name(type)} as that of variant {same}"
+            reason = f"the value means the same as that of variant {same}"
         if reason:
             raise InvalidExperiment(reason, f"variants[{place - 1}].value", f"variant {place}")
 
 
 def _name(type: Type) -> str:
-    return "JSON" if type is Type.JSON else type.value
+    return "JSON" if type is Type.JSON else f"a {type}"
 
 
 def _number(value: str) -> str:
-    """What to write instead; nothing of a number."""
+    """What to write instead; empty if the value is a number."""
     if NUMBER.fullmatch(value):
         return ""
     try:

@@ -41,8 +41,8 @@ def test_an_app_is_added_and_listed(run: Run) -> None:
     [
         ("staging", Conflict, "the app 'staging' already exists"),
         ("default", Conflict, "the app 'default' already exists"),
-        ("Staging", InvalidField, "key: must be 1 to 64 of a-z, 0-9"),
-        ("a/b", InvalidField, "key: must be 1 to 64 of a-z, 0-9"),
+        ("Staging", InvalidField, "key: must be 1 to 64 characters from a-z, 0-9"),
+        ("a/b", InvalidField, "key: must be 1 to 64 characters from a-z, 0-9"),
     ],
 )
 def test_an_app_that_can_not_be_added_is_refused(run: Run, key: str, error: type[Exception], told: str) -> None:

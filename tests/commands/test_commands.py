@@ -59,7 +59,7 @@ def test_an_experiment_has_a_type_and_its_values_are_of_it(run: Run) -> None:
     assert (shown["type"], [each["value"] for each in shown["variants"]]) == ("number", ["9.5", "10"])
     assert "  type number\n" in run("experiments", "show", "price").stdout
     refused = run("experiments", "add", "other", "--variant", "3,5=1", "--variant", "10=1", "--type", "number")
-    assert str(refused.exception) == "variant 1: the value is no number: write 3.5"
+    assert str(refused.exception) == "variant 1: the value can't be used as a number: write 3.5"
 
 
 def test_an_audience_is_given_shown_and_refused(run: Run) -> None:
@@ -179,7 +179,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("experiments", "add", "Color", *COLOR), 2, "abtest: key: must be 1 to 64 of a-z"),
+        (("experiments", "add", "Color", *COLOR), 2, "abtest: key: must be 1 to 64 characters from a-z"),
         (("experiments", "add", "color", "--variant", "red"), 2, "must look like VALUE=WEIGHT"),
         (("experiments", "add", "color", "--variant", "red=-1"), 2, "weight of variant 1: must be a decimal"),
         (

@@ -13,7 +13,7 @@ def test_experiments_share_a_group(run: Run) -> None:
     run("experiments", "add", "one", *VARIANTS, "--group", "screen", "--group-share", "30%")
     run("experiments", "add", "two", *VARIANTS)
     refused = run("groups", "join", "screen", "two", "--share", "70.1%")
-    assert str(refused.exception) == "group share: the group screen has 70% left, less than 70.1%"
+    assert str(refused.exception) == "group share: the group screen has only 70% left, not 70.1%"
     joined = run("groups", "join", "screen", "two", "--share", "50%")
     assert joined.stdout.startswith("screen: one 30%, two 50%; 20% of new devices are in none of them\n")
     assert run("groups", "list").stdout.splitlines()[1] == "screen  one 30%, two 50%  20%"

@@ -97,9 +97,9 @@ def test_a_condition_is_written_as_it_was_read() -> None:
     [
         (["platform"], "'platform' must be ATTRIBUTE OPERATOR VALUES"),
         ([""], "must be ATTRIBUTE OPERATOR VALUES"),
-        (["platform==ios"], "'==' is no operator; there are =, !=, <, <=, >, >="),
-        (["app_version=>3"], "'=>' is no operator"),
-        (["app_version~3"], "'~' is no operator"),
+        (["platform==ios"], "'==' is not an operator; use one of = != < <= > >="),
+        (["app_version=>3"], "'=>' is not an operator"),
+        (["app_version~3"], "'~' is not an operator"),
         (["plattform=ios"], "the attribute 'plattform' is unknown; did you mean platform"),
         (["version>=3"], "did you mean os_version|did you mean app_version"),
         (["=ios"], "the attribute '' is unknown"),

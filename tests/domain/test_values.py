@@ -31,7 +31,7 @@ def test_a_value_is_delivered_as_it_was_given(type: Type, text: str, json: bytes
 @pytest.mark.parametrize(
     ("type", "text", "words"),
     [
-        (Type.NUMBER, "3,5", "variant 2: the value is no number: write 3.5"),
+        (Type.NUMBER, "3,5", "variant 2: the value can't be used as a number: write 3.5"),
         (Type.NUMBER, ".5", "write 0.5"),
         (Type.NUMBER, "5.", "write 5"),
         (Type.NUMBER, "+5", "write 5"),
@@ -42,15 +42,15 @@ def test_a_value_is_delivered_as_it_was_given(type: Type, text: str, json: bytes
         (Type.NUMBER, "1,000", "write digits, and a point before decimals, such as 9.5"),
         (Type.NUMBER, "1e999999999", "write digits"),
         (Type.NUMBER, "NaN", "write digits"),
-        (Type.NUMBER, "ten", "the value is no number: write digits"),
-        (Type.BOOLEAN, "True", "the value is no boolean: write true"),
+        (Type.NUMBER, "ten", "the value can't be used as a number: write digits"),
+        (Type.BOOLEAN, "True", "the value can't be used as a boolean: write true"),
         (Type.BOOLEAN, "FALSE", "write false"),
-        (Type.BOOLEAN, "yes", "the value is no boolean: write true or false"),
-        (Type.JSON, "buy", "the value is no JSON: Expecting value at position 0"),
+        (Type.BOOLEAN, "yes", "the value can't be used as a boolean: write true or false"),
+        (Type.JSON, "buy", "the value can't be used as JSON: Expecting value at position 0"),
         (Type.JSON, '{"a":1,"a":2}', "a key is given twice"),
         (Type.JSON, "[NaN]", "NaN and Infinity are not JSON"),
         (Type.JSON, "[1e400]", "out of range"),
-        (Type.JSON, r'"\ud800"', "is no JSON"),
+        (Type.JSON, r'"\ud800"', "can't be used as JSON"),
         (Type.JSON, "null", "apps take null for a missing value"),
     ],
 )
@@ -85,7 +85,7 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("type", "one", "other"), SAME)
 def test_two_values_are_not_the_same_one_in_other_words(type: Type, one: str, other: str) -> None:
-    with pytest.raises(InvalidExperiment, match=r"variant 2: the value is the same .* as that of variant 1"):
+    with pytest.raises(InvalidExperiment, match=r"variant 2: the value means the same as that of variant 1"):
         check_values(type, [one, other])
     check_values(Type.STRING, [one, other])
     assert same(type, one, other)

@@ -212,7 +212,7 @@ async def test_a_field_that_is_wrong_is_named(client: Client, store: SQLiteStore
         ([], "body: must be an object, not a list"),
         ({}, "events: must be given"),
         ({"events": [1]}, "events[0]: must be an object, not a whole number"),
-        ({"events": [event(str(n)) for n in range(501)]}, "events: must be a list of at most 500"),
+        ({"events": [event(str(n)) for n in range(501)]}, "events: must be a list of at most 500 items"),
         ({"events": [{"name": "x"}]}, "events[0].id: must be given"),
         ({"events": [{"id": 1.5, "name": "x"}]}, "events[0].id: must be a text, not a number"),
         ({"events": [event("sp ace")]}, "events[0].id: must be 1 to 64 visible ASCII characters (0x21-0x7E)"),
@@ -230,7 +230,8 @@ async def test_a_field_that_is_wrong_is_named(client: Client, store: SQLiteStore
         ),
         (
             {"events": [event("a", name="Buy")]},
-            "events[0].name: must be 1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or a digit",
+            "events[0].name: must be 1 to 64 characters from a-z, 0-9, '_', '.' and '-', "
+            "and begin with a letter or a digit",
         ),
         (
             {"events": [event("a", at="2026-11-23T10:00:00")]},

@@ -371,7 +371,7 @@ async def test_a_file_puts_experiments_into_groups_and_swaps_their_shares(tmp_pa
 async def test_a_file_whose_groups_have_no_room_changes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         service = ExperimentService(store, by=ANNA)
-        with pytest.raises(InvalidExperiment, match="group share: the group screen has 40% left, less than 50%"):
+        with pytest.raises(InvalidExperiment, match="group share: the group screen has only 40% left, not 50%"):
             await applied(service, in_group("one", "60%") + in_group("two", "50%"))
         assert await service.all() == []
         assert await GroupService(store, by=ANNA).all() == []
@@ -381,7 +381,7 @@ async def test_before_anything_is_done_it_is_said_where_a_group_has_no_room(tmp_
     async with opened(tmp_path / "abtest.db") as store:
         service = ExperimentService(store, by=ANNA)
         await applied(service, in_group("one", "60%") + as_new("three", ""))
-        no_room = "group share: the group screen has 40% left, less than 50%"
+        no_room = "group share: the group screen has only 40% left, not 50%"
         for file in (
             in_group("two", "50%"),
             in_group("three", "50%"),

@@ -184,11 +184,11 @@ async def test_a_plan_has_a_device_for_each_variant(tmp_path: Path) -> None:
         ),
         (
             NewExperiment("color", (Variant("a", Decimal(1)), Variant("red\u202e", Decimal(1)))),
-            "variant 2: .*turn the direction",
+            "variant 2: .*change the direction",
         ),
         (
             NewExperiment("color", experiment("color", "1", "1").variants, description="\u2066red\u2069"),
-            "description: .*turn the direction",
+            "description: .*change the direction",
         ),
         (NewExperiment("color", experiment("color", "1", "1").variants, metrics=("mood:good",)), "metric"),
         (experiment("color", "1", "1", audience=("colour=red",)), "audience: .*unknown; did you mean country"),

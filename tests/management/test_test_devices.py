@@ -153,7 +153,7 @@ async def test_once_removed_it_is_a_new_device_on_its_next_request(store: SQLite
         ("phone", {}, "a\x1b[2J", InvalidField, "note: .*control characters"),
         ("phone", {}, "a\nb", InvalidField, "note: .*control characters"),
         ("phone", {}, "\udcff", InvalidField, "note: .*UTF-8"),
-        ("phone", {}, "\u202eenohp", InvalidField, "note: .*turn the direction"),
+        ("phone", {}, "\u202eenohp", InvalidField, "note: .*change the direction"),
         ("phone", {}, "a" * (LONGEST_NOTE + 1), InvalidField, "note: must have at most 200"),
     ],
 )

@@ -199,7 +199,12 @@ async def test_an_app_is_added(client: Client, store: SQLiteStore) -> None:
     assert await ci.get("/apps/staging") == said(made)
     assert [each["key"] for each in await ci.get("/apps")] == ["default", "staging"]
     refused(await ci.send("POST", "/apps", {"key": "staging"}), 409, "app_exists")
-    refused(await ci.send("POST", "/apps", {"key": "Staging!"}), 422, "invalid_field", "key: must be 1 to 64 of a-z")
+    refused(
+        await ci.send("POST", "/apps", {"key": "Staging!"}),
+        422,
+        "invalid_field",
+        "key: must be 1 to 64 characters from a-z",
+    )
     refused(await ci.send("GET", "/apps/other"), 404, "unknown_app")
 
 

@@ -125,7 +125,7 @@ async def test_what_the_store_alone_can_refuse_is_said_beside_its_field(client: 
     await store.add([full], clock.now())
     status, html = await send(await editor(client, store), "save", {"group": "screen", "group_share": "40%"})
     assert status == 422
-    assert '<a href="#group_share">Share in the group</a>: The group screen has 0% left, less than 40%.' in html
+    assert '<a href="#group_share">Share in the group</a>: The group screen has only 0% left, not 40%.' in html
     status, html = await send(await editor_again(client), "save", {"group": "nothing", "group_share": "40%"})
     assert status == 404
     assert '<a href="#group">Group</a>' in html

@@ -50,14 +50,14 @@ def test_a_time_that_is_typed_is_utc_and_counts_only_if_the_start_is_to_be_at_a_
 @pytest.mark.parametrize(
     ("entered", "field", "words"),
     [
-        (GOOD.having("key", "No"), "key", "Must be 1 to 64 of a-z"),
+        (GOOD.having("key", "No"), "key", "Must be 1 to 64 characters from a-z"),
         (GOOD.having("description", "x" * 1001), "description", "Must have at most 1000 characters."),
         (GOOD.having("type", "colour"), "type", "Must be string, number, boolean or json."),
-        (GOOD.having("type", "boolean"), "value-1", "The value is no boolean: write true or false."),
+        (GOOD.having("type", "boolean"), "value-1", "The value can't be used as a boolean: write true or false."),
         (
             with_rows(GOOD, "variants", {"value": "x" * 200}, {"value": "1"}).having("type", "number"),
             "value-1",
-            "The value is no number: write digits",
+            "The value can't be used as a number: write digits",
         ),
         (with_rows(GOOD, "variants", {"value": "10"}), "value-1", "Must be 2 to 20, not 1."),
         (with_rows(GOOD, "variants", {"value": "10"}, {"value": "10"}), "value-1", "The value '10' is given twice."),
@@ -94,7 +94,8 @@ def test_a_time_that_is_typed_is_utc_and_counts_only_if_the_start_is_to_be_at_a_
         (
             with_rows(GOOD, "metrics", {}, {"event": "Buy It"}),
             "event-2",
-            "The event must be 1 to 64 of a-z, 0-9, '_', '.' and '-', and begin with a letter or a digit.",
+            "The event must be 1 to 64 characters from a-z, 0-9, '_', '.' and '-', "
+            "and begin with a letter or a digit.",
         ),
         (with_rows(GOOD, "metrics", {"event": "a"}, {"event": "a"}), "event-1", "The same metric is given twice."),
         (GOOD.having("planned", "12,000"), "planned", "Must be a whole number, without a sign or a comma."),

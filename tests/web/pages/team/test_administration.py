@@ -65,7 +65,7 @@ async def test_an_app_is_added_and_all_are_listed_with_what_is_in_them(client: C
     assert re.findall(r'data-label="Experiments">(\d+)<', page) == ["1", "0"]
     for key, status, words in (
         ("staging", 409, "The app &#39;staging&#39; already exists."),
-        (SCRIPT, 422, "Key: must be 1 to 64 of a-z"),
+        (SCRIPT, 422, "Key: must be 1 to 64 characters from a-z"),
     ):
         refused = await browser.post("/apps", key=key)
         assert refused.code == status

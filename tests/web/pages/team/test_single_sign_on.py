@@ -172,7 +172,7 @@ async def test_an_answer_works_once(store: SQLiteStore, provider: Providing) -> 
         kept = dict(browser.cookies)
         assert (await browser.get(path)).code == 303
         browser.cookies.pop("abtest")
-        refused(await browser.get(path), 400, "This sign-in was begun in another browser or too long ago")
+        refused(await browser.get(path), 400, "This sign-in began in another browser or too long ago")
         browser.cookies = kept  # as if somebody had read them
         refused(await browser.get(path), 400, "or is done already; begin again.")
         assert len(await SignInService(store).sessions("ben")) == 1
@@ -185,9 +185,9 @@ async def test_nobody_is_signed_in_as_somebody_else_by_a_link(store: SQLiteStore
     async with server(store, provider.issuer) as client:
         path = await come_back(Visitor(client), provider)
         victim = Visitor(client)
-        refused(await victim.get(path), 400, "begun in another browser")
+        refused(await victim.get(path), 400, "began in another browser")
         await victim.get(BEGIN)
-        refused(await victim.get(path), 400, "begun in another browser")
+        refused(await victim.get(path), 400, "began in another browser")
         assert "abtest-trip" not in victim.cookies  # there is one try
         assert await SignInService(store).sessions("mallory") == []
 
