@@ -10,17 +10,17 @@ from abtest.management.signing_in import NOTED_AGAIN_AFTER
 from abtest.store import AccessTokenStore
 
 PREFIX = "abt_"
-"""Scanners that look for secrets in code know one by it."""
+"""Scanners that look for secrets in code recognise an access token by it."""
 
 
 class AccessTokenService:
-    """Makes, revokes and knows access tokens. Several may have the same name, so that one can replace another."""
+    """Makes, revokes and finds access tokens. Several may have the same name, so that one can replace another."""
 
     def __init__(self, store: AccessTokenStore) -> None:
         self._store = store
 
     async def all(self) -> list[AccessToken]:
-        """Every one that was not revoked, expired ones too, in the order of creation."""
+        """Every access token that was not revoked, expired ones too, in the order of creation."""
         return await self._store.access_tokens()
 
     async def one(self, id: int) -> AccessToken:
@@ -33,8 +33,9 @@ class AccessTokenService:
     async def add(
         self, name: str, role: Role, app: str | None = None, expires: str | None = None, *, by: By
     ) -> tuple[AccessToken, str]:
-        """Create one, and the secret, which is shown once. `app`: as of people. `expires`: see parse_expiry.
+        """Create an access token and its secret, which is shown once. `app`: None for every app.
 
+        `expires`: see parse_expiry.
         Raises InvalidField or UnknownApp.
         """
         now, secret = clock.now(), PREFIX + new_secret()
@@ -43,16 +44,16 @@ class AccessTokenService:
         return added, secret
 
     async def revoke(self, id: int, *, by: By) -> None:
-        """End one, from the next request on. Raises UnknownAccessToken."""
+        """End an access token, from the next request on. Raises UnknownAccessToken."""
         await self._store.revoke_access_token(id, clock.now(), by)
 
     async def find(self, secret: str) -> AccessToken:
-        """The access token with this secret. Raises NotSignedIn if unknown, revoked or expired alike."""
+        """The access token with this secret. Raises NotSignedIn if it is unknown, revoked or expired."""
         now = clock.now()
         found = await self._store.access_token(hashed(secret), now)
         if found is None:
             raise NotSignedIn
         if found.used_at is None or now - found.used_at >= NOTED_AGAIN_AFTER:
-            with suppress(Unavailable):  # who can't be noted, on a full disk, may read all the same
+            with suppress(Unavailable):  # on a full disk this can't be noted, but reading stays possible
                 await self._store.use_access_token(found.id, now)
         return found

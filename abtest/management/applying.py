@@ -1,4 +1,4 @@
-"""What has to change so that experiments become as they are declared; and what never can."""
+"""What has to change so that experiments become as a file declares them, and what can't be changed."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ from abtest.management.declared import Declared
 from abtest.management.lifecycle import BEFORE, finishing, planned_too_late, require_addable, stop_too_low
 
 KEPT = "a device keeps the value it got"
+LEFT_OUT = "a device that was left out stays out"
 NEW_WEIGHTS = "new weights begin phase {phase}:"
 NEW_STOP = "another number to stop at begins phase {phase}:"
 NEW_COVERAGE = "new coverage begins phase {phase}:"
@@ -45,7 +46,7 @@ class Step(Struct, frozen=True):
 
 
 class Proposal(Struct, frozen=True):
-    """What would be done. `not_in_file`: keys that the file does not name, but of no archived experiment."""
+    """What would be done. `not_in_file`: keys of experiments that the file leaves out, except archived ones."""
 
     steps: tuple[Step, ...]
     not_in_file: tuple[str, ...]
@@ -54,7 +55,7 @@ class Proposal(Struct, frozen=True):
 
     @property
     def refused(self) -> tuple[Step, ...]:
-        """The steps that can't be made."""
+        """The steps that are refused."""
         return tuple(step for step in self.steps if step.refused)
 
     def require_allowed(self) -> None:
@@ -69,10 +70,10 @@ def _never(why: str) -> Callable[[Declared, Experiment], str]:
 
 
 class Field(Struct, frozen=True):
-    """What a file and an experiment both say, under the name that it has in a Change.
+    """Something that a file and an experiment both have, with its name in a Change.
 
-    `declared`: what the file says, or what is stored if that means the same. `said`: that in words. `refusal`: why it
-    can't be changed; empty if it can. `lead`: the words before what it will be.
+    `declared`: what the file says, or what is stored if both mean the same. `stored`: what is stored. `said`: either
+    of them in words. `refusal`: why it can't be changed; empty if it can. `lead`: the words before what it will be.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Field(Struct, frozen=True):
     lead: str = "{field} will be"
 
     def step(self, declared: Declared, experiment: Experiment) -> Step | None:
-        """What comes of it; None if nothing has to change."""
+        """The step that makes it as declared; None if nothing has to change."""
         wanted, stored = self.declared(declared, experiment), self.stored(experiment)
         if wanted == stored:
             return None
@@ -99,7 +100,7 @@ class Field(Struct, frozen=True):
 def propose(declared: Sequence[Declared], present: Sequence[Experiment]) -> Proposal:
     """What has to change. Raises InvalidExperiment when an experiment can't be added, or a group has no room.
 
-    `present`: every experiment of the app, since groups give shares to others too.
+    `present`: every experiment of the app, since those that are not declared have shares of groups too.
     """
     stored = {experiment.key: experiment for experiment in present}
     steps: list[Step] = []
@@ -126,7 +127,7 @@ def propose(declared: Sequence[Declared], present: Sequence[Experiment]) -> Prop
 
 
 def _require_room(proposal: Proposal, present: Sequence[Experiment]) -> None:
-    """Raises InvalidExperiment. Who leaves a group does so before others join it."""
+    """Raises InvalidExperiment if a group has no room. Experiments leave a group before others join it."""
     given: dict[str, list[Decimal]] = defaultdict(list)
     leaving = {key for key, change in proposal.changes if change.leaves_group}
     for each in present:
@@ -165,7 +166,7 @@ def _status_said(declared: Declared) -> str:
 
 
 def _way(declared: Declared) -> list[Change]:
-    """The changes that bring a new experiment, which is a draft or runs, to its status."""
+    """The changes that bring a new experiment, which is added as a draft or running, to its declared status."""
     finish = Change(status=Status.FINISHED, winner=declared.winner, because=declared.because)
     match declared.status:
         case Status.PAUSED:
@@ -188,7 +189,7 @@ def _audience(declared: Declared, experiment: Experiment) -> Audience:
 
 
 def _status(declared: Declared, experiment: Experiment) -> Status:
-    """A file that does not say it leaves it alone, but never means an experiment whose key is used up."""
+    """Without a status in the file, it stays as it is; but an archived experiment would run, which is refused."""
     if declared.status is None and experiment.status is Status.ARCHIVED:
         return Status.RUNNING
     return declared.status or experiment.status
@@ -202,7 +203,8 @@ def _why_not_status(declared: Declared, experiment: Experiment) -> str:
         return "a key is never used again; declare it archived, or take it out of the file"
     if not BEFORE[status]:
         return "an experiment is a draft only until it is started"
-    return f"only from {' or '.join(each for each in Status if each in BEFORE[status])}"
+    before = " or ".join(each.said for each in Status if each in BEFORE[status])
+    return f"only an experiment that is {before} can become {status}"
 
 
 def _winner(declared: Declared, experiment: Experiment) -> str | None:
@@ -244,7 +246,7 @@ def _why_not_weighed(declared: Declared, experiment: Experiment) -> str:
 
 
 def _baseline(declared: Declared, experiment: Experiment) -> str:
-    """Of an experiment that can have it: other values are refused already."""
+    """The declared one, unless the experiment has no such value: then its values are refused already."""
     baseline = declared.new.baseline or declared.new.variants[0].value
     return baseline if baseline in experiment.values else _stored_baseline(experiment)
 
@@ -255,13 +257,13 @@ def _stored_baseline(experiment: Experiment) -> str:
 
 def _why_not_planned(declared: Declared, experiment: Experiment) -> str:
     if declared.new.planned is None:
-        return "a plan can be another one before the first device, but not be taken away"
+        return "a plan can be changed before the first device, but not removed"
     too_late = planned_too_late(experiment)
     return too_late and f"it has {too_late}"
 
 
 def _schedule(declared: Declared, experiment: Experiment) -> tuple[int | None, int | None]:
-    """Times that were kept, or are over, stay as they are."""
+    """The start of what is not a draft stays as it is, and so does the end of what is over."""
     status = _status(declared, experiment)
     start = declared.new.start_at if status is Status.DRAFT else experiment.start_at
     return start, experiment.end_at if status.over else declared.new.end_at
@@ -282,7 +284,7 @@ def _why_not_stop(declared: Declared, experiment: Experiment) -> str:
     if why := _why_not_weighed(declared, experiment):
         return why
     if declared.new.stop_at is None:
-        return "it can be another number, but not be taken away"
+        return "the number can be changed, but not removed"
     too_low = stop_too_low(experiment, declared.new.stop_at)
     return too_low and f"it has {too_low}"
 
@@ -292,7 +294,7 @@ def _coverage(declared: Declared, experiment: Experiment) -> Decimal:
 
 
 def _group(declared: Declared, experiment: Experiment) -> tuple[str, Decimal]:
-    """One that has ended is in no group, whatever the file says."""
+    """An experiment that is over is in no group, whatever the file says."""
     if _status(declared, experiment).over:
         return _stored_group(experiment)
     return declared.new.group or "", declared.new.group_share or Decimal(0)
@@ -343,7 +345,7 @@ def _list(experiment: Experiment, values: Sequence[object]) -> str:
 FIELDS = (
     Field("type", lambda file, _: file.new.type, lambda it: it.type, _text, _never(KEPT)),
     Field("values", _values, lambda it: it.values, _values_said, _never(KEPT)),
-    Field("audience", _audience, lambda it: it.audience, _audience_said, _never("who was left out stays out")),
+    Field("audience", _audience, lambda it: it.audience, _audience_said, _never(LEFT_OUT)),
     Field("status", _status, lambda it: it.status, _text, _why_not_status),
     Field("winner", _winner, lambda it: it.winner, _value, _why_not_winner),
     Field("because", _because, lambda it: it.because, _text, _why_not_because),
@@ -364,4 +366,4 @@ FIELDS = (
         NEW_STOP,
     ),
 )
-"""In the order in which they are told."""
+"""In the order in which people read about them."""

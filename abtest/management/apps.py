@@ -1,4 +1,4 @@
-"""Apps: what the devices, experiments and events of one server belong to."""
+"""Apps: each device, experiment and event belongs to one."""
 
 from abtest import clock
 from abtest.domain import DEFAULT_APP, KEY, KEY_RULE, App, By
@@ -32,5 +32,5 @@ class AppService:
 
 
 def app_option(app: str) -> str:
-    """What a command that is shown to people needs to mean this app."""
+    """The option that a command shown to people needs for this app; empty for the default one."""
     return "" if app == DEFAULT_APP else f" --app {app}"

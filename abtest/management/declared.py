@@ -1,4 +1,4 @@
-"""The TOML file that describes experiments: reading and writing it."""
+"""Reads and writes the TOML file that describes experiments."""
 
 import json
 import re
@@ -75,7 +75,10 @@ class _File(Struct, forbid_unknown_fields=True):
 
 
 class Declared(Struct, frozen=True):
-    """An experiment as it shall be. `status`, `because`: None leaves it as it is; a new experiment runs."""
+    """An experiment as it should be. `status`, `winner`, `because`: None leaves each as it is.
+
+    Without a status, a new experiment runs, or is a draft if it has a start.
+    """
 
     new: NewExperiment
     status: Status | None = None
@@ -114,7 +117,7 @@ def parse_declared(text: str) -> tuple[Declared, ...]:
 
 
 def as_declared(experiment: Experiment) -> Declared:
-    """What makes such an experiment in another database. That it runs, or starts by itself, need not be said."""
+    """What declares such an experiment in another database: without a status if it runs or will start by itself."""
     phase, (start_at, end_at) = experiment.phase, experiment.coming
     new = NewExperiment(
         key=experiment.key,
@@ -138,7 +141,7 @@ def as_declared(experiment: Experiment) -> Declared:
 
 
 def write_toml(declared: Sequence[Declared]) -> str:
-    """The TOML file that declares this; fields that have their default are left out."""
+    """The TOML file that declares these experiments; fields that have their default are left out."""
     return "\n".join(map(_table, declared))
 
 
@@ -170,7 +173,7 @@ def read_variants(variants: Sequence[DeclaredVariant]) -> tuple[Variant, ...]:
 def edited(experiment: Experiment, fields: Mapping[str, Any]) -> Declared:
     """The experiment with these fields instead of its own. Raises what read_declared raises, or Conflict.
 
-    What can't be changed so may be given as it is.
+    A field that can't be changed here may be given as it is.
     """
     shown = _shown(experiment)
     changed = {
@@ -179,11 +182,12 @@ def edited(experiment: Experiment, fields: Mapping[str, Any]) -> Declared:
         if name not in shown or (value != shown[name] and (value is not None or shown[name]))
     }
     if "key" in changed:
-        raise InvalidField("can't be changed: apps ask for it", field="key")
+        raise InvalidField("can't be changed, because apps ask for it", field="key")
     if living := LIFE & changed.keys():
-        raise InvalidField("is changed by starting, pausing, resuming, finishing or archiving it", field=min(living))
+        why = "can't be edited; start, pause, resume, finish or archive the experiment instead"
+        raise InvalidField(why, field=min(living))
     if settled := _settled(experiment.status) & changed.keys():
-        why = f"{experiment.key}: {min(settled)} can't be changed: it is {experiment.status.said}"
+        why = f"{experiment.key}: {min(settled)} can't be changed: the experiment is {experiment.status.said}"
         raise Conflict(why, code="impossible_transition")
     if changed.get("group", "") is None:
         changed.setdefault("group_share", None)
@@ -194,7 +198,7 @@ def edited(experiment: Experiment, fields: Mapping[str, Any]) -> Declared:
 
 
 def _shown(experiment: Experiment) -> dict[str, Any]:
-    """What it is, of the fields that can't always be changed, as `described` says it."""
+    """The fields that can't always be changed, as `described` gives them."""
     share, start, end = experiment.group_share, experiment.start_at, experiment.end_at
     return {
         "key": experiment.key,
@@ -217,7 +221,7 @@ def _settled(status: Status) -> Set[str]:
 
 
 def _fields(declared: Declared) -> dict[str, Any]:
-    """All but the variants, as a TOML file has them; those that are not given are empty."""
+    """All fields but the variants, as in a TOML file; those that it leaves out are empty."""
     new = declared.new
     return {
         "key": new.key,
@@ -288,7 +292,7 @@ def _declared(experiments: Sequence[_Experiment]) -> tuple[Declared, ...]:
 
 def _one(experiment: _Experiment) -> Declared:
     if experiment.draft and experiment.status not in {None, Status.DRAFT}:
-        raise InvalidExperiment(f"it can't be {experiment.status} with draft = true", field="status")
+        raise InvalidExperiment(f"can't be {experiment.status} with draft = true", field="status")
     status = Status.DRAFT if experiment.draft else experiment.status
     new = NewExperiment(
         key=experiment.key,
@@ -308,26 +312,27 @@ def _one(experiment: _Experiment) -> Declared:
         stop_at=experiment.stop_at,
     ).checked()
     if new.start_at is not None and status not in {None, Status.DRAFT}:
-        raise InvalidExperiment(f"what is {status} does not start by itself; leave out the status", field="start_at")
+        why = f"an experiment that is {status} does not start by itself; leave out the status"
+        raise InvalidExperiment(why, field="start_at")
     if experiment.winner is not None:
         if status is None or not status.over:
-            raise InvalidExperiment('only with status = "finished" or "archived"', field="winner")
+            raise InvalidExperiment('needs status = "finished" or "archived"', field="winner")
         if experiment.winner not in {variant.value for variant in new.variants}:
             raise InvalidExperiment(f"{experiment.winner!r} is not a value of this experiment", field="winner")
     if experiment.because is not None:
         if status is None or not status.over:
-            raise InvalidExperiment('only with status = "finished" or "archived"', field="because")
+            raise InvalidExperiment('needs status = "finished" or "archived"', field="because")
         check_because(experiment.because)
     return Declared(new, status, experiment.winner, experiment.because)
 
 
 def _plain(number: Decimal) -> str:
-    """Its digits; those of one with a huge exponent would fill the memory."""
+    """The number in digits, unless its exponent is so large that they would fill the memory."""
     return f"{number:f}" if abs(number.adjusted()) <= MOST_DIGITS else str(number)
 
 
 def _placed(table: Mapping[str, Any], place: str) -> str:
-    """checkout: weight of variant 2, for experiments[1].variants[1].weight."""
+    """The place in words: checkout: weight of variant 2, for experiments[1].variants[1].weight."""
     match = EXPERIMENT.fullmatch(place)
     if not match:
         return place.partition("[")[0]

@@ -119,7 +119,7 @@ def described_entry(entry: Entry) -> dict[str, Any]:
 
 
 def table_of_entries(entries: Iterable[Entry]) -> str:
-    """Entries of the journal as CSV, with the same in its columns."""
+    """Entries of the journal as CSV, with the contents of the JSON in its columns."""
     return csv_lines([ENTRY_COLUMNS, *map(_row, entries)])
 
 

@@ -77,7 +77,7 @@ class ExperimentService:
     def __init__(
         self, store: ExperimentStore, app: str = DEFAULT_APP, revision: str | None = None, *, by: By
     ) -> None:
-        """`revision`: as what an experiment was seen; if it is another one by then, ChangedMeanwhile is raised."""
+        """`revision`: of an experiment when it was read; if that has changed since, ChangedMeanwhile is raised."""
         self._store = store
         self._app = app
         self._revision = revision
@@ -126,8 +126,8 @@ class ExperimentService:
     async def finish(self, key: str, winner: str | None = None, because: str = "") -> Experiment:
         """Take no more devices, for good; with a winner, new devices get that value.
 
-        `because`: why it is that winner, or none. One that is finished can still be given a winner or a reason that
-        it lacks.
+        `because`: the reason for this winner, or for none. A finished experiment can still be given a winner or a
+        reason that it lacks.
         """
         check_because(because)
 
@@ -154,8 +154,8 @@ class ExperimentService:
     ) -> Experiment:
         """Begin a new phase: new devices are drawn with these weights, and this part of them is covered.
 
-        `stop_at`: how many devices there may be in all phases.
-        What is not given stays as it is. Devices that came before keep their value, or stay outside.
+        `stop_at`: how many devices there may be in all phases. What is not given stays as it is. Devices that came
+        before keep their value, or stay outside.
         """
         check_stop_at(stop_at)
         weights = {variant.value: variant.weight for variant in variants}
@@ -219,16 +219,16 @@ class ExperimentService:
         return propose(declared, await self.all())
 
     async def apply(self, declared: Sequence[Declared], shown: Proposal) -> list[Experiment]:
-        """Do what was shown, all of it or nothing; returns every experiment as it is then.
+        """Do what was shown, all of it or nothing, and return every experiment as it is afterwards.
 
-        Raises Conflict if a part of it is refused, or if something else would be done than what was shown.
+        Raises Conflict if a part of it is refused, or if what was shown is no longer what would be done.
         """
 
         def rule(present: Sequence[Experiment]) -> Alteration:
             found = propose(declared, present)
             if found.steps != shown.steps:
                 raise Conflict(
-                    "nothing was done: somebody changed the experiments after this was shown; look at it again",
+                    "nothing was done: somebody changed the experiments meanwhile; apply the file again",
                     code="changed_meanwhile",
                 )
             found.require_allowed()
@@ -238,7 +238,7 @@ class ExperimentService:
         return await self.all()
 
     async def edit(self, key: str, fields: Mapping[str, Any]) -> Experiment:
-        """Change several things at once, named as in the TOML file; what is not given stays. All of it or nothing.
+        """Change several fields at once, named as in the TOML file: all or none. Fields that are not given stay.
 
         Raises InvalidExperiment or InvalidField when a field can't be read, and Conflict when it can't be changed.
         """
@@ -257,7 +257,7 @@ class ExperimentService:
         return await self.one(key)
 
     async def propose_edit(self, key: str, fields: Mapping[str, Any]) -> Proposal:
-        """What `edit` would do; what it would refuse is in it too."""
+        """What `edit` would do, and what it would refuse."""
         await self._require_group(fields)
         present = await self.all()
         return propose([edited(of_key(key, present), fields)], present)

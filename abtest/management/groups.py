@@ -1,4 +1,4 @@
-"""Groups and holdouts: what decides about experiments before they do."""
+"""Groups and holdouts, which decide about each new device before experiments do."""
 
 from decimal import Decimal
 
@@ -36,16 +36,16 @@ class GroupService:
         return added
 
     async def join(self, group: str, key: str, share: Decimal) -> Experiment:
-        """Put an experiment into a group; new devices come to it only where the group gives them to it."""
+        """Put an experiment into a group; of new devices, it can get only those that the group gives it."""
         return await self._store.join(group, key, share, clock.now(), self._app, self._by)
 
     async def leave(self, group: str, key: str) -> Experiment:
-        """Take an experiment out of a group; its share is free, and all new devices may come to it."""
+        """Take an experiment out of a group, which frees its share; the experiment can get any new device."""
         return await self._store.leave(group, key, clock.now(), self._app, self._by)
 
 
 class HoldoutService:
-    """Creates and ends holdouts, as above."""
+    """Creates and ends holdouts. Returns and raises as GroupService does."""
 
     def __init__(
         self, store: ExperimentStore, app: str = DEFAULT_APP, revision: str | None = None, *, by: By
@@ -71,7 +71,7 @@ class HoldoutService:
         return added
 
     async def end(self, key: str) -> Experiment:
-        """Hold no more devices. Those that are held stay so."""
+        """Hold no more devices. Those that are held stay held."""
 
         def rule(holdout: Experiment) -> Change:
             require_revision(holdout, self._revision)

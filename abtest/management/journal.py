@@ -24,7 +24,7 @@ class JournalService:
         if sought.app is not None and sought.app not in {each.key for each in await self._store.apps()}:
             raise UnknownApp(sought.app)
         if text_fault(f"{sought.by}{sought.about}"):
-            return []  # no entry has such a text, and some of them no store can look for
+            return []  # no entry has such a text, and some such texts are beyond what a store can look for
         return await self._store.entries(sought, most)
 
     async def changes(self, key: str, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> list[Entry]:

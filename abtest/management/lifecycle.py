@@ -14,9 +14,9 @@ BEFORE = {
     Status.FINISHED: frozenset({Status.RUNNING, Status.PAUSED}),
     Status.ARCHIVED: frozenset(Status) - {Status.ARCHIVED},
 }
-"""The statuses from which each one can be reached."""
+"""The statuses from which each status can be reached."""
 WEIGHED = frozenset(each for each in Status if not each.over)
-"""Those in which an experiment can get new weights, another coverage or end."""
+"""The statuses in which an experiment can get new weights, another coverage or another end."""
 POSSIBLE: Mapping[str, Set[Status]] = {
     "start": {Status.DRAFT},
     "pause": BEFORE[Status.PAUSED],
@@ -29,7 +29,7 @@ POSSIBLE: Mapping[str, Set[Status]] = {
 
 
 def possible(experiment: Experiment) -> list[str]:
-    """What can be done to it as it is. Of one that is finished, `finish` names a winner or a reason that it lacks."""
+    """What can be done to an experiment now. `finish` can also give a finished one a winner or a reason."""
     can_be_completed = finishing(experiment, experiment.winner or experiment.values[0], "because") is not None
     return [
         name
@@ -39,10 +39,10 @@ def possible(experiment: Experiment) -> list[str]:
 
 
 def finishing(experiment: Experiment, winner: str | None, because: str | None) -> Change | None:
-    """What changes when it is finished so; None if it can't be.
+    """What changes when an experiment is finished with this winner and reason; None if that can't be done.
 
-    One that is finished can still be given a winner, and a reason, if it has none. Whoever gives the reason alone has
-    not taken the decision, unless nobody had: its schedule ended it.
+    A finished experiment can still be given a winner and a reason if it has none. A person who only gives the reason
+    did not take the decision, except where no person had: when the schedule ended the experiment.
     """
     change = Change(status=Status.FINISHED, winner=winner, because=because)
     if experiment.status in BEFORE[Status.FINISHED]:
@@ -57,7 +57,7 @@ def finishing(experiment: Experiment, winner: str | None, because: str | None) -
 
 
 def of_key(key: str, present: Iterable[Experiment], kind: Kind = Kind.EXPERIMENT) -> Experiment:
-    """The one with this key, of experiments, groups or holdouts. Raises UnknownExperiment."""
+    """The experiment, group or holdout with this key. Raises UnknownExperiment."""
     found = next((each for each in present if each.key == key), None)
     if found is None:
         raise UnknownExperiment(key, kind)
@@ -65,7 +65,7 @@ def of_key(key: str, present: Iterable[Experiment], kind: Kind = Kind.EXPERIMENT
 
 
 def require_revision(experiment: Experiment, seen: str | None) -> None:
-    """Raises ChangedMeanwhile unless it is still as it was seen; None is any."""
+    """Raises ChangedMeanwhile unless the experiment still has the revision that was seen; None allows any."""
     if seen is not None and seen != revision(experiment):
         raise ChangedMeanwhile(
             f"somebody changed the {experiment.kind} {experiment.key} meanwhile; look at it and try again"
@@ -79,7 +79,7 @@ def require_future(field: str, time: int | None, said: str | None = None) -> Non
 
 
 def require_addable(new: NewExperiment) -> None:
-    """Raises InvalidExperiment when this can't be created, although an experiment that exists may be so."""
+    """Raises InvalidExperiment for what only an existing experiment may have: a baseline of weight 0, a past end."""
     weights = {variant.value: variant.weight for variant in new.variants}
     baseline = new.variants[0].value if new.baseline is None else new.baseline
     if not weights[baseline]:
@@ -93,7 +93,7 @@ def require_addable(new: NewExperiment) -> None:
 
 
 def stop_too_low(experiment: Experiment, stop_at: int) -> str:
-    """Why it can't stop at so many devices; empty if it can."""
+    """Why the experiment can't stop at so many devices; empty if it can."""
     if stop_at > experiment.enrolled:
         return ""
     return f"{counted(experiment.enrolled, 'device')} already; choose a number above that"

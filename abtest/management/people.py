@@ -38,11 +38,11 @@ class PeopleService:
         return found
 
     async def exist(self) -> bool:
-        """Whether anybody may sign in, or is to set a password."""
+        """Whether there is anybody, with a password or still without."""
         return await self._store.has_people()
 
     async def add(self, name: str, role: Role, app: str | None = None) -> tuple[Person, Link]:
-        """Create a person, who has no password before the link was used."""
+        """Create a person, who has no password until the link is used."""
         link, now = _link(), clock.now()
         added = await self._store.add_person(
             check_name(name), role, app, hashed(link.secret), link.expires_at, now, self._by
@@ -54,15 +54,15 @@ class PeopleService:
         return await self._store.change_person(check_name(name), clock.now(), role, app, self._by)
 
     async def link(self, name: str) -> Link:
-        """A new link, which voids the older one. The password that there is stays until the link is used."""
+        """A new link, which voids the older one. The person's old password stays valid until the link is used."""
         link = _link()
         await self._store.put_link(check_name(name), hashed(link.secret), link.expires_at, clock.now(), self._by)
         return link
 
     async def disconnect(self, name: str) -> int:
-        """Forget with which accounts a person signs in by single sign-on, and end the sessions; how many accounts.
+        """Forget a person's accounts of single sign-on, and end the sessions; return how many accounts there were.
 
-        The next account with this name is connected with the person.
+        The next account with this name that signs in is connected with the person.
         """
         return await self._store.disconnect(check_name(name), clock.now(), self._by)
 

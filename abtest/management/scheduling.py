@@ -10,7 +10,7 @@ from abtest.store import Due, ExperimentStore
 
 
 async def keep_schedule(store: ExperimentStore, say: Callable[[str], None]) -> None:
-    """Start and finish what is due, in the order of its times, and `say` so. Each change is a transaction."""
+    """Start and finish the experiments that are due, the earliest first, and `say` so. Each is a transaction."""
     for due in await store.due(clock.now()):
         try:
             done = await store.change(due.key, _rule(due), clock.now(), due.app, by=WORKER)

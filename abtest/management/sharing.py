@@ -1,4 +1,4 @@
-"""Shared links: who has one sees the results of one experiment without signing in."""
+"""Shared links: whoever has one sees the results of one experiment without signing in."""
 
 from abtest import clock
 from abtest.domain import DEFAULT_APP, By, SharedLink, check_note
@@ -8,7 +8,7 @@ from abtest.store import SharedLinkStore
 
 
 class SharedLinkService:
-    """Makes, revokes and knows shared links. Each works until it is revoked, whatever becomes of its experiment.
+    """Makes, revokes and finds shared links. Each works until it is revoked, whatever becomes of its experiment.
 
     Raises UnknownApp, UnknownExperiment, InvalidField or UnknownSharedLink.
     """
@@ -17,17 +17,17 @@ class SharedLinkService:
         self._store = store
 
     async def all(self, key: str | None = None, app: str = DEFAULT_APP) -> list[SharedLink]:
-        """Those of an experiment, or of all of an app, that were not revoked, in the order of creation."""
+        """The links to one experiment, or to any of an app, that were not revoked, in the order of creation."""
         return await self._store.shared_links(key, app)
 
     async def add(self, key: str, note: str = "", app: str = DEFAULT_APP, *, by: By) -> tuple[SharedLink, str]:
-        """Make one, and the secret, which is shown once. `note`: who gets it, or what for."""
+        """Make a link and its secret, which is shown once. `note`: who gets it, or what for."""
         secret = new_secret()
         link = await self._store.add_shared_link(key, check_note(note), hashed(secret), clock.now(), app, by)
         return link, secret
 
     async def revoke(self, id: int, key: str | None = None, app: str = DEFAULT_APP, *, by: By) -> None:
-        """End one at once and for good. `key`: the experiment that it must be of; None for any of the app."""
+        """End a link at once and for good. `key`: it must be to this experiment; None for any of the app."""
         await self._store.revoke_shared_link(id, clock.now(), key, app, by)
 
     async def find(self, secret: str) -> SharedLink:

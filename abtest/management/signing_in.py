@@ -39,13 +39,13 @@ PER_ADDRESS = Rate(1 / 10, 20)
 IN_ALL = Rate(5, 50)
 NO_LIMIT = Rate(0, 0)
 NOTED_AGAIN_AFTER = 60_000
-"""Milliseconds: a request writes at most once in so long that a session or an access token was used."""
+"""Milliseconds: that a session or an access token is used is written down at most once in this time."""
 
 
 class SignInService:
-    """Lets people in. Attempts are counted in this process; those that succeed don't count.
+    """Lets people sign in. Each process counts its own attempts; those that succeed don't count.
 
-    Whoever tries passwords of a name slows that person down too, but a link always lets the person in.
+    Somebody who tries passwords for a name slows down the person too, but a link always lets the person in.
     """
 
     def __init__(self, store: SessionStore) -> None:
@@ -55,11 +55,11 @@ class SignInService:
         self._addresses = Limiter(PER_ADDRESS, IN_ALL)
 
     async def linked(self, link: str) -> Person:
-        """The person whose link this is; it can still be used. Raises UnknownLink."""
+        """The person whose link this is. Raises UnknownLink unless it can still be used."""
         return await self._store.linked(hashed(link), clock.now())
 
     async def use_link(self, link: str, password: str, browser: Browser = UNKNOWN_BROWSER) -> str:
-        """Set the person's password, end every session, and begin one: its secret.
+        """Set the person's password, end every session, begin a new one, and return its secret.
 
         Raises UnknownLink or InvalidField.
         """
@@ -69,7 +69,7 @@ class SignInService:
         return secret
 
     async def make_first_link(self) -> str | None:
-        """A link that makes the first admin, once, within a day; None if there are people already."""
+        """A link that makes the first admin and works once, for a day; None if there are people already."""
         secret = new_secret()
         return secret if await self._store.put_first_link(hashed(secret), clock.now() + LINK_LASTS) else None
 
@@ -78,7 +78,7 @@ class SignInService:
         await self._store.require_first_link(hashed(link), clock.now())
 
     async def use_first_link(self, link: str, name: str, password: str, browser: Browser = UNKNOWN_BROWSER) -> str:
-        """Make the first admin, and begin a session: its secret. Raises UnknownLink or InvalidField."""
+        """Make the first admin, begin a session, and return its secret. Raises UnknownLink or InvalidField."""
         await self.require_first_link(link)
         check_name(name)
         kept, secret = await self._passwords.hash(check_password(password)), new_secret()
@@ -86,9 +86,9 @@ class SignInService:
         return secret
 
     async def sign_in(self, name: str, password: str, source: str | None, browser: Browser = UNKNOWN_BROWSER) -> str:
-        """Begin a session: its secret. `source`: what attempts count against, as Proxies.source gives it.
+        """Begin a session, and return its secret. `source`: what attempts count against, from Proxies.source.
 
-        Raises WrongPassword, which doesn't tell whether there is such a person, nor does the time until then;
+        Raises WrongPassword, which does not reveal, even by its timing, whether there is such a person;
         TooManyAttempts; or Unavailable, when too many sign in at once.
         """
         kept, secret = await self._matching(name, password, source), new_secret()
@@ -99,7 +99,7 @@ class SignInService:
     async def change_password(
         self, name: str, current: str, password: str, source: str | None, but: int | None = None, *, by: By
     ) -> None:
-        """Set another password, and end all sessions but one.
+        """Set another password, and end all sessions except the one with the id `but`.
 
         Raises InvalidField, also if `current` is not the current password; TooManyAttempts or Unavailable, as above.
         """
@@ -116,7 +116,7 @@ class SignInService:
     async def _matching(self, name: str, password: str, source: str | None) -> str:
         """What is kept of a person's password, if it is this one.
 
-        Raises WrongPassword, TooManyAttempts, or Unavailable: what was not compared does not count either.
+        Raises WrongPassword, TooManyAttempts, or Unavailable: an attempt that was not compared does not count either.
         """
         counted, now = folded(name)[:LONGEST_NAME], time.monotonic()
         if wait := self._addresses.take(source, now) or self._names.take(counted, now):
@@ -138,16 +138,16 @@ class SignInService:
     async def admit(
         self, prove: Callable[[], Awaitable[Identity]], source: str | None, browser: Browser = UNKNOWN_BROWSER
     ) -> str:
-        """Begin a session of the person whose identity an OpenID provider proves: its secret.
+        """Begin a session of the person whose identity an OpenID provider proves, and return its secret.
 
-        `source`: what attempts count against, as above. Raises what `prove` raises; TooManyAttempts; NotAdmitted; or
-        Conflict, if the role would leave no admin of every app.
+        `source`: as for `sign_in`. Raises what `prove` raises; TooManyAttempts; NotAdmitted; or Conflict, if the new
+        role would leave nobody who is admin of every app.
         """
         if wait := self._addresses.take(source, time.monotonic()):
             raise TooManyAttempts(wait)
         identity, secret = await prove(), new_secret()
         if fault := name_fault(identity.name):
-            raise NotAdmitted(f"the name of your account can't be one here: it {fault}")
+            raise NotAdmitted(f"the name of your account can't be used here: it {fault}")
         by = By(Hand.SINGLE_SIGN_ON, identity.name, browser.address)
         try:
             admitted = await self._store.admit(identity, hashed(secret), clock.now(), browser, by)
@@ -162,17 +162,17 @@ class SignInService:
         """The person whose name a trusted proxy sends. Raises NotAdmitted."""
         found = None if name_fault(name) else await self._store.named(name)
         if found is None or not spelled_alike(name, found.name):
-            raise NotAdmitted("nobody here has the name that your proxy says; ask an admin to add you under it")
+            raise NotAdmitted("nobody here has the name that your proxy sends; ask an admin to add you with it")
         return found
 
     async def session(self, secret: str) -> Session:
-        """The session with this secret, and in it the person with the role of this moment. Raises NotSignedIn."""
+        """The session with this secret, and in it the person with the present role. Raises NotSignedIn."""
         now = clock.now()
         found = await self._store.session(hashed(secret), now)
         if found is None:
             raise NotSignedIn
         if now - found.seen_at >= NOTED_AGAIN_AFTER:
-            with suppress(Unavailable):  # who can't be noted, on a full disk, may look all the same
+            with suppress(Unavailable):  # on a full disk this can't be noted, but looking stays possible
                 await self._store.see_session(found.id, now)
         return found
 
@@ -181,11 +181,11 @@ class SignInService:
         return await self._store.sessions(check_name(name), clock.now())
 
     async def sign_out(self, session: Session) -> None:
-        """End a session, by whoever has it."""
+        """End a session, as whoever has it asks."""
         await self._store.sign_out(session.id)
 
     async def end_sessions(self, name: str, id: int | None = None, but: int | None = None, *, by: By) -> int:
-        """End a person's session with this id, or every one but one; how many.
+        """End a person's session with this id, or, without one, all except `but`; return how many.
 
         Raises InvalidField or UnknownPerson.
         """

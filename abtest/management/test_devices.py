@@ -11,7 +11,7 @@ class TestDeviceService:
     """Makes test devices of an app, and removes them. Every server process knows of a change within a second."""
 
     def __init__(self, store: TestDeviceStore, app: str = DEFAULT_APP, newest: int | None = None, *, by: By) -> None:
-        """`newest`: the largest number that was seen; what was made or changed since is left as it is."""
+        """`newest`: the largest number that was seen; test devices made or changed since are left as they are."""
         self._newest = newest
         self._store = store
         self._app = app
@@ -22,7 +22,7 @@ class TestDeviceService:
         return await self._store.test_devices(self._app)
 
     async def add(self, token: str, values: Mapping[str, str], note: str) -> tuple[TestDevice, bool]:
-        """Let a token get exactly these values, by key; and whether that changes a test device.
+        """Let a token get exactly these values, by key. Also returns whether it was a test device already.
 
         Raises InvalidToken, InvalidTestDevice, InvalidField, UnknownApp, UnknownExperiment, Conflict or
         ChangedMeanwhile.
@@ -32,7 +32,7 @@ class TestDeviceService:
         )
 
     async def remove(self, token: str) -> bool:
-        """Let a token be what it was before; whether it is a device.
+        """Let a token be what it was before, and return whether that is a device.
 
         Raises InvalidToken, UnknownApp, UnknownTestDevice or ChangedMeanwhile.
         """

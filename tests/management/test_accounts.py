@@ -58,7 +58,7 @@ async def test_who_was_invited_signs_in_and_keeps_the_account(store: SQLiteStore
 async def test_who_was_not_invited_is_nobody(store: SQLiteStore) -> None:
     assert "nobody here has the name 'ben'; ask an admin" in await refused(store, account("1", "ben"))
     for name in ("", "a\x1bb", "x" * 65, " ben"):
-        assert "the name of your account can't be one here: it must" in await refused(store, account("1", name))
+        assert "the name of your account can't be used here: it must" in await refused(store, account("1", name))
     assert await names(store) == []
     assert await told(store) == []
 
@@ -180,5 +180,5 @@ async def test_a_proxy_vouches_only_for_who_is_there(store: SQLiteStore) -> None
     await PeopleService(store, by=ANNA).add("ben", Role.VIEWER)
     assert (await SignInService(store).vouched_for("BEN")).role is Role.VIEWER
     for name in ("nobody", "", "x" * 10_000, "ben\n", "\udcff"):
-        with pytest.raises(NotAdmitted, match="nobody here has the name that your proxy says"):
+        with pytest.raises(NotAdmitted, match="nobody here has the name that your proxy sends"):
             await SignInService(store).vouched_for(name)

@@ -110,7 +110,7 @@ def test_what_differs_will_be_as_the_file_says(old: str, new: str, sentence: str
             '"',
             CHECKOUT,
             "audience can't be changed from platform is ios or android to platform is ios: "
-            "who was left out stays out",
+            "a device that was left out stays out",
         ),
         (
             "1500",
@@ -123,8 +123,8 @@ def test_what_differs_will_be_as_the_file_says(old: str, new: str, sentence: str
             "planned = 1500\n",
             "",
             CHECKOUT,
-            "planned can't be changed from 1,500 devices to none: a plan can be another one before the first device, "
-            "but not be taken away",
+            "planned can't be changed from 1,500 devices to none: a plan can be changed before the first device, "
+            "but not removed",
         ),
         (
             "weight = 50 }",
@@ -149,13 +149,15 @@ def test_what_differs_will_be_as_the_file_says(old: str, new: str, sentence: str
             KEY,
             f'{KEY}\nstatus = "finished"',
             having(Status.DRAFT),
-            "status can't be changed from draft to finished: only from running or paused",
+            "status can't be changed from draft to finished: "
+            "only an experiment that is running or paused can become finished",
         ),
         (
             KEY,
             f'{KEY}\nstatus = "running"',
             having(Status.FINISHED),
-            "status can't be changed from finished to running: only from draft or paused",
+            "status can't be changed from finished to running: "
+            "only an experiment that is a draft or paused can become running",
         ),
         (
             KEY,

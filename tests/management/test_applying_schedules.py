@@ -61,7 +61,7 @@ def test_what_differs_will_be_as_the_file_says(more: str, stored: Experiment, se
 @pytest.mark.parametrize(
     ("more", "stored", "why"),
     [
-        ("", STOPPING, "from 600 devices to none: it can be another number, but not be taken away"),
+        ("", STOPPING, "from 600 devices to none: the number can be changed, but not removed"),
         ("stop_at = 5", with_devices(5), "it has 5 devices already; choose a number above that"),
         ("stop_at = 5", having(Status.FINISHED), "it is finished"),
         ("end_at = 2020-01-01T00:00:00Z", CHECKOUT, "2020-01-01T00:00:00Z has passed"),

@@ -158,14 +158,14 @@ def test_what_is_written_is_read_again(declared: list[Declared]) -> None:
     ("text", "words"),
     [
         ('status = "stopped"', "price: status: must be draft, running, paused, finished or archived"),
-        ('status = "paused"', "price: status: it can't be paused with draft = true"),
+        ('status = "paused"', "price: status: can't be paused with draft = true"),
         (
             'start_at = 2026-12-03T09:00:00Z\n[[experiments]]\nkey = "late"\nstatus = "running"\n'
             'start_at = 2026-12-03T09:00:00Z\nvariants = [{ value = "1", weight = 1 }, { value = "2", weight = 1 }]',
-            "late: start_at: what is running does not start by itself; leave out the status",
+            "late: start_at: an experiment that is running does not start by itself; leave out the status",
         ),
-        ('winner = "1"', 'price: winner: only with status = "finished" or "archived"'),
-        ('because = "x"', 'price: because: only with status = "finished" or "archived"'),
+        ('winner = "1"', 'price: winner: needs status = "finished" or "archived"'),
+        ('because = "x"', 'price: because: needs status = "finished" or "archived"'),
     ],
 )
 def test_a_status_that_can_not_be_is_refused(text: str, words: str) -> None:

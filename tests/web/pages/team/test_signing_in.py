@@ -130,7 +130,7 @@ async def test_who_comes_in_a_crowd_is_told_to_try_again(
         await inside.post("/account/password", current=PASSWORD, password="another battery horse"),
     ):
         assert (answer.code, answer.headers["Retry-After"]) == (503, "1")
-        assert "Too many people sign in at once; try again." in answer.body.decode()
+        assert "Too many people are signing in; try again in a moment." in answer.body.decode()
         assert 'name="password"' in answer.body.decode()
 
 
