@@ -1,4 +1,4 @@
-"""What the services need from a store, as Protocols by concern. `sqlite` implements them."""
+"""What the services need from a store, as Protocols by concern. `sqlite` and `postgres` implement them."""
 
 from abtest.store.audit import (
     ALL_DEVICES,

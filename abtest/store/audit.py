@@ -1,4 +1,4 @@
-"""Reading every decision back, to check it."""
+"""Reading back every decision, to check it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -21,15 +21,16 @@ from abtest.domain import (
 )
 
 OUTSIDE_AUDIENCE, ALL_DEVICES = -1, -2
-"""Beside the place of a condition: devices outside the audience, and all devices, inside or outside."""
+"""Used like the place of a condition: for devices outside the audience, and for all devices, inside or outside."""
 
 
 class PhaseRecord(Struct, frozen=True):
-    """A phase as it is stored. `counts`: per variant, before the block with `next_position`.
+    """A phase as it is stored.
 
-    `weights`: what positions are drawn from. `outside`: the place among them of devices outside the coverage, the
-    last one; None where there are none. `weights` and `counts` are empty when the stored text can't be read.
-    `stop_at`: how many devices the experiment may have.
+    `weights`: what positions are drawn from. `outside`: the place among them, the last one, of devices outside the
+    coverage; None if the phase leaves none out. `counts`: how often each was drawn before the block with
+    `next_position`. `weights` and `counts` are empty when the stored text can't be read. `stop_at`: how many devices
+    the experiment may have.
     """
 
     id: int
@@ -54,9 +55,9 @@ class StatusRecord(Struct, frozen=True):
 class ExperimentRecord(Struct, frozen=True):
     """Everything that decided the assignments in an experiment, a group or a holdout.
 
-    `app`: its number. `name`: its key, and before it that of its app where there are several. `variants`: ids, in the
-    order of the values and places. `outside`: the id that devices outside the coverage have; None if it never left
-    devices out. `audience`: None when the stored text can't be read.
+    `app`: the number of its app. `name`: its key, after the key of its app if there are several apps. `variants`: ids,
+    in the order of `values` and `places`. `outside`: the id of the variant for devices outside the coverage; None if it
+    never left devices out. `audience`: None when the stored text can't be read.
     """
 
     id: int
@@ -79,7 +80,7 @@ class ExperimentRecord(Struct, frozen=True):
 
 
 class TestValueRecord(Struct, frozen=True):
-    """A variant that was chosen for a test device. `test_device`: its id. `app`: the number of its token's app."""
+    """A variant that was chosen for a test device. `app`: the number of its token's app."""
 
     test_device: int
     app: int
@@ -90,18 +91,18 @@ class TestValueRecord(Struct, frozen=True):
 class Ledger(Struct, frozen=True):
     """What the assignments must agree with, from one snapshot.
 
-    `devices`: the number of device rows. `last_device`: the highest id that was ever given. `strangers`: the number
-    of rows of devices, tokens and assignments whose device id was never given. `tokens`: how many tokens each device
-    has, in the order of ids, one byte each, at most 255. `token_apps`: in the same order, the number of the app that
-    the device's token is of, 0 without one. `without_profile`: the number of devices whose profile is missing.
-    `profiles`: the attributes that are kept, by id; None where they can't be read. `apps`: of all profiles, the
+    `devices`: the number of device rows. `last_device`: the highest id that was ever given out. `strangers`: the number
+    of rows of devices, tokens and assignments whose device id was never given out. `tokens`: how many tokens each
+    device has, in the order of ids, one byte each, at most 255. `token_apps`: in the same order, the number of the app
+    of the device's token; 0 without a token. `without_profile`: the number of devices whose profile is missing.
+    `profiles`: by profile id, the attributes that are kept; None where they can't be read. `apps`: by profile id, the
     number of the app. `app_rows`: by number, the key of each app and the number of its profiles with attributes.
-    `strange_test_devices`: how many test devices have a token of another app. `missing`: numbers that must be kept
-    beside all rows, and are not.
+    `strange_test_devices`: how many test devices have a token of another app. `missing`: the names of counters that
+    every database has, and this one lacks.
 
     The summary: `watermark` (None when its row is missing), `counted` by (phase id, variant id), `hourly` by
     (experiment id, hour), `daily` by (phase id, variant id, day), `outside` by (id of the status, place of the
-    condition, OUTSIDE_AUDIENCE or ALL_DEVICES), `winners` by experiment id, `of_apps` by app.
+    condition, OUTSIDE_AUDIENCE or ALL_DEVICES), `winners` by experiment id, `of_apps` by the number of the app.
     """
 
     devices: int
@@ -131,9 +132,9 @@ AssignmentRow = tuple[int, int, int, int, int | None]
 
 
 class Chunk(Struct, frozen=True):
-    """The devices with after < id <= upto as (id, first seen in milliseconds, profile), ascending, and assignments.
+    """The devices with after < id <= upto, with their assignments.
 
-    The assignments ascend by device and experiment, and include those of a device whose row is missing.
+    `devices`: (id, first seen in milliseconds, profile), ascending. The assignments ascend by device and experiment, and include those of a device whose row is missing.
     """
 
     after: int
@@ -154,7 +155,7 @@ class AssignmentRecord(Struct, frozen=True):
 class DeviceRecord(Struct, frozen=True):
     """A device of the app with this number, and all its assignments.
 
-    `first_seen` in milliseconds. `attributes`: what is kept of them.
+    `first_seen` in milliseconds. `attributes`: those that are kept.
     """
 
     id: int
@@ -165,7 +166,7 @@ class DeviceRecord(Struct, frozen=True):
 
 
 class MetricRecord(Struct, frozen=True):
-    """A metric as it is stored, with the name of its experiment; `watermark`: the last event that was folded in."""
+    """A metric as it is stored. `name`: of its experiment. `watermark`: the last event that was folded in."""
 
     name: str
     metric: Metric
@@ -190,11 +191,11 @@ class EventLedger(Struct, frozen=True):
 
 
 class EventChunk(Struct, frozen=True):
-    """The folded events of some devices, in the order of storage, and what the worker keeps of each device.
+    """The folded events of some devices, in the order of storage, and what the worker keeps about each device.
 
     `events`: (metric id, event id, what happened). `totals`: by (metric id, device id); None when what is stored is
-    no number. `exposed`: (experiment id, device id, whether it showed its own value). `metrics`: as in this snapshot.
-    `erasures`: as in the ledger.
+    not a number. `exposed`: (experiment id, device id, whether it showed its own value). `metrics`: as in this
+    snapshot. `erasures`: as in the ledger.
     """
 
     metrics: Mapping[int, Metric]
@@ -206,7 +207,7 @@ class EventChunk(Struct, frozen=True):
 
 
 class JournalEnd(Struct, frozen=True):
-    """The newest entry: its id and hash as they are noted, and the largest id that an entry has; 0 where none has."""
+    """The id and hash of the newest entry, as they are noted, and the largest id in the journal; 0 if it is empty."""
 
     id: int
     hash: str
@@ -216,7 +217,7 @@ class JournalEnd(Struct, frozen=True):
 class Settled(Struct, frozen=True):
     """What people decided about every experiment, group and holdout, as it is stored.
 
-    `facts`: by app, kind and key; None where it can't be read.
+    `facts`: by app, kind and key; None where they can't be read.
     """
 
     end: JournalEnd

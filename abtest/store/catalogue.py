@@ -1,4 +1,4 @@
-"""Storing what people make: experiments, apps and test devices. `by`: who does, as the journal says it."""
+"""Storing what people make: experiments, apps and test devices. `by`: who changes it, as the journal says."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -24,9 +24,9 @@ NO_METRICS: Mapping[str, tuple[Metric, ...]] = {}
 
 
 class Alteration(Struct, frozen=True):
-    """What to do to several experiments: those to create, and changes by key, one after another.
+    """The experiments to create, and the changes to make one after another, each with the key of its experiment.
 
-    A group that is named and that there is not is created too.
+    A group that is named but does not exist is created too.
     """
 
     added: tuple[NewExperiment, ...] = ()
@@ -34,7 +34,7 @@ class Alteration(Struct, frozen=True):
 
 
 class Due(Struct, frozen=True):
-    """An experiment that is to be started or finished: its app and key, its next status, and since when."""
+    """An experiment that is to be started or finished: its app and key, its next status, and when that was due."""
 
     app: str
     key: str
@@ -46,7 +46,7 @@ class ExperimentStore(Protocol):
     """Keeps experiments, groups and holdouts. Every method raises UnknownApp."""
 
     async def experiments(self, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> list[Experiment]:
-        """Every one of them, in the order of creation."""
+        """Every experiment, group or holdout of an app, in the order of creation."""
         ...
 
     async def add(
@@ -60,8 +60,8 @@ class ExperimentStore(Protocol):
     ) -> list[Experiment]:
         """Create these, and set the metrics of existing experiments, by key: all of it or nothing.
 
-        Returns those that were created or changed. Raises Conflict when a key is taken, UnknownExperiment when none
-        has a key of `metrics` or of a group, and InvalidExperiment when a group has no room.
+        Returns those that were created or changed. Raises Conflict when a key is taken, UnknownExperiment when an
+        experiment in `metrics` or a group does not exist, and InvalidExperiment when a group has no room.
         """
         ...
 
@@ -76,8 +76,8 @@ class ExperimentStore(Protocol):
     ) -> Experiment:
         """Apply what the rule decides about the experiment as it is now, in one transaction.
 
-        One that is finished or archived leaves its group. Raises UnknownExperiment, or what the rule raises; then
-        nothing is changed.
+        An experiment that is finished or archived leaves its group. Raises UnknownExperiment, or what the rule raises;
+        then nothing is changed.
         """
         ...
 
@@ -95,13 +95,13 @@ class ExperimentStore(Protocol):
         ...
 
     async def due(self, now: int) -> list[Due]:
-        """What is to be started or finished by now, in any app, in the order of its times."""
+        """The experiments of all apps that are due to start or finish by now, in the order of their times."""
         ...
 
     async def join(
         self, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
     ) -> Experiment:
-        """Put an experiment into a group, and return the group. No other member's share or device changes.
+        """Put an experiment into a group, and return the group. The other members keep their shares and devices.
 
         Raises UnknownExperiment, Conflict, or InvalidExperiment when the group has no room.
         """
@@ -141,16 +141,16 @@ class TestDeviceStore(Protocol):
         by: By = PROGRAM,
         newest: int | None = None,
     ) -> tuple[TestDevice, bool]:
-        """Make a token a test device that gets these values, by key; and whether it replaces one with this token.
+        """Make a token a test device that gets these values, by key. Also returns whether it was one before.
 
-        `newest`: the largest number that was seen, of any test device. Raises UnknownExperiment, InvalidTestDevice
-        when an experiment has no such value, Conflict when the app has too many, or ChangedMeanwhile when somebody
-        made or changed this one since.
+        `newest`: the largest number of a test device that the caller has seen. Raises UnknownExperiment,
+        InvalidTestDevice when an experiment has no such value, Conflict when the app has too many test devices, or
+        ChangedMeanwhile when somebody made or changed this one since.
         """
         ...
 
     async def remove_test_device(
         self, token: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM, newest: int | None = None
     ) -> bool:
-        """Let a token be what it was before; whether it is a device. Raises UnknownTestDevice or ChangedMeanwhile."""
+        """Remove a test device; returns whether its token is a device. Raises UnknownTestDevice or ChangedMeanwhile."""
         ...

@@ -21,10 +21,10 @@ class Delivered(Struct, frozen=True):
 class Enrolment(Struct, frozen=True):
     """The stored answers of some devices.
 
-    `variants`: token -> ids of the device's variants, in experiments whose key is delivered. `values`: what is
-    delivered for each of these ids. `apps`: the numbers of all apps, by key. `keys`: of all experiments of an app, by
-    its number. These are the same objects as long as `config_version` is the same. `new`: the tokens that became
-    devices in this request.
+    `variants`: by token, the ids of the device's variants in experiments whose key is delivered. `values`: what is
+    delivered for each of these ids. `apps`: the number of each app, by key. `keys`: the keys of an app's experiments,
+    by the number of the app. `apps`, `keys` and `values` are the same objects as long as `config_version` is the same.
+    `new`: the tokens that became devices in this request.
     """
 
     config_version: int
@@ -36,10 +36,10 @@ class Enrolment(Struct, frozen=True):
 
 
 class Newcomers(Struct, frozen=True):
-    """What is known of the new devices of an app in the last days.
+    """What is known about the devices of an app that came in the last days.
 
-    `per_day`: about how many come. `devices`: how many of the newest were looked at, and `said` how many of these
-    said what about themselves.
+    `per_day`: about how many come each day. `devices`: how many of the newest were read. `said`: attributes, each with
+    how many of these devices sent them.
     """
 
     per_day: int = 0
@@ -48,17 +48,17 @@ class Newcomers(Struct, frozen=True):
 
 
 class NewcomerStore(Protocol):
-    """Knows who came lately."""
+    """Knows which devices came lately."""
 
     async def newcomers(self, now: int, app: str = DEFAULT_APP) -> Newcomers:
-        """Those of the last days. Reads a limited number of devices. Raises UnknownApp."""
+        """The new devices of the last days. Reads a limited number of devices. Raises UnknownApp."""
         ...
 
 
 class EnrolmentStore(Protocol):
     """Decides answers and keeps them.
 
-    `batches_at_once`: how many calls of `enrol` may be under way, so that one is worked at while others wait.
+    `batches_at_once`: how many calls of `enrol` may be under way, so that one can work while others wait.
     """
 
     batches_at_once: int
@@ -66,16 +66,16 @@ class EnrolmentStore(Protocol):
     async def enrol(
         self, tokens: Sequence[str], now: int, attributes: Mapping[str, Attributes] = NOTHING_SAID
     ) -> Enrolment:
-        """The answers of these distinct scoped tokens: what they have or, on their first request, what they get.
+        """The answers for these distinct scoped tokens: what each device has or, on its first request, gets.
 
-        `attributes`: what some of them say about themselves. It is stored with those that become devices.
+        `attributes`: what some devices say about themselves. It is stored for those that are new.
         One transaction under the enrolment lock; returns after it is durable. Unknown tokens become devices in the
         given order. Raises Unavailable (nothing stored) or StorageError.
         """
         ...
 
     async def find(self, tokens: Sequence[str]) -> Enrolment:
-        """The answers of the known ones among these tokens. Writes nothing."""
+        """The answers for those of these tokens that are known. Writes nothing."""
         ...
 
     async def apps(self) -> list[App]:
@@ -83,5 +83,5 @@ class EnrolmentStore(Protocol):
         ...
 
     async def config_version(self) -> int:
-        """A number that grows with every change of an experiment."""
+        """A number that grows whenever what servers have cached may be out of date."""
         ...

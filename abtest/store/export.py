@@ -11,7 +11,7 @@ from abtest.domain import KNOWN_ATTRIBUTES, By
 
 
 class Table(StrEnum):
-    """What a file has a row of."""
+    """What the rows of a file are."""
 
     DEVICES = "devices"
     ASSIGNMENTS = "assignments"
@@ -19,7 +19,7 @@ class Table(StrEnum):
 
 
 class Holds(StrEnum):
-    """What stands in a column.
+    """What a column contains.
 
     TIME: milliseconds since 1970-01-01 UTC. AMOUNT: whole units of 1/10000. FLAG: 0 or 1.
     """
@@ -71,24 +71,24 @@ COLUMNS = {
         value=Holds.TEXT,
     ),
 }
-"""What a row has, in this order. The device's number comes first; its token follows where it is asked for."""
+"""The columns of each table, in order. The device's number comes first; if its token is asked for, it follows."""
 TOKEN = Column("token", Holds.TEXT)
 
 
 class Extent(Struct, frozen=True):
-    """How far the rows of an app go at one moment: its number, and the last device and event that any app has."""
+    """How far the rows of an app go at one moment: its number, and the last device and event of all apps."""
 
     app: int
     last_device: int
     last_event: int
 
     def last(self, table: Table) -> int:
-        """The last number by which the rows of a table are read: of an event, else of a device."""
+        """The last number of a table's rows: of an event for events, otherwise of a device."""
         return self.last_event if table is Table.EVENTS else self.last_device
 
 
 Row = tuple[Any, ...]
-"""What stands in the COLUMNS of a table: a tuple, since there are millions of them. None where there is nothing."""
+"""The values of one row, in the order of COLUMNS, None where there is none. A tuple, since there are millions."""
 
 
 class Tokens(Protocol):
@@ -102,8 +102,8 @@ class Tokens(Protocol):
 class ExportStore(Protocol):
     """Reads rows in short pieces, so that a slow reader is in nobody's way.
 
-    Rows never change, and new ones come only after an extent. So what is read within it is what there was at its
-    moment, without the events that were erased since.
+    Rows never change, and new rows come after an extent. So what is read within an extent is what there was when it
+    was taken, except events that have been erased since.
     """
 
     async def extent(self, app: str) -> Extent:
@@ -113,15 +113,15 @@ class ExportStore(Protocol):
     async def rows(self, table: Table, app: int, since: int, after: int, upto: int) -> Sequence[Row]:
         """Rows of the app with this number, as the COLUMNS say, in the order of storage.
 
-        Those of the devices (or the events) with after < number <= upto, of which the server said that it is `since`
-        or later: at the first request, of devices and assignments; at the receipt, of events.
+        Only of devices (or events) with after < number <= upto, and not before `since` by the server's clock: the
+        first request of a device, or the receipt of an event.
         """
         ...
 
     async def note_export(self, table: Table, since: int, now: int, app: str, by: By) -> None:
-        """Note in the journal that somebody takes the tokens of an app's devices."""
+        """Note in the journal that somebody exports the tokens of an app's devices."""
         ...
 
     def tokens(self, app: int) -> AbstractAsyncContextManager[Tokens]:
-        """The tokens of the app's devices, as they are now, within a block. Raises StorageError."""
+        """The tokens of the app's devices, as they are now, for a `with` block. Raises StorageError."""
         ...

@@ -10,7 +10,7 @@ from abtest.store.upkeep import ForgettingStore
 
 
 class AudienceCounts(Struct, frozen=True):
-    """New devices since an experiment was created, until it ended, and how many of them were outside its audience.
+    """New devices between the creation and the end of an experiment, and how many of them were outside its audience.
 
     `failed`: for each condition, how many did not fulfil it; one device may be in several of these counts.
     """
@@ -32,7 +32,7 @@ class Summary(Struct, frozen=True):
 
     `as_of`: when it wrote, in milliseconds; None before its first tick. `devices`: how many devices of the app are in
     the figures, and `devices_of_all` of all apps. `restored_at`: when the database was restored from a backup;
-    `restored_to`: up to when the backup knew devices.
+    `restored_to`: when the newest device in that backup was first seen.
     `counts`: (experiment id, phase number) -> devices per variant, in the order of the experiment's values.
     `uncovered`: the same key -> devices outside the coverage; only phases with such devices.
     `winners`: experiment id -> devices in the figures that got its winner; only experiments with a winner.
@@ -63,7 +63,7 @@ class SummaryStore(Protocol):
     """Reads the summary."""
 
     async def summary(self, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> Summary:
-        """All figures of an app's experiments, groups or holdouts, from one snapshot. Reads no row of a device.
+        """All figures of an app's experiments, groups or holdouts, from one snapshot. Reads no device.
 
         Raises UnknownApp.
         """
@@ -105,9 +105,9 @@ class Measured(Struct, frozen=True):
     """Everything that the worker counted for an experiment, by ascending days since 1970-01-01 UTC.
 
     `metrics`: the figures of each metric. `uncovered`: by phase, devices outside the coverage. `happened`: for each
-    metric, (day, devices whose first event happened on it by their own clocks). `ended_at`: when it was finished or
-    archived, in milliseconds. `duplicate_events`, `unknown_device_events`, `unknown_experiment_events`,
-    `shortened_devices`: of all experiments together.
+    metric, (day, devices whose first event happened on that day, by their own clocks). `ended_at`: when it was finished
+    or archived, in milliseconds. `duplicate_events`, `unknown_device_events`, `unknown_experiment_events`,
+    `shortened_devices`: of the app as a whole.
     """
 
     experiment: Experiment
@@ -162,15 +162,16 @@ class FoldingStore(MeasureStore, ResultStore, ForgettingStore, Protocol):
     """Folds new devices and events into the summary, for the stats worker."""
 
     async def try_lease(self) -> bool:
-        """Take the worker's lease if it is free; whether this store holds it. Raises Unavailable or StorageError.
+        """Take the worker's lease if it is free; returns whether this store holds it.
 
-        It ends with `close`, the process, or the connection to the database: whoever holds it asks again.
+        The lease ends with `close`, with the process, or with the connection to the database, so its holder must ask
+        again and again. Raises Unavailable or StorageError.
         """
         ...
 
     async def fold(self, most: int, now: int) -> Folded:
         """Fold at most this many devices after the watermark, and move it, in one transaction.
 
-        Once no device is left, the same transaction folds as many events. So no event counts before its device does.
+        Once no device is left, the same transaction folds at most as many events. So no event counts before its device.
         """
         ...

@@ -6,10 +6,10 @@ from abtest.domain import Entry, Kind, Sought
 
 
 class JournalStore(Protocol):
-    """Reads the journal. The methods that change something write it, each entry in the transaction of its change."""
+    """Reads the journal. Methods that change something write it, in the transaction of the change."""
 
     async def entries(self, sought: Sought, most: int) -> list[Entry]:
-        """The newest of these entries, at most so many, the newest first."""
+        """The entries that are sought, at most so many, the newest first."""
         ...
 
     async def changes(self, key: str, app: str, kind: Kind, most: int) -> list[Entry]:

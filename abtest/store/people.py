@@ -1,4 +1,4 @@
-"""Storing who may sign in. Of secrets and passwords only hashes come here."""
+"""Storing who may sign in. Secrets and passwords come here only as hashes."""
 
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from abtest.domain import (
 
 
 class PeopleStore(Protocol):
-    """Keeps people, and the links with which they set a password. Names are compared as `folded` says."""
+    """Keeps people, and the links with which they set a password. `folded` says how names are compared."""
 
     async def people(self) -> list[Person]:
         """Everybody, in the order of creation."""
@@ -44,7 +44,7 @@ class PeopleStore(Protocol):
         now: int,
         by: By = PROGRAM,
     ) -> Person:
-        """Create a person without a password, and a link. Raises Conflict or UnknownApp."""
+        """Create a person without a password, and a link to set one. Raises Conflict or UnknownApp."""
         ...
 
     async def change_person(
@@ -55,19 +55,22 @@ class PeopleStore(Protocol):
         app: str | UnsetType | None = UNSET,
         by: By = PROGRAM,
     ) -> Person:
-        """Give a person another role or another app. Raises UnknownPerson, UnknownApp, or Conflict as below."""
+        """Give a person another role or app. Raises UnknownPerson, UnknownApp, or Conflict as `remove_person`."""
         ...
 
     async def remove_person(self, name: str, now: int, by: By = PROGRAM) -> None:
-        """Remove a person with the sessions. Raises UnknownPerson, or Conflict for the last admin of every app."""
+        """Remove a person and their sessions. Raises UnknownPerson, or Conflict for the last admin of every app."""
         ...
 
     async def put_link(self, name: str, link: bytes, expires_at: int, now: int, by: By = PROGRAM) -> None:
-        """Give a person this link, and void the older one. Raises UnknownPerson."""
+        """Give a person this link in place of an older one. Raises UnknownPerson."""
         ...
 
     async def disconnect(self, name: str, now: int, by: By = PROGRAM) -> int:
-        """Forget a person's accounts at providers, and end the sessions; how many accounts. Raises UnknownPerson."""
+        """Forget a person's accounts at providers, and end their sessions. Returns how many accounts.
+
+        Raises UnknownPerson.
+        """
         ...
 
 
@@ -75,7 +78,7 @@ class SessionStore(Protocol):
     """Keeps passwords and sessions, and the link that makes the first admin."""
 
     async def put_first_link(self, link: bytes, expires_at: int) -> bool:
-        """Keep this link, and void the older one; False if there are people already."""
+        """Keep this link in place of an older one; False if there are people already."""
         ...
 
     async def require_first_link(self, link: bytes, now: int) -> None:
@@ -111,23 +114,24 @@ class SessionStore(Protocol):
     ) -> bool:
         """Set another password, and end the link and all sessions but the one with this id.
 
-        `old`, `password`: hashes. False if the old one is not the person's password any more.
+        `old`, `password`: hashes. False if `old` is no longer the person's password.
         """
         ...
 
     async def begin_session(
         self, name: str, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
     ) -> bool:
-        """Begin a session, and forget expired ones; False if this is not the person's password any more."""
+        """Begin a session, and forget expired ones; False if this is no longer the person's password."""
         ...
 
     async def admit(
         self, identity: Identity, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER, by: By = PROGRAM
     ) -> bool:
-        """Begin a session of the person with this account, who gets the role that it grants; False if it grants none.
+        """Begin a session for the person with this account, with the role that it grants; False if it grants none.
 
-        Without a role, the person's sessions end. The first time, an account is connected with the person of its
-        name, who is added if it grants a role. Raises NotAdmitted, UnknownApp, or Conflict as `change_person`.
+        If it grants none, the person's sessions end. A new account is connected with the person who has its name; if
+        there is none, one is added with the role that it grants. Raises NotAdmitted, UnknownApp, or Conflict as
+        `change_person`.
         """
         ...
 
@@ -144,13 +148,13 @@ class SessionStore(Protocol):
         ...
 
     async def sign_out(self, id: int) -> None:
-        """End the session with this id, by whoever has it: that is in no journal."""
+        """End the session with this id, for the person who has it: the journal does not note that."""
         ...
 
     async def end_sessions(
         self, name: str, now: int, id: int | None = None, but: int | None = None, by: By = PROGRAM
     ) -> int:
-        """End a person's session with this id, or every one but one; how many. Raises UnknownPerson."""
+        """End a person's session with this id, or all but one; returns how many ended. Raises UnknownPerson."""
         ...
 
 
@@ -158,7 +162,7 @@ class AccessTokenStore(Protocol):
     """Keeps access tokens."""
 
     async def access_tokens(self) -> list[AccessToken]:
-        """Every one, expired ones too, in the order of creation."""
+        """Every access token, expired ones too, in the order of creation."""
         ...
 
     async def add_access_token(
@@ -191,7 +195,7 @@ class SharedLinkStore(Protocol):
     """Keeps links to the results of experiments."""
 
     async def shared_links(self, key: str | None = None, app: str = DEFAULT_APP) -> list[SharedLink]:
-        """Those of an experiment of an app, or of all its experiments, in the order of creation.
+        """The links of one experiment of an app, or of all its experiments, in the order of creation.
 
         Raises UnknownApp or UnknownExperiment.
         """
@@ -213,5 +217,5 @@ class SharedLinkStore(Protocol):
         ...
 
     async def shared_link(self, secret: bytes) -> SharedLink | None:
-        """The link with this secret."""
+        """The link with this secret, if there is one."""
         ...

@@ -34,20 +34,20 @@ class Store(
     CopyStore,
     Protocol,
 ):
-    """All of them, and what only commands need."""
+    """Every Protocol of the store, and what only commands need."""
 
     @property
     def name(self) -> str:
-        """What people know the database by: the path of its file, or its URL without the password."""
+        """The name of the database for people: the path of its file, or its URL without the password."""
         ...
 
     @property
     def created(self) -> bool:
-        """Whether there was nothing before `open`."""
+        """Whether `open` found no database and created one."""
         ...
 
     async def open(self, migrate: bool = False, create: bool = True) -> None:
-        """Connect, and fill an empty or missing database if `create`. Migrate an older schema only if `migrate`.
+        """Connect, and set up an empty or missing database if `create`. Migrate an older schema only if `migrate`.
 
         Raises StorageError, or Unavailable (`busy`).
         """
@@ -58,5 +58,5 @@ class Store(
         ...
 
     async def check(self) -> list[str]:
-        """What the store itself finds wrong with its data; empty when it is sound."""
+        """The faults that the database program itself finds in the data; empty if there are none."""
         ...

@@ -14,7 +14,7 @@ from abtest.settings import FREE_DISK
 class Condition(Struct, frozen=True):
     """The sizes of the database and its log, and the free disk space, in bytes.
 
-    The last two are None where they are not known: those of another machine.
+    The last two are None if they are not known, because the database is on another machine.
     """
 
     database_bytes: int
@@ -23,7 +23,7 @@ class Condition(Struct, frozen=True):
 
 
 def is_full(free_bytes: int | None, free_disk: float) -> bool:
-    """Whether new devices and events are refused: it is known that less than `free_disk` megabytes are free."""
+    """Whether new devices and events are refused because less than `free_disk` megabytes are known to be free."""
     return free_bytes is not None and free_bytes < free_disk * 1_000_000
 
 
@@ -51,11 +51,11 @@ class ConditionStore(Protocol):
 
 
 class Process(Struct, frozen=True):
-    """A server or a worker that runs, as it noted itself last; times in milliseconds.
+    """A server or a worker that runs, as it last noted itself; times in milliseconds.
 
-    `kind`: server or worker. `started_at` by its own clock, `seen_at` by that of the store. `stats_interval`,
-    `free_disk`: its settings. `waiting`: the most requests that waited at once since it noted itself before.
-    `refused`: by code, how many requests it refused since it started, and `refused_lately` in the last minutes.
+    `kind`: server or worker. `started_at`: by its own clock. `seen_at`: by the store's clock. `stats_interval`,
+    `free_disk`: its settings. `waiting`: the most requests that waited at once since its note before this one.
+    `refused`: by code, how many requests it refused since it started; `refused_lately`: in the last minutes.
     """
 
     kind: str
@@ -72,12 +72,12 @@ class Process(Struct, frozen=True):
 
 
 class Upkeep(Struct, frozen=True):
-    """What the store knows for operators, of one moment; times in milliseconds.
+    """What the store tells operators about one moment; times in milliseconds.
 
-    `engine`: the database program with its version. `devices`: how many there were ever, and `folded` how many of
-    them the worker has counted; `as_of`: its last tick. `newest_at`: when the last device came. `backups_known`:
-    whether this program makes the backups; `backed_up_at`: of when the last one is, if it does. `sizes`: of each of
-    the last days, when a process looked first, and how many bytes the database had.
+    `engine`: the database program with its version. `devices`: how many there ever were; `folded`: how many of them
+    the worker has counted; `as_of`: its last tick. `newest_at`: when the last device came. `backups_known`: whether
+    abtest itself makes the backups; `backed_up_at`: if so, when it made the last one. `sizes`: for each of the last
+    days, when a process first looked, and how many bytes the database had then.
     """
 
     engine: str
@@ -102,7 +102,7 @@ class UpkeepStore(ConditionStore, Protocol):
         ...
 
     async def boot(self) -> None:
-        """Count that a process starts. Afterwards, all that it can read is durable."""
+        """Count the start of a process. Afterwards, everything that it can read is durable."""
         ...
 
     async def boots(self) -> int:
@@ -117,15 +117,15 @@ class UpkeepStore(ConditionStore, Protocol):
         ...
 
     async def remove_process(self, process: Process) -> None:
-        """Forget a process that stops. Raises Unavailable (`busy`) when others write for a second."""
+        """Forget a process that stops. Raises Unavailable (`busy`) if other writers keep it waiting for a second."""
         ...
 
     async def note_backup(self, at: int) -> None:
-        """Note that there is a backup of that moment."""
+        """Note that there is a backup of this moment."""
         ...
 
     async def upkeep(self) -> Upkeep:
-        """All of it, from one snapshot. Reads no more when there are more devices."""
+        """All of it, from one snapshot. However many devices there are, it reads as little."""
         ...
 
 
@@ -133,16 +133,16 @@ class ForgettingStore(Protocol):
     """Deletes what no longer counts."""
 
     async def finish_forgetting(self) -> bool:
-        """Delete the events of forgotten devices that are still there; whether there were any.
+        """Delete the events that forgotten devices still have; returns whether any device still had some.
 
-        One transaction deletes a limited number, so others can write in between.
+        Each transaction deletes a limited number, so that others can write in between.
         """
         ...
 
     async def empty_log(self) -> bool:
         """Remove erased data from the log too; False if it can't because the database is read all the time.
 
-        What PostgreSQL has in its own log is left to it.
+        PostgreSQL's own log is left to PostgreSQL.
         """
         ...
 
@@ -157,6 +157,6 @@ class ErasureStore(ForgettingStore, Protocol):
 
         The device rows and their assignments stay, so counts and blocks stay as they are. A forgotten device that
         asks again is a new device. One transaction replaces a token and subtracts all that its events had added to
-        the figures, so a reader sees all of them or none; then `finish_forgetting` deletes them.
+        the figures, so a reader sees all of these events or none; then `finish_forgetting` deletes them.
         """
         ...
