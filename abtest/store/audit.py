@@ -134,7 +134,8 @@ AssignmentRow = tuple[int, int, int, int, int | None]
 class Chunk(Struct, frozen=True):
     """The devices with after < id <= upto, with their assignments.
 
-    `devices`: (id, first seen in milliseconds, profile), ascending. The assignments ascend by device and experiment, and include those of a device whose row is missing.
+    `devices`: (id, first seen in milliseconds, profile), ascending. The assignments ascend by device and experiment,
+    and include those of a device whose row is missing.
     """
 
     after: int

@@ -48,7 +48,7 @@ def load_delays(text: str) -> dict[int, int]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[int]]]:
-    """The first number of each row, which ascends, and the others."""
+    """The first number of each row, and its other numbers. The first numbers ascend."""
     last = None
     for row in json.loads(text):
         if not all(type(number) is int for number in row) or (last is not None and row[0] <= last):

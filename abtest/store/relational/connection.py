@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 
 class Cursor(Protocol):
-    """The rows that a statement gave, or how many it changed."""
+    """The rows that a statement returned, or how many it changed."""
 
     @property
     def rowcount(self) -> int:
@@ -29,12 +29,12 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """Runs statements in a transaction that somebody else began. Parameters are written as ? or ?1."""
+    """Runs statements in a transaction that the caller began. Parameters are written as ? or ?1."""
 
     def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
         """Run a statement."""
         ...
 
     def executemany(self, statement: str, parameters: Iterable[Sequence[Any]], /) -> Cursor:
-        """Run a statement for each of these."""
+        """Run a statement once for each of these rows of parameters."""
         ...

@@ -9,7 +9,7 @@ from abtest.store.copying import CopyStore, Progress, Rows, Target
 from abtest.store.relational.connection import Connection
 
 SEEDED = ("meta", "app", "journal_end", "summary", "summary_app")
-"""Tables with rows in a new database. Those of the copied one take their place."""
+"""Tables that have rows in a new database. The copied rows replace them."""
 
 TABLES = (
     *SEEDED,
@@ -43,16 +43,16 @@ TABLES = (
     "summary_happened",
     "summary_result",
 )
-"""In an order in which a row comes after those that it refers to."""
+"""In such an order that a row comes after those that it refers to."""
 
 LEFT_OUT = ("process", "database_size")
 """What is true of one database alone."""
 
 COPIED = {"meta": " WHERE name <> 'accepted_losses'"}
-"""Which rows of a table; else all of them."""
+"""Which rows of a table are copied. Of the other tables, all are."""
 
 UNVERIFIED = ("unverified", 1)
-"""A row of `meta` that a copy has until it was verified."""
+"""A row of `meta` that a copy has until it is verified."""
 
 IS_UNVERIFIED = "SELECT 1 FROM meta WHERE name = 'unverified'"
 
@@ -63,7 +63,7 @@ LARGE = ("device", "event")
 TOLD_EVERY = 1_000
 
 Read = Callable[[str], tuple[Sequence[str], Rows]]
-"""The columns of a table and its rows, in bounded memory. A row of `device` has what the device was given: lists."""
+"""Reads the columns and rows of a table, in bounded memory. A row of `device` has lists of what it was given."""
 
 
 def require_empty(connection: Connection) -> None:
@@ -98,7 +98,7 @@ def select(table: str, names: Sequence[str]) -> str:
 
 
 def delete(table: str) -> str:
-    """Those rows of a new database in whose place others are copied."""
+    """Deletes the rows of a new database that copied rows replace."""
     return f"DELETE FROM {table}{COPIED.get(table, '')}"
 
 

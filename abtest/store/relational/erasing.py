@@ -2,7 +2,7 @@
 
 A device may have many events, and others wait while a transaction writes. So what the summary counts of the device is
 read beforehand. One short transaction then subtracts it, erases the token, and lets no event of the device count any
-more. The events are deleted in this transaction and in others after it, so many in each.
+more. The events are deleted in this transaction and in others after it, a limited number in each.
 """
 
 import secrets
@@ -49,8 +49,8 @@ COUNT_ERASURE = "UPDATE meta SET value = value + 1 WHERE name = 'erasures'"
 class Counted(Struct, frozen=True):
     """What the summary counts of a device, up to these watermarks.
 
-    `watermarks`: by metric id. `exposures`: the first of each experiment in which it showed its own value, and the
-    first in which it showed another.
+    `watermarks`: by metric id. `exposures`: for each experiment, the first in which the device showed its own value,
+    and the first in which it showed another.
     """
 
     watermarks: Mapping[int, int]
@@ -71,8 +71,8 @@ def counted(connection: Connection, token: str) -> tuple[int, Counted] | None:
 def forget(connection: Connection, token: str, app: str, by: By, now: int, device: int, known: Counted) -> bool:
     """Put a random tombstone in the token's place, and subtract what the summary counts of its device.
 
-    `known`: as it was read before. Deletes the first of the device's events; see `erase`. False if another process
-    forgot the token meanwhile.
+    `known`: what `counted` returned before. Deletes the first of the device's events; see `erase`. False if another
+    process forgot the token meanwhile.
     """
     if connection.execute(DEVICE, (token,)).fetchone() != (device,):
         return False
@@ -114,7 +114,7 @@ def erase(connection: Connection, device: int) -> None:
 
 
 def _counted(connection: Connection, device: int, known: Counted) -> Counted:
-    """What the summary counts of a device beyond what is known."""
+    """What the summary counts of a device, beyond what is already known."""
     watermarks = dict(connection.execute(WATERMARKS).fetchall())
     (exposure_watermark,) = connection.execute(EXPOSURE_WATERMARK).fetchone()
     tally, exposures = Tally(summarising.metrics(connection)), list[Showing]()

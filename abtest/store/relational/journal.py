@@ -48,7 +48,7 @@ def record(
     before: Facts = NOTHING,
     after: Facts = NOTHING,
 ) -> None:
-    """Add an entry, in the transaction of the change. `before`, `after`: what differs."""
+    """Add an entry, in the transaction of the change. `before`, `after`: the fields that differ."""
     last, previous = connection.execute(END).fetchone()
     id, texts = last + 1, (written(before), written(after))
     hash = chained(previous, Entry(id, now, by, app, action, subject, *texts, hash=""))
@@ -57,13 +57,13 @@ def record(
 
 
 def note_export(connection: Connection, table: Table, since: int, now: int, app: str, by: By) -> None:
-    """Note that somebody takes the tokens of an app's devices."""
+    """Note that somebody exports the tokens of an app's devices."""
     facts = given({"file": table, "since": clock.iso(since) if since else None})
     record(connection, by, now, Action.EXPORT_TOKENS, app, after=facts)
 
 
 def entries(connection: Connection, sought: Sought, most: int) -> list[Entry]:
-    """The newest of these entries, the newest first."""
+    """The entries that are sought, the newest first."""
     wanted = (sought.app, sought.by, sought.about, sought.since, sought.before, most)
     return [_entry(*row) for row in connection.execute(NEWEST, wanted)]
 

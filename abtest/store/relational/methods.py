@@ -28,11 +28,11 @@ class Transactions(Protocol):
     async def write_all(
         self, function: Callable[Concatenate[Any, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
-        """The same for what changes both: what decides about devices, and the figures."""
+        """The same for a function that changes both what decides about devices and the figures."""
         ...
 
     async def note(self, function: Callable[Concatenate[Any, P], T], /, *arguments: P.args, **named: P.kwargs) -> T:
-        """The same for what decides about no device: it need not wait for those who do."""
+        """The same for a function that decides about no device: it need not wait for functions that do."""
         ...
 
 

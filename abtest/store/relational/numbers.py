@@ -3,7 +3,7 @@
 from abtest.store.relational.connection import Connection
 
 LARGEST = 2**63 - 1
-"""No row has this id, and a larger number fits into no column."""
+"""The largest number that fits into a column. No row has this id."""
 
 LAST_DEVICE = "SELECT coalesce((SELECT number FROM last_number WHERE name = 'device'), 0)"
 

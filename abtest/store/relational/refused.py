@@ -1,4 +1,4 @@
-"""Events that left no row, or count nowhere."""
+"""Events that were not stored, or count nowhere."""
 
 from collections.abc import Mapping
 from operator import itemgetter
@@ -15,7 +15,7 @@ WHERE id = ?
 
 
 class Refused(Struct):
-    """How many events of an app came again, from no device, or for no experiment. Only the last ones are stored."""
+    """How many events came again, or for an unknown device or experiment. Only those of the last kind are stored."""
 
     duplicates: int = 0
     unknown_devices: int = 0
@@ -23,7 +23,7 @@ class Refused(Struct):
 
 
 def count_refused(connection: Connection, refused: Mapping[int, Refused]) -> None:
-    """Count these, by the number of the app, which ascends: two that change these rows never wait for each other."""
+    """Add these to the counts of each app, in ascending order: so two that do this never wait for each other."""
     for app, each in sorted(refused.items(), key=itemgetter(0)):
         if any(structs.astuple(each)):
             connection.execute(COUNT, (*structs.astuple(each), app))

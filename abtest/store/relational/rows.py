@@ -13,7 +13,7 @@ AT_ONCE = 64
 
 
 def insert(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Run a statement that inserts one row for each of these: many in one statement take half the time, or less."""
+    """Insert these rows with a statement that inserts one: many rows per statement take half the time, or less."""
     whole = len(rows) - len(rows) % AT_ONCE
     many = (list(chain.from_iterable(rows[begin : begin + AT_ONCE])) for begin in range(0, whole, AT_ONCE))
     connection.executemany(_of_many(statement), many)
@@ -21,7 +21,7 @@ def insert(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]
 
 
 def grouped(rows: Iterable[Sequence[Any]]) -> Mapping[Any, list[tuple[Any, ...]]]:
-    """The rows without their first column, by that; none for what is not in it."""
+    """The rows by their first column, and without it. Any other key has no rows."""
     found = defaultdict[Any, list[tuple[Any, ...]]](list)
     for of, *columns in rows:
         found[of].append(tuple(columns))
@@ -30,5 +30,5 @@ def grouped(rows: Iterable[Sequence[Any]]) -> Mapping[Any, list[tuple[Any, ...]]
 
 @cache
 def _of_many(statement: str) -> str:
-    """The same for AT_ONCE rows."""
+    """The same statement for AT_ONCE rows."""
     return re.sub(r"VALUES (\(.*?\))", lambda found: f"VALUES {', '.join([found[1]] * AT_ONCE)}", statement)

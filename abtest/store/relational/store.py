@@ -24,7 +24,7 @@ PAUSE_SECONDS = 0.02
 
 
 class RelationalStore(Transactions):
-    """Implements the Protocols of the store, but for first requests and events, with a database's transactions."""
+    """Implements the Protocols of the store, except first requests and events, with a database's transactions."""
 
     _decided: summarising.Decided
 
@@ -130,5 +130,5 @@ class RelationalStore(Transactions):
         while device := await self.read(erasing.erasing):
             unfinished = True
             await self.write_all(erasing.erase, device)
-            await asyncio.sleep(PAUSE_SECONDS)  # in which others get their turn at the lock
+            await asyncio.sleep(PAUSE_SECONDS)  # so that others get the lock
         return unfinished

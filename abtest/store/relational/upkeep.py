@@ -100,7 +100,7 @@ def boots(connection: Connection) -> int:
 
 
 def upkeep(connection: Connection, engine: str, schema: int, newest_schema: int, backups_known: bool) -> Upkeep:
-    """See UpkeepStore.upkeep, and Upkeep for what the store says."""
+    """See UpkeepStore.upkeep. The parameters are what each store says of itself: see Upkeep."""
     devices = last_device(connection)
     folded, as_of = connection.execute(SUMMARY).fetchone()
     return Upkeep(
@@ -127,6 +127,6 @@ def _key(process: Process) -> tuple[str, int, int]:
 
 
 def _one(connection: Connection, query: str, *arguments: Any) -> Any:
-    """The one value that it gives; None without a row."""
+    """The one value that a query gives; None if it gives no row."""
     (value,) = connection.execute(query, arguments).fetchone() or (None,)
     return value

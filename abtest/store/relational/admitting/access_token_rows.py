@@ -29,7 +29,7 @@ USE = "UPDATE access_token SET used_at = ? WHERE id = ?"
 
 
 def access_tokens(connection: Connection) -> list[AccessToken]:
-    """Every one, expired ones too, in the order of creation."""
+    """Every access token, expired ones too, in the order of creation."""
     return [_access_token(*row) for row in connection.execute(ACCESS_TOKENS)]
 
 

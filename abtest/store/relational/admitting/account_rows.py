@@ -30,7 +30,7 @@ def admit(
     browser: Browser = UNKNOWN_BROWSER,
     by: By = PROGRAM,
 ) -> bool:
-    """Begin a session of the person with this account; see SessionStore."""
+    """See SessionStore.admit."""
     connected = connection.execute(CONNECTED, (identity.issuer, identity.subject)).fetchone()
     if identity.grant is None:
         if connected:
@@ -44,7 +44,7 @@ def admit(
 
 
 def disconnect(connection: Connection, name: str, now: int, by: By = PROGRAM) -> int:
-    """Forget a person's accounts at providers, and end the sessions; how many accounts. Raises UnknownPerson."""
+    """See PeopleStore.disconnect."""
     id, found = find_person(connection, name)
     accounts = [_account(*row) for row in connection.execute(DISCONNECT, (id,))]
     if accounts:
@@ -54,7 +54,7 @@ def disconnect(connection: Connection, name: str, now: int, by: By = PROGRAM) ->
 
 
 def _connect(connection: Connection, identity: Identity, now: int, by: By) -> tuple[int, str]:
-    """Connect the account with the person of this name, who is added if the account gives a role."""
+    """Connect the account with the person who has its name, who is added if the account grants a role."""
     found = person(connection, identity.name)
     if found is None:
         if identity.grant is UNSET or identity.grant is None:

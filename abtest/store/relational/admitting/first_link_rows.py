@@ -17,7 +17,7 @@ END = "DELETE FROM first_link WHERE id = 1"
 
 
 def put_first_link(connection: Connection, link: bytes, expires_at: int) -> bool:
-    """Keep the link, and void the older one; False if there are people already."""
+    """Keep the link in place of an older one; False if there are people already."""
     if has_people(connection):
         return False
     connection.execute(PUT, (link, expires_at))

@@ -56,7 +56,7 @@ def add_person(
     now: int,
     by: By = PROGRAM,
 ) -> Person:
-    """Create a person without a password, and a link. Raises Conflict or UnknownApp."""
+    """Create a person without a password, and a link to set one. Raises Conflict or UnknownApp."""
     if person(connection, name):
         raise Conflict(
             f"there is a person {name!r} already; names that differ only in case are the same", "person_exists"
@@ -69,7 +69,7 @@ def add_person(
 def insert_person(
     connection: Connection, name: str, role: Role, app: str | None, now: int, by: By
 ) -> tuple[int, Person]:
-    """Create a person, whose name nobody has: the id and the person. Raises UnknownApp."""
+    """Create a person whose name nobody has; returns the id and the person. Raises UnknownApp."""
     row = (name, folded(name), role, optional_app_id(connection, app), now)
     ((id,),) = connection.execute(ADD, row)
     assert id is not None
@@ -86,7 +86,7 @@ def change_person(
     app: str | UnsetType | None = UNSET,
     by: By = PROGRAM,
 ) -> Person:
-    """Give a person another role or another app. Raises UnknownPerson, UnknownApp, or Conflict as below."""
+    """Give a person another role or app. Raises UnknownPerson, UnknownApp, or Conflict as `remove_person`."""
     id, person = find_person(connection, name)
     role = role or person.role
     app = person.app if app is UNSET else app
@@ -101,7 +101,7 @@ def change_person(
 
 
 def remove_person(connection: Connection, name: str, now: int, by: By = PROGRAM) -> None:
-    """Remove a person with the sessions. Raises UnknownPerson, or Conflict for the last admin of every app."""
+    """Remove a person and their sessions. Raises UnknownPerson, or Conflict for the last admin of every app."""
     id, person = find_person(connection, name)
     _require_other_admin(connection, id, person)
     connection.execute(REMOVE, (id,))
@@ -109,14 +109,14 @@ def remove_person(connection: Connection, name: str, now: int, by: By = PROGRAM)
 
 
 def put_link(connection: Connection, name: str, link: bytes, expires_at: int, now: int, by: By = PROGRAM) -> None:
-    """Give a person this link, and void the older one. Raises UnknownPerson."""
+    """Give a person this link in place of an older one. Raises UnknownPerson."""
     id, person = find_person(connection, name)
     connection.execute(PUT_LINK, (id, link, expires_at))
     record(connection, by, now, Action.LINK_PERSON, subject=person.name)
 
 
 def find_person(connection: Connection, name: str) -> tuple[int, Person]:
-    """The person with this name, after the id. Raises UnknownPerson."""
+    """The id of the person with this name, and the person. Raises UnknownPerson."""
     found = person(connection, name)
     if found is None:
         raise UnknownPerson(name)
@@ -124,7 +124,7 @@ def find_person(connection: Connection, name: str) -> tuple[int, Person]:
 
 
 def person(connection: Connection, name: str) -> tuple[int, Person] | None:
-    """The same, if there is one."""
+    """The same; None if nobody has this name."""
     found = connection.execute(PERSON, (folded(name),)).fetchone()
     return None if found is None else (found[0], read_person(*found[1:]))
 
@@ -148,7 +148,7 @@ def read_person(
 
 
 def facts(person: Person) -> Facts:
-    """What the journal says of a person."""
+    """What the journal says about a person."""
     return {"role": person.role.value, "app": person.app}
 
 

@@ -110,7 +110,7 @@ def password(connection: Connection, name: str) -> str | None:
 def begin_session(
     connection: Connection, name: str, password: str, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER
 ) -> bool:
-    """Begin a session, and forget expired ones; False if this is not the person's password any more."""
+    """Begin a session, and forget expired ones; False if this is no longer the person's password."""
     found = connection.execute(PERSON, (folded(name), password)).fetchone()
     if found is None:
         return False
@@ -119,7 +119,7 @@ def begin_session(
 
 
 def begin(connection: Connection, person: int, session: bytes, now: int, browser: Browser) -> None:
-    """Begin a session of the person with this id; those end that have expired, or were not used for longest."""
+    """Begin a session of the person with this id, and end those that expired, or are too many: the longest unused."""
     connection.execute(END_EXPIRED, (person, now - SESSION_LASTS))
     connection.execute(BEGIN, (person, session, now, now, browser.name, browser.address))
     connection.execute(END_OLDEST, (person, MOST_SESSIONS))
@@ -149,14 +149,14 @@ def see_session(connection: Connection, id: int, now: int) -> None:
 
 
 def sign_out(connection: Connection, id: int) -> None:
-    """End the session with this id, by whoever has it."""
+    """End the session with this id, for the person who has it."""
     connection.execute(SIGN_OUT, (id,))
 
 
 def end_sessions(
     connection: Connection, name: str, now: int, id: int | None = None, but: int | None = None, by: By = PROGRAM
 ) -> int:
-    """End a person's session with this id, or every one but one; how many. Raises UnknownPerson."""
+    """End a person's session with this id, or all but one; returns how many ended. Raises UnknownPerson."""
     person_id, person = find_person(connection, name)
     ending, which = (END_OTHERS, but) if id is None else (END, min(id, LARGEST))
     return end(connection, person_id, person.name, now, by, ending, which)
@@ -171,7 +171,7 @@ def end(
     ending: str = END_OTHERS,
     which: int | None = None,
 ) -> int:
-    """End these sessions of a person; how many."""
+    """End these sessions of a person; returns how many ended."""
     ended = [browser or "unknown" for (browser,) in connection.execute(ending, (person, which)).fetchall()]
     if ended:
         record(connection, by, now, Action.END_SESSIONS, subject=name, before={"browsers": ended})

@@ -31,7 +31,7 @@ REVOKE = "DELETE FROM shared_link WHERE id = ?"
 
 
 def shared_links(connection: Connection, key: str | None = None, app: str = DEFAULT_APP) -> list[SharedLink]:
-    """The links of an experiment of an app, or of all, in the order of creation.
+    """The links of one experiment of an app, or of all its experiments, in the order of creation.
 
     Raises UnknownApp or UnknownExperiment.
     """
@@ -66,7 +66,7 @@ def revoke_shared_link(
 
 
 def shared_link(connection: Connection, secret: bytes) -> SharedLink | None:
-    """The link with this secret."""
+    """The link with this secret, if there is one."""
     found = connection.execute(SHARED_LINK, (secret,)).fetchone()
     return None if found is None else _shared_link(*found)
 

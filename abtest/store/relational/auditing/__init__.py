@@ -1,6 +1,6 @@
-"""Reading back every decision, for those who check it.
+"""Reading back every decision, to check it.
 
-Whoever audits must not stumble over what is damaged: what can't be read is given as empty.
+Damaged rows must not stop the check: what can't be read is given as empty.
 """
 
 from abtest.store.relational.auditing.device_rows import TOKENS, chunk, device, ledger

@@ -22,7 +22,7 @@ SELECT (SELECT count(*) FROM device WHERE id < 1) + (SELECT count(*) FROM device
   + (SELECT count(*) FROM assignment WHERE device_id < 1) + (SELECT count(*) FROM assignment WHERE device_id > ?1)
 """
 
-# Of a token, only what says its app.
+# Only the beginning of each token, which says its app.
 TOKENS = "SELECT device_id, substr(token, 1, instr(token, ' ')) FROM device_token"
 
 WITHOUT_PROFILE = """
@@ -61,7 +61,7 @@ FROM test_device JOIN test_value ON test_device_id = test_device.id
 
 DEVICES = "SELECT id, first_seen, profile_id FROM device WHERE id > ? AND id <= ? ORDER BY id"
 
-# A row of a device in PostgreSQL may lack a variant if it is damaged; none has the number 0.
+# A damaged row of a device in PostgreSQL may lack a variant: it is read as 0, which no variant has.
 ASSIGNMENTS = """
 SELECT device_id, experiment_id, phase_id, coalesce(variant_id, 0), position
 FROM assignment WHERE device_id > ? AND device_id <= ? ORDER BY device_id, experiment_id
@@ -78,7 +78,7 @@ MOST_DIGITS = 10
 
 
 def ledger(connection: Connection, token_rows: Iterable[tuple[int, str]]) -> Ledger:
-    """What the assignments must agree with. `token_rows`: what TOKENS gives, too much to be in memory at once."""
+    """What the assignments must agree with. `token_rows`: what TOKENS gives, too much for memory."""
     (devices,) = connection.execute(DEVICE_ROWS).fetchone()
     last = last_device(connection)
     (strangers,) = connection.execute(STRANGERS, (last,)).fetchone()
@@ -137,7 +137,7 @@ def device(connection: Connection, token: str, app: str = DEFAULT_APP) -> Device
 
 
 def _tokens(rows: Iterable[tuple[int, str]], last: int) -> tuple[bytes, Sequence[int], int]:
-    """See Ledger.tokens and Ledger.token_apps; and how many tokens are of devices that never were."""
+    """See Ledger.tokens and Ledger.token_apps; also how many tokens are of devices that never existed."""
     found, apps, strange = bytearray(last), array("q", bytes(8 * last)), 0
     for device, prefix in rows:
         if 0 < device <= last:
@@ -149,7 +149,7 @@ def _tokens(rows: Iterable[tuple[int, str]], last: int) -> tuple[bytes, Sequence
 
 
 def _attributes(text: str) -> Attributes | None:
-    """As they are kept; None when the text is damaged, or not what a device can have."""
+    """The stored attributes; None when the text is damaged, or no device can have these attributes."""
     try:
         attributes = load_attributes(text)
     except (ValueError, TypeError, AttributeError):
@@ -159,7 +159,7 @@ def _attributes(text: str) -> Attributes | None:
 
 @lru_cache(maxsize=1_000)
 def _app(prefix: str) -> int:
-    """The number of the app of tokens that begin so; -1 where there is no number."""
+    """The number of the app whose tokens begin so; -1 if it is not a number."""
     if not prefix:
         return DEFAULT_APP_ID
     number = prefix.rstrip()

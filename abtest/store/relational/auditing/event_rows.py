@@ -1,4 +1,4 @@
-"""Events, and what the worker counted of them: functions on a connection, each run inside one transaction."""
+"""Events, and how the worker counted them: functions on a connection, each run inside one transaction."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ def _sums(*columns: Any) -> Sums:
 
 
 def _whole(text: int | str) -> int | None:
-    """A total; None when what is stored is no number."""
+    """A total; None when what is stored is not a number."""
     try:
         return int(text)
     except ValueError:

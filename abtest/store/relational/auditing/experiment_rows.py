@@ -33,7 +33,7 @@ STATUSES = "SELECT id, status, winner, after_device FROM status_change WHERE exp
 
 
 def experiment_records(connection: Connection) -> tuple[ExperimentRecord, ...]:
-    """Every experiment with all that ever decided for a device; no device is looked at."""
+    """Every experiment with everything that ever decided about a device. Reads no device."""
     names = names_of(connection)
     return tuple(_experiment(connection, names, *row) for row in connection.execute(EXPERIMENTS).fetchall())
 
@@ -94,7 +94,7 @@ def _audience(text: str) -> Audience | None:
 
 
 def _weights(text: str, coverage: str) -> tuple[allocation.Weights, int | None]:
-    """What positions are drawn from, and the place of devices outside."""
+    """What positions are drawn from, and the place of devices outside the coverage."""
     try:
         return allocation.drawn_weights(load_weights(text), Decimal(coverage))
     except (ValueError, TypeError, OverflowError, InvalidOperation):

@@ -11,7 +11,7 @@ APP = "SELECT id FROM app WHERE key = ?"
 
 ADD_APP = "INSERT INTO app (key, created_at) VALUES (?, ?) RETURNING id"
 
-# A device's app is that of its profile, so devices without attributes need one too.
+# A device is in the app of its profile, so devices without attributes need a profile too.
 ADD_PROFILE = "INSERT INTO profile (id, app_id, attributes) SELECT coalesce(max(id), 0) + 1, ?, '{}' FROM profile"
 
 RAISE_CONFIG_VERSION = "UPDATE meta SET value = value + 1 WHERE name = 'config_version'"

@@ -49,7 +49,7 @@ RETURNING id
 
 ADD_VARIANT = "INSERT INTO variant (experiment_id, place, value) VALUES (?, ?, ?)"
 
-# What a position outside the coverage gives: it has no value, and is never delivered.
+# The variant that positions outside the coverage give: it has no value, and is never delivered.
 ADD_OUTSIDE = "INSERT INTO variant (experiment_id, place, value) VALUES (?, -1, '') ON CONFLICT DO NOTHING"
 
 ADD_PHASE = """
@@ -102,7 +102,7 @@ def add(
 ) -> list[Experiment]:
     """Create these experiments, groups or holdouts, and set the metrics of others.
 
-    Raises Conflict, UnknownApp, UnknownExperiment, or InvalidExperiment where a group has no room.
+    Raises Conflict, UnknownApp, UnknownExperiment, or InvalidExperiment if a group has no room.
     """
     id = app_id(connection, app)
     for wanted in experiments:
@@ -147,9 +147,9 @@ def change(
     kind: Kind = Kind.EXPERIMENT,
     by: By = PROGRAM,
 ) -> Experiment:
-    """Apply what the rule decides about the experiment as it is now, or the group or holdout.
+    """Apply what the rule decides about the experiment, group or holdout as it is now.
 
-    One that is finished or archived leaves its group.
+    An experiment that is finished or archived leaves its group.
     """
     before = experiment(connection, key, app, kind)
     _make(connection, before, rule(before), now, by)
@@ -165,7 +165,7 @@ def alter(
 ) -> None:
     """Add and change what the rule decides about all experiments as they are now.
 
-    Groups that there are not are added. Who leaves a group does so before others join it.
+    Groups that do not exist are added. Experiments leave their groups before others join.
     """
     present = {each.key: each for each in experiments(connection, app)}
     decided = rule(list(present.values()))
@@ -253,9 +253,9 @@ def _record(connection: Connection, before: Experiment, now: int, by: By) -> Exp
 def join(
     connection: Connection, group: str, key: str, share: Decimal, now: int, app: str = DEFAULT_APP, by: By = PROGRAM
 ) -> Experiment:
-    """Put an experiment into a group, and return the group. No other member's share or device changes.
+    """Put an experiment into a group, and return the group. The other members keep their shares and devices.
 
-    Raises UnknownApp, UnknownExperiment, Conflict, or InvalidExperiment where the group has no room.
+    Raises UnknownApp, UnknownExperiment, Conflict, or InvalidExperiment if the group has no room.
     """
     joining = experiment(connection, key, app)
     there = _join(connection, group, joining, share, now)
@@ -312,7 +312,7 @@ def _add_phase(connection: Connection, experiment_id: int, phase: Phase) -> None
 
 
 def _same_figures(one: Sequence[Metric], other: Sequence[Metric]) -> bool:
-    """Whether they count the same. `less` changes no figure."""
+    """Whether these metrics count the same. `less` changes no figure."""
     return [structs.replace(each, less=False) for each in one] == [
         structs.replace(each, less=False) for each in other
     ]

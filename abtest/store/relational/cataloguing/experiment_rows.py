@@ -16,9 +16,9 @@ from abtest.store.relational.connection import Connection
 from abtest.store.relational.rows import grouped
 
 EVERY_KEY = "", "~"
-"""Between these is every key."""
+"""Every key is between these."""
 
-# Each of these is for one experiment or for all: a trip to a database on another machine takes its time.
+# Each statement reads one experiment or all of them: every trip to a database on another machine takes time.
 EXPERIMENTS = """
 SELECT id, key, description, status, winner, baseline, planned, primary_changed_at, baseline_changed_at,
   created_at, created_after_device, type, audience, start_at, end_at, because,
@@ -80,13 +80,13 @@ def _experiments(connection: Connection, app: str, kind: Kind, keys: tuple[str, 
 
 
 def _groups(connection: Connection, app: str) -> dict[str, tuple[str, Decimal]]:
-    """The group that each member of one is in, and its share, by the member's key."""
+    """By the key of each experiment that is in a group: the group, and the experiment's share of it."""
     groups = experiments(connection, app, Kind.GROUP)
     return {key: (group.key, share) for group in groups for key, share in members(group).items()}
 
 
 class _Row(Struct, frozen=True):
-    """Of the statement EXPERIMENTS."""
+    """A row of EXPERIMENTS."""
 
     id: int
     key: str
@@ -111,7 +111,7 @@ class _Row(Struct, frozen=True):
 
     @property
     def decided_by(self) -> By | None:
-        """Who decided, if that is known."""
+        """Who made the decision, if that is known."""
         return None if self.decided_by_kind is None else By(self.decided_by_kind, self.decided_by_name or "")
 
 

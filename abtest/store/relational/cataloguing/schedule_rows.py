@@ -1,4 +1,4 @@
-"""What is to be started or finished."""
+"""Experiments that are due to start or finish."""
 
 from abtest.domain import Status
 from abtest.store.catalogue import Due
@@ -16,6 +16,6 @@ ORDER BY 4
 
 
 def due(connection: Connection, now: int) -> list[Due]:
-    """What is to be started or finished by now, in the order of its times."""
+    """The experiments that are due to start or finish by now, in the order of their times."""
     rows = connection.execute(DUE, (now,))
     return [Due(app, key, Status(status), at) for app, key, status, at in rows]

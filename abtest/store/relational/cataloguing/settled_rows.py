@@ -17,7 +17,7 @@ def settled(connection: Connection) -> Settled:
 
 
 def _facts(connection: Connection, app: str, kind: str, key: str) -> Facts | None:
-    """None where something is damaged."""
+    """None if something is damaged."""
     try:
         return facts(experiment(connection, key, app, Kind(kind)))
     except (AbtestError, ArithmeticError, LookupError, TypeError, ValueError):

@@ -64,7 +64,7 @@ REMOVE = "DELETE FROM test_device WHERE token = ?"
 
 
 def test_devices(connection: Connection, app: str = DEFAULT_APP) -> list[TestDevice]:
-    """Those of an app, in the order in which they were made. Raises UnknownApp."""
+    """The test devices of an app, in the order in which they were made or last changed. Raises UnknownApp."""
     rows = connection.execute(TEST_DEVICES, (app_id(connection, app),)).fetchall()
     return [_test_device(connection, *row) for row in rows]
 
@@ -85,11 +85,11 @@ def add_test_device(
     by: By = PROGRAM,
     newest: int | None = None,
 ) -> tuple[TestDevice, bool]:
-    """Make a token a test device that gets these values, by key; and whether there was one with this token.
+    """Make a token a test device that gets these values, by key. Also returns whether it was one before.
 
-    What is saved as it was is no change. `newest`: the largest number that was seen, of any test device. Raises
+    Saving it as it was changes nothing. `newest`: the largest number of a test device that the caller has seen. Raises
     UnknownApp, UnknownExperiment, InvalidTestDevice when an experiment has no such value, Conflict when the app has
-    too many, or ChangedMeanwhile.
+    too many test devices, or ChangedMeanwhile.
     """
     id = app_id(connection, app)
     chosen = [_variant(connection, id, key, value) for key, value in values.items()]
@@ -122,7 +122,7 @@ def remove_test_device(
     by: By = PROGRAM,
     newest: int | None = None,
 ) -> bool:
-    """Let this token be what it was before; whether it is a device. `newest`: as above.
+    """Remove a test device; returns whether its token is a device. `newest`: as above.
 
     Raises UnknownApp, UnknownTestDevice or ChangedMeanwhile.
     """
@@ -148,7 +148,7 @@ def _require_seen(found: TestDevice | None, newest: int | None) -> None:
 
 
 def _facts(values: Mapping[str, str]) -> Facts:
-    """What the journal keeps: the token and the note say whose it is, and have to go when they are forgotten."""
+    """What the journal keeps: not the token and the note, which say whose it is, and must go when it is forgotten."""
     return {"values": dict(values)}
 
 

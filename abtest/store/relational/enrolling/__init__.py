@@ -1,4 +1,4 @@
-"""First requests: all that people made and that decides about them, the draw, and who came lately."""
+"""First requests: what people made that decides about them, the draw, and which devices came lately."""
 
 from abtest.store.relational.enrolling.arrivals import newcomers
 from abtest.store.relational.enrolling.catalogue import (

@@ -12,7 +12,7 @@ from abtest.store.relational.numbers import last_device
 
 DAYS = 7
 MOST = 10_000
-"""So many of the newest devices are looked at, however many there are."""
+"""At most so many of the newest devices are read."""
 
 FIRST_SEEN = "SELECT first_seen FROM device WHERE id >= ? ORDER BY id LIMIT 1"
 
@@ -22,9 +22,9 @@ PROFILE_OF = "SELECT app_id, attributes FROM profile WHERE id = ?"
 
 
 def newcomers(connection: Connection, now: int, app: str = DEFAULT_APP) -> Newcomers:
-    """Those of the last days, or the newest of them: their part that is of this app is taken for that of all.
+    """The new devices of an app, by the newest devices of the last days. Raises UnknownApp.
 
-    Raises UnknownApp.
+    If only some of the devices of these days are read, the app's share of them is taken for its share of all.
     """
     id = cataloguing.app_id(connection, app)
     last = last_device(connection)

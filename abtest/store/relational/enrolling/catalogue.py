@@ -1,4 +1,4 @@
-"""What enrolment needs to know of all that people made, read once a config version."""
+"""What enrolment needs to know of everything that people made, read once for each config version."""
 
 import json
 from collections import defaultdict
@@ -20,7 +20,7 @@ CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
 
 APPS = "SELECT key, id FROM app ORDER BY id"
 
-# The one for devices outside the coverage, if there is one, comes last.
+# The variant for devices outside the coverage, if there is one, comes last.
 VARIANTS = """
 SELECT experiment_id, app_id, kind, key, type, status, variant.id, place, value
 FROM experiment JOIN variant ON variant.experiment_id = experiment.id
@@ -54,10 +54,10 @@ DELIVERED = frozenset({Status.RUNNING, Status.PAUSED, Status.FINISHED})
 class Taking(Struct, frozen=True):
     """An experiment, group or holdout that takes new devices.
 
-    `weights`: what positions are drawn from. `outside`: the place among them of devices outside the coverage, the
-    last one; None where there are none. `variant_ids`: of the weights; that for devices outside comes last.
-    `winner`: the variant that all of them get if it is finished. `chosen`: the variant of its group that stands for
-    it. `stop_at`: how many devices it may have, and `before` how many it had in earlier phases.
+    `weights`: what positions are drawn from. `outside`: the place among them, the last one, of devices outside the
+    coverage; None if it leaves none out. `variant_ids`: one for each weight. `winner`: the variant that all new devices
+    get if it is finished. `chosen`: the variant of its group that stands for this experiment. `stop_at`: how many
+    devices it may have. `before`: how many it had in earlier phases.
     """
 
     experiment_id: int
@@ -76,7 +76,7 @@ class Taking(Struct, frozen=True):
 
     @property
     def takes_all(self) -> bool:
-        """Whether it is an experiment of which every new device gets a value."""
+        """Whether it is an experiment that gives every new device a value."""
         return (
             self.kind is Kind.EXPERIMENT
             and not self.audience
@@ -87,13 +87,13 @@ class Taking(Struct, frozen=True):
 
 
 Fits = tuple[bool, ...]
-"""Of each experiment that takes devices, whether a device is in its audience."""
+"""For each experiment that takes devices, whether a device is in its audience."""
 
 
 class Drawn(Struct, frozen=True):
     """What takes the new devices of an app: holdouts, groups and experiments, each in the order of creation.
 
-    `decided`: what was decided for attributes that devices had.
+    `decided`: the decisions so far, by attributes.
     """
 
     holdouts: tuple[Taking, ...] = ()
@@ -109,7 +109,7 @@ class Drawn(Struct, frozen=True):
         return [each.phase_id for each in taking if each.winner is None]
 
     def fits(self, attributes: Attributes) -> Fits:
-        """Decides once for equal attributes."""
+        """Which audiences these attributes fit, decided once for equal attributes."""
         found = self.decided.get(attributes)
         if found is None:
             if len(self.decided) >= MOST_DECIDED:
@@ -120,10 +120,11 @@ class Drawn(Struct, frozen=True):
 
 
 class Catalogue(Struct, frozen=True):
-    """Everything, as of a config version.
+    """Everything that people made, as of a config version.
 
-    `apps`: their numbers, by key. `keys`: of the experiments of each app. `values`: of every variant. `delivered`:
-    the variants that devices get. `test_devices`: the variants that were chosen for them, by scoped token.
+    `apps`: the number of each app, by key. `keys`: the keys of each app's experiments, `drawn`: what takes its new
+    devices, both by the app's number. `values`: what each variant delivers. `delivered`: the variants that devices get.
+    `test_devices`: by scoped token, the variants that were chosen for each.
     """
 
     config_version: int
@@ -143,7 +144,7 @@ NOTHING_DRAWN = Drawn()
 
 
 def config_version(connection: Connection) -> int:
-    """The number that grows with every change of an experiment."""
+    """See EnrolmentStore.config_version."""
     (version,) = connection.execute(CONFIG_VERSION).fetchone()
     return int(version)
 
@@ -155,7 +156,7 @@ def current(connection: Connection, catalogue: Catalogue) -> Catalogue:
 
 
 def read_catalogue(connection: Connection, version: int) -> Catalogue:
-    """The catalogue of this version. All is asked for before anything is waited for."""
+    """The catalogue of this version. Every query is sent before any answer is waited for."""
     asked = [connection.execute(each) for each in (APPS, VARIANTS, TAKING, EARLIER, TEST_DEVICES)]
     apps, variants, taking, earlier, test_devices = [each.fetchall() for each in reversed(asked)][::-1]
     keys: dict[int, set[str]] = defaultdict(set)
@@ -213,7 +214,7 @@ def _drawn(rows: Sequence["_Row"], outcomes: Mapping[int, Outcomes], earlier: It
 
 
 class _Row(Struct, frozen=True):
-    """Of TAKING."""
+    """A row of TAKING."""
 
     id: int
     app_id: int

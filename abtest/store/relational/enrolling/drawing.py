@@ -1,4 +1,4 @@
-"""New devices are drawn by everything that takes them. Pure: positions go in, assignments and positions come out."""
+"""Draws new devices in everything that takes them. Pure: positions go in, assignments and positions come out."""
 
 import json
 from collections import defaultdict
@@ -15,10 +15,10 @@ Row = tuple[int, int, int, int, int | None]
 
 
 class Positions:
-    """The next position of each phase, as it was read under the enrolment lock, and as the draw leaves it."""
+    """The next position of each phase, as it was read under the enrolment lock and as the draw leaves it."""
 
     def __init__(self, found: Mapping[int, tuple[int, str]]) -> None:
-        """`found`: next position and block counts, as they are stored, by the id of the phase."""
+        """`found`: by the id of the phase, its next position and block counts, as they are stored."""
         self._found = found
         self._moved: dict[int, tuple[int, allocation.Counts]] = {}
 
@@ -41,10 +41,10 @@ class Positions:
 def draw_all(
     catalogue: Catalogue, drawn: Drawn, devices: Sequence[int], profiles: Sequence[Profile], positions: Positions
 ) -> tuple[list[tuple[int, ...]], list[Row]]:
-    """Draw new devices of one app, which ascend; the delivered variants of each, and all assignments.
+    """Draw new devices of one app, which ascend; returns the delivered variants of each, and all assignments.
 
-    First the holdouts, then the groups, then the experiments, each in the order of creation. A device that is held
-    takes no other position.
+    Holdouts draw first, then groups, then experiments, each in the order of creation. A device that is held takes no
+    other position.
     """
     rows: list[Row] = []
     if drawn.takes_all:
@@ -87,9 +87,9 @@ def _not_held(drawn: Drawn, devices: Sequence[int], positions: Positions, rows: 
 
 
 def _draw(taking: Taking, devices: Sequence[int], positions: Positions, rows: list[Row]) -> list[int]:
-    """Draw the devices, which ascend, in one experiment, group or holdout; the variant of each. Adds to the rows.
+    """Draw the devices, which ascend, in one experiment, group or holdout, and add to the rows.
 
-    There are fewer variants where an experiment takes no more devices.
+    Returns the variant of each; fewer, if an experiment takes no more devices.
     """
     if not devices:
         return []

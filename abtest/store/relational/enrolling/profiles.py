@@ -13,7 +13,7 @@ from abtest.domain import DEFAULT_APP_ID, KNOWN_ATTRIBUTES, MOST_PROFILES, NO_AT
 from abtest.store.relational.connection import Connection
 
 RESERVED_PROFILES = 10_000
-"""The last ones are for short combinations, which repeat: the shorter one is, the more of them are open to it."""
+"""Room for short combinations only, which repeat: the shorter one is, the more of this room is open to it."""
 MOST_REMEMBERED = 5_000
 """Combinations in the memory of a process, at most 9 kB each."""
 
@@ -27,7 +27,7 @@ COUNT = "UPDATE app SET profiles = profiles + ?, shortened_devices = shortened_d
 class ProfileStatements(NamedTuple):
     """Statements of a database. The parameter of each is a JSON list of lists.
 
-    `find`: app, attributes and number of those among these apps and attributes that are stored. `add`: store these
+    `find`: given apps and attributes, returns app, attributes and number of those that are stored. `add`: stores
     numbers, apps and attributes.
     """
 
@@ -36,9 +36,9 @@ class ProfileStatements(NamedTuple):
 
 
 class Profile(Struct, frozen=True):
-    """The number under which attributes are kept; None for none of them in the default app.
+    """The number under which attributes are kept; None if there are none, in the default app.
 
-    `shortened`: some could not be kept.
+    `shortened`: whether some could not be kept.
     """
 
     number: int | None
@@ -50,21 +50,21 @@ NO_PROFILE = Profile(None, NO_ATTRIBUTES)
 Found = Mapping[Attributes, Profile]
 NOTHING_KNOWN: Found = {}
 Said = Mapping[int, Mapping[Attributes, int]]
-"""By app: how many new devices say what."""
+"""By app: how many new devices send which attributes."""
 
 
 class Kept:
-    """What this process knows of the stored profiles, which never change."""
+    """The stored profiles that this process knows. They never change."""
 
     def __init__(self) -> None:
         self._profiles: dict[int, dict[Attributes, Profile]] = defaultdict(dict)
 
     def known(self) -> Mapping[int, Found]:
-        """By app, for a transaction: none of it goes meanwhile."""
+        """The known profiles by app, for a transaction: none of them goes away meanwhile."""
         return dict(self._profiles)
 
     def learn(self, found: Mapping[int, Found]) -> None:
-        """Know these too, by app, once they are durable."""
+        """Remember these too, by app. To be called once they are durable."""
         for app, profiles in found.items():
             if len(self._profiles[app]) + len(profiles) > MOST_REMEMBERED:
                 self._profiles[app] = {}
@@ -75,7 +75,7 @@ class Shelf:
     """The stored profiles, as they were read under the enrolment lock, and those that new devices add."""
 
     def __init__(self, numbers: Iterable[tuple[int, str, int]], there: Mapping[int, int], last: int) -> None:
-        """`numbers`: app, attributes and number of some. `there`: how many an app has. `last`: the highest number."""
+        """`numbers`: app, attributes and number of some. `there`: how many each app has. `last`: the highest number."""
         self._numbers = {(app, text): number for app, text, number in numbers}
         self._there = dict(there)
         self._last = last
@@ -85,8 +85,8 @@ class Shelf:
     def find(self, said: Said, known: Mapping[int, Found]) -> dict[int, Found]:
         """The profile of each of these combinations, by app.
 
-        Then `added` has number, app and attributes of the new ones; and `counts`, where there is something to count,
-        how many were added, of how many devices the attributes were shortened, and the app.
+        Then `added` has the number, app and attributes of each new profile. `counts` has, for each app with something
+        to count, how many were added, how many devices had their attributes shortened, and the app.
         """
         found = dict[int, Found]()
         for app, of_app in said.items():
@@ -98,7 +98,7 @@ class Shelf:
         return found
 
     def _profile(self, app: int, attributes: Attributes) -> Profile:
-        """The profile of a combination, or of the longest part of it that is kept or has room."""
+        """The profile of a combination, or of the longest part of it that is stored or has room."""
         for part in chain([attributes], attributes.shorter(), [NO_ATTRIBUTES]):
             if not part and app == DEFAULT_APP_ID:
                 break
@@ -108,7 +108,7 @@ class Shelf:
         return Profile(None, NO_ATTRIBUTES, shortened=True) if attributes else NO_PROFILE
 
     def _number(self, app: int, part: Attributes) -> int | None:
-        """The number of a combination, which is added if there is room for it."""
+        """The number of a combination, which is added if it is not stored and there is room; None if there is none."""
         stored = app, dump_attributes(part)
         if stored not in self._numbers and self._there[app] < _room(len(part.pairs)):
             self._there[app] += 1
@@ -119,14 +119,14 @@ class Shelf:
 
 
 def said_of(apps: Mapping[int, Sequence[str]], attributes: Mapping[str, Attributes]) -> Said:
-    """What the tokens of each app say."""
+    """How many tokens of each app send which attributes."""
     return {app: Counter([attributes.get(token, NO_ATTRIBUTES) for token in of_app]) for app, of_app in apps.items()}
 
 
 def ask_profiles(
     connection: Connection, statements: ProfileStatements, said: Said, known: Mapping[int, Found]
 ) -> Callable[[], Shelf]:
-    """Ask for the stored profiles of these combinations that are not known; what is returned reads the answers."""
+    """Ask for the stored profiles of those combinations that are not known; returns what reads the answers."""
     unknown = [(app, each) for app, of_app in said.items() for each in of_app if each not in known.get(app, ())]
     if not unknown:
         return lambda: Shelf((), {}, 0)
@@ -148,14 +148,14 @@ def ask_profiles(
 
 
 def put_profiles(connection: Connection, statements: ProfileStatements, shelf: Shelf) -> None:
-    """Store what was added to the shelf."""
+    """Store the profiles that were added to the shelf."""
     if shelf.added:
         connection.execute(statements.add, (json.dumps(shelf.added),))
-    connection.executemany(COUNT, sorted(shelf.counts, key=itemgetter(2)))  # as in `count_refused`
+    connection.executemany(COUNT, sorted(shelf.counts, key=itemgetter(2)))  # in the order of `count_refused`
 
 
 def _substitutes(unknown: Sequence[tuple[int, Attributes]], there: Mapping[int, int]) -> list[tuple[int, Attributes]]:
-    """The parts of these combinations that may have to stand for them, where an app may lack room for all of them."""
+    """The parts of these combinations that may have to replace them, in apps that may lack room for all of them."""
     coming = Counter(app for app, _ in unknown)
     full = {app for app, number in coming.items() if there[app] + number > _room(len(KNOWN_ATTRIBUTES))}
     return [(app, part) for app, each in unknown if app in full for part in (*each.shorter(), NO_ATTRIBUTES)]
@@ -172,5 +172,5 @@ def load_attributes(text: str) -> Attributes:
 
 
 def _room(length: int) -> int:
-    """How many profiles there may be for one more with so many attributes."""
+    """An app with fewer profiles than this takes one more with so many attributes."""
     return MOST_PROFILES - RESERVED_PROFILES * max(length - 1, 0) // (len(KNOWN_ATTRIBUTES) - 1)

@@ -1,4 +1,4 @@
-"""Tokens by their app, and what is told about them."""
+"""Tokens by their app, and the answers for them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -18,7 +18,7 @@ def by_app(tokens: Sequence[str]) -> dict[int, list[str]]:
 def known_of(
     catalogue: Catalogue, tokens: Sequence[str], rows: Iterable[tuple[str, Iterable[int | None]]]
 ) -> dict[str, tuple[int, ...]]:
-    """The delivered variants of the test devices and the known devices among these tokens.
+    """The variants that are delivered to the test devices and known devices among these tokens.
 
     `rows`: each known token, with the variants of all its assignments.
     """

@@ -1,4 +1,4 @@
-"""The figures: folding what is new, and reading them."""
+"""The figures: folding new devices and events into them, and reading them."""
 
 from abtest.store.relational.summarising.audiences import Decided
 from abtest.store.relational.summarising.folding import fold

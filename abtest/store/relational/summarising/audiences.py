@@ -1,4 +1,4 @@
-"""Who is outside which audience, decided once for each combination of attributes: neither ever changes."""
+"""Which audiences a device is outside: decided once for each combination of attributes, since neither ever changes."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,11 +18,11 @@ PROFILES = f"SELECT id, app_id, attributes FROM profile WHERE id IN ({', '.join(
 Asked = tuple[tuple[int, str], ...]
 """Audiences, each with the number of its app, as they are stored."""
 Outcome = tuple[int, tuple[tuple[int, ...], ...]]
-"""The app of a device, and of each audience of that app the places of the conditions that it does not fulfil."""
+"""The app of a device, and for each audience of that app, the places of the conditions that it does not fulfil."""
 
 
 class Decided:
-    """What was decided about the audiences that were asked about last."""
+    """What was decided about the audiences of the last call."""
 
     def __init__(self) -> None:
         self._asked: Asked = ()
@@ -32,7 +32,7 @@ class Decided:
     def count(self, connection: Connection, asked: Asked, devices: Mapping[str, int]) -> list[tuple[Outcome, int]]:
         """How many devices have which outcome.
 
-        `devices`: how many have a profile, by its id as a text; 0 is none.
+        `devices`: by the id of a profile as a text, how many devices have it; 0 means none.
         """
         if asked != self._asked:
             self._asked, self._outcomes, self._numbers = asked, {}, {}

@@ -1,4 +1,4 @@
-"""New devices, added to the figures."""
+"""Adds new devices to the figures."""
 
 from collections import Counter
 
@@ -18,7 +18,7 @@ NO_AUDIENCE = dump_audience(())
 
 WATERMARK = "SELECT device_watermark FROM summary"
 
-# One long text that is counted outside: for GROUP BY, SQLite would sort all these rows, and take three times as long.
+# One long text, which Python counts: for GROUP BY, SQLite would sort all these rows, and take three times as long.
 NEW_VARIANTS = """
 SELECT string_agg(CAST(variant_id AS TEXT), ',')
 FROM assignment
@@ -79,7 +79,7 @@ WHERE variant.id >= ? AND variant.id <= ?
 
 HOURS = "SELECT min(first_seen) / ?1, max(first_seen) / ?1 FROM device WHERE id > ?2 AND id <= ?3"
 
-# The bounds are of both, so that neither is read beyond them, whichever is read first.
+# The bounds are on both tables, so that neither is read beyond them, whichever is read first.
 NEW_COUNTS_PER_DAY = """
 SELECT assignment.phase_id, assignment.variant_id, device.first_seen / ?1, count(*)
 FROM device JOIN assignment ON assignment.device_id = device.id
@@ -117,7 +117,7 @@ MOVE = "UPDATE summary SET device_watermark = ?, as_of = ?"
 def fold(connection: Connection, decided: Decided, most: int, now: int) -> Folded:
     """Fold at most so many devices after the watermark, and move it; then as many events, once no device is left.
 
-    Raises StorageError when more are counted than there ever were.
+    Raises StorageError when more devices are counted than there ever were.
     """
     (watermark,) = connection.execute(WATERMARK).fetchone()
     newest = last_device(connection)
@@ -137,10 +137,10 @@ def fold(connection: Connection, decided: Decided, most: int, now: int) -> Folde
 def _fold(connection: Connection, after: int, upto: int) -> None:
     counts = _new_counts(connection, after, upto)
     connection.executemany(ADD_TO_VARIANT, [(phase, variant, devices) for _, phase, _, variant, devices in counts])
-    if connection.execute(FINISHED).fetchone() != (0,):  # else there is nobody to look for
+    if connection.execute(FINISHED).fetchone() != (0,):  # otherwise no device got a winner
         connection.executemany(ADD_TO_WINNER, connection.execute(NEW_WINNERS, (after, upto)).fetchall())
     first, last = connection.execute(HOURS, (clock.HOUR, after, upto)).fetchone()
-    if first == last:  # nearly always: then the devices need not be read once more beside their assignments
+    if first == last:  # nearly always: then the devices need not be read again with their assignments
         day = first * clock.HOUR // clock.DAY
         covered = [each for each in counts if each[2]]
         per_hour = [(experiment, first, devices) for experiment, *_, devices in covered]
@@ -153,9 +153,9 @@ def _fold(connection: Connection, after: int, upto: int) -> None:
 
 
 def _fold_profiles(connection: Connection, decided: Decided, after: int, upto: int) -> None:
-    """Count the devices of each app, for each open experiment too, and those outside its audience.
+    """Count the devices of each app and, for each open experiment, all of them and those outside its audience.
 
-    No status begins among them.
+    No status begins among these devices.
     """
     asked = [
         (status_change, app, audience)
@@ -184,9 +184,9 @@ def _fold_profiles(connection: Connection, decided: Decided, after: int, upto: i
 
 
 def _new_counts(connection: Connection, after: int, upto: int) -> list[tuple[int, int, bool, int, int]]:
-    """Experiment, phase, whether it is covered, variant, and how many of these devices were drawn there.
+    """For each variant drawn: experiment, phase, whether it is inside the coverage, variant, and number of devices.
 
-    No phase begins among them.
+    No phase begins among these devices.
     """
     (variants,) = connection.execute(NEW_VARIANTS, (after, upto)).fetchone()
     found = Counter(variants.split(",")) if variants else {}

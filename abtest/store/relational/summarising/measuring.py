@@ -1,4 +1,4 @@
-"""Events, added to the figures of metrics, and what these are. Each function runs in one transaction."""
+"""Adds events to the figures of metrics, and reads these figures. Each function runs in one transaction."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -25,7 +25,7 @@ WHERE event_id > ?1 AND event_id <= ?2 AND watermark = ?1 AND place IS NOT NULL
 ORDER BY event_id
 """
 
-# Each plus keeps SQLite from going through the events of all devices.
+# Each plus keeps SQLite from reading the events of all devices.
 FOLDED_EVENTS = """
 SELECT metric_id, event_id, device_id, phase_id, variant_id, first_seen, amount, at, received_at
 FROM counted_event
@@ -33,7 +33,7 @@ WHERE device_id > ? AND device_id <= ? AND +event_id > ? AND event_id <= waterma
 ORDER BY event_id
 """
 
-# Also whether the device is counted as one that showed another value, or its own.
+# The first two columns say whether the device is counted already: as showing another value, and as showing its own.
 NEW_EXPOSURES = """
 SELECT showed_other.device_id, showed_own.device_id,
   event_id, told.experiment_id, told.device_id, phase_id, variant_id, received_at, type, told.own, shown
@@ -99,7 +99,7 @@ MOVE_METRICS = "UPDATE metric SET watermark = ? WHERE watermark = ? AND place IS
 
 MOVE_EXPOSURES = "UPDATE summary SET exposure_watermark = ? WHERE exposure_watermark = ?"
 
-# What the worker judges by is read of all experiments together, in a few statements.
+# What the worker judges by is read for all experiments together, in a few statements.
 DAYS = """
 SELECT phase.experiment_id, phase.number, variant.place, summary_day.day, summary_day.devices, summary_day.exposed,
   summary_day.showed_other
@@ -149,7 +149,7 @@ SMALLEST, LARGEST = -(2**63), 2**63 - 1
 def fold(connection: Connection, most: int) -> tuple[int, int]:
     """Fold at most this many events after the lowest watermark; returns how many were folded and how many are left.
 
-    A metric that is added later begins with the first event; until it has caught up, only its watermark moves.
+    A metric that was added later begins with the first event; until it has caught up, only its watermark moves.
     """
     newest = last_event(connection)
     watermarks: list[int] = [watermark for (watermark,) in connection.execute(WATERMARKS)]
@@ -182,7 +182,7 @@ def folded_events(
 
 
 def folded_exposures(connection: Connection, after: int, upto: int, since: int = 0) -> list[Showing]:
-    """The folded exposures of devices with after < id <= upto, of events after `since`."""
+    """The folded exposures of devices with after < id <= upto, only from events with an id above `since`."""
     return _first(_showing(*row) for row in connection.execute(FOLDED_EXPOSURES, (after, upto, since)))
 
 
@@ -267,7 +267,7 @@ def _showing(*columns: Any) -> Showing:
 
 
 def _first(told: Iterable[Showing]) -> list[Showing]:
-    """Of ascending events, the first of each device that showed its own value, and the first that showed another."""
+    """Of ascending exposures, the first in which each device showed its own value, and the first with another one."""
     found: dict[tuple[int, int, bool], Showing] = {}
     for each in told:
         found.setdefault((each.experiment, each.device, each.own), each)

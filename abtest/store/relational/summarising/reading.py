@@ -13,7 +13,7 @@ SUMMARY = "SELECT device_watermark, as_of FROM summary"
 
 DEVICES = "SELECT coalesce((SELECT devices FROM summary_app WHERE app_id = ?), 0)"
 
-# The plus keeps SQLite from going through the figures of all apps.
+# Each plus keeps SQLite from reading the figures of all apps.
 COUNTS = """
 SELECT phase.experiment_id, phase.number, variant.place, summary_variant.devices
 FROM experiment
@@ -46,7 +46,7 @@ RESULTS = "SELECT experiment_id, document FROM summary_result"
 
 
 def summary(connection: Connection, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> Summary:
-    """All figures of an app's experiments, groups or holdouts, with these as they stand. Raises UnknownApp."""
+    """All figures of an app's experiments, groups or holdouts, with these as they are now. Raises UnknownApp."""
     (watermark, as_of), id = connection.execute(SUMMARY).fetchone(), cataloguing.app_id(connection, app)
     (devices_of_app,) = connection.execute(DEVICES, (id,)).fetchone()
     experiments = cataloguing.experiments(connection, app, kind)
@@ -95,7 +95,7 @@ def enrolled_per_hour(connection: Connection, experiment_id: int) -> list[tuple[
 
 
 def result(connection: Connection, key: str, app: str = DEFAULT_APP, kind: Kind = Kind.EXPERIMENT) -> str | None:
-    """What the worker concluded of an experiment or a holdout. Raises UnknownApp or UnknownExperiment."""
+    """What the worker concluded about an experiment or a holdout. Raises UnknownApp or UnknownExperiment."""
     asked = key, cataloguing.app_id(connection, app), kind
     found = connection.execute(RESULT, asked).fetchone() if KEY.fullmatch(key) else None
     if found is None:
@@ -105,5 +105,5 @@ def result(connection: Connection, key: str, app: str = DEFAULT_APP, kind: Kind 
 
 
 def results(connection: Connection) -> dict[int, str]:
-    """What the worker concluded of every experiment, by its id."""
+    """What the worker concluded about every experiment, by its id."""
     return dict(connection.execute(RESULTS).fetchall())
