@@ -55,9 +55,9 @@ class StatusRecord(Struct, frozen=True):
 class ExperimentRecord(Struct, frozen=True):
     """Everything that decided the assignments in an experiment, a group or a holdout.
 
-    `app`: the number of its app. `name`: its key, after the key of its app if there are several apps. `variants`: ids,
-    in the order of `values` and `places`. `outside`: the id of the variant for devices outside the coverage; None if it
-    never left devices out. `audience`: None when the stored text can't be read.
+    `app`: the number of its app. `name`: its key, after the key of its app if there are several apps. `variants`:
+    ids, in the order of `values` and `places`. `outside`: the id of the variant for devices outside the coverage;
+    None if it never left devices out. `audience`: None when the stored text can't be read.
     """
 
     id: int
@@ -91,14 +91,14 @@ class TestValueRecord(Struct, frozen=True):
 class Ledger(Struct, frozen=True):
     """What the assignments must agree with, from one snapshot.
 
-    `devices`: the number of device rows. `last_device`: the highest id that was ever given out. `strangers`: the number
-    of rows of devices, tokens and assignments whose device id was never given out. `tokens`: how many tokens each
-    device has, in the order of ids, one byte each, at most 255. `token_apps`: in the same order, the number of the app
-    of the device's token; 0 without a token. `without_profile`: the number of devices whose profile is missing.
-    `profiles`: by profile id, the attributes that are kept; None where they can't be read. `apps`: by profile id, the
-    number of the app. `app_rows`: by number, the key of each app and the number of its profiles with attributes.
-    `strange_test_devices`: how many test devices have a token of another app. `missing`: the names of counters that
-    every database has, and this one lacks.
+    `devices`: the number of device rows. `last_device`: the highest id that was ever given out. `strangers`: the
+    number of rows of devices, tokens and assignments whose device id was never given out. `tokens`: how many tokens
+    each device has, in the order of ids, one byte each, at most 255. `token_apps`: in the same order, the number of
+    the app of the device's token; 0 without a token. `without_profile`: the number of devices whose profile is
+    missing. `profiles`: by profile id, the attributes that are kept; None where they can't be read. `apps`: by
+    profile id, the number of the app. `app_rows`: by number, the key of each app and the number of its profiles with
+    attributes. `strange_test_devices`: how many test devices have a token of another app. `missing`: the names of
+    counters that every database has, and this one lacks.
 
     The summary: `watermark` (None when its row is missing), `counted` by (phase id, variant id), `hourly` by
     (experiment id, hour), `daily` by (phase id, variant id, day), `outside` by (id of the status, place of the

@@ -76,8 +76,8 @@ class ExperimentStore(Protocol):
     ) -> Experiment:
         """Apply what the rule decides about the experiment as it is now, in one transaction.
 
-        An experiment that is finished or archived leaves its group. Raises UnknownExperiment, or what the rule raises;
-        then nothing is changed.
+        An experiment that is finished or archived leaves its group. Raises UnknownExperiment, or what the rule
+        raises; then nothing is changed.
         """
         ...
 
@@ -152,5 +152,5 @@ class TestDeviceStore(Protocol):
     async def remove_test_device(
         self, token: str, now: int, app: str = DEFAULT_APP, by: By = PROGRAM, newest: int | None = None
     ) -> bool:
-        """Remove a test device; returns whether its token is a device. Raises UnknownTestDevice or ChangedMeanwhile."""
+        """Remove a test device; returns whether it is a device. Raises UnknownTestDevice or ChangedMeanwhile."""
         ...

@@ -23,8 +23,8 @@ class Enrolment(Struct, frozen=True):
 
     `variants`: by token, the ids of the device's variants in experiments whose key is delivered. `values`: what is
     delivered for each of these ids. `apps`: the number of each app, by key. `keys`: the keys of an app's experiments,
-    by the number of the app. `apps`, `keys` and `values` are the same objects as long as `config_version` is the same.
-    `new`: the tokens that became devices in this request.
+    by the number of the app. `apps`, `keys` and `values` are the same objects as long as `config_version` is the
+    same. `new`: the tokens that became devices in this request.
     """
 
     config_version: int
@@ -38,8 +38,8 @@ class Enrolment(Struct, frozen=True):
 class Newcomers(Struct, frozen=True):
     """What is known about the devices of an app that came in the last days.
 
-    `per_day`: about how many come each day. `devices`: how many of the newest were read. `said`: attributes, each with
-    how many of these devices sent them.
+    `per_day`: about how many come each day. `devices`: how many of the newest were read. `said`: attributes, each
+    with how many of these devices sent them.
     """
 
     per_day: int = 0

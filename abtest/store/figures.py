@@ -105,8 +105,8 @@ class Measured(Struct, frozen=True):
     """Everything that the worker counted for an experiment, by ascending days since 1970-01-01 UTC.
 
     `metrics`: the figures of each metric. `uncovered`: by phase, devices outside the coverage. `happened`: for each
-    metric, (day, devices whose first event happened on that day, by their own clocks). `ended_at`: when it was finished
-    or archived, in milliseconds. `duplicate_events`, `unknown_device_events`, `unknown_experiment_events`,
+    metric, (day, devices whose first event happened on that day, by their own clocks). `ended_at`: when it was
+    finished or archived, in milliseconds. `duplicate_events`, `unknown_device_events`, `unknown_experiment_events`,
     `shortened_devices`: of the app as a whole.
     """
 
@@ -172,6 +172,7 @@ class FoldingStore(MeasureStore, ResultStore, ForgettingStore, Protocol):
     async def fold(self, most: int, now: int) -> Folded:
         """Fold at most this many devices after the watermark, and move it, in one transaction.
 
-        Once no device is left, the same transaction folds at most as many events. So no event counts before its device.
+        Once no device is left, the same transaction folds at most as many events. So no event counts before its
+        device.
         """
         ...

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: what is refused, what is set on each, and statements as every store writes them."""
+"""Connections to PostgreSQL: which are refused, what is set on each, and how parameters are written in statements."""
 
 import os
 import re
@@ -20,13 +20,13 @@ OLDEST = 14
 ENCODING = "UTF8"
 
 AT_ONCE = 20_000
-"""Rows of a stream that are in memory together."""
+"""How many rows of a stream are in memory together."""
 
 ANSWER_SECONDS = 3.0
-"""How long a server that took a connection may take to say what it is."""
+"""How long a server may take to say what it is, once it is connected."""
 
 WEAK = {"fsync": ("off",), "full_page_writes": ("off",), "synchronous_commit": ("off", "local", "remote_write")}
-"""Settings with which an answer that was given can be lost."""
+"""Values of settings with which an answer that was given can be lost."""
 
 PARAMETERS = {
     "target_session_attrs": "primary",
@@ -38,14 +38,14 @@ PARAMETERS = {
     "application_name": "abtest",
 }
 
-# A connection may wait for work for ever, and lists have gaps.
+# A connection may be idle for ever, and lists may contain NULL.
 SESSION = "SET idle_session_timeout = 0; SET array_nulls = on"
 
 SETTINGS = "SELECT current_setting(name) FROM unnest($1::TEXT[]) WITH ORDINALITY AS asked (name, n) ORDER BY n"
 
 
 class Written(Struct, frozen=True):
-    """A row that was written: its number, and the time in it. None: 0."""
+    """A row that was written: its number, and the time in it; 0 before there is one."""
 
     id: int = 0
     at: int = 0
@@ -66,7 +66,7 @@ class Connection:
         return self.raw.execute(_numbered(statement), parameters)
 
     def executemany(self, statement: str, parameters: Iterable[Sequence[Any]]) -> psycopg.Cursor[Any]:
-        """Run a statement for each of these, in one trip."""
+        """Run a statement once for each of these rows of parameters, in one trip."""
         cursor, all_of_them = self.raw.cursor(), list(parameters)
         if all_of_them:
             cursor.executemany(_numbered(statement), all_of_them)
@@ -93,7 +93,7 @@ def _numbered(statement: str) -> bytes:
 
 
 def check_url(url: str) -> None:
-    """Raises InvalidSetting where a password may stand in another place, from which errors would tell it."""
+    """Raises InvalidSetting if the password may stand in another part of the URL, which error messages would show."""
     try:
         said = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.Error:
@@ -107,14 +107,14 @@ def check_url(url: str) -> None:
 
 
 def cut(raw: psycopg.Connection) -> None:
-    """End whatever another thread waits for on this connection: it gets psycopg.OperationalError."""
+    """End whatever another thread waits for on this connection: that thread gets psycopg.OperationalError."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(raw.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
 def in_time(raw: psycopg.Connection) -> Iterator[None]:
-    """Cut the connection if a block takes longer than an answer may: a server that hangs never answers."""
+    """Cut the connection if a block takes longer than ANSWER_SECONDS: a server that hangs never answers."""
     timer = Timer(ANSWER_SECONDS, cut, (raw,))
     timer.start()
     try:
@@ -124,7 +124,7 @@ def in_time(raw: psycopg.Connection) -> Iterator[None]:
 
 
 def connect(url: str) -> psycopg.Connection:
-    """A connection outside any transaction, with nothing that would lose answers. Raises StorageError."""
+    """A connection, outside any transaction, to a server that can't lose answers. Raises StorageError."""
     raw = psycopg.connect(url, autocommit=True, cursor_factory=RawCursor, **defaults(url))
     try:
         with in_time(raw):
@@ -136,7 +136,7 @@ def connect(url: str) -> psycopg.Connection:
 
 
 def defaults(url: str) -> dict[str, Any]:
-    """What the URL does not say itself, and the encoding of all texts, whatever is said elsewhere."""
+    """The parameters that the URL leaves out, and the encoding of all texts, whatever is set elsewhere."""
     said = psycopg.conninfo.conninfo_to_dict(url)
     return {name: value for name, value in PARAMETERS.items() if name not in said} | {"client_encoding": ENCODING}
 
@@ -158,5 +158,5 @@ def refuse_unfit(raw: psycopg.Connection) -> None:
                 f"PostgreSQL runs with {name}={value}, which can lose answers that were given: set it to on",
                 code="unfit_postgres",
             )
-    # What is set here stays when the server's configuration changes.
+    # What is set here stays even if the server's configuration changes.
     raw.execute(f"SET synchronous_commit = {values[-1]}; {SESSION}".encode())

@@ -1,4 +1,4 @@
-"""A whole database in PostgreSQL, copied from or filled."""
+"""Copies a whole PostgreSQL database, or fills one."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -7,7 +7,7 @@ from abtest.store.copying import CopyStore, Progress, Rows
 from abtest.store.postgres.connection import Connection
 from abtest.store.relational import copying
 
-# Those of tables that draw their ids from a sequence, and those that are drawn under a lock.
+# The highest ids of tables that take them from a sequence, and of those that give them out under a lock.
 NUMBERS = """
 SELECT relname, pg_sequence_last_value(pg_get_serial_sequence(relname, 'id')::REGCLASS)
 FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attidentity <> ''
@@ -15,7 +15,7 @@ WHERE relnamespace = current_schema()::REGNAMESPACE
 UNION ALL SELECT name, number FROM last_number
 """
 
-# Of a table without a sequence the name of one is NULL, and nothing is set.
+# For a table without a sequence, its name is NULL and nothing is set.
 SET_SEQUENCE = "SELECT setval(pg_get_serial_sequence(?, 'id'), ?)"
 
 SET_LAST_NUMBER = "UPDATE last_number SET number = ?2 WHERE name = ?1"
@@ -42,7 +42,7 @@ class Target:
                 copied.write_row(row)
 
     def finish(self, numbers: Mapping[str, int]) -> None:
-        """See Target.finish. Plans need to know at once how large the tables are."""
+        """See Target.finish. ANALYZE tells the planner at once how large the tables are."""
         for each in numbers.items():
             self._connection.execute(SET_SEQUENCE, each)
             self._connection.execute(SET_LAST_NUMBER, each)

@@ -26,31 +26,33 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_CONNECTIONS = 4
-"""Of each kind: one batch waits for the lock while the commit of another is on its way."""
+"""Of each kind, so that one batch waits for the lock while another one commits."""
 
 LONGEST_SECONDS = 5.0
-"""How long a transaction waits for a connection or for the lock, where nothing else is said."""
+"""How long a transaction waits for a connection or for the lock, by default."""
 
 RECONNECT_SECONDS = 2.0
-"""How long a pool looks for the primary before it waits to be asked again: its own pauses would grow."""
+"""How long a pool looks for the primary; then it waits to be asked again, since its own pauses would grow."""
 
 LONGEST_WORK_SECONDS = 60.0
-"""How long a transaction may take, where nothing else is said. A server that hangs never answers."""
+"""How long a transaction may take, by default. A server that hangs never answers."""
 
 HOURS = 86_400.0
-"""How long what reads the whole database may take."""
+"""How long a transaction that reads the whole database may take."""
 
 HANGING_SECONDS = 5.0
 """A process that hangs so long, or whose machine is gone, loses the lock."""
 
 IDLE = f"SET idle_in_transaction_session_timeout = {{}}; SET tcp_user_timeout = 5000; {NOTICE}"
 
-# Statistics are late while a table grows: with those of an hour ago, each batch would read all devices. Without
-# jit = off, it would be used for all that has no index, since that seems expensive then.
+# PostgreSQL's statistics are late while a table grows: with those of an hour ago, each batch would read all devices.
+# Without sequential scans, what has no index seems expensive, and PostgreSQL would compile it each time: hence no
+# jit.
 OF_WRITING = "SET enable_seqscan = off; SET jit = off"
 
-# Between statements that are sent together, a session is not idle to PostgreSQL. If the rest never comes, and a proxy
-# keeps the connection, it would have its lock for ever: whoever waited in vain ends it. A copy waits for its rows.
+# PostgreSQL calls no session idle between statements that are sent together. If the rest of them never comes, but a
+# proxy keeps the connection, the session keeps its lock: whoever waited in vain ends it. A COPY may wait for its
+# rows.
 END_HANGING = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid)
 WHERE datname = current_database() AND relation IN ('last_number'::REGCLASS, 'summary'::REGCLASS)
@@ -60,16 +62,16 @@ AND clock_timestamp() - state_change > make_interval(secs => $1)
 
 WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
-# It waits for no standby: while that is away, servers start and say that they run. A failover may lose it.
+# A note waits for no standby, so that servers start and note that they run while it is away. A failover may lose it.
 NOTE = f"{WRITE}; SET LOCAL synchronous_commit = local"
 
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-# Whoever changes anything waits for the enrolment lock. What is read after it is as the last one left it.
+# Whoever changes anything takes the enrolment lock first, and then reads what the one before has left.
 LOCK = "SELECT FROM last_number WHERE name IN ('device', 'event') ORDER BY name FOR UPDATE"
 
-# One snapshot, taken after the lock is: what it says of the last device, it says of the last event too. Who waits for
-# this lock changes figures. Nobody else does: whoever needs the enrolment lock as well takes this one first.
+# The snapshot is taken after the lock, and shows the last device and the last event of one moment. Only what changes
+# figures waits for this lock; what needs the enrolment lock as well takes this one first.
 LOCK_FIGURES = "LOCK TABLE summary IN EXCLUSIVE MODE"
 
 WRITE_FIGURES = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {LOCK_FIGURES}"
@@ -79,14 +81,14 @@ LOST = (
     "'abtest db accept-loss' goes on without them"
 )
 
-# Not those of PostgreSQL itself, which have no user.
+# Sessions of PostgreSQL itself, which have no user, do not count.
 OTHERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
 """
 
 TRIES, PAUSE_SECONDS = 20, 0.1
-"""A connection that was closed is seen a moment longer."""
+"""PostgreSQL lists a connection for a moment after it was closed."""
 
 PASSING = (
     errors.LockNotAvailable,
@@ -97,7 +99,7 @@ PASSING = (
     errors.IdleInTransactionSessionTimeout,
 )
 
-# Plans are made for the rows that are new.
+# Each transaction plans its statements for the rows that are new.
 PLANS = "SET LOCAL plan_cache_mode = force_custom_plan"
 
 
@@ -109,15 +111,15 @@ class Database:
 
         `patience`: seconds to wait for a connection or for other writers before Unavailable (`busy`).
 
-        `connections`: at most so many that write, and so many that read. `hurry`: seconds that what apps ask for may
-        take; then the connection is cut.
+        `connections`: at most so many that write, and so many that read. The attribute `hurry`: how many seconds a
+        request of an app may take before its connection is cut.
         """
         self._connections = connections
         check_url(url)
         self._primary = Primary(url)
         self._parameters: dict[str, Any] = {"autocommit": True, "cursor_factory": RawCursor, **defaults(url)}
         self._patience = LONGEST_SECONDS if patience is None else patience
-        self.hurry = self._patience + 1  # a lock that is waited for is given up before
+        self.hurry = self._patience + 1  # waiting for a lock ends before
         self._in_use: set[_Using] = set()
         self.name = without_password(url)
         self.created = False
@@ -181,13 +183,13 @@ class Database:
     async def note(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
-        """The same without any lock, for what decides about no device: also after losses."""
+        """The same without any lock, even after losses, for a function that decides about no device."""
         return await self.run(0, _transaction((NOTE,), function, arguments, named), after_losses=True)
 
     async def read(
         self, function: Callable[Concatenate[Connection, P], T], /, *arguments: P.args, **named: P.kwargs
     ) -> T:
-        """What the function returns for one snapshot of the database, also after losses; errors as in `write`."""
+        """What the function returns for one snapshot of the database, even after losses; errors as in `write`."""
         return await self.run(1, _transaction((READ,), function, arguments, named), after_losses=True)
 
     async def read_long(
@@ -203,11 +205,11 @@ class Database:
         longest: float = LONGEST_WORK_SECONDS,
         after_losses: bool = False,
     ) -> T:
-        """What the function returns, which begins and commits itself; what it leaves open is rolled back.
+        """What the function returns. It begins and commits its transaction; one that it leaves open is rolled back.
 
-        `kind`: 0 for one that writes, 1 for one that reads. After the `longest` seconds the connection is cut.
-        `after_losses`: it is of no harm on a primary that lacks answers which this process gave.
-        Raises Unavailable (`database_away`): the function's commit may have happened.
+        `kind`: 0 for a function that writes, 1 for one that reads. After `longest` seconds the connection is cut.
+        `after_losses`: whether it may run on a primary that lacks answers which this process gave.
+        Raises Unavailable; if that is `database_away`, the function may have committed.
         """
         if not self._threads:
             raise Unavailable("the database is closed", code="draining")
@@ -221,7 +223,7 @@ class Database:
             )
         finally:
             self._in_use.discard(using)
-            using.given_up = True  # if this is cancelled, its thread begins nothing, or has the rest of its time
+            using.given_up = True  # if this call is cancelled, its thread begins nothing, or has the rest of its time
             if using.connection is None:
                 timer.cancel()
 
@@ -277,9 +279,9 @@ class Database:
                 raise
             finally:
                 using.connection = None
-                if raw.broken:  # the others of a server that is gone, or hangs, would each be waited for
+                if raw.broken:  # each other connection to a server that is gone, or hangs, would be waited for
                     self._renew_connections()
-                pool.putconn(raw)  # discards what is broken
+                pool.putconn(raw)  # discards a broken one
 
     def _open(self, migrate: bool, create: bool) -> None:
         try:
@@ -323,7 +325,7 @@ class Database:
 
 
 def _usable(pool: ConnectionPool[psycopg.Connection]) -> psycopg.Connection:
-    """A connection of the pool that has not ended while nobody used it: then its end would have come."""
+    """A connection of the pool that is still open: from one that ended unused, there is something to read."""
     while True:
         raw = pool.getconn()
         came = select.poll()
@@ -335,7 +337,7 @@ def _usable(pool: ConnectionPool[psycopg.Connection]) -> psycopg.Connection:
 
 
 class _Using:
-    """The connection that a thread uses, for the other thread that may cut it."""
+    """The connection that a thread uses, for another thread that may cut it."""
 
     connection: psycopg.Connection | None = None
     given_up = False
@@ -354,7 +356,7 @@ class _Using:
 def _transaction(
     begin: Iterable[str], function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]
 ) -> Callable[[Connection], T]:
-    """What begins so, runs the function, and commits."""
+    """A function that begins with these statements, runs the function, and commits."""
 
     def transaction(connection: Connection) -> T:
         for statement in begin:

@@ -1,4 +1,4 @@
-"""First requests in PostgreSQL, in two trips: what is there, and what becomes of it."""
+"""First requests in PostgreSQL, in two trips: one reads what is there, the other writes what is new."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -28,7 +28,7 @@ from abtest.store.relational.enrolling import (
     said_of,
 )
 
-# The enrolment lock: whoever has it reads what the last one left.
+# The enrolment lock: whoever has it reads what the one before has left.
 LOCK = "SELECT number FROM last_number WHERE name = 'device' FOR UPDATE"
 
 CONFIG_VERSION = "SELECT value FROM meta WHERE name = 'config_version'"
@@ -51,7 +51,7 @@ PROFILES = ProfileStatements(
     """,
 )
 
-# Much less work than an array for each column: there are lists in the rows.
+# Much less work than an array for each column, since the rows contain lists.
 ADD_DEVICES = "INSERT INTO device SELECT * FROM jsonb_populate_recordset(NULL::device, ?)"
 
 ADVANCE = """
@@ -64,7 +64,7 @@ SET_LAST_DEVICE = "UPDATE last_number SET number = ? WHERE name = 'device'"
 
 
 class Device(Struct):
-    """A row of the table."""
+    """A row of the table `device`."""
 
     id: int
     first_seen: int
@@ -98,9 +98,9 @@ def enrol(
 ) -> tuple[Catalogue, Enrolment, dict[int, Found]]:
     """Answer every token, in a transaction of its own; see the same in SQLite.
 
-    A third trip is needed for another config version, and where an app has hardly any room for other attributes.
+    A third trip is needed if the config version has changed, or an app has hardly any room for other attributes.
     """
-    with connection.raw.pipeline():  # all of it goes to the server together, and the last answer is fetched first
+    with connection.raw.pipeline():  # statements go to the server together, and the last answer is fetched first
         connection.execute(WRITE)
         locked = connection.execute(LOCK)
         version = connection.execute(CONFIG_VERSION)
@@ -141,7 +141,7 @@ def enrol(
 def _devices(
     tokens: Sequence[str], now: int, profiles: Sequence[Profile], first: int, rows: Sequence[Row]
 ) -> list[Device]:
-    """The rows of new devices, whose numbers begin with the first."""
+    """The rows of new devices, numbered from `first`."""
     found = [
         Device(id, now, profile.number, token, [], [], [])
         for id, token, profile in zip(count(first), tokens, profiles, strict=False)

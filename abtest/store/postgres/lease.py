@@ -1,4 +1,4 @@
-"""Which one of many workers folds: a lock of a session of its own, which ends with the connection."""
+"""Which one of many workers folds: the one whose own session holds a lock, which ends with its connection."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,13 +7,13 @@ import psycopg
 
 from abtest.store.postgres.connection import connect, in_time
 
-# A session that has it gets it again.
+# A session that has the lock gets it again.
 TAKE = "SELECT pg_try_advisory_lock(x'61627473'::INTEGER, 1)"
 
-# The server notices the end of a connection a moment later.
+# Without this, the lock is free only when the server notices that the connection has ended.
 GIVE = "SELECT pg_advisory_unlock_all()"
 
-# A worker whose machine is gone says no good-bye: the server asks, and gives the lease to another one.
+# A worker whose machine is gone can't end its connection: so the server checks, and frees the lease.
 NOTICE = "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 2"
 
 
@@ -26,7 +26,10 @@ class Lease:
         self._session: psycopg.Connection | None = None
 
     def take(self) -> bool:
-        """Whether it has the lease: one that was lost with its connection is asked for anew. Raises psycopg.Error."""
+        """Take the lease if it is free, on a new connection if the old one is lost; returns whether this one has it.
+
+        Raises psycopg.Error.
+        """
         try:
             if self._session is None:
                 self._session = connect(self._find())
@@ -40,7 +43,7 @@ class Lease:
         return bool(taken)
 
     def end(self) -> None:
-        """Let another one have it."""
+        """Give up the lease, so that another session can take it."""
         if self._session is not None:
             with suppress(psycopg.Error), in_time(self._session):
                 self._session.execute(GIVE)

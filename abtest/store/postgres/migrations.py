@@ -1,11 +1,11 @@
-"""Numbered SQL files bring a database to this program's schema: one lock, and one transaction each."""
+"""Numbered SQL files bring a database to this program's schema: under one lock, in one transaction each."""
 
 import psycopg
 
 from abtest.errors import StorageError
 from abtest.store.relational.migrations import numbered_files, refuse_other
 
-# Another program may be migrating, and that takes its time.
+# Another program may be migrating, which takes time.
 TAKE_TIME = "SET lock_timeout = 0; SET statement_timeout = 0"
 
 LOCK = "SELECT pg_advisory_lock(x'61627473'::INTEGER)"  # "abts": only one program migrates
@@ -14,7 +14,7 @@ UNLOCK = "SELECT pg_advisory_unlock(x'61627473'::INTEGER)"
 
 HAS_SCHEMA = "SELECT to_regclass('schema_version') IS NOT NULL"
 
-# Those of an extension are nobody's.
+# The tables of an extension belong to no program.
 HAS_OTHERS = """
 SELECT EXISTS (
   SELECT FROM pg_class WHERE relnamespace = current_schema()::REGNAMESPACE
@@ -40,7 +40,7 @@ def newest() -> int:
 
 
 def prepare(connection: psycopg.Connection, name: str, migrate: bool, create: bool = True) -> bool:
-    """Bring the database to the newest version, or refuse it; whether it was empty.
+    """Bring the database to the newest version, or refuse it; returns whether it was empty.
 
     An empty one is filled if `create`. Raises StorageError for another program's database, for a newer schema, for an
     older one unless `migrate`, and for a user who may not create tables.
@@ -69,7 +69,7 @@ def _refuse_without_rights(connection: psycopg.Connection, name: str) -> None:
     ((user, schema, may_create),) = connection.execute(MAY_CREATE)
     if schema is None:
         raise StorageError(
-            f"{name} has no schema for tables: none of those in the search_path of the user {user} is there",
+            f"{name} has no schema for tables: no schema in the search_path of the user {user} exists",
             code="no_rights",
         )
     if not may_create:

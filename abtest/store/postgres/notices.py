@@ -1,4 +1,4 @@
-"""What the log says of connections: why there is none, each reason once, and that there is one again."""
+"""What the log says about connections: why there is none (each reason once), and that there is one again."""
 
 import logging
 
@@ -6,18 +6,18 @@ import psycopg
 
 log = logging.getLogger("abtest.store")
 
-logging.getLogger("psycopg").setLevel(logging.ERROR)  # it tells of each connection that ended; so does who used it
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # it tells of each connection that ended, as its user does
 
 
 class Notices(logging.Filter):
-    """In place of what the pools say at each attempt of each of them."""
+    """Replaces what each pool says at each attempt to connect."""
 
     def __init__(self) -> None:
         super().__init__()
         self._said = set[str]()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say why there is no connection, unless that was said since there was one."""
+        """Say why there is no connection, unless that was already said since there last was one."""
         for error in record.args or ():
             if isinstance(error, Exception) and (reason := str(error).splitlines()[0]) not in self._said:
                 self._said.add(reason)

@@ -1,4 +1,4 @@
-"""Which of several servers is the primary, and whether it has what was answered before it became that."""
+"""Which of several servers is the primary, and whether it has all that was answered before it became the primary."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from abtest.errors import StorageError
 from abtest.store.postgres.connection import Connection, Written, defaults, in_time
 from abtest.store.relational.journal import record
 
-# Each promotion begins a new timeline: the first eight digits of a file of the log.
+# Each promotion begins a new timeline. The name of a file of the log begins with it, in eight digits.
 TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
 
 LATEST = """
@@ -26,7 +26,7 @@ SELECT
 """
 
 
-# Above every version that a server may have seen: it has to forget all answers that it keeps.
+# The version rises above every one that a server may have seen, so that it forgets all answers that it cached.
 ACCEPT = """
 UPDATE meta SET value = value + CASE name WHEN 'config_version' THEN 1000000 ELSE 1 END
 WHERE name IN ('config_version', 'accepted_losses')
@@ -34,12 +34,13 @@ WHERE name IN ('config_version', 'accepted_losses')
 
 
 class Primary:
-    """The one server, of those in a URL, that is written to.
+    """The one server, of those in a URL, that can be written to.
 
-    It remembers the newest timeline that it saw, and the newest rows that this process wrote. A standby that becomes
-    the primary begins another timeline. It has replayed commits in their order: if it has the newest row, it has all.
+    Remembers the newest timeline that was seen, and the newest rows that this process wrote. A standby that becomes
+    the primary begins another timeline. It has replayed commits in their order: if it has the newest row, it has all
+    rows.
 
-    `lost`: whether it has not.
+    `lost`: whether it lacks some.
     """
 
     def __init__(self, url: str) -> None:
@@ -51,14 +52,14 @@ class Primary:
         self.lost = False
 
     def find(self) -> str:
-        """The URL of the server that can be written to; of several, that with the newest timeline.
+        """The URL of the server that can be written to; of several, the one with the newest timeline.
 
         Raises psycopg.OperationalError if there is none.
         """
         if len(self._urls) == 1:
             return self._urls[0]
         found, failed = _primaries(self._urls)
-        if not found:  # one of them may have become that while those that are gone were waited for
+        if not found:  # one may have become the primary while others, which are gone, were waited for
             others = [url for url, error in failed.items() if not isinstance(error, ConnectionTimeout)]
             found, again = _primaries(others)
             failed |= again
@@ -70,7 +71,7 @@ class Primary:
     def meet(self, server: psycopg.Connection, end_others: Callable[[], None]) -> None:
         """Look at a new connection. The first one to a new primary ends all others, before anything is written to it.
 
-        Raises psycopg.OperationalError for a primary whose place another one has taken.
+        Raises psycopg.OperationalError for an old primary, whose place another server has taken.
         """
         found = self._timeline_of(server)
         if found > self.timeline:
@@ -80,7 +81,7 @@ class Primary:
                 self.timeline = found
 
     def look_for_losses(self, server: psycopg.Connection) -> None:
-        """See again whether this primary lacks what was acknowledged. Raises as above."""
+        """Look again whether this primary lacks what was acknowledged. Raises as `meet` does."""
         with self._looking, in_time(server):
             self._timeline_of(server)
             self._look_for_losses(server)
@@ -97,15 +98,16 @@ class Primary:
         if self.timeline == 0 or accepted > self._accepted:
             device = event = self._device = self._event = Written()
             self._accepted = accepted
-        # The row of a device stays for ever. That of an event goes when its device is forgotten.
+        # The row of a device stays for ever. The row of an event goes when its device is forgotten.
         no_device = device.id > 0 and first_seen != device.at
         no_event = event.id > events or (event.id > 0 and received_at not in {None, event.at})
         self.lost = no_device or no_event
 
     def remember(self, connection: Connection, timeline: int) -> None:
-        """Remember the newest rows that it wrote, which are acknowledged then. `timeline`: before they were written.
+        """Remember the newest rows that this connection wrote: they are acknowledged next.
 
-        Raises psycopg.OperationalError if a new primary was met meanwhile: it may lack them, and was not asked.
+        `timeline`: the one before they were written. Raises psycopg.OperationalError if a new primary was met
+        meanwhile: it may lack these rows, and was not asked for them.
         """
         with self._looking:
             if timeline != self.timeline:
@@ -115,19 +117,19 @@ class Primary:
 
 
 def accept_loss(connection: Connection, by: By, now: int) -> None:
-    """Let servers that miss what they stored go on without it."""
+    """Let servers go on without what they stored and this database lacks."""
     connection.execute(ACCEPT)
     record(connection, by, now, Action.ACCEPT_LOSS)
 
 
 def timeline(server: psycopg.Connection) -> int:
-    """How often a standby has become primary, from 1."""
+    """The number of the server's timeline: it begins with 1, and rises whenever a standby becomes the primary."""
     ((digits,),) = server.execute(TIMELINE)
     return int(digits, 16)
 
 
 def _primaries(urls: Sequence[str]) -> tuple[list[tuple[int, str]], dict[str, BaseException]]:
-    """The timelines and URLs of those that can be written to, and why the others can't; all are asked at once."""
+    """The timelines and URLs of servers that can be written to, and why others can't; all are asked at once."""
     with ThreadPoolExecutor(len(urls) or 1) as threads:
         asked = [(threads.submit(_timeline_at, url), url) for url in urls]
     found = [(each.result(), url) for each, url in asked if each.exception() is None]
@@ -140,7 +142,7 @@ def _timeline_at(url: str) -> int:
 
 
 def _of_each_host(url: str) -> list[str]:
-    """A URL for each host of a URL, whose ports are one for all or one for each."""
+    """A URL for each host of a URL, which has one port for all of them or one for each."""
     said = conninfo_to_dict(url)
     hosts = str(said.get("host") or "").split(",")
     ports = str(said.get("port") or "").split(",")

@@ -24,7 +24,7 @@ NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT"
 
 SIZE = "SELECT pg_database_size(current_database())"
 
-# Every index must be one that PostgreSQL uses, and every page of the database must have been as it was written.
+# PostgreSQL must be able to use every index, and must have found every page that it read as it was written.
 CHECK = """
 SELECT 'the index ' || indexrelid::REGCLASS || ' is not valid: run REINDEX on it'
 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
@@ -89,7 +89,7 @@ class PostgresStore(Database, RelationalStore):
         return enrolment
 
     async def config_version(self) -> int:
-        """See EnrolmentStore.config_version. After losses it is not told: caches are kept until they are accepted."""
+        """See EnrolmentStore.config_version. After losses it raises, so that caches are kept."""
         return await self.run(1, config_version)
 
     async def find(self, tokens: Sequence[str]) -> Enrolment:
@@ -106,7 +106,7 @@ class PostgresStore(Database, RelationalStore):
         return await self.read_long(_ledger)
 
     async def accept_loss(self, by: By, now: int) -> None:
-        """Let servers go on that noticed that this database lacks what they stored."""
+        """Let the servers go on that have noticed that this database lacks what they stored."""
         await self.write(accept_loss, by, now)
 
     async def track(self, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
@@ -114,7 +114,7 @@ class PostgresStore(Database, RelationalStore):
         return await self.run(0, lambda connection: tracking.track(connection, requests, now), self.hurry)
 
     failure: StorageError | None = None
-    """None for ever: a database that can't be reached comes back, and no file is trusted here."""
+    """Always None: a database that can't be reached comes back, and this process trusts no file."""
 
     tokens = tokens.tokens
     upkeep = reading(_upkeep)
@@ -123,7 +123,7 @@ class PostgresStore(Database, RelationalStore):
     check = reading(_check)
 
     async def empty_log(self) -> bool:
-        """See ErasureStore.empty_log. The log is that of the whole server, which reuses its files by itself."""
+        """See ErasureStore.empty_log. The log belongs to the whole server, which reuses its files by itself."""
         return True
 
     async def copy_to(self, target: CopyStore, progress: Progress) -> None:
@@ -135,5 +135,5 @@ class PostgresStore(Database, RelationalStore):
         self.apart(lambda connection: function(copying.Target(connection)))
 
     def _learn(self, catalogue: Catalogue) -> None:
-        """Several requests are under way: one that began earlier may end later."""
+        """Keep the newest catalogue: of several requests under way, one that began earlier may end later."""
         self._catalogue = max(self._catalogue, catalogue, key=attrgetter("config_version"))

@@ -1,4 +1,4 @@
-"""Events in PostgreSQL, in two trips: what is there, and what is new."""
+"""Events in PostgreSQL, in two trips: one reads what is there, the other writes what is new."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from abtest.store.postgres.connection import Connection, Written
 from abtest.store.postgres.database import WRITE
 from abtest.store.relational.refused import Refused, count_refused
 
-# Who has it gives out the ids of events. First requests don't wait for it, nor does it wait for them.
+# Whoever has this lock gives out the ids of events. First requests and events don't wait for each other.
 LOCK = "SELECT number FROM last_number WHERE name = 'event' FOR UPDATE"
 
 DEVICES = "SELECT token, id FROM device WHERE token = ANY (?)"
@@ -52,7 +52,7 @@ class Known(Struct, frozen=True):
 def track(connection: Connection, requests: Requests, now: int) -> list[int | None]:
     """Store the events of each request, in a transaction of its own; see EventStore.
 
-    Those of a test device are all new, and none of them is stored.
+    The events of a test device all count as new, and none of them is stored.
     """
     with connection.raw.pipeline():
         connection.execute(WRITE)
@@ -91,7 +91,7 @@ def _known(connection: Connection, requests: Requests) -> Known:
 def _sort(
     known: Known, token: str, events: Sequence[Event], rows: list[tuple[int, Event]], refused: Refused
 ) -> int | None:
-    """Add the events that are new to the rows; how many, or None for an unknown device."""
+    """Add new events to the rows; returns how many, or None for an unknown device."""
     if token in known.tested:
         return len(events)
     if token not in known.devices:
@@ -99,7 +99,7 @@ def _sort(
         return None
     new, app = 0, app_of(token)
     strange = [event.experiment is not None and (app, event.experiment) not in known.keys for event in events]
-    # Those of known experiments come first, as in SQLite: of two events with one id, the first stays.
+    # Events of known experiments come first, as in SQLite: of two with the same id, the first stays.
     for unknown, event in sorted(zip(strange, events, strict=True), key=lambda each: each[0]):
         if (token, event.id) in known.events:
             refused.duplicates += 1

@@ -90,7 +90,7 @@ def seal(path: Path) -> None:
 
 
 def mark_restored(connection: Raw, now: int, by: By = PROGRAM) -> None:
-    """Note that this database is a restored backup, and up to when it knew devices; what ran then runs no more."""
+    """Note that this is a restored backup, and when its newest device came; forget the processes that ran then."""
     (last_seen,) = connection.execute(LAST_SEEN).fetchone()
     connection.execute(MARK, ("restored_at", now))
     connection.execute(MARK, ("restored_to", last_seen))

@@ -1,4 +1,4 @@
-"""A whole database in SQLite, copied from or filled."""
+"""Copies a whole SQLite database, or fills one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -22,7 +22,7 @@ DEVICES = "SELECT id, first_seen, profile_id FROM device ORDER BY id"
 
 GIVEN = "SELECT device_id, experiment_id, phase_id, variant_id, position FROM assignment ORDER BY device_id"
 
-# As they are drawn.
+# In the order in which they are drawn.
 EXPERIMENTS = "SELECT id FROM experiment ORDER BY kind = 'experiment', kind = 'group', id"
 
 ADD_DEVICE = "INSERT INTO device (id, first_seen, profile_id) VALUES (?, ?, ?)"
@@ -35,7 +35,7 @@ EXPERIMENT_OF_PHASE = "SELECT id, experiment_id FROM phase"
 
 NUMBERS = "SELECT name, seq FROM sqlite_sequence WHERE seq > 0"
 
-# It would keep the journal from being filled after its end.
+# This trigger refuses entries that do not follow journal_end, which is filled before them.
 JOURNAL_GROWS = "SELECT sql FROM sqlite_schema WHERE name = 'journal_only_grows'"
 
 
@@ -100,7 +100,7 @@ def _numbers(connection: Raw) -> dict[str, int]:
 
 
 def _devices(connection: Raw) -> Iterator[Sequence[Any]]:
-    """The rows of devices, with their tokens, and with what they were given in the order in which it was drawn."""
+    """The rows of devices, with their tokens and with what they were given, in the order in which it was drawn."""
     order = {id: place for place, (id,) in enumerate(connection.execute(EXPERIMENTS))}
     with closing(TokensByDevice()) as tokens:
         found = connection.execute(TOKENS)
@@ -121,7 +121,7 @@ def _devices(connection: Raw) -> Iterator[Sequence[Any]]:
 
 
 def _stored(value: Any) -> Any:
-    """A total as SQLite has it: a text where it is too large for an integer."""
+    """A total as SQLite stores it: a text if it is too large for an integer."""
     if not isinstance(value, Decimal):
         return value
     return int(value) if abs(value) <= LARGEST else str(value)

@@ -62,7 +62,7 @@ class Database:
     async def open(self, migrate: bool = False, create: bool = True) -> None:
         """Connect, and create a missing database if `create`. Migrate an older schema only if `migrate`.
 
-        Raises StorageError: every SQLite has the WAL bug, no permission, no such folder, not an abtest database, an
+        Raises StorageError: no SQLite without the WAL bug, no permission, no such folder, not an abtest database, an
         older schema without `migrate`, or a schema newer than the program's.
         """
         with _in_words(f"cannot open the database {self.path}"):
@@ -155,7 +155,7 @@ class Database:
         )
 
     def apart(self, function: Callable[[Raw], T]) -> T:
-        """What the function returns, after its transaction, under the lock, on a connection of its own."""
+        """What the function returns, after its transaction under the lock, on a connection of its own."""
         with closing(driver.open_raw(self.path)) as raw:
             return self._transaction(raw, self._patience, function, (), {})
 

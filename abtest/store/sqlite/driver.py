@@ -1,4 +1,4 @@
-"""Chooses the SQLite to use; a connection that runs a whole transaction in one trip to its thread."""
+"""Chooses the SQLite to use, and runs a whole transaction in one trip to the thread of its connection."""
 
 import logging
 import sqlite3 as standard_library
@@ -33,7 +33,7 @@ PRAGMAS = {
     "trusted_schema": 0,
     "busy_timeout": 5000,
     "mmap_size": 0,
-    "secure_delete": 1,  # else what is erased, or moved when a page is full, stays in the file's free space
+    "secure_delete": 1,  # otherwise what is erased, or moved from a full page, stays in the file's free space
     "journal_size_limit": LOG_LIMIT,
 }
 
@@ -58,8 +58,8 @@ def fixed_driver(candidates: tuple[ModuleType | None, ...] = (bundled, standard_
             return module
     versions = ", ".join(f"{module.__name__} has {module.sqlite_version}" for module in found)
     raise StorageError(
-        f"this SQLite can corrupt a database that several processes write ({versions}); "
-        "it must be 3.51.3, 3.50.7 or 3.44.6; the package pysqlite3 has a fixed one",
+        f"this SQLite can corrupt a database to which several processes write ({versions}); "
+        "abtest needs 3.51.3 or newer, 3.50.7 or 3.44.6; the package pysqlite3 has a fixed one",
         code="unfit_sqlite",
     )
 

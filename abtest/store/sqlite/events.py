@@ -34,7 +34,7 @@ WHERE experiment.kind = 'experiment'
 def track(connection: Raw, requests: Sequence[tuple[str, Sequence[Event]]], now: int) -> list[int | None]:
     """Store the events of each request; returns how many of them were new, or None for an unknown device.
 
-    Those of a test device are all new, and none of them is stored.
+    The events of a test device all count as new, and none of them is stored.
     """
     tokens = json.dumps([token for token, _ in requests])
     devices = dict(connection.execute(DEVICES, (tokens,)).fetchall())

@@ -4,12 +4,12 @@ from abtest.store.sqlite.driver import PRAGMAS, Raw
 
 
 def write_log_back(connection: Raw) -> None:
-    """Write the log into the database as far as no reader needs it. Nobody waits for it."""
+    """Write the part of the log that no reader needs into the database. Nobody waits for this."""
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def truncate_log(connection: Raw) -> bool:
-    """Make the log empty; False where a reader needs it. SQLite would let every writer wait for that reader."""
+    """Empty the log; False if a reader needs it. By itself, SQLite would make every writer wait for that reader."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:
         (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

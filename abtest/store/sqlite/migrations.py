@@ -1,6 +1,6 @@
 """Numbered SQL files bring a database to this program's schema.
 
-Each is one transaction that records its number. In a new database all of them are one.
+Each is one transaction that records its number. A new database gets all of them in one transaction.
 """
 
 from collections.abc import Sequence
@@ -50,13 +50,13 @@ def prepare(connection: Raw, path: Path, migrate: bool, create: bool = True) -> 
     found = version(connection)
     refuse_other(str(path), found, newest(), migrate or not tables)
     missing = [(number, sql) for number, sql in files() if number > found]
-    # A new database is made at once: each transaction waits for the disk.
+    # A new database is made in one transaction, since each one waits for the disk.
     for together in [[each] for each in missing] if tables else [missing]:
         _apply(connection, together)
 
 
 def _apply(connection: Raw, together: Sequence[tuple[int, str]]) -> None:
-    # So a table that others refer to can be rebuilt: https://www.sqlite.org/lang_altertable.html#otheralter.
+    # So that a table to which others refer can be rebuilt: https://www.sqlite.org/lang_altertable.html#otheralter.
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA legacy_alter_table = ON")
     try:

@@ -25,8 +25,9 @@ NOTHING_CHANGED = "; nothing was changed"
 async def back_up(store: SQLiteStore, file: Path, progress: Progress, audit: Audit, now: int) -> int:
     """Write a checked copy of the database as it is now; returns how many devices it has.
 
-    The file appears complete or not at all. It says itself that it was made `now`. `progress` gets the pages done and
-    the pages in all. Raises StorageError: the file already exists or can't be written, or the copy is damaged.
+    The file appears complete or not at all, and contains `now` as the time of the backup. `progress` gets the pages
+    done and the pages in all. Raises StorageError: the file already exists or can't be written, or the copy is
+    damaged.
     """
     if file.exists():
         raise StorageError(f"{file} already exists; choose another name", code="file_exists")
@@ -74,7 +75,7 @@ async def restore(file: Path, target: Path, audit: Audit, by: By) -> tuple[int, 
 
 
 async def _checked(path: Path, name: str, audit: Audit, mark: Callable[[SQLiteStore], Awaitable[None]]) -> int:
-    """Check a copy, delete what it has of forgotten devices, and mark it; returns how many devices it has."""
+    """Check a copy, delete what it still has of forgotten devices, and mark it; returns how many devices it has."""
     store = SQLiteStore(path)
     try:
         await store.open(migrate=True, create=False)

@@ -23,7 +23,7 @@ from abtest.store.upkeep import Process, Upkeep, is_full
 TRIES, PAUSE_SECONDS = 100, 0.02
 
 STOPPING_SECONDS = 1.0
-"""The longest time that a process which stops waits for others to write."""
+"""How long a process that stops waits for other writers."""
 
 
 def _check(connection: Raw) -> list[str]:
@@ -133,7 +133,7 @@ class SQLiteStore(Database, RelationalStore):
         self.apart(lambda connection: function(copying.Target(connection)))
 
     def _sync(self, connection: Raw) -> None:
-        upkeep.boots(connection)  # opens the log, which SQLite may move into the database
+        upkeep.boots(connection)  # opens the log, whose content SQLite may move into the database
         for path in (self.path, self.log):
             if path.exists():
                 backup.flush(path)

@@ -1,4 +1,4 @@
-"""The way back from devices to their tokens, which the database does not have."""
+"""Finds the tokens of devices: in the database, only the device of a token can be found."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ TOKENS_AT_ONCE = 1_000
 class TokensByDevice:
     """The tokens of devices in a temporary file without a name, so that memory stays bounded.
 
-    A temporary database of SQLite would be in memory, depending on how SQLite was built.
+    Depending on how SQLite was built, its own temporary database would be in memory.
     """
 
     TABLE = "CREATE TABLE found (device_id INTEGER PRIMARY KEY, token TEXT NOT NULL)"
@@ -30,7 +30,7 @@ class TokensByDevice:
     def __init__(self) -> None:
         """Raises StorageError."""
         with _in_words(), NamedTemporaryFile(prefix="abtest-") as file:
-            # Each call runs in some thread, one after another.
+            # Calls come from several threads, one after another.
             self._connection = driver.fixed_driver().connect(file.name, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = OFF")
             self._connection.execute("PRAGMA synchronous = OFF")
@@ -48,7 +48,7 @@ class TokensByDevice:
         return await asyncio.to_thread(self.found, devices)
 
     def found(self, devices: Collection[int]) -> Mapping[int, str]:
-        """The same in this thread."""
+        """The same as `of`, in this thread."""
         return dict(self._connection.execute(self.OF_DEVICES, (json.dumps(list(devices)),)).fetchall())
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class TokensByDevice:
 
 @asynccontextmanager
 async def tokens(store: Database, app: int) -> AsyncIterator[TokensByDevice]:
-    """See ExportStore.tokens. Of the default app, those of all apps: they stand between its own."""
+    """See ExportStore.tokens. For the default app it keeps the tokens of all apps, which stand between its own."""
     by_device, prefix = TokensByDevice(), scoped(app, "")
     try:
         last = prefix

@@ -87,9 +87,9 @@ def add_test_device(
 ) -> tuple[TestDevice, bool]:
     """Make a token a test device that gets these values, by key. Also returns whether it was one before.
 
-    Saving it as it was changes nothing. `newest`: the largest number of a test device that the caller has seen. Raises
-    UnknownApp, UnknownExperiment, InvalidTestDevice when an experiment has no such value, Conflict when the app has
-    too many test devices, or ChangedMeanwhile.
+    Saving it as it was changes nothing. `newest`: the largest number of a test device that the caller has seen.
+    Raises UnknownApp, UnknownExperiment, InvalidTestDevice when an experiment has no such value, Conflict when the
+    app has too many test devices, or ChangedMeanwhile.
     """
     id = app_id(connection, app)
     chosen = [_variant(connection, id, key, value) for key, value in values.items()]
@@ -122,7 +122,7 @@ def remove_test_device(
     by: By = PROGRAM,
     newest: int | None = None,
 ) -> bool:
-    """Remove a test device; returns whether its token is a device. `newest`: as above.
+    """Remove a test device; returns whether it is a device. `newest`: as above.
 
     Raises UnknownApp, UnknownTestDevice or ChangedMeanwhile.
     """

@@ -55,9 +55,9 @@ class Taking(Struct, frozen=True):
     """An experiment, group or holdout that takes new devices.
 
     `weights`: what positions are drawn from. `outside`: the place among them, the last one, of devices outside the
-    coverage; None if it leaves none out. `variant_ids`: one for each weight. `winner`: the variant that all new devices
-    get if it is finished. `chosen`: the variant of its group that stands for this experiment. `stop_at`: how many
-    devices it may have. `before`: how many it had in earlier phases.
+    coverage; None if it leaves none out. `variant_ids`: one for each weight. `winner`: the variant that all new
+    devices get if it is finished. `chosen`: the variant of its group that stands for this experiment. `stop_at`: how
+    many devices it may have. `before`: how many it had in earlier phases.
     """
 
     experiment_id: int
@@ -123,8 +123,8 @@ class Catalogue(Struct, frozen=True):
     """Everything that people made, as of a config version.
 
     `apps`: the number of each app, by key. `keys`: the keys of each app's experiments, `drawn`: what takes its new
-    devices, both by the app's number. `values`: what each variant delivers. `delivered`: the variants that devices get.
-    `test_devices`: by scoped token, the variants that were chosen for each.
+    devices, both by the app's number. `values`: what each variant delivers. `delivered`: the variants that devices
+    get. `test_devices`: by scoped token, the variants that were chosen for each.
     """
 
     config_version: int

@@ -75,7 +75,7 @@ class Shelf:
     """The stored profiles, as they were read under the enrolment lock, and those that new devices add."""
 
     def __init__(self, numbers: Iterable[tuple[int, str, int]], there: Mapping[int, int], last: int) -> None:
-        """`numbers`: app, attributes and number of some. `there`: how many each app has. `last`: the highest number."""
+        """`numbers`: app, attributes and number of some. `there`: how many an app has. `last`: the highest number."""
         self._numbers = {(app, text): number for app, text, number in numbers}
         self._there = dict(there)
         self._last = last
@@ -108,7 +108,7 @@ class Shelf:
         return Profile(None, NO_ATTRIBUTES, shortened=True) if attributes else NO_PROFILE
 
     def _number(self, app: int, part: Attributes) -> int | None:
-        """The number of a combination, which is added if it is not stored and there is room; None if there is none."""
+        """The number of a combination, which is added if there is room for it; None if it is not stored."""
         stored = app, dump_attributes(part)
         if stored not in self._numbers and self._there[app] < _room(len(part.pairs)):
             self._there[app] += 1

@@ -1,4 +1,4 @@
-"""Which audiences a device is outside: decided once for each combination of attributes, since neither ever changes."""
+"""Which devices are outside which audience: decided once for each combination of attributes, as neither changes."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""First requests: who is known, and what new devices get."""
+"""First requests: which devices are known, and what new ones get."""
 
 from abtest.store.sqlite.enrolling.requests import enrol, find
 

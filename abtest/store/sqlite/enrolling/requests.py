@@ -33,13 +33,13 @@ ORDER BY asked.key
 
 
 def known(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """The delivered variants of the test devices and the known devices among these tokens."""
+    """The variants that are delivered to the test devices and known devices among these tokens."""
     rows = groupby(connection.execute(KNOWN, (json.dumps(tokens),)), key=itemgetter(0))
     return known_of(catalogue, tokens, ((token, [variant for _, variant in of_token]) for token, of_token in rows))
 
 
 def find(connection: Raw, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
-    """The answers of the known devices among these tokens."""
+    """The answers for the known devices among these tokens."""
     catalogue = current(connection, catalogue)
     return catalogue, enrolment_of(catalogue, known(connection, catalogue, tokens))
 
@@ -52,9 +52,10 @@ def enrol(
     now: int,
     attributes: Mapping[str, Attributes],
 ) -> tuple[Catalogue, Enrolment, dict[int, Found]]:
-    """Answer every token. Unknown tokens become devices, and are drawn by everything that takes them.
+    """Answer every token. Unknown tokens become devices, which are drawn in everything that takes them.
 
-    `kept`: known profiles. Those of these devices, the last of what is returned, may be known once all is durable.
+    `kept`: the profiles that are known. The last value returned is the profiles of these devices, which count as
+    known only once all is durable.
     """
     catalogue = current(connection, catalogue)
     variants = known(connection, catalogue, tokens)

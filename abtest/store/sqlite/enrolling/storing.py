@@ -8,7 +8,7 @@ from abtest.store.relational.enrolling import Positions, Profile, ProfileStateme
 from abtest.store.relational.numbers import last_device
 from abtest.store.sqlite.driver import Raw
 
-# One statement for all devices: around every statement and row, other threads of Python may take their turn.
+# One statement for all devices: between statements and between rows, Python may switch to other threads.
 ADD_DEVICES = "INSERT INTO device (id, first_seen, profile_id) SELECT ? + key, ?, value FROM json_each(?)"
 
 ADD_TOKENS = "INSERT INTO device_token (token, device_id) SELECT value, ? + key FROM json_each(?)"
@@ -36,7 +36,7 @@ ADVANCE = "UPDATE phase SET next_position = ?, block_counts = ? WHERE id = ?"
 
 
 def add_devices(connection: Raw, tokens: Sequence[str], now: int, profiles: Sequence[Profile]) -> range:
-    """Number these devices, in this order."""
+    """Store these devices; returns their numbers, in the same order."""
     first = last_device(connection) + 1
     connection.execute(ADD_DEVICES, (first, now, json.dumps([profile.number for profile in profiles])))
     connection.execute(ADD_TOKENS, (first, json.dumps(tokens)))
@@ -44,12 +44,12 @@ def add_devices(connection: Raw, tokens: Sequence[str], now: int, profiles: Sequ
 
 
 def positions(connection: Raw, phases: Sequence[int]) -> Positions:
-    """Where these phases are."""
+    """The next positions of these phases."""
     found = connection.execute(POSITIONS, (json.dumps(phases),)) if phases else ()
     return Positions({phase: (first, counts) for phase, first, counts in found})
 
 
 def store(connection: Raw, moved: Positions, assigned: Sequence[Row]) -> None:
-    """Add these assignments, and move the positions."""
+    """Add these assignments, and store the positions that moved."""
     connection.executemany(ADVANCE, moved.moved())
     rows.insert(connection, ADD_ASSIGNMENT, assigned)
