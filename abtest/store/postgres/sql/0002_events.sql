@@ -1,7 +1,7 @@
--- Events as apps sent them. The id is the order in which they were stored; who gives out ids has locked the row `event`
--- of last_number. Of two with one event_id, the first stays.
--- amount: whole numbers of 1/10000. at: when it happened on the device, if it said so; received_at: here.
--- value: what the app showed, of an exposure.
+-- Events as apps sent them. The id is the order in which they were stored; whoever gives out ids has locked the row
+-- `event` of last_number. Of two with the same event_id, the first stays.
+-- amount: whole units of 1/10000. at: when the event happened, if the device said so. received_at: when it came here.
+-- value, of an exposure: what the app showed.
 CREATE TABLE event (
   id BIGINT PRIMARY KEY,
   device_id BIGINT NOT NULL,

@@ -1,7 +1,7 @@
--- What follows is written by the stats worker, and by forget, which takes back what it had counted. Who writes it has
--- locked the table summary. Device ids have no gaps, so the watermark, the last device that is folded in, is also how
--- many are. There are no foreign keys: checking one would lock, in the worker's snapshot, a row that others have changed
--- since, and PostgreSQL refuses that.
+-- The stats worker writes what follows, and so does forget, which subtracts what the worker had counted. Whoever writes
+-- it has locked the table summary. The watermark is the last device that is folded in; since device ids have no gaps,
+-- it is also the number of devices folded in. There are no foreign keys: to check one, the worker would have to lock a
+-- row that others have changed since its snapshot, which PostgreSQL refuses.
 CREATE TABLE summary (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   device_watermark BIGINT NOT NULL,
@@ -36,8 +36,8 @@ CREATE TABLE summary_winner (
   devices BIGINT NOT NULL
 );
 
--- New devices while the experiment had this status. place: of a condition that they did not fulfil, in the order of the
--- conditions; -1 for all devices outside the audience, whatever kept them out; -2 for all devices.
+-- New devices while the experiment had this status. place: the place, in the order of conditions, of one that they did
+-- not fulfil; -1 for all devices outside the audience, whatever kept them out; -2 for all devices.
 CREATE TABLE summary_outside (
   status_change_id INTEGER NOT NULL,
   place INTEGER NOT NULL,
@@ -45,8 +45,9 @@ CREATE TABLE summary_outside (
   PRIMARY KEY (status_change_id, place)
 );
 
--- day: since 1970-01-01 UTC, of a device's first request, and of the receipt of its first exposure. showed_other:
--- devices by the day on which they first told that they showed another value than their own.
+-- day: days since 1970-01-01 UTC; devices count on the day of their first request, and exposed ones on the day on which
+-- their first exposure was received. showed_other: devices by the day on which they first reported that they showed
+-- another value than their own.
 CREATE TABLE summary_day (
   phase_id INTEGER NOT NULL,
   variant_id INTEGER NOT NULL,
@@ -57,7 +58,7 @@ CREATE TABLE summary_day (
   PRIMARY KEY (phase_id, variant_id, day)
 );
 
--- own: whether the device showed its own value. One that showed its own and another one has both rows.
+-- own: whether the device showed its own value. A device that showed its own and another one has both rows.
 CREATE TABLE exposed (
   device_id BIGINT NOT NULL,
   experiment_id INTEGER NOT NULL,
@@ -73,11 +74,11 @@ CREATE TABLE metric_device (
   PRIMARY KEY (device_id, metric_id)
 );
 
--- What the events received on one day added; a variant's figures are the sums over the days. total, squares: whole
--- numbers, as texts. lag: milliseconds from happening to receipt, summed. first_at, last_at: of receipt.
--- buckets, of an amount: how many devices have a total of about this size, their sum and that of the squares, as a JSON
--- list of [bucket, devices, total, squares]. delays: how many devices had their first event so many days after their
--- first request, as [days, devices].
+-- What the events that were received on one day added. The figures of a variant are the sums over the days. total,
+-- squares: whole numbers, as texts. lag: the sum of the milliseconds from each event to its receipt. first_at, last_at:
+-- the first and last receipt. buckets, for an amount: how many devices have a total of about this size, the sum of
+-- these totals and the sum of their squares, as a JSON list of [bucket, devices, total, squares]. delays: how many
+-- devices had their first event so many days after their first request, as [days, devices].
 CREATE TABLE summary_metric (
   metric_id INTEGER NOT NULL,
   phase_id INTEGER NOT NULL,
@@ -115,9 +116,10 @@ CREATE TABLE erasing (
   device_id BIGINT PRIMARY KEY
 );
 
--- What counts: events of devices that were drawn (a winner that was given has no position) and are not outside the
--- coverage, before the experiment ended. What a device was given is read from its row, of which there is one for each
--- event: the view assignment, which is read for many devices at once, would be read for all of them.
+-- The events that count: those before the end of the experiment, of devices that were drawn and are inside the
+-- coverage. A device that only got the winner has no position, and was not drawn. What a device was given is read from
+-- its row for each event: the view assignment is made for many devices at once, and here it would be read for all of
+-- them.
 CREATE VIEW counted_event AS
 SELECT event.id AS event_id, metric.id AS metric_id, metric.place, metric.watermark, event.device_id,
   taken.phase_id, taken.variant_id, device.first_seen, event.amount, event.at, event.received_at

@@ -1,4 +1,4 @@
--- The servers and workers that run, of whatever host; see the same table in SQLite.
+-- The servers and workers that run, on any host; see the same table in SQLite.
 CREATE TABLE process (
   host TEXT COLLATE "C" NOT NULL,
   pid INTEGER NOT NULL,
@@ -14,12 +14,12 @@ CREATE TABLE process (
   PRIMARY KEY (host, pid, started_at)
 );
 
--- How large the database was on each of the last days, since 1970-01-01 UTC, when a process first looked.
+-- How large the database was on each of the last days, when a process first looked. day: days since 1970-01-01 UTC.
 CREATE TABLE database_size (
   day INTEGER PRIMARY KEY,
   at BIGINT NOT NULL,
   bytes BIGINT NOT NULL
 );
 
--- How often a device was forgotten: who counts its events at that moment starts over.
+-- How often a device was forgotten. Whoever is counting events when that happens starts over.
 INSERT INTO meta VALUES ('erasures', 0);

@@ -49,7 +49,7 @@ CREATE TABLE phase (
   UNIQUE (experiment_id, number)
 ) STRICT;
 
--- position is NULL for a winner that was given after the end: stored, outside the statistics.
+-- position: NULL for a device that got the winner after the end: it is stored, outside the statistics.
 CREATE TABLE assignment (
   device_id INTEGER NOT NULL REFERENCES device,
   experiment_id INTEGER NOT NULL REFERENCES experiment,
@@ -59,7 +59,7 @@ CREATE TABLE assignment (
   PRIMARY KEY (device_id, experiment_id)
 ) WITHOUT ROWID, STRICT;
 
--- Every status an experiment had, in the order of devices: what verify holds the assignments against.
+-- Every status that an experiment had, and after which device: verify compares the assignments with them.
 CREATE TABLE status_change (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   experiment_id INTEGER NOT NULL REFERENCES experiment,
@@ -70,8 +70,8 @@ CREATE TABLE status_change (
 ) STRICT;
 CREATE INDEX status_change_experiment ON status_change (experiment_id, id);
 
--- What follows is written by the stats worker alone. Device ids have no gaps, so the watermark, the last device that
--- is folded in, is also how many are.
+-- Only the stats worker writes what follows. The watermark is the last device that is folded in; since device ids have
+-- no gaps, it is also the number of devices folded in.
 CREATE TABLE summary (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   device_watermark INTEGER NOT NULL,

@@ -1,5 +1,5 @@
--- Events as apps sent them, in the order in which they were stored. Of two with one id, the first stays.
--- amount: whole numbers of 1/10000. at: when it happened on the device, if it said so; received_at: here.
+-- Events as apps sent them, in the order in which they were stored. Of two with the same id, the first stays.
+-- amount: whole units of 1/10000. at: when the event happened, if the device said so. received_at: when it came here.
 CREATE TABLE event (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   device_id INTEGER NOT NULL REFERENCES device,
@@ -12,14 +12,14 @@ CREATE TABLE event (
   UNIQUE (device_id, event_id)
 ) STRICT;
 
--- How often something was counted that left no row: events that came again, events of unknown devices, erasures.
+-- Counts of what leaves no row: events that came again, events of unknown devices, erasures.
 INSERT INTO meta VALUES ('duplicate_events', 0), ('unknown_device_events', 0), ('erasures', 0);
 
--- Events up to after_event came before the change: what decides whether they count.
+-- Events up to after_event came before the change. That decides whether they count.
 ALTER TABLE status_change ADD COLUMN after_event INTEGER NOT NULL DEFAULT 0;
 
--- What an experiment is judged by; place 0 is the primary metric, and one without a place was taken away: its figures
--- stay, and go on when it is put back. watermark: the last event that is folded in.
+-- What an experiment is judged by. place: 0 for the primary metric; NULL for a metric that was removed, whose figures
+-- stay and go on when it is put back. watermark: the last event that is folded in.
 CREATE TABLE metric (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   experiment_id INTEGER NOT NULL REFERENCES experiment,
@@ -41,8 +41,8 @@ ALTER TABLE experiment ADD COLUMN baseline TEXT;
 ALTER TABLE experiment ADD COLUMN planned INTEGER;
 ALTER TABLE experiment ADD COLUMN primary_changed_at INTEGER;
 
--- What follows is written by the stats worker, and by forget, which takes back what it had counted.
--- Sums may be larger than 64 bits: sums and squares are texts, and a device's total is one where it must be.
+-- The stats worker writes what follows, and so does forget, which subtracts what the worker had counted.
+-- Sums may be larger than 64 bits: sums and squares are texts, and a device's total is a text if it must be.
 ALTER TABLE summary ADD COLUMN exposure_watermark INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE exposed (
@@ -58,7 +58,8 @@ CREATE TABLE metric_device (
   PRIMARY KEY (metric_id, device_id)
 ) WITHOUT ROWID, STRICT;
 
--- day: since 1970-01-01 UTC, of a device's first request, and of the receipt of its first exposure.
+-- day: days since 1970-01-01 UTC; devices count on the day of their first request, and exposed ones on the day on which
+-- their first exposure was received.
 CREATE TABLE summary_day (
   phase_id INTEGER NOT NULL REFERENCES phase,
   variant_id INTEGER NOT NULL REFERENCES variant,
@@ -74,8 +75,8 @@ FROM assignment JOIN device ON device.id = assignment.device_id
 WHERE assignment.position IS NOT NULL AND device.id <= (SELECT device_watermark FROM summary)
 GROUP BY 1, 2, 3;
 
--- What the events received on one day added; a variant's figures are the sums over the days.
--- lag: milliseconds from happening to receipt, summed. first_at, last_at: of receipt.
+-- What the events that were received on one day added. The figures of a variant are the sums over the days.
+-- lag: the sum of the milliseconds from each event to its receipt. first_at, last_at: the first and last receipt.
 CREATE TABLE summary_metric (
   metric_id INTEGER NOT NULL REFERENCES metric,
   phase_id INTEGER NOT NULL REFERENCES phase,
@@ -92,7 +93,7 @@ CREATE TABLE summary_metric (
   PRIMARY KEY (metric_id, phase_id, variant_id, day)
 ) WITHOUT ROWID, STRICT;
 
--- The same events by the day on which they happened.
+-- The same events, by the day on which they happened.
 CREATE TABLE summary_happened (
   metric_id INTEGER NOT NULL REFERENCES metric,
   day INTEGER NOT NULL,
@@ -106,7 +107,8 @@ CREATE TABLE summary_result (
   document TEXT NOT NULL
 ) STRICT;
 
--- What counts: events of devices that were drawn (a winner that was given has no position), before the experiment ended.
+-- The events that count: those before the end of the experiment, of devices that were drawn. A device that only got the
+-- winner has no position, and was not drawn.
 CREATE VIEW counted_event AS
 SELECT event.id AS event_id, metric.id AS metric_id, metric.place, metric.watermark, event.device_id,
   assignment.phase_id, assignment.variant_id, device.first_seen, event.amount, event.at, event.received_at

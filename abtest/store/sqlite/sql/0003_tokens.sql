@@ -1,5 +1,6 @@
--- A token stands once, in the order in which it is looked up, and no longer in the device's row and an index as well:
--- what is kept of a device is a quarter smaller. Nothing looks for the token of a device, so there is no way back.
+-- A token is stored once, in the order in which it is looked up, and no longer both in the device's row and in an
+-- index: a device takes a quarter less room. Nothing looks for the token of a device, so no index leads from devices to
+-- tokens.
 CREATE TABLE device_token (
   token TEXT PRIMARY KEY,
   device_id INTEGER NOT NULL REFERENCES device

@@ -1,5 +1,5 @@
--- Devices by the day on which their first event happened, where all events were counted before: however much one
--- device tells, it counts once. When it happened: as the device said, not after the receipt and at most 90 days before.
+-- Devices by the day on which their first event happened, in place of all events: so a device counts once, however many
+-- events it sends. The day is the one that the device said, but not after the receipt, and at most 90 days before it.
 DROP TABLE summary_happened;
 CREATE TABLE summary_happened (
   metric_id INTEGER NOT NULL REFERENCES metric,

@@ -1,3 +1,3 @@
--- What the values are, for protocols that deliver more than texts.
+-- The type of the values, for protocols that deliver more than texts.
 ALTER TABLE experiment ADD COLUMN type TEXT NOT NULL DEFAULT 'string'
   CHECK (type IN ('string', 'number', 'boolean', 'json'));

@@ -1,7 +1,7 @@
--- value: what the app showed, of an exposure; NULL where the app does not say, and then it was the device's own.
+-- value, of an exposure: what the app showed; NULL if the app did not say, which means the device's own value.
 ALTER TABLE event ADD COLUMN value TEXT;
 
--- own: 1 when the device showed its own value, 0 when it showed another one. One that did both has both rows.
+-- own: 1 if the device showed its own value, 0 if it showed another one. A device that did both has both rows.
 CREATE TABLE exposed_to (
   experiment_id INTEGER NOT NULL REFERENCES experiment,
   device_id INTEGER NOT NULL REFERENCES device,
@@ -12,7 +12,7 @@ INSERT INTO exposed_to SELECT experiment_id, device_id, 1 FROM exposed ORDER BY 
 DROP TABLE exposed;
 ALTER TABLE exposed_to RENAME TO exposed;
 
--- showed_other: devices by the day on which they first told that they showed another value than their own.
+-- showed_other: devices by the day on which they first reported that they showed another value than their own.
 ALTER TABLE summary_day ADD COLUMN showed_other INTEGER NOT NULL DEFAULT 0;
 
 DROP VIEW counted_exposure;
@@ -29,5 +29,5 @@ WHERE event.name = 'exposure' AND assignment.position IS NOT NULL AND NOT EXISTS
     AND after_event < event.id
 );
 
--- What was concluded does not say who showed another value: it is concluded anew.
+-- The results do not say how many devices showed another value, so the worker writes them anew.
 DELETE FROM summary_result;

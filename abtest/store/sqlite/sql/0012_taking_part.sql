@@ -1,8 +1,8 @@
 -- audience: conditions on attributes as a JSON list of texts, such as ["platform=ios"]. It never changes.
 ALTER TABLE experiment ADD COLUMN audience TEXT NOT NULL DEFAULT '[]';
 
--- New devices outside an audience, while the experiment had this status. place: of a condition that they did not fulfil,
--- in the order of the conditions; -1 for all devices outside, whatever kept them out.
+-- New devices outside an audience, while the experiment had this status. place: the place, in the order of conditions,
+-- of one that they did not fulfil; -1 for all devices outside, whatever kept them out.
 CREATE TABLE summary_outside (
   status_change_id INTEGER NOT NULL REFERENCES status_change,
   place INTEGER NOT NULL,

@@ -1,5 +1,5 @@
--- An app is one mobile app, or one environment of it: devices, experiments and all else belong to one. What an app's
--- devices told and left no row is counted here. profiles: how many it has.
+-- An app is one mobile app, or one environment of it: devices, experiments and all else belong to one app. What an
+-- app's devices sent without leaving a row is counted here. profiles: how many the app has.
 CREATE TABLE app (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   key TEXT NOT NULL UNIQUE,
@@ -21,9 +21,9 @@ SELECT 1, 'default', CAST(unixepoch('subsec') * 1000 AS INTEGER), (SELECT count(
 DELETE FROM meta
 WHERE name IN ('shortened_devices', 'duplicate_events', 'unknown_device_events', 'unknown_experiment_events');
 
--- A device's app is that of its profile; without one it is the app 1, and has no attributes. So an app takes no room in
--- a device's row. In device_token, the token of a device in another app than 1 stands after that app's id and a space,
--- which no token contains.
+-- A device is in the app of its profile; without a profile, it is in app 1 and has no attributes. So the app takes no
+-- room in a device's row. In device_token, the token of a device in any app but 1 stands after the app's id and a
+-- space, which no token contains.
 CREATE TABLE profile_in_app (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   app_id INTEGER NOT NULL REFERENCES app,
@@ -36,10 +36,10 @@ INSERT INTO sqlite_sequence SELECT 'profile_in_app', seq FROM sqlite_sequence WH
 DROP TABLE profile;
 ALTER TABLE profile_in_app RENAME TO profile;
 
--- kind: a group and a holdout are drawn as an experiment is, with phases, positions and outcomes that are stored.
--- A holdout has the variants held and free. A group's variants are the keys of its experiments, with their shares as
--- weights, and together they are its coverage; weight 0 for one that has left.
--- start_at, end_at: when the worker starts and finishes it.
+-- kind: groups and holdouts are drawn like experiments, with phases, positions and outcomes that are stored.
+-- A holdout has the variants held and free. A group's variants are the keys of its experiments, and their weights are
+-- the shares of these, 0 for an experiment that has left; the sum of the shares is the group's coverage.
+-- start_at, end_at: when the worker is to start and finish the experiment.
 CREATE TABLE experiment_in_app (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   app_id INTEGER NOT NULL REFERENCES app,
@@ -73,10 +73,11 @@ ALTER TABLE experiment_in_app RENAME TO experiment;
 CREATE INDEX experiment_start ON experiment (start_at) WHERE status = 'draft';
 CREATE INDEX experiment_end ON experiment (end_at) WHERE status IN ('draft', 'running', 'paused');
 
--- stop_at: enrolment ends when the experiment has so many devices, in this phase and those before it.
+-- stop_at: enrolment ends when the experiment has so many devices, in this phase and the ones before it.
 ALTER TABLE phase ADD COLUMN stop_at INTEGER;
 
--- A token, as in device_token, whose values a person chose. It is no device, or one that gets these while it is here.
+-- A token, written as in device_token, whose values a person chose. If it is also a device, it gets these values as
+-- long as it has a row here.
 CREATE TABLE test_device (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   app_id INTEGER NOT NULL REFERENCES app,
@@ -110,7 +111,7 @@ SELECT experiment_id, count(*) FROM assignment
 WHERE position IS NULL AND device_id <= (SELECT device_watermark FROM summary)
 GROUP BY experiment_id;
 
--- place -2 of summary_outside: all new devices while the experiment had the status, in its audience or not.
+-- place -2 of summary_outside: all new devices while the experiment had this status, in its audience or not.
 INSERT INTO summary_outside
 SELECT period.id, -2, min(ended_after, device_watermark) - min(after_device, device_watermark)
 FROM summary, (

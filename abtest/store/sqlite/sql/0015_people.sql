@@ -1,4 +1,4 @@
--- Who signs in. folded: the name as names are compared. app_id: the one app that the role is for; NULL for every app.
+-- Who signs in. folded: the form in which names are compared. app_id: the app that the role is for; NULL for every app.
 -- password: its Argon2 hash; NULL until a link was used. In the tables below, hash is the SHA-256 of a secret.
 CREATE TABLE person (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

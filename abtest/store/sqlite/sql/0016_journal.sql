@@ -1,5 +1,6 @@
--- Every change that was made: by whom, when, what, and what it was before and after, as JSON of the fields that differ.
--- app: the key of the app it was made in; NULL where it was in none. hash: of the entry and of the hash before it.
+-- Every change: who made it, when, and what it changed; before and after are JSON of the fields that differ.
+-- app: the key of the app in which the change was made; NULL if it was in none. hash: of the entry and the hash before
+-- it.
 CREATE TABLE journal (
   id INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,
@@ -14,7 +15,7 @@ CREATE TABLE journal (
   hash TEXT NOT NULL
 ) STRICT;
 
--- The id and the hash of the newest entry: so it is seen when the last ones are cut off.
+-- The id and the hash of the newest entry, which show if the last entries are cut off.
 CREATE TABLE journal_end (
   id INTEGER NOT NULL,
   hash TEXT NOT NULL
@@ -31,7 +32,7 @@ BEGIN
   SELECT RAISE(ABORT, 'an entry of the journal is never deleted');
 END;
 
--- INSERT OR REPLACE deletes without the trigger above.
+-- INSERT OR REPLACE would delete an entry without firing the trigger above.
 CREATE TRIGGER journal_only_grows BEFORE INSERT ON journal WHEN new.id IS NOT (SELECT id + 1 FROM journal_end)
 BEGIN
   SELECT RAISE(ABORT, 'an entry of the journal only follows the last one');

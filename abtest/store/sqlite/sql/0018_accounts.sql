@@ -1,4 +1,4 @@
--- What a person signs in with at an OpenID provider. A subject is for good and of one account; a name there is not.
+-- What a person signs in with at an OpenID provider. A subject belongs to one account for good; a name there does not.
 CREATE TABLE account (
   person_id INTEGER NOT NULL REFERENCES person ON DELETE CASCADE,
   issuer TEXT NOT NULL,

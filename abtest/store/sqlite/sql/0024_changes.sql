@@ -1,2 +1,2 @@
--- Pages about an experiment or a holdout show what others changed of it.
+-- The pages of an experiment or a holdout show how others changed it.
 CREATE INDEX journal_subject ON journal (subject, app, action);
