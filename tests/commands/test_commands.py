@@ -224,7 +224,7 @@ def test_a_file_is_loaded_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
         (("experiments", "pause", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("results", "nothing"), 1, "abtest: there is no experiment 'nothing'"),
         (("experiments", "load", "nothing.toml"), 1, "abtest: there is no experiment 'nothing'"),
-        (("why", "nobody"), 1, "abtest: no device has asked with this token in {database}"),
+        (("why", "nobody"), 1, "abtest: no device has asked for its experiments with this token in {database}"),
         (("why", "no body"), 2, "Device-Token must be"),
         (("--database", "postgresql://me:p/ss@host/db", "stats"), 2, "database: can't be read as postgresql://"),
         (("--database", "abtest.db", "stats"), 2, "database: must look like sqlite:///abtest.db"),

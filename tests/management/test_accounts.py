@@ -51,7 +51,7 @@ async def test_who_was_invited_signs_in_and_keeps_the_account(store: SQLiteStore
     assert (ben.name, ben.role, ben.is_connected) == ("ben", Role.VIEWER, True)
     # The provider gave the account another name, and the name another account.
     assert (await admitted(store, account("1", "benjamin"))).name == "ben"
-    assert "that of another account here" in await refused(store, account("2", "ben"))
+    assert "belongs to another account here" in await refused(store, account("2", "ben"))
     assert await told(store) == [f"Ben, single sign-on, 192.0.2.1: connected ben: account 1 at {ISSUER}"]
 
 
@@ -110,8 +110,8 @@ async def test_a_name_that_is_only_taken_for_the_same_is_not_enough(
     store: SQLiteStore, name: str, other: str
 ) -> None:
     await PeopleService(store, by=ANNA).add(name, Role.ADMIN)
-    assert "that of another account" in await refused(store, account("1", other))
-    assert "that of another account" in await refused(store, account("1", other, EDITOR))
+    assert "belongs to another account" in await refused(store, account("1", other))
+    assert "belongs to another account" in await refused(store, account("1", other, EDITOR))
     with pytest.raises(NotAdmitted):
         await SignInService(store).vouched_for(other)
     assert (await SignInService(store).vouched_for(name.capitalize())).name == name
@@ -128,7 +128,7 @@ async def test_a_disconnected_person_is_connected_anew(store: SQLiteStore) -> No
         await entrance.session(older)
     assert await entrance.sign_in("ben", PASSWORD, None)
     assert (await admitted(store, account("2", "ben"))).name == "ben"
-    assert "that of another account" in await refused(store, account("1", "ben"))
+    assert "belongs to another account" in await refused(store, account("1", "ben"))
     with pytest.raises(UnknownPerson):
         await people.disconnect("nobody")
     (entry,) = await JournalService(store).newest(Sought(by="anna, person"), 1)

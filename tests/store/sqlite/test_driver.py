@@ -174,7 +174,7 @@ async def test_a_number_that_was_given_out_is_never_given_again(tmp_path: Path) 
 async def test_figures_that_count_more_than_there_is_are_not_continued(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         await store._writer.execute("UPDATE summary SET device_watermark = 7")
-        with pytest.raises(StorageError, match="7 devices are counted and 0 were seen"):
+        with pytest.raises(StorageError, match="7 devices are counted, but 0 were seen"):
             await store.fold(10, 1)
 
 

@@ -58,7 +58,7 @@ async def test_a_device_is_explained(client: Client, store: SQLiteStore) -> None
 
 async def test_a_token_that_nobody_has_is_said_and_not_repeated(client: Client) -> None:
     for token, status, text in (
-        ("stranger", 404, "No device has asked with this token."),
+        ("stranger", 404, "No device has asked for its experiments with this token."),
         ("with space", 400, "Device-Token must be 1 to 128 visible ASCII characters"),
         ("", 400, "Device-Token must be"),
     ):

@@ -62,7 +62,7 @@ def _connect(connection: Connection, identity: Identity, now: int, by: By) -> tu
         found = insert_person(connection, identity.name, *identity.grant, now, by)
     id, named = found
     if not spelled_alike(identity.name, named.name) or connection.execute(SUBJECT, (id, identity.issuer)).fetchone():
-        raise NotAdmitted(f"the name {identity.name!r} is that of another account here; if it is yours, {ASK}")
+        raise NotAdmitted(f"the name {identity.name!r} belongs to another account here; if that is yours, {ASK}")
     connection.execute(CONNECT, (id, identity.issuer, identity.subject))
     after = {"account": _account(identity.issuer, identity.subject)}
     record(connection, by, now, Action.CONNECT_PERSON, subject=named.name, after=after)

@@ -154,4 +154,5 @@ def facts(person: Person) -> Facts:
 
 def _require_other_admin(connection: Connection, id: int, person: Person) -> None:
     if may(person, Role.ADMIN, None) and connection.execute(OTHER_ADMINS, (id,)).fetchone() == (0,):
-        raise Conflict(f"the last admin of every app is {person.name}; make somebody else one first", "last_admin")
+        message = f"the last admin of every app is {person.name}; make somebody else admin of every app first"
+        raise Conflict(message, "last_admin")

@@ -129,7 +129,7 @@ def device(connection: Connection, token: str, app: str = DEFAULT_APP) -> Device
     number = app_id(connection, app)
     found = connection.execute(DEVICE, (scoped(number, token),)).fetchone()
     if found is None:
-        raise UnknownDevice("no device has asked with this token")
+        raise UnknownDevice("no device has asked for its experiments with this token")
     id, first_seen, attributes = found
     rows = connection.execute(ASSIGNMENTS, (id - 1, id))
     said = _attributes(attributes) or NO_ATTRIBUTES

@@ -122,7 +122,7 @@ def fold(connection: Connection, decided: Decided, most: int, now: int) -> Folde
     (watermark,) = connection.execute(WATERMARK).fetchone()
     newest = last_device(connection)
     if watermark > newest:
-        raise StorageError(f"{watermark} devices are counted and {newest} were seen; see what 'abtest verify' says")
+        raise StorageError(f"{watermark} devices are counted, but {newest} were seen; see what 'abtest verify' says")
     last = min(newest, watermark + most)
     (changed,) = connection.execute(NEXT_CHANGE, (watermark, last)).fetchone()
     last = changed or last  # so that a chunk knows one phase and one status of each experiment

@@ -68,7 +68,7 @@ class AdminDevice(AdminHandler):
         token = check_token(device_token(self.request.headers))
         erased = await self._erasure(self.app, by=self.caller.by).forget([token])
         if not erased.forgotten:
-            raise UnknownDevice("no device has asked with this token")
+            raise UnknownDevice("no device has asked for its experiments with this token")
         if erased.log_emptied:
             self.set_status(HTTPStatus.NO_CONTENT)
         else:

@@ -19,5 +19,5 @@ class Forget(PageHandler):
         token = check_token(self.get_body_argument("token", "", strip=False))
         erased = await self._erasure(self.app, by=self.caller.by).forget([token])
         if not erased.forgotten:
-            raise UnknownDevice("no device has asked with this token")
+            raise UnknownDevice("no device has asked for its experiments with this token")
         self.see_other(f"{path_of(self.app)}/why", "forgotten" if erased.log_emptied else "forgotten_but_in_log")

@@ -108,7 +108,7 @@ async def test_the_last_admin_is_told_so_and_stays_one(client: Client, store: SQ
     for path in ("role", "remove"):
         answer = await browser.post(f"/people/{path}", name="anna", role="viewer", sure="yes")
         assert answer.code == 409
-        assert "The last admin of every app is anna; make somebody else one first." in answer.body.decode()
+        assert "app is anna; make somebody else admin of every app first." in answer.body.decode()
     assert await people(store) == {"anna": ("admin", None)}
 
 

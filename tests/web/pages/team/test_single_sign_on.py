@@ -155,9 +155,8 @@ async def test_a_name_that_was_given_to_somebody_else_takes_over_nobody(
     async with server(store, provider.issuer) as client:
         assert (await sign_in(Visitor(client), provider, "1")).code == 303
         answer = await sign_in(Visitor(client), provider, "2")
-        refused(
-            answer, 403, "The name 'ben' is that of another account here; if it is yours, ask an admin to disconnect"
-        )
+        told = "The name 'ben' belongs to another account here; if that is yours, ask an admin to disconnect it"
+        refused(answer, 403, told)
         await PeopleService(store, by=ANNA).disconnect("ben")
         assert (await sign_in(Visitor(client), provider, "2")).code == 303
 
