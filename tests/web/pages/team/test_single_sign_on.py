@@ -173,7 +173,7 @@ async def test_an_answer_works_once(store: SQLiteStore, provider: Providing) -> 
         browser.cookies.pop("abtest")
         refused(await browser.get(path), 400, "This sign-in began in another browser or too long ago")
         browser.cookies = kept  # as if somebody had read them
-        refused(await browser.get(path), 400, "or is done already; begin again.")
+        refused(await browser.get(path), 400, "or is complete already; begin again.")
         assert len(await SignInService(store).sessions("ben")) == 1
 
 
