@@ -21,7 +21,7 @@ from abtest.allocation.weights import LARGEST_WHOLE_BLOCK, TIJDEMAN_BLOCK, Count
 VERSION = 1
 SEED_BYTES = 32
 LIMITS = tuple(256 - 256 % (last + 1) for last in range(LARGEST_WHOLE_BLOCK))
-"""Below which a random byte is taken for a place from 0 to `last`: every place is then equally likely."""
+"""To choose a place from 0 to `last`, only bytes below LIMITS[last] are used: then every place is equally likely."""
 
 
 def draw(
@@ -29,9 +29,9 @@ def draw(
 ) -> tuple[list[int], Counts]:
     """The variants of `number` positions from position `first` on, as indices into `weights`.
 
-    `counts`: the counts per variant at the start of the block with position `first`. Returned beside the variants are
-    the counts at the start of the block with the next position. The contents of a Tijdeman block depend on these
-    counts; thanks to them a draw costs the same however many came before it.
+    `counts`: the counts per variant at the start of the block with position `first`. Also returns the counts at the
+    start of the block with the next position. The contents of a Tijdeman block depend on these counts; since they are
+    passed along, a draw costs the same however many came before it.
     """
     length = block_length(weights)
     block, offset = divmod(first, length)
@@ -51,7 +51,7 @@ def covered_until(
 ) -> int:
     """How many positions before this one are not `outside`, which is an index into the weights or None.
 
-    `counts`: before the block in which the position is.
+    `counts`: the counts before the block with this position.
     """
     if outside is None:
         return position
@@ -61,7 +61,7 @@ def covered_until(
 
 
 def positions_until(variants: Sequence[int], covered: int, outside: int | None) -> int:
-    """How many of these positions there are until so many of them are not `outside`; all if that is never."""
+    """How many of these positions it takes until `covered` of them are not `outside`; all if there are too few."""
     there = (place for place, variant in enumerate(variants, start=1) if variant != outside)
     return next(islice(there, covered - 1, None), len(variants)) if covered > 0 else 0
 

@@ -26,10 +26,10 @@ def lowest_terms(weights: Sequence[Decimal | Fraction]) -> Weights:
 
 
 def drawn_weights(weights: Sequence[Decimal], coverage: Decimal) -> tuple[Weights, int | None]:
-    """What positions are drawn from, in lowest terms, and the place among it of outside; None if all is covered.
+    """The weights that positions are drawn with, in lowest terms, and the place of `outside` among them.
 
-    Outside is the last one: 20% of 50:50 is 1:1:8, and 0% of anything is all outside. Raises ValueError as
-    `lowest_terms`, and when the coverage is below 0 or above 1.
+    Outside comes last: 20% of 50:50 is 1:1:8, and 0% of anything is all outside. Its place is None at full coverage.
+    Raises ValueError as `lowest_terms` does, and when the coverage is below 0 or above 1.
     """
     if not 0 <= coverage <= 1:
         raise ValueError("a coverage must be from 0 to 1")
@@ -54,7 +54,7 @@ def block_length(weights: Weights) -> int:
 
 
 def bound(weights: Weights) -> Fraction:
-    """How far any count may ever be from n times its share, anywhere in a block.
+    """How far any count may be from n times its share, anywhere in a block.
 
     Whole blocks: a_i (1 - a_i / D), reached when all of a variant's positions come first or last.
     Tijdeman blocks: the same within the block, plus at most 1 - 1 / (2 (k - 1)) carried over from earlier blocks

@@ -20,7 +20,7 @@ from abtest.store import Delivered, Enrolment, EnrolmentStore
 class Answer(Struct, frozen=True):
     """What a device gets: its values, keys in ascending order, as a JSON object of texts with a strong ETag.
 
-    `keys`: of all experiments of its app, whether the device is in them or not.
+    `keys`: those of all experiments of its app, whether the device is in them or not.
     """
 
     delivered: tuple[Delivered, ...]
@@ -30,7 +30,7 @@ class Answer(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """What a first request comes with: the source that it counts against, None for this machine, and attributes."""
+    """What a first request brings: the source that it counts against, None for this machine, and attributes."""
 
     source: str | None
     attributes: Attributes
@@ -48,7 +48,7 @@ class Limits(Struct, frozen=True):
 
 
 class EnrolmentService:
-    """Answers tokens: at once from the cache, else in batches, of which the store says how many it takes at once."""
+    """Answers tokens: at once from the cache, else in batches. The store says how many batches it takes at once."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class EnrolmentService:
         return self._apps.get(key)
 
     async def find_app(self, key: str) -> int:
-        """The same, looked up if need be. Raises UnknownApp."""
+        """The number of the app with this key, looked up if this process doesn't know it. Raises UnknownApp."""
         if key not in self._apps:
             await self._learn_apps()
         if key not in self._apps:
@@ -120,7 +120,7 @@ class EnrolmentService:
         if waiting is not None:
             return waiting
         if self.draining:
-            raise Unavailable("the server is stopping; ask again", code="draining")
+            raise Unavailable("the server is stopping; try again", code="draining")
         wait = self._limiter.take(source, monotonic())
         if wait:
             return asyncio.ensure_future(self._only_known(token, app, wait))
@@ -131,7 +131,7 @@ class EnrolmentService:
             raise
 
     async def answer(self, token: str, app: int = DEFAULT_APP_ID) -> Answer:
-        """The same, but at once if the answer is in the cache, and without a limit on new devices."""
+        """As `ask`, but at once if the answer is in the cache, and without a limit on new devices."""
         answer = self.cached(scoped(app, check_token(token)))
         return answer if answer is not None else await asyncio.shield(self.ask(token, app=app))
 
@@ -162,7 +162,7 @@ class EnrolmentService:
     async def _only_known(self, token: str, app: int, wait: int) -> Answer:
         answer = await self.find(token, app)
         if answer is None:
-            raise TooManyDevices("too many new devices from this address; ask again later", wait)
+            raise TooManyDevices("too many new devices from this address or in all; try again later", wait)
         return answer
 
     async def _enrol(self, asked: Mapping[str, Asked]) -> Mapping[str, Answer | AbtestError]:
@@ -198,7 +198,7 @@ class EnrolmentService:
         if current:
             self._apps = enrolment.apps
         rendered = self._rendered if current else {}
-        if len(rendered) > self._limits.cache:  # with many experiments nearly every device has its own
+        if len(rendered) > self._limits.cache:  # with many experiments, nearly every device has an answer of its own
             rendered.clear()
         answers = {}
         for token, variants in enrolment.variants.items():
@@ -222,7 +222,7 @@ class EnrolmentService:
 
 
 def render(delivered: Sequence[Delivered], keys: frozenset[str]) -> Answer:
-    """The answer with these values. `keys`: of all experiments."""
+    """The answer with these values. `keys`: those of all experiments."""
     ordered = tuple(sorted(delivered, key=attrgetter("key")))
     body = msgspec.json.encode({each.key: each.value for each in ordered})
     return Answer(ordered, keys, body, etag=f'"{blake2b(body, digest_size=12).hexdigest()}"')

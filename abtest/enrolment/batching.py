@@ -1,4 +1,4 @@
-"""Requests that come together are decided together: while the store decides batches, the next one is collected."""
+"""Requests that arrive together are decided together: while the store decides a batch, the next is collected."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
@@ -29,11 +29,11 @@ class _Waiting(Struct, Generic[T]):
 class Batches(Generic[K, V, T]):
     """Futures by key. `decide` gets the requests of at most `size` keys, and returns a result or an error for each.
 
-    The size of a batch follows the load. A batch first waits a moment for the clients that were just answered, until
-    as many requests are there as it can expect: for at most a tenth of the time that the last batch took, and not at
-    all if enough requests are waiting to share its cost. If so, another batch may begin while one is under way: there
-    are at most `at_once`, and a key is in one of them. At most `most` keys wait. After `deadline` seconds a key's
-    future fails with Unavailable (`busy`), although the key may still be decided.
+    The size of a batch follows the load. Before a batch begins, the clients that were just answered have a moment to
+    send their next requests: at most a tenth of the time that the last batch took. The batch begins earlier once they
+    all have, or once ENOUGH requests wait to share its cost. With that many, another batch may also begin while one
+    is under way, up to `at_once` of them; a key is only in one. At most `most` keys wait. After `deadline` seconds a
+    key's future fails with Unavailable (`busy`), although the key may still be decided.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Batches(Generic[K, V, T]):
     def add(self, key: K, asked: V) -> "asyncio.Future[T]":
         """The future of a key that is not waiting yet. Raises Unavailable (`queue_full`)."""
         if len(self._waiting) >= self._most:
-            raise Unavailable("too many requests are waiting; ask again", code="queue_full")
+            raise Unavailable("too many requests are waiting; try again", code="queue_full")
         loop = self._loop = self._loop or asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         deadline = loop.time() + self._deadline
-        if key not in self._waiting:  # else its batch goes on, although its future has failed
+        if key not in self._waiting:  # else its batch goes on, although its first future has failed
             self._asked[key] = asked
         self._waiting[key] = _Waiting(future, deadline)
         if not self._expiring:
@@ -104,11 +104,11 @@ class Batches(Generic[K, V, T]):
                 self._asked.clear()
 
     def _end(self, keys: Iterable[K]) -> None:
-        """These wait no longer. Their futures are done, unless the task was cancelled."""
+        """Let these keys wait no longer. Their futures are done, unless the task was cancelled."""
         for key in keys:
             future = self._waiting.pop(key).future
             if not future.done():
-                _fail(future, Unavailable("the server is stopping; ask again", code="draining"))
+                _fail(future, Unavailable("the server is stopping; try again", code="draining"))
 
     async def _collect(self, expected: int, took: float) -> None:
         until = monotonic() + min(took * COLLECTING, LONGEST_SECONDS)
@@ -143,7 +143,7 @@ class Batches(Generic[K, V, T]):
         now = loop.time()
         for waiting in self._waiting.values():
             if waiting.deadline <= now:
-                _fail(waiting.future, Unavailable("the database did not answer in time; ask again", code="busy"))
+                _fail(waiting.future, Unavailable("the database did not answer in time; try again", code="busy"))
         deadlines = [waiting.deadline for waiting in self._waiting.values() if not waiting.future.done()]
         self._expiring = bool(deadlines)
         if deadlines:

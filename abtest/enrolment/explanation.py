@@ -20,8 +20,8 @@ WORDS: dict[str, str] = {
 class Reason(Struct, frozen=True):
     """Why a device has a value of an experiment, or none.
 
-    `phase` and `position`, which is counted from 0 in each phase: only if something was drawn.
-    Of a holdout, the value is held or free; of a group, it is the experiment that the device was given.
+    `phase` and `position`: only if something was drawn; positions count from 0 in each phase. For a holdout, `value`
+    is held or free; for a group, it is the experiment that the device was given.
     """
 
     key: str
@@ -43,8 +43,8 @@ class ChosenByHand(Struct, frozen=True):
 class Explanation(Struct, frozen=True):
     """What a device has, and why. `test_device`: what it gets instead, if it is one.
 
-    `number`: its place in the order of the first requests of all apps; None of a test device that is no device, which
-    has nothing else. `attributes`: what is kept of those in its first request. `holdouts` and `groups` were drawn
+    `number`: its place in the order of the first requests of all apps; None for a test device that is not a device,
+    which has nothing else. `attributes`: those of its first request that are kept. `holdouts` and `groups` were drawn
     before experiments.
     """
 
@@ -87,7 +87,7 @@ class ExplanationService:
 
 
 class _History:
-    """What took a device, and what it was assigned."""
+    """What was taking devices when a device came, and what the device was assigned."""
 
     def __init__(self, device: DeviceRecord, records: Sequence[ExperimentRecord]) -> None:
         self._device = device
@@ -96,7 +96,7 @@ class _History:
         self._taking = {each.record.id: each for each in taking(records, device.app, device.id)}
 
     def reasons(self, kind: Kind) -> tuple[Reason, ...]:
-        """Of everything of this kind. A holdout or a group that did not take the device is left out."""
+        """The reasons for all of this kind, except holdouts and groups that did not take the device."""
         found = [each for each in self._records.values() if each.kind == kind]
         if kind is not Kind.EXPERIMENT:
             found = [each for each in found if each.id in self._taking or each.id in self._assigned]
@@ -146,11 +146,12 @@ class _History:
         for place in failed(audience, self._device.attributes):
             return f"outside: {left_out(audience[place], said.get(audience[place].attribute))}"
         if taking.phase.stop_at is not None:
-            return f"the experiment had its {counted(taking.phase.stop_at, 'device')} when the device was first seen"
+            limit = counted(taking.phase.stop_at, "device")
+            return f"the experiment already had its {limit} when the device was first seen"
         return "it should have a value: run abtest verify"
 
     def _outcome(self, experiment: int) -> str | None:
-        """What a device got of a holdout or a group."""
+        """What the device got in a holdout or a group."""
         assignment = self._assigned.get(experiment)
         return None if assignment is None else _names(self._records[experiment]).get(assignment.variant_id)
 

@@ -10,7 +10,7 @@ MOST_SOURCES = 100_000
 
 
 class Rate(Struct, frozen=True):
-    """`per_second` on average, `burst` at once. If `per_second` is 0 there is no limit."""
+    """`per_second` on average, `burst` at once. If `per_second` is 0, there is no limit."""
 
     per_second: float
     burst: float
@@ -61,7 +61,7 @@ def _take(rate: Rate, bucket: tuple[float, float], now: float) -> tuple[tuple[fl
 
 
 class Proxies:
-    """The proxies that are believed when they say for whom they ask, and how."""
+    """The proxies that are trusted to say which client they forward a request for."""
 
     def __init__(self, networks: str) -> None:
         """`networks`: addresses or networks, separated by commas. Raises ValueError."""
@@ -70,8 +70,8 @@ class Proxies:
     def source(self, address: str, forwarded_for: str) -> str | None:
         """The source that a connection's new devices count against; None for this machine itself.
 
-        It is an IPv6 network, or otherwise the address of the client; that of a proxy that names none counts even on
-        this machine.
+        It is the client's IPv4 address or its IPv6 network. A proxy that names no client counts itself, even on this
+        machine.
         """
         client, named = self._client(address, forwarded_for)
         return _counted_under(client) if named else client
@@ -81,9 +81,9 @@ class Proxies:
         return self._client(address, forwarded_for)[0]
 
     def _client(self, address: str, forwarded_for: str) -> tuple[str, bool]:
-        """The rightmost address that is not a trusted proxy, since anything to its left may be forged.
+        """The rightmost address that is not a trusted proxy, since anything to its left may be forged; and True.
 
-        If a proxy names no readable address, the proxy's own, and False.
+        If a proxy names no readable address: the proxy's own address, and False.
         """
         if not forwarded_for or not self.trusts(address):
             return address, True
@@ -98,7 +98,7 @@ class Proxies:
         return asking, True
 
     def trusts(self, address: str) -> bool:
-        """Whether this is the address of such a proxy."""
+        """Whether this is the address of a trusted proxy."""
         return bool(self._networks) and self._trusted(_address(address))
 
     def _trusted(self, address: IPv4Address | IPv6Address | None) -> bool:

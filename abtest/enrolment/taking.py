@@ -1,4 +1,4 @@
-"""Who took a device: the holdouts, groups and experiments of its app, in the order in which they are drawn."""
+"""What took a device: holdouts, groups and experiments of its app, in the order in which they are drawn."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,9 +11,9 @@ ORDER = [Kind.HOLDOUT, Kind.GROUP, Kind.EXPERIMENT]
 
 
 class Taking(Struct, frozen=True):
-    """What takes devices. `winner`: the variant that all of them get if it is finished.
+    """Something that takes devices. `winner`: if it is finished, the variant that all of them get.
 
-    `group`, `chosen`: the group that an experiment is in, and the variant that a device must have there.
+    `group`, `chosen`: the group that an experiment is in, and the group's variant that a device must have.
     """
 
     record: ExperimentRecord
@@ -31,7 +31,7 @@ def in_force(experiment: ExperimentRecord, device: int) -> tuple[StatusRecord | 
 
 
 def taking(records: Sequence[ExperimentRecord], app: int, device: int) -> list[Taking]:
-    """What took this device of an app: first holdouts, then groups, then experiments, each by their ids."""
+    """What took this device of an app: holdouts, then groups, then experiments; each kind in the order of ids."""
     found: list[Taking] = []
     chosen: dict[str, tuple[int, int]] = {}
     there = [each for each in records if each.app == app and each.kind in ORDER]

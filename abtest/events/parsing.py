@@ -16,8 +16,8 @@ MOST_EVENTS = 500
 AMOUNT_DIGITS, AMOUNT_DECIMALS = 12, 4
 LONGEST_PROBLEM = 200
 LONGEST_SHOWN = 16 * LONGEST_VALUE
-"""Characters that are stored of what an app showed: a default in its code may be any text. None that is a value is
-longer, even as JSON with its characters escaped and spaces between them."""
+"""How many characters are stored of what an app showed: a default in its code may be any text. No value is longer,
+even as JSON with its characters escaped and spaces between them."""
 AMOUNT = re.compile(r"-?[0-9]{1,12}([.][0-9]{1,4})?")
 EXPOSURE = "exposure"
 RULES = {
@@ -86,7 +86,7 @@ def _event(event: _Event, where: str) -> Event:
         if event.name != EXPOSURE:
             raise InvalidEvent(f"{where}.value: may be given for an exposure, and for no other event")
         if not _is_text(event.value):
-            raise InvalidEvent(f"{where}.value: must be a text, without U+0000 and halves of surrogate pairs")
+            raise InvalidEvent(f"{where}.value: must be a text without U+0000 and without halves of surrogate pairs")
     return Event(
         id=event.id,
         name=event.name,

@@ -13,6 +13,7 @@ from abtest.events.parsing import parse_events
 from abtest.store import EventStore
 
 REQUESTS_AT_ONCE = 64
+NOT_ASKED = "this device has not asked for its experiments yet; ask for them before sending events"
 
 
 class Sent(Struct, frozen=True):
@@ -46,7 +47,7 @@ class TrackingService:
         """Store the events of a request's body for a device of an app; returns after they are durable.
 
         Raises InvalidToken, InvalidJson, InvalidEvent (which names the field), UnknownDevice, and Unavailable
-        (`storage_full`, `queue_full`); then none of them is stored. After Unavailable (`busy`) or StorageError they
+        (`storage_full`, `queue_full`), and then stores none of them. After Unavailable (`busy`) or StorageError, they
         may be stored or not; sending them again is harmless.
         """
         check_token(token)
@@ -56,7 +57,7 @@ class TrackingService:
         sent = list(batch.values())
         stored = await self._store.track([(each.token, each.events) for each in sent], clock.now())
         return {
-            number: UnknownDevice("this device has not asked for its experiments yet")
+            number: UnknownDevice(NOT_ASKED)
             if accepted is None
             else Accepted(accepted, len(batch[number].events) - accepted)
             for number, accepted in zip(batch, stored, strict=True)

@@ -8,7 +8,7 @@ from abtest import clock
 from abtest.language.counts import counted
 from abtest.language.numbers import number, size
 from abtest.language.times import age, exact_time
-from abtest.settings import FREE_DISK, NEW_PER_SOURCE, STATS_INTERVAL, TRUSTED_PROXIES
+from abtest.settings import FREE_DISK, NEW_IN_ALL, NEW_PER_SOURCE, STATS_INTERVAL, TRUSTED_PROXIES
 
 BUSY = (
     "The disk is slow, or another program locks the database: look for a long manual write, for a program that is "
@@ -31,7 +31,8 @@ ADVICE = {
     "lacks nothing, or bring back the old primary. To go on without what was lost, run `abtest db accept-loss`.",
     "internal_error": "This is a fault in the server: its log has the traceback. Please report it.",
     "too_many_new_devices": f"If they come through a proxy, name it in {TRUSTED_PROXIES.variable}. If that many "
-    f"devices share an address, raise {NEW_PER_SOURCE.variable}.",
+    f"devices share an address, raise {NEW_PER_SOURCE.variable}. If all addresses together bring that many, raise "
+    f"{NEW_IN_ALL.variable}.",
 }
 """What to do when requests are refused with this code. Other codes mean that the request was at fault."""
 

@@ -1,4 +1,4 @@
-"""Decides again from stored attributes who was in an audience, and counts who was outside, and devices per app."""
+"""Decides again, from stored attributes, which devices are in an audience; counts those outside, and per app."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from abtest.store import ALL_DEVICES, OUTSIDE_AUDIENCE, Chunk, ExperimentRecord,
 
 
 class AudienceAudit:
-    """The audience of an experiment. `profiles`: the attributes that are kept, by id."""
+    """The audience of an experiment. `profiles`: the attributes that are kept, by the id of their profile."""
 
     def __init__(self, experiment: ExperimentRecord, profiles: Mapping[int, Attributes | None]) -> None:
         self._audience = experiment.audience or ()
@@ -29,12 +29,12 @@ class AudienceAudit:
         return found
 
     def missed(self, places: Sequence[int]) -> str:
-        """These conditions, as they are written."""
+        """The conditions at these places, as they are written."""
         return ", ".join(str(self._audience[place]) for place in places)
 
 
 def profile_app(profile: int | None, apps: Mapping[int, int]) -> int:
-    """The number of the app of a device with this profile. `apps`: of all profiles."""
+    """The number of the app of a device with this profile. `apps`: those of all profiles."""
     return DEFAULT_APP_ID if profile is None else apps.get(profile, DEFAULT_APP_ID)
 
 
@@ -54,9 +54,9 @@ def per_app(profiles: Mapping[int | None, int], ledger: Ledger) -> Counter[int]:
 def outside(
     profiles: Mapping[int | None, int], device: int, ledger: Ledger, audiences: Mapping[int, AudienceAudit]
 ) -> Counter[tuple[int, int]]:
-    """Of these devices, those of each open experiment's app, and those outside its audience, as of this device.
+    """How many of these devices are of each open experiment's app, and how many are outside its audience.
 
-    See Ledger.outside.
+    Which experiments are open, and in which status, is as of this device. Keys: see Ledger.outside.
     """
     found: Counter[tuple[int, int]] = Counter()
     for experiment in ledger.experiments:

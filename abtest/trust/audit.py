@@ -1,4 +1,4 @@
-"""Compares what is stored with what must be stored: arithmetic on rows that were read."""
+"""Compares what is stored with what must be stored. Pure: works on rows that were read before."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
@@ -19,7 +19,7 @@ MOST_FINDINGS = 100
 
 
 class Verified(Struct, frozen=True):
-    """What a verification read and found. `findings`: the first ones. `broken`: how many there are in all."""
+    """What a verification read and found. `broken`: the number of all findings. `findings`: the first of them."""
 
     devices: int
     assignments: int
@@ -59,7 +59,7 @@ class Audit:
             self._report(finding)
 
     def chunk(self, chunk: Chunk) -> None:
-        """Check the next devices. No experiment changed among them."""
+        """Check the next devices, among which no experiment changed."""
         self._assignments += len(chunk.assignments)
         profiles = counted_profiles(chunk, self._ledger)
         self._of_apps += per_app(profiles, self._ledger)
@@ -70,7 +70,7 @@ class Audit:
             self._explain(chunk, of_apps)
 
     def close(self, others: Sequence[str] = ()) -> Verified:
-        """After the last device: compare the rest, and return the result together with the findings of others."""
+        """After the last device: compare the rest, and return the result. `others`: findings of other checks."""
         for phase in self._phases.values():
             for finding in phase.end():
                 self._report(finding)
@@ -86,12 +86,12 @@ class Audit:
         )
 
     def _compare_apps(self, chunk: Chunk, apps: Set[int]) -> None:
-        """A device's profile must be of the app that its token is of. `apps`: those of these profiles."""
+        """Check that each device's profile and token are of the same app. `apps`: those of these profiles."""
         if len({*apps, *self._ledger.token_apps[chunk.after : chunk.upto]}) == 1:
             return
         for id, _, profile in chunk.devices:
             if self._ledger.token_apps[id - 1] not in {0, profile_app(profile, self._ledger.apps)}:
-                self._report(f"device {id}: its token is of another app than its attributes")
+                self._report(f"device {id}: its token and its attributes belong to different apps")
 
     def _as_it_must_be(self, chunk: Chunk, of_apps: Mapping[int, Sequence[Taking]]) -> bool:
         """Whether every row is what the ledger gives; if so, count them."""
@@ -120,7 +120,7 @@ class Audit:
         return True
 
     def _count(self, phase: PhaseAudit, variant: int, hour: int | None, devices: int) -> None:
-        """As the worker does: those outside the coverage are in no hour and on no day."""
+        """Count as the worker does: devices outside the coverage are in no hour and on no day."""
         self._counted[phase.record.id, variant] += devices
         if hour is not None and variant != phase.experiment.outside:
             self._hourly[phase.experiment.id, hour] += devices
@@ -150,7 +150,7 @@ class Audit:
     def _reason(
         self, each: Taking, profile: int | None, taking: Sequence[Taking], rows: Mapping[int, AssignmentRow]
     ) -> str:
-        """Why a device with these rows can't have one of this experiment, group or holdout; empty if it must."""
+        """Why a device with these rows can't have a row of this experiment, group or holdout; empty if it must."""
         for holdout in taking:
             if holdout.record.id == each.record.id or holdout.record.kind != Kind.HOLDOUT:
                 break
@@ -162,7 +162,7 @@ class Audit:
         if failed := audience.failed(profile):
             return f"does not fulfil {audience.missed(failed)}"
         if each.winner is None and self._deciding.room(each) == 0:
-            return f"the experiment had its {each.phase.stop_at} devices"
+            return f"the experiment already had its {each.phase.stop_at} devices"
         return ""
 
     def _assignment(self, row: AssignmentRow, expected: Taking | None, first_seen: int | None) -> None:

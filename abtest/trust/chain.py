@@ -1,6 +1,6 @@
-"""Checks that no entry of the journal was changed, added or taken away: each has the hash of the one before it.
+"""Checks that no entry of the journal was changed, added or removed: each hash depends on the one before it.
 
-And that nobody changed what people decided without an entry.
+Also checks that nothing that people decided was changed without an entry.
 """
 
 from abtest.store import AuditStore
@@ -10,7 +10,7 @@ ENTRIES = 5_000
 
 
 async def broken_chain(store: AuditStore) -> list[str]:
-    """What is wrong with the journal; of entries that don't fit, only the first. Else what differs from it."""
+    """The first entry of the journal that is wrong. If none is, what is stored otherwise than the journal says."""
     settled, decisions = await store.settled(), Decisions()
     end, last, previous = settled.end, 0, ""
     while last < end.id and (entries := await store.journal_chunk(last, ENTRIES)):
@@ -18,7 +18,7 @@ async def broken_chain(store: AuditStore) -> list[str]:
             if entry.id != last + 1:
                 return [f"journal: entry {last + 1} is missing"]
             if not entry.fits(previous):
-                return [f"journal: entry {entry.id} is not what was written, or not the one before it"]
+                return [f"journal: entry {entry.id}, or the one before it, is not what was written"]
             decisions.take(entry)
             last, previous = entry.id, entry.hash
             if last == end.id:

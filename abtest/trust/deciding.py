@@ -14,7 +14,7 @@ from abtest.trust.redrawing import PhaseAudit, Step
 
 
 class Decision(Struct, frozen=True):
-    """What some devices, which ascend, must have of an experiment, a group or a holdout."""
+    """What these devices, in ascending order, must have of an experiment, a group or a holdout."""
 
     taking: Taking
     devices: Sequence[int]
@@ -22,19 +22,19 @@ class Decision(Struct, frozen=True):
 
     @property
     def rows(self) -> list[AssignmentRow]:
-        """The assignments."""
+        """The assignments that must be stored."""
         experiment, phase, variants = repeat(self.taking.record.id), repeat(self.taking.phase.id), self.step.variants
         positions = repeat(None) if self.step.first is None else count(self.step.first)
         return list(zip(self.devices, experiment, phase, variants, positions, strict=False))
 
     @property
     def paired(self) -> Iterator[tuple[int, int]]:
-        """Each device that it took with its variant: without the last devices, where it was full before them."""
+        """Each device that was taken, with its variant; not the last devices, if it was full before they came."""
         return zip(self.devices, self.step.variants, strict=False)
 
 
 class Deciding:
-    """Decides chunk by chunk, as the draws of earlier chunks were found to be."""
+    """Decides chunk by chunk; each continues from the draws that were found in the chunks before it."""
 
     def __init__(
         self, ledger: Ledger, phases: Mapping[int, PhaseAudit], audiences: Mapping[int, AudienceAudit]
@@ -44,12 +44,12 @@ class Deciding:
         self._audiences = audiences
 
     def taking(self, chunk: Chunk) -> dict[int, list[Taking]]:
-        """What takes the devices of this chunk, by the number of the app. No experiment changed among them."""
+        """What takes the devices of this chunk, by the number of their app. No experiment changed among them."""
         apps = {profile_app(profile, self._ledger.apps) for _, _, profile in chunk.devices}
         return {app: taking(self._ledger.experiments, app, chunk.after + 1) for app in sorted(apps)}
 
     def room(self, each: Taking) -> int | None:
-        """How many devices it still takes; None if there is no end."""
+        """How many devices it still takes; None without a limit."""
         if each.phase.stop_at is None:
             return None
         had = sum(self._phases[phase.id].covered for phase in each.record.phases)

@@ -37,8 +37,8 @@ async def recount(store: AuditStore) -> list[str]:
 class Recount:
     """Compares chunks of devices with the ledger of events.
 
-    The worker may go on meanwhile: its sums are compared as of the ledger, and what it keeps of each device as of the
-    chunk.
+    The worker may go on meanwhile: its sums are compared as they were when the ledger was read, and what it keeps of
+    each device as it was when the chunk was read.
     """
 
     def __init__(self, ledger: EventLedger) -> None:
@@ -86,7 +86,7 @@ class Recount:
                 if _held(getattr(counted, name)) != _held(getattr(stored, name)):
                     yield f"{where}: {name} do not agree with the events"
             if counted.events and not stored.first_at <= counted.first_at <= counted.last_at <= stored.last_at:
-                yield f"{where}: it has events outside its first and last time"
+                yield f"{where}: some events are outside its first and last time"
         for (metric, day), devices, kept in differences(self._tally.happened, self._ledger.happened):
             where = f"summary: {self._metric(metric)}, {named_day(day)}"
             yield f"{where}: {kept} devices had their first event, but the events say {devices}"
@@ -107,7 +107,7 @@ def _structure(ledger: EventLedger) -> Iterator[str]:
 
 
 def _held(histogram: Mapping[int, object]) -> dict[int, object]:
-    """The histogram without empty places."""
+    """The histogram without its empty places."""
     return {place: held for place, held in histogram.items() if held not in (0, (0, 0, 0))}
 
 

@@ -21,7 +21,7 @@ class Step(Struct, frozen=True):
 def fits(experiment: ExperimentRecord, phase: PhaseRecord) -> bool:
     """Whether there is an outcome for each weight of a phase: the variants and, perhaps, the devices outside.
 
-    Experiments may have joined a group after a phase of it.
+    A phase of a group may have fewer weights than the group has variants, since experiments join later.
     """
     shares, variants = len(phase.weights[: phase.outside]), len(experiment.variants)
     if phase.outside is not None and experiment.outside is None:
@@ -64,7 +64,7 @@ class PhaseAudit:
         return Step([self._outcomes[place] for place in places], self._next, before_block)
 
     def go(self, step: Step) -> None:
-        """Move on: these enrolments were found."""
+        """Move on past these enrolments, which were found."""
         self._next += len(step.variants)
         self._before_block = step.before_block
         self._counts.update(step.variants)

@@ -10,14 +10,14 @@ Where = tuple[str, str, str]
 
 
 class Decisions:
-    """What the journal says, entry by entry. Of what is older than the journal, it says only what was changed."""
+    """What the journal says, entry by entry. Of things older than the journal, it knows only what was changed."""
 
     def __init__(self) -> None:
         self._said: dict[Where, dict[str, Any]] = {}
         self._added: set[Where] = set()
 
     def take(self, entry: Entry) -> None:
-        """Note what came of an entry."""
+        """Note what an entry changed."""
         kind, _, done = entry.action.partition(".")
         if kind not in set(Kind) or entry.app is None:
             return
@@ -27,7 +27,7 @@ class Decisions:
             self._added.add(where)
 
     def differences(self, stored: Mapping[Where, Facts | None]) -> Iterator[str]:
-        """Where something else is stored than what people decided."""
+        """Where what is stored differs from what people decided."""
         for where in sorted(self._added - stored.keys()):
             yield f"{_named(where)}: is missing, although the journal says that it was added"
         for where, facts in stored.items():

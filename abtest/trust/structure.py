@@ -37,13 +37,13 @@ def _apps(ledger: Ledger) -> Iterator[str]:
         yield f"{ledger.strange_test_devices} test devices have a token of another app than their own"
     profiles = Counter(ledger.apps.values())
     for app in sorted({DEFAULT_APP_ID, *ledger.app_rows, *profiles, *(each.app for each in ledger.experiments)}):
-        kept = profiles[app] - (app != DEFAULT_APP_ID)  # the one without attributes
+        kept = profiles[app] - (app != DEFAULT_APP_ID)  # other apps have a profile without attributes too
         if app not in ledger.app_rows:
             yield f"app {app}: its row is missing"
             continue
         key, counted = ledger.app_rows[app]
         if (app == DEFAULT_APP_ID) is not (key == DEFAULT_APP):
-            yield f"app {app}: has the key {key!r}; that of app {DEFAULT_APP_ID} is {DEFAULT_APP!r}"
+            yield f"app {app}: has the key {key!r}, but app {DEFAULT_APP_ID} and no other must have {DEFAULT_APP!r}"
         if kept > MOST_PROFILES:
             yield f"{kept} combinations of attributes are kept for app {app}, more than {MOST_PROFILES}"
         if kept != counted:
@@ -74,7 +74,7 @@ def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:
         yield f"its phases are numbered {[phase.number for phase in phases]}"
     for phase in phases:
         if not fits(experiment, phase):
-            yield f"the weights of phase {phase.number} can't be read, or not its coverage"
+            yield f"phase {phase.number}: its weights or coverage can't be read"
     for name, afters in (
         ("phases", [phase.created_after_device for phase in phases]),
         ("statuses", [status.after_device for status in statuses]),
@@ -85,7 +85,7 @@ def _experiment_structure(experiment: ExperimentRecord) -> Iterator[str]:
         if status.status not in set(Status):
             yield f"had the unknown status {status.status!r}"
         if status.winner is not None and status.winner not in experiment.values:
-            yield f"had the winner {status.winner!r}, which is none of its values"
+            yield f"had the winner {status.winner!r}, which is not one of its values"
     last = (statuses[-1].status, statuses[-1].winner) if statuses else (None, None)
     if last != (experiment.status, experiment.winner):
         stored = f"{experiment.status!r} with winner {experiment.winner!r}"

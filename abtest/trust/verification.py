@@ -18,7 +18,7 @@ class VerificationService:
         self._store = store
 
     async def verify(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Verified:
-        """Check everything, a chunk of devices at a time; `progress` gets the devices done and the devices in all."""
+        """Check everything, a chunk of devices at a time. `progress` gets the devices done and the devices in all."""
         ledger = await self._store.ledger()
         audit = Audit(ledger)
         for after, upto in _ranges(ledger):
@@ -28,7 +28,7 @@ class VerificationService:
 
 
 def _ranges(ledger: Ledger) -> Iterator[tuple[int, int]]:
-    """All devices in pieces, as (after, up to), so that no experiment changes within a piece."""
+    """All devices in pieces, each as (after, up to), so that no experiment changes within a piece."""
     turns = {after for each in ledger.experiments for after in _turns(each) if 0 < after < ledger.last_device}
     for begin, end in pairwise(sorted({0, *turns, ledger.last_device})):
         for after in range(begin, end, CHUNK):

@@ -1,4 +1,4 @@
-"""What operators watch, and erase: the processes that run, whether all is well, and devices that are forgotten."""
+"""What operators watch and erase: the processes that run, warnings, and devices to be forgotten."""
 
 from abtest.upkeep.erasing import Erased, ErasureService
 from abtest.upkeep.heartbeat import Heartbeat

@@ -9,7 +9,7 @@ from abtest.store import ErasureStore
 
 
 class Erased(Struct, frozen=True):
-    """How many devices were forgotten, and whether the database's log contains nothing of them any more."""
+    """How many devices were forgotten, and whether the database's log no longer holds anything of them."""
 
     forgotten: int
     log_emptied: bool

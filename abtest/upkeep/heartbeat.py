@@ -1,4 +1,4 @@
-"""A process notes in the database that it runs."""
+"""Each process notes in the database that it runs."""
 
 import asyncio
 import logging
@@ -21,14 +21,14 @@ from abtest.store import Process, UpkeepStore, is_full
 EVERY_SECONDS = 10.0
 LATELY_SECONDS = 300.0
 LEAST_ROOM = 10
-"""Megabytes of free disk below which nothing is noted: that must not take the last room."""
+"""Megabytes of free disk below which nothing is noted, so that notes don't fill the disk."""
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
 log = logging.getLogger("abtest.upkeep")
 
 
 class Heartbeat:
-    """Keeps the row of this process up to date. Who calls it never waits."""
+    """Keeps the row of this process up to date. `beat` never makes its caller wait."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Heartbeat:
         refused: Mapping[str, int] = NOTHING,
         every: float = EVERY_SECONDS,
     ) -> None:
-        """`refused`: the requests that this process has refused so far, by code; the mapping changes by itself."""
+        """`refused`: how many requests this process has refused so far, by code; its owner keeps it up to date."""
         now = clock.now()
         self._store = store
         self._refused = refused
@@ -59,7 +59,7 @@ class Heartbeat:
         self._noting: asyncio.Task[None] | None = None
 
     def beat(self, waiting: int = 0) -> None:
-        """Begin to note that this process runs, unless it was noted a moment ago; to be called about every second.
+        """Begin to note that this process runs, unless that was noted a moment ago. Call this about every second.
 
         `waiting`: how many requests wait at this moment.
         """
@@ -70,7 +70,7 @@ class Heartbeat:
             self._noting = asyncio.create_task(self._note(now))
 
     async def stop(self) -> None:
-        """Forget this process; if others write all the time, they forget it later."""
+        """Remove the row of this process; if others keep the database busy, they remove it later."""
         self._due = float("inf")
         if self._noting is not None:
             await self._noting
@@ -96,6 +96,6 @@ class Heartbeat:
             self._waiting = 0
             await self._store.note_process(self._process, condition.database_bytes)
         except AbtestError:
-            pass  # the store is busy or full, or failed, which ends the process; its next look is not far
-        except Exception:  # a process is not to end because it can't say that it lives
-            log.exception("could not note that this process runs")
+            pass  # if the store is busy or full, the next beat tries again; if it failed, the process ends anyway
+        except Exception:  # a process must not end because it can't note that it runs
+            log.exception("could not note in the database that this process runs")

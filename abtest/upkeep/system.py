@@ -14,7 +14,7 @@ from abtest.upkeep.warnings import Warning, growth, is_alive, warnings
 
 
 class State(StrEnum):
-    """Whether somebody has to do something: nobody, soon, or at this moment."""
+    """Whether somebody has to act: not at all, soon, or at once."""
 
     OK = "ok"
     WARNING = "warning"
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class Versions(Struct, frozen=True):
-    """Of the process that tells the state."""
+    """The versions that the process which reports the state uses."""
 
     abtest: str
     python: str
@@ -30,16 +30,16 @@ class Versions(Struct, frozen=True):
 
 
 class Schema(Struct, frozen=True):
-    """Of the database, and the newest that this program knows."""
+    """The number of the database's schema, and the newest that this program knows."""
 
     number: int
     newest: int
 
 
 class DatabaseSize(Struct, frozen=True):
-    """In bytes. `bytes_per_day`: measured over the last `measured_days`; None before the first day has passed.
+    """Sizes in bytes. `bytes_per_day`: measured over the last `measured_days`; None before the first day has passed.
 
-    `log_bytes`, `free_disk_bytes`: None with PostgreSQL, whose disk may be that of another machine.
+    `log_bytes`, `free_disk_bytes`: None with PostgreSQL, whose disk may be in another machine.
     """
 
     bytes: int
@@ -59,7 +59,7 @@ class WorkerState(Struct, frozen=True):
 
 
 class ProcessState(Struct, frozen=True):
-    """A server or a worker, as it noted itself last."""
+    """A server or a worker, as it last noted itself."""
 
     kind: str
     host: str
@@ -116,7 +116,7 @@ class SystemService:
         found = warnings(upkeep, condition, now)
         growing = growth(upkeep, condition, now)
         alive = [each for each in upkeep.processes if is_alive(each, now)]
-        backed_up_at = upkeep.backed_up_at if upkeep.backups_known else None  # else it came with a copy
+        backed_up_at = upkeep.backed_up_at if upkeep.backups_known else None  # else copied from elsewhere
         return System(
             as_of=clock.iso(now),
             state=_state(found),

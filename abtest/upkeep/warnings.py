@@ -1,4 +1,4 @@
-"""What operators have to know: pure, from what the store tells to warnings, the urgent ones first."""
+"""What operators have to know. Pure: makes warnings, the urgent ones first, from what the store tells."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -12,7 +12,7 @@ from abtest.upkeep.heartbeat import LATELY_SECONDS, LEAST_ROOM
 
 LARGE_LOG = 64 * 1024 * 1024
 ALIVE = 30_000
-"""Milliseconds for which a process that was seen counts as running: three times as long as it may be silent."""
+"""Milliseconds for which a process counts as running after it was seen: three times the usual silence."""
 LATE_SECONDS, LATE_TICKS = 60, 3
 BACKUP = 7 * clock.DAY
 FORESIGHT_DAYS, URGENT_DAYS = 14, 2
@@ -22,7 +22,7 @@ DEVICES_ASK_AGAIN = {"too_many_new_devices"}
 
 
 class Warning(Struct, frozen=True):
-    """One thing that is wrong: a stable word for programs, what it is, and what to do.
+    """One thing that is wrong: a stable word for programs, what is wrong, and what to do.
 
     `urgent`: devices, people or figures suffer from it at this moment.
     """
@@ -34,7 +34,7 @@ class Warning(Struct, frozen=True):
 
 
 def is_alive(process: Process, now: int) -> bool:
-    """Whether it was seen a moment ago."""
+    """Whether the process was seen a moment ago."""
     return process.seen_at > now - ALIVE
 
 

@@ -110,7 +110,7 @@ def test_a_full_experiment_says_so_where_it_is_listed(run: Run) -> None:
     full = "has its 2 devices and takes no more"
     assert f"color  running, {full}  " in run("experiments", "list").stdout
     assert f"  {full}\n" in run("experiments", "show", "color").stdout
-    assert "the experiment had its 2 devices when the device was first seen" in run("why", "c").stdout
+    assert "the experiment already had its 2 devices when the device was first seen" in run("why", "c").stdout
 
 
 async def _enrolled(*asked: str) -> None:

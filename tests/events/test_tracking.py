@@ -218,11 +218,11 @@ async def test_a_field_that_is_wrong_is_named(client: Client, store: SQLiteStore
         ({"events": [event("sp ace")]}, "events[0].id: must be 1 to 64 visible ASCII characters (0x21-0x7E)"),
         (
             {"events": [shown("\ud800")]},
-            "events[0].value: must be a text, without U+0000 and halves of surrogate pairs",
+            "events[0].value: must be a text without U+0000 and without halves of surrogate pairs",
         ),
         (
             {"events": [shown("a\0b")]},
-            "events[0].value: must be a text, without U+0000 and halves of surrogate pairs",
+            "events[0].value: must be a text without U+0000 and without halves of surrogate pairs",
         ),
         (
             {"events": [event("a", value="x")]},

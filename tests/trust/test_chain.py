@@ -12,16 +12,16 @@ from tests.scenes import ANNA, experiment
 from tests.stores import by_hand, only_in_sqlite
 
 DAMAGES = {
-    "UPDATE journal SET name = 'bob' WHERE id = 3": "entry 3 is not what was written, or not the one before it",
-    "UPDATE journal SET address = NULL WHERE id = 3": "entry 3 is not what was written, or not the one before it",
-    "UPDATE journal SET after = '{}' WHERE id = 1": "entry 1 is not what was written, or not the one before it",
-    "UPDATE journal SET at = at + 1 WHERE id = 6": "entry 6 is not what was written, or not the one before it",
+    "UPDATE journal SET name = 'bob' WHERE id = 3": "entry 3, or the one before it, is not what was written",
+    "UPDATE journal SET address = NULL WHERE id = 3": "entry 3, or the one before it, is not what was written",
+    "UPDATE journal SET after = '{}' WHERE id = 1": "entry 1, or the one before it, is not what was written",
+    "UPDATE journal SET at = at + 1 WHERE id = 6": "entry 6, or the one before it, is not what was written",
     "DELETE FROM journal WHERE id = 3": "entry 3 is missing",
     "DELETE FROM journal WHERE id = 1": "entry 1 is missing",
     "DELETE FROM journal WHERE id > 4": "entry 5 is missing",
     "DELETE FROM journal": "entry 1 is missing",
-    "DELETE FROM journal WHERE id = 3; UPDATE journal SET id = id - 1 WHERE id > 3": "entry 3 is not what",
-    "UPDATE journal SET id = -id WHERE id > 3; UPDATE journal SET id = 10 + id WHERE id < 0": "entry 4 is not what",
+    "DELETE FROM journal WHERE id = 3; UPDATE journal SET id = id - 1 WHERE id > 3": "entry 3, or the one before",
+    "UPDATE journal SET id = -id WHERE id > 3; UPDATE journal SET id = 10 + id WHERE id < 0": "entry 4, or the one",
     "INSERT INTO journal SELECT 7, at, kind, name, address, app, action, subject, before, after, hash FROM journal "
     "WHERE id = 6": "entry 7 was added after the newest one that was written",
     "UPDATE journal_end SET id = 5": "entry 5 is not the newest one that was written",
