@@ -43,13 +43,13 @@ pytest_plugins = ("tests.browsers", "tests.postgres", "tests.stores")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(tornasync, "tornasync-adapted")
-    # How long an example takes says how busy the machine is.
+    # How long an example takes depends on how busy the machine is.
     hypothesis_settings.register_profile("untimed", deadline=None)
     hypothesis_settings.load_profile("untimed")
-    # A setting of the machine would make each of several hundred processes compile the product anew.
+    # With this setting of the machine, each of several hundred processes would compile the product anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    # A shell ignores it for what it starts in the background, and so would every process that a test interrupts.
+    # A shell lets what it starts in the background ignore SIGINT, and so would every process that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -60,7 +60,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_passwords() -> Iterator[None]:
-    """Hashing a password takes next to nothing here: as in the product, it was a tenth of the work of all tests."""
+    """Make hashing a password cheap: at the product's cost, it was a tenth of the work of all tests."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(credentials, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         yield
@@ -68,7 +68,7 @@ def quick_passwords() -> Iterator[None]:
 
 @pytest.fixture
 def io_loop(request: pytest.FixtureRequest) -> Iterator[IOLoop]:
-    """A new loop for each test, never the "current" one; the browser's for the tests that use it."""
+    """A new loop for each test, never the "current" one; tests that use the browser get its loop."""
     if "browser" in request.fixturenames:
         yield request.getfixturevalue("browser_loop")
         return
@@ -80,7 +80,7 @@ def io_loop(request: pytest.FixtureRequest) -> Iterator[IOLoop]:
 
 @pytest.fixture
 def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
-    """An empty database."""
+    """A store of an empty database."""
     store = SQLiteStore(new(tmp_path / "abtest.db"))
     io_loop.run_sync(store.open)
     yield store
@@ -89,7 +89,7 @@ def store(tmp_path: Path, io_loop: IOLoop) -> Iterator[SQLiteStore]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line as typed, in its own folder."""
+    """Runs command lines as typed, in the test's own folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Result:
@@ -136,7 +136,7 @@ async def serving(store: SQLiteStore, settings: Settings) -> AsyncIterator[Clien
 
 @pytest.fixture
 def settings() -> Settings:
-    """The settings of the server behind `client`. How long a request waits says how busy the machine is."""
+    """The settings of the server behind `client`. How long a request waits depends on how busy the machine is."""
     return Settings(deadline=600)
 
 

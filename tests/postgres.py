@@ -18,14 +18,14 @@ import pytest
 from abtest.store.postgres import PostgresStore
 
 USER = "postgres"
-MEMORY = Path("/dev/shm")  # where a sync takes no time, and is done all the same
+MEMORY = Path("/dev/shm")  # a folder in memory, where a sync is done but takes no time
 OPTIONS = "-c listen_addresses= -c max_connections=60 -c shared_buffers=32MB"
 
 numbers = count()
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's own programs, of the newest version that there is."""
+    """The folder of PostgreSQL's own programs, of the newest version that is installed."""
     found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     found += [Path(path) for path in [shutil.which("initdb")] if path]
     if not found:
@@ -34,7 +34,7 @@ def programs() -> Path:
 
 
 class Server:
-    """A PostgreSQL server in a folder of its own, which is its socket's too."""
+    """A PostgreSQL server in a folder of its own, which also has its socket."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,38 +42,38 @@ class Server:
         self.url = f"postgresql://{USER}@/postgres?host={folder}"
 
     def make(self) -> "Server":
-        """An empty cluster."""
+        """Make an empty cluster."""
         self.run(
             "initdb", "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-k", "--no-sync", "-D", self.data
         )
         return self
 
     def follow(self, primary: "Server") -> "Server":
-        """A standby of another server, which has what that has."""
+        """Make this a standby of another server, with all that it has."""
         self.run("pg_basebackup", "-d", primary.url, "-D", self.data, "-R", "-c", "fast", "--no-sync")
         return self
 
     def rewind(self, primary: "Server") -> None:
-        """The same of a server that was the primary before, and is stopped: what only it has is taken back."""
-        primary.execute("CHECKPOINT")  # before that, its files don't say that it became the primary
+        """Make this stopped server, which was the primary, a standby: what only it has is dropped."""
+        primary.execute("CHECKPOINT")  # before that, the other server's files don't say that it became the primary
         self.run("pg_rewind", "--source-server", primary.url, "-D", self.data, "-R", "--no-sync")
 
     def start(self) -> None:
-        """Serve, once it is ready."""
+        """Start the server, and wait until it is ready."""
         self.run(
             "pg_ctl", "start", "-w", "-D", self.data, "-l", self.folder / "log", "-o", f"{OPTIONS} -k {self.folder}"
         )
 
     def stop(self) -> None:
-        """End as a kill -9 does: what was not synced is lost, and nobody is told."""
+        """Stop as kill -9 does: what was not synced is lost, and nobody is told."""
         self.run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self.data)
 
     def promote(self) -> None:
-        """From a standby to the primary."""
+        """Make this standby the primary."""
         self.run("pg_ctl", "promote", "-w", "-D", self.data)
 
     def processes(self) -> list[int]:
-        """The ids of its processes, that from which all others come first; none when it is stopped."""
+        """The ids of its processes, beginning with the parent of all others; none when it is stopped."""
         found = []
         for each in Path("/proc").glob("[0-9]*/cwd"):
             with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
@@ -85,19 +85,19 @@ class Server:
         return found
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
-        """The rows of a statement, outside any transaction."""
+        """Run a statement outside any transaction; returns its rows."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
     def configure(self, **settings: object) -> None:
-        """Set these from now on."""
+        """Change these settings of the server."""
         for name, value in settings.items():
             self.execute(f"ALTER SYSTEM SET {name} = '{value}'")
         self.execute("SELECT pg_reload_conf()")
 
     def run(self, program: str, *arguments: object) -> None:
-        """Run one of PostgreSQL's programs, as another user than root, which it refuses."""
+        """Run one of PostgreSQL's programs; not as root, which they refuse."""
         subprocess.run(
             [programs() / program, *map(str, arguments)],
             user=USER if os.geteuid() == 0 else None,
@@ -108,7 +108,7 @@ class Server:
 
 
 class Pair:
-    """A primary and its standby, for which it waits only if it is told to."""
+    """A primary and its standby. Commits wait for the standby only if they are told to."""
 
     def __init__(self, first: Path, second: Path) -> None:
         self.primary, self.standby = Server(first).make(), Server(second)
@@ -117,7 +117,7 @@ class Pair:
         self.url = f"{self.primary.url},{second}"
 
     def wait_for_standby(self, name: str = "*") -> None:
-        """From now on, an answer is given when the standby has it too; or no longer, without a name."""
+        """From now on, let commits wait until the standby has them too; without a name, no longer."""
         self.primary.configure(synchronous_standby_names=name)
 
     def catch_up(self) -> None:
@@ -132,7 +132,7 @@ class Pair:
         self.standby.promote()
 
     def stop(self) -> None:
-        """Stop what runs."""
+        """Stop the servers that run."""
         for each in (self.standby, self.primary):
             if each.processes():
                 each.stop()
@@ -152,7 +152,7 @@ def new_folder() -> Iterator[Path]:
 
 @contextmanager
 def running() -> Iterator[str]:
-    """The URL of a server that may make databases: the one that is named, or a new one until the end of the block."""
+    """The URL of a server that can create databases: of ABTEST_TEST_POSTGRES, or of a new one for the block."""
     if named := os.environ.get("ABTEST_TEST_POSTGRES"):
         yield named
         return
@@ -186,7 +186,7 @@ def new_database(server: str, template: str = "template1") -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template(postgres: str) -> Iterator[str]:
-    """The name of a database with the store's tables: a copy of it takes a third of the time of making them."""
+    """The name of a database with the store's tables: copying it takes a third of the time that making them takes."""
 
     async def make(store: PostgresStore) -> None:
         await store.open()

@@ -1,4 +1,4 @@
-"""Both stores, for the tests of what both must do."""
+"""Both stores, for tests of what each of them must do."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,13 +18,13 @@ from abtest.store.sqlite.store import SQLiteStore
 from tests.scenes import new
 
 only_in_sqlite = pytest.mark.parametrize("each_url", ["sqlite"], indirect=True)
-"""What is done to the file of SQLite, or to its locks."""
+"""For tests that work on SQLite's file or its locks."""
 run_in_sqlite = pytest.mark.parametrize("run", ["sqlite"], indirect=True)
 """The same for commands."""
 run_without_a_database = pytest.mark.parametrize("run", ["sqlite", "bare postgres"], indirect=True)
-"""Where a command finds neither a file nor tables."""
+"""For tests in which a command finds neither a file nor tables."""
 only_in_postgres = pytest.mark.parametrize("each_url", ["postgres"], indirect=True)
-"""What is done to the rows of PostgreSQL."""
+"""For tests that work on PostgreSQL's rows."""
 
 ASSIGNED = """
 UPDATE device SET (phases, variants, positions) = (
@@ -46,13 +46,13 @@ def each_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def each_database(each_url: str) -> Callable[[], Any]:
-    """Makes a store of an empty database of each kind: the same database each time."""
+    """Makes stores of an empty database of each kind: of the same database each time."""
     return partial(bootstrap.made_store, each_url)
 
 
 @pytest.fixture
 def each_store(each_database: Callable[[], Any], io_loop: IOLoop) -> Iterator[Any]:
-    """A store of an empty database of each kind, open."""
+    """An open store of an empty database of each kind."""
     opened = each_database()
     io_loop.run_sync(opened.open)
     yield opened
@@ -74,7 +74,7 @@ def url_of(store: Any) -> str:
 
 
 def by_hand(store: Any, *statements: str) -> None:
-    """Run statements as somebody does who may do everything, whom neither keys nor triggers keep from it."""
+    """Run statements as somebody who may do everything, and whom no foreign key or trigger stops."""
     if isinstance(store, SQLiteStore):
         with closing(open_raw(store.path)) as raw:
             raw.execute("PRAGMA foreign_keys = OFF")
@@ -86,7 +86,7 @@ def by_hand(store: Any, *statements: str) -> None:
         with psycopg.connect(url_of(store)) as raw:
             raw.execute("SET session_replication_role = replica")
             for statement in statements:
-                if "assignment" in statement:  # a view: what is done to its rows is done to those of the devices
+                if "assignment" in statement:  # a view: its rows are changed in the rows of the devices
                     raw.execute("CREATE TEMP TABLE assignment AS SELECT * FROM assignment")
                     raw.execute(f"{statement}; {ASSIGNED}".encode())
                 else:

@@ -30,7 +30,7 @@ from tests.scenes import answers, experiment, opened, tokens
 
 @pytest.fixture
 def store(each_store: Any) -> Any:
-    """An empty database."""
+    """A store of an empty database."""
     return each_store
 
 
@@ -71,7 +71,7 @@ async def test_a_device_keeps_its_variant_after_the_weights_change(store: SQLite
     assert await answers(store, tokens("b", 10)) == [{"color": "color-1"}] * 10
 
 
-async def test_what_is_covered_is_exact_after_each_block_and_the_rest_gets_no_value(store: SQLiteStore) -> None:
+async def test_coverage_is_exact_after_each_block_and_other_devices_get_no_value(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1", coverage="0.2")], 1)
     for block in range(5):
         got = await answers(store, tokens(f"of-{block}", 10))
@@ -81,7 +81,7 @@ async def test_what_is_covered_is_exact_after_each_block_and_the_rest_gets_no_va
     assert (await store.experiments())[0].enrolled == 10 + sum("color" in answer for answer in more)
 
 
-async def test_another_coverage_is_a_new_phase_and_who_was_outside_stays_there(store: SQLiteStore) -> None:
+async def test_another_coverage_is_a_new_phase_and_devices_outside_stay_outside(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "3", coverage="0.2")], 1)
     before = await answers(store, tokens("a", 20))
     changed = await store.change("color", lambda _: Change(coverage=Decimal("0.5")), 2)
@@ -124,7 +124,7 @@ async def test_only_a_running_experiment_enrols(store: SQLiteStore) -> None:
     assert await answers(store, ["drafted", "running", "paused"]) == [{}, *running, {}]
 
 
-async def test_a_winner_goes_to_new_devices_outside_the_statistics(store: SQLiteStore) -> None:
+async def test_new_devices_get_the_winner_and_are_not_in_the_statistics(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1")], 1)
     before = await answers(store, ["before"])
     await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
@@ -204,7 +204,7 @@ async def test_the_summary_counts_each_device_once(store: SQLiteStore) -> None:
     assert await store.enrolled_per_hour(summary.experiments[0].id) == [(0, 60)]
 
 
-async def test_winners_and_devices_outside_are_not_in_the_summary(store: SQLiteStore) -> None:
+async def test_devices_that_only_get_the_winner_count_in_no_variant(store: SQLiteStore) -> None:
     await store.add([experiment("color", "1", "1")], 1)
     await store.change("color", lambda _: Change(status=Status.FINISHED, winner="color-1"), 2)
     await answers(store, tokens("late", 10))
@@ -240,7 +240,7 @@ def exposure(id: str, key: str = "color", value: str | None = None) -> Event:
 
 
 async def folded(store: SQLiteStore, key: str = "color") -> Measured:
-    """The figures of an experiment, after all that there is was folded."""
+    """The figures of an experiment, after everything was folded."""
     while (await store.fold(most=3, now=5)).left:
         pass
     return next(each for each in await store.measured() if each.experiment.key == key)
@@ -284,7 +284,7 @@ async def test_metrics_are_folded_from_the_events_of_devices_that_were_drawn(sto
     assert found.happened[0] == ((2, 1),)
 
 
-async def test_a_device_that_showed_another_value_is_counted_as_that_until_it_shows_its_own(
+async def test_a_device_counts_once_as_showing_its_own_value_and_once_as_showing_another(
     store: SQLiteStore,
 ) -> None:
     await store.add([experiment("color", "1", "0")], 1)
@@ -386,7 +386,7 @@ async def test_results_are_kept(store: SQLiteStore) -> None:
         await store.result("nothing")
 
 
-async def test_a_token_is_of_an_app(store: SQLiteStore) -> None:
+async def test_the_same_token_in_two_apps_is_two_devices(store: SQLiteStore) -> None:
     staging = await store.add_app("staging", 1)
     await store.add([experiment("color", "1", "1")], 1, app="staging")
     await store.enrol(["a", scoped(staging.id, "a"), scoped(staging.id, "b")], 1)

@@ -13,7 +13,7 @@ DEVICES = 10_000
 
 
 async def ask(url: str, order: str) -> dict[str, dict[str, str]]:
-    """What each device got, asked for in this order."""
+    """The values of each device, when devices are asked for in this order."""
     store = PostgresStore(url, patience=60)
     await store.open()
     asked = tokens("a", DEVICES)
@@ -24,7 +24,7 @@ async def ask(url: str, order: str) -> dict[str, dict[str, str]]:
 
 
 async def main(url: str, number: str) -> None:
-    """Print what each server was answered."""
+    """Print the answers that each server got."""
     print(json.dumps(await asyncio.gather(*(ask(url, f"{number} {server}") for server in range(2)))))
 
 

@@ -1,4 +1,4 @@
-"""First requests in PostgreSQL: how often it is asked, and what many at once get."""
+"""First requests in PostgreSQL: how many trips they take, and what devices get that ask at once."""
 
 import asyncio
 import json
@@ -35,14 +35,14 @@ def version(number: int) -> Attributes:
 
 @pytest.mark.parametrize("size", [1, 100, 2_000])
 async def test_a_batch_is_two_trips_whatever_its_size(store: PostgresStore, size: int) -> None:
-    for number in range(8):  # the last statements are prepared, as in a server that runs
+    for number in range(8):  # afterwards statements are prepared, as in a server that runs
         await store.enrol([f"before-{number}"], 1)
     assert await trips_and_statements(store, lambda: store.enrol(tokens("a", size), 1)) == (2, 9)
     assert await trips_and_statements(store, lambda: store.enrol(tokens("a", size), 1)) == (2, 6)
 
 
 @pytest.mark.parametrize("unseen", [1, 10, 200])
-async def test_attributes_cost_no_trip_however_many_are_unseen(store: PostgresStore, unseen: int) -> None:
+async def test_attributes_cost_no_trip_however_many_are_new(store: PostgresStore, unseen: int) -> None:
     for number in range(8):
         await store.enrol([f"before-{number}"], 1, {f"before-{number}": version(number)})
     asked = {token: version(100 + n % unseen) for n, token in enumerate(tokens("a", 200))}
@@ -51,7 +51,7 @@ async def test_attributes_cost_no_trip_however_many_are_unseen(store: PostgresSt
     assert await trips_and_statements(store, lambda: store.enrol(list(asked), 1, asked)) == (2, 9)
 
 
-async def test_another_configuration_is_one_trip_more(store: PostgresStore) -> None:
+async def test_another_config_version_is_one_trip_more(store: PostgresStore) -> None:
     known = tokens("a", 10)
     await store.enrol(known, 1)
     await store.find(known)
@@ -87,7 +87,7 @@ async def test_devices_that_ask_8_times_at_once_in_4_processes_get_one_answer_an
     assert await store.read(numbers) == [(10_000, 1, 10_000)]
 
 
-async def test_devices_are_found_by_their_index_before_anything_says_how_many_there_are(
+async def test_devices_are_found_by_their_index_before_there_are_statistics(
     store: PostgresStore,
 ) -> None:
     def plan(connection: Connection) -> str:

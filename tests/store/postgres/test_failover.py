@@ -1,4 +1,4 @@
-"""A standby becomes the primary: nothing that was acknowledged is lost, or that is said and nothing goes on."""
+"""A standby becomes the primary: nothing acknowledged is lost, or else the store says so and does not go on."""
 
 import asyncio
 import os
@@ -61,7 +61,7 @@ async def back(store: PostgresStore) -> None:
 
 
 async def refused(store: PostgresStore, code: str) -> None:
-    """New devices are refused, with this code."""
+    """Check that new devices are refused with this code."""
     with pytest.raises(Unavailable) as refusal:
         await asked(store, ["refused"])
     assert refusal.value.code == code
@@ -106,7 +106,7 @@ async def test_nothing_is_lost_with_a_synchronous_standby(pair: Pair, store: Pos
 
 
 @pytest.mark.parametrize("kind", ["device", "event"])
-async def test_what_an_asynchronous_standby_lacks_stops_everything_until_it_is_accepted(
+async def test_what_an_asynchronous_standby_lacks_stops_everything_until_the_loss_is_accepted(
     pair: Pair, store: PostgresStore, kind: str
 ) -> None:
     await asked(store, ["first"])
@@ -119,7 +119,7 @@ async def test_what_an_asynchronous_standby_lacks_stops_everything_until_it_is_a
     pair.primary.stop()
     pair.standby.start()
     pair.standby.promote()
-    other = PostgresStore(pair.standby.url, PATIENCE)  # which knows nothing of what was lost
+    other = PostgresStore(pair.standby.url, PATIENCE)  # it knows nothing of what was lost
     await other.open()
     await asked(other, ["another"])
     await other.track([("first", [Event(id="2", name="purchase")])], clock.now())
@@ -127,18 +127,18 @@ async def test_what_an_asynchronous_standby_lacks_stops_everything_until_it_is_a
     for again in (store.enrol(["first"], 1), store.find(["first"]), store.track([], 1), store.config_version()):
         with pytest.raises(Unavailable, match="'abtest db accept-loss'"):
             await again
-    await store.note_process(PROCESS, 1)  # else it would be said that no server runs
+    await store.note_process(PROCESS, 1)  # otherwise it would seem that no server runs
     assert (await store.upkeep()).processes == (PROCESS,)
     before = await other.config_version()
     await other.accept_loss(ANNA, clock.now())
     await asked(store, ["lost"])
-    assert await store.config_version() > before + 1000  # caches are emptied, of what the lost changes made too
+    assert await store.config_version() > before + 1000  # caches are emptied, even of what the lost changes put there
     (entry,) = await other.entries(Sought(), 1)
     await other.close()
     assert (entry.action, entry.by) == ("database.accept_loss", ANNA)
 
 
-async def test_a_standby_that_lacks_nothing_goes_on_and_so_does_a_device_that_was_forgotten(
+async def test_a_standby_that_lacks_nothing_goes_on_even_if_its_newest_device_was_forgotten(
     pair: Pair, store: PostgresStore
 ) -> None:
     await asked(store, ["first"])
@@ -203,7 +203,7 @@ async def test_connections_to_the_old_primary_end_when_a_new_one_is_met(pair: Pa
 async def test_what_is_stored_while_a_new_primary_is_asked_is_not_acknowledged(
     pair: Pair, store: PostgresStore
 ) -> None:
-    """The new one was asked for what had been stored before."""
+    """The new primary was only asked for what had been stored before."""
     await asked(store, ["first"])
     pair.catch_up()
     committed, goes_on = threading.Event(), threading.Event()
@@ -269,7 +269,9 @@ async def test_a_worker_that_stops_does_not_wait_for_a_server_that_hangs(
     await asyncio.wait_for(asyncio.to_thread(store._lease.end), timeout=30)
 
 
-async def test_a_primary_that_hangs_is_left(pair: Pair, store: PostgresStore, hung: Callable[[], None]) -> None:
+async def test_a_primary_that_hangs_is_left_for_the_next_one(
+    pair: Pair, store: PostgresStore, hung: Callable[[], None]
+) -> None:
     await asked(store, ["first"])
     pair.catch_up()
     hung()

@@ -32,7 +32,7 @@ WHERE relname IN ('device', 'event', 'exposed', 'metric_device')
 
 @pytest.fixture
 def servers(database: str, io_loop: IOLoop) -> Iterator[list[PostgresStore]]:
-    """Three processes with one experiment."""
+    """Three stores of one database with an experiment, as three processes have them."""
     opened = [PostgresStore(database, patience=60) for _ in range(3)]
     for each in opened:
         io_loop.run_sync(each.open)
@@ -43,14 +43,14 @@ def servers(database: str, io_loop: IOLoop) -> Iterator[list[PostgresStore]]:
 
 
 async def come(server: PostgresStore, prefix: str, number: int, now: int = 1) -> None:
-    """So many devices, each of which shows its value and buys."""
+    """This many new devices, each of which shows its value and buys."""
     asked = tokens(prefix, number)
     await server.enrol(asked, now)
     await server.track([(token, [Event("1", "exposure", "color"), Event("2", "purchase")]) for token in asked], 1)
 
 
 def meanwhile(task: Callable[[], Any]) -> Callable[[Connection], tuple[int, int, int, int]]:
-    """What a transaction sees of devices and events before the task, which is awaited in it, and after it."""
+    """A transaction that waits for the task: returns the last device and event that it sees before and after it."""
     loop = asyncio.get_running_loop()
 
     def transaction(connection: Connection) -> tuple[int, int, int, int]:
@@ -82,7 +82,7 @@ async def test_each_device_is_counted_once_while_two_servers_enrol(servers: list
     assert sum(each.sums.events for each in measured.metrics[0]) == 400
 
 
-async def test_no_first_request_waits_for_a_fold_which_sees_one_moment(servers: list[PostgresStore]) -> None:
+async def test_first_requests_do_not_wait_for_a_fold_and_a_fold_sees_one_moment(servers: list[PostgresStore]) -> None:
     enrolling, folding, _ = servers
     await come(enrolling, "before", 3)
     seen = await folding.write_figures(meanwhile(lambda: come(enrolling, "meanwhile", 4)))
@@ -91,14 +91,14 @@ async def test_no_first_request_waits_for_a_fold_which_sees_one_moment(servers: 
     assert (folded.devices, folded.events) == (7, 14)
 
 
-async def test_a_fold_waits_for_no_first_request(servers: list[PostgresStore]) -> None:
+async def test_a_fold_does_not_wait_for_first_requests(servers: list[PostgresStore]) -> None:
     enrolling, folding, _ = servers
     await come(enrolling, "before", 3)
     assert await enrolling.write(meanwhile(lambda: folding.fold(100, 1))) == (3, 6, 3, 6)
     assert (await folding.summary()).devices == 3
 
 
-async def test_two_that_fold_at_once_count_once(servers: list[PostgresStore]) -> None:
+async def test_stores_that_fold_at_once_count_each_device_once(servers: list[PostgresStore]) -> None:
     await come(servers[0], "a", 100)
     await asyncio.gather(*(server.fold(30, 1) for server in servers for _ in range(5)))
     (measured,) = await servers[0].measured()
@@ -106,7 +106,7 @@ async def test_two_that_fold_at_once_count_once(servers: list[PostgresStore]) ->
     assert [sum(getattr(day, name) for day in measured.days) for name in ("devices", "exposed")] == [100, 100]
 
 
-async def test_a_fold_reads_what_is_new_however_much_there_is(servers: list[PostgresStore]) -> None:
+async def test_a_fold_reads_only_what_is_new_however_much_there_is(servers: list[PostgresStore]) -> None:
     server = servers[0]
     await come(server, "before", 3_000)
     while (await server.fold(10_000, 1)).left:
@@ -115,7 +115,7 @@ async def test_a_fold_reads_what_is_new_however_much_there_is(servers: list[Post
         await come(server, f"at-{hour}", 5, hour * clock.HOUR)
 
     def fold(connection: Connection) -> dict[str, int]:
-        """How many rows are read of each table that grows with the devices."""
+        """How many rows a fold reads of each table that grows with the devices."""
         before = dict(connection.execute(READ).fetchall())
         summarising.fold(connection, summarising.Decided(), 10_000, 1)
         return {table: rows - before[table] for table, rows in connection.execute(READ)}
@@ -144,7 +144,7 @@ async def test_a_worker_whose_connection_is_lost_lets_another_take_over(
     monkeypatch.setattr(worker, "LEASE_SECONDS", 0.05)
     said: tuple[list[str], list[str]] = ([], [])
     stop = asyncio.Event()
-    first = asyncio.create_task(worker.work(servers[0], 1, said[0].append, stop))  # sees to its lease each second
+    first = asyncio.create_task(worker.work(servers[0], 1, said[0].append, stop))  # checks its lease each second
     while (await servers[2].summary()).as_of is None:
         pass
     second = asyncio.create_task(worker.work(servers[1], 0.05, said[1].append, stop))

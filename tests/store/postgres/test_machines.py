@@ -1,4 +1,4 @@
-"""Servers and workers of several machines on one database in PostgreSQL, and what its own tools make of it."""
+"""Servers and workers of several machines on one PostgreSQL database, and moving it with PostgreSQL's own tools."""
 
 import json
 import subprocess
@@ -17,13 +17,13 @@ from tests.scenes import answers, experiment, tokens
 
 
 def with_password(url: str) -> str:
-    """The same URL; whoever connects here is trusted, whatever the password is."""
+    """The same URL with a password; this server trusts whoever connects, whatever the password is."""
     user, at, host = urlsplit(url).netloc.rpartition("@")
     return urlsplit(url)._replace(netloc=f"{user.partition(':')[0] or 'postgres'}:xyzzy{at or '@'}{host}").geturl()
 
 
 def processes(database: str, number: int) -> list[dict[str, Any]]:
-    """What is known of the processes, once there are so many."""
+    """What `abtest status` says of the processes, once there are so many."""
     while True:
         found = json.loads(run(database, "status", "--json").stdout)["processes"]
         if len(found) == number:
@@ -58,7 +58,7 @@ def test_two_machines_give_the_same_answers_and_know_one_another(database: str) 
 
 
 def move(database: str, elsewhere: str, dump: Path) -> None:
-    """As docs/operations.md says."""
+    """Move a database as docs/operations.md says."""
     for command in (
         ["pg_dump", "--format=custom", f"--file={dump}", database],
         ["pg_restore", "--no-owner", "--exit-on-error", f"--dbname={elsewhere}", str(dump)],

@@ -1,4 +1,4 @@
-"""Opening a PostgreSQL database: what is made, what is refused, and what is said."""
+"""Opening a PostgreSQL database: what is created, what is refused, and what the messages say."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from abtest.store.postgres.connection import Connection
 
 @pytest.fixture
 def database(bare_database: str) -> str:
-    """The tables are made by the test."""
+    """A database without tables: the test makes them."""
     return bare_database
 
 
@@ -33,7 +33,7 @@ async def opened(url: str, migrate: bool = False, create: bool = True) -> None:
 
 @contextmanager
 def changed(url: str, statement: str) -> Iterator[None]:
-    """With a setting of the whole server changed."""
+    """Change a setting of the whole server, within a block."""
     with psycopg.connect(url, autocommit=True) as server:
         for each in (statement, "SELECT pg_reload_conf()"):
             server.execute(each.encode())
@@ -49,7 +49,7 @@ async def test_a_server_that_can_lose_what_it_stored_is_refused(database: str, n
 
 
 @pytest.mark.parametrize("value", ["off", "local", "remote_write"])
-async def test_commits_that_do_not_wait_are_refused(database: str, value: str) -> None:
+async def test_a_setting_that_lets_commits_not_wait_is_refused(database: str, value: str) -> None:
     url = make_conninfo(database, options=f"-c synchronous_commit={value}")
     with pytest.raises(StorageError, match=f"synchronous_commit={value}"):
         await opened(url)
@@ -61,13 +61,13 @@ async def test_an_old_server_is_refused(database: str, monkeypatch: pytest.Monke
         await opened(database)
 
 
-async def test_a_server_that_is_not_there_is_named(database: str) -> None:
+async def test_a_database_that_does_not_exist_is_named(database: str) -> None:
     nothing = urlsplit(database)._replace(path="/nothing").geturl()
     with pytest.raises(StorageError, match=r"cannot open the database postgresql://.*/nothing: .*not exist"):
         await opened(nothing)
 
 
-async def test_of_several_servers_it_is_said_of_each_why_it_is_none(database: str) -> None:
+async def test_if_no_server_can_be_written_to_the_message_says_why_for_each(database: str) -> None:
     url = make_conninfo(database, host="127.0.0.1,127.0.0.1", port="1,2")
     with pytest.raises(StorageError, match=r"no server can be written to: .* port 1 failed: .*; .* port 2 failed: "):
         await opened(url)
@@ -86,8 +86,8 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("url", SECRETS)
-async def test_a_password_is_told_nowhere(url: str) -> None:
-    """Not even if it has characters that must not stand in a URL."""
+async def test_no_message_shows_the_password(url: str) -> None:
+    """Not even if it has characters that are not allowed in a URL."""
     assert without_password(url) == SECRETS[url]
     assert "secret" not in repr(Settings(database=url))
     with pytest.raises(AbtestError) as refused:
@@ -95,7 +95,7 @@ async def test_a_password_is_told_nowhere(url: str) -> None:
     assert "secret" not in "".join(traceback.format_exception(refused.value))
 
 
-def test_without_its_package_it_is_said_what_to_install() -> None:
+def test_without_psycopg_the_message_says_what_to_install() -> None:
     program = "import sys; sys.modules['psycopg'] = None; from abtest.commands import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, "stats"],
@@ -108,7 +108,7 @@ def test_without_its_package_it_is_said_what_to_install() -> None:
     assert (done.returncode, done.stderr) == (2, told)
 
 
-async def test_an_empty_database_is_filled_only_if_that_is_asked(database: str) -> None:
+async def test_an_empty_database_gets_tables_only_if_that_is_asked(database: str) -> None:
     with pytest.raises(StorageError, match="is empty"):
         await opened(database, create=False)
     await opened(database)
@@ -122,7 +122,7 @@ async def test_another_programs_database_is_left_as_it_is(database: str) -> None
         await opened(database)
 
 
-async def test_what_an_extension_has_there_is_nobodys(database: str) -> None:
+async def test_tables_of_an_extension_belong_to_no_program(database: str) -> None:
     with psycopg.connect(database) as other:
         other.execute("CREATE EXTENSION pg_stat_statements")
     await opened(database)
@@ -155,7 +155,7 @@ async def test_a_migration_that_fails_leaves_nothing(database: str, monkeypatch:
     await opened(database, migrate=True)
 
 
-async def test_who_waits_too_long_for_the_lock_is_told_to_ask_again(database: str) -> None:
+async def test_a_request_that_waits_too_long_for_the_lock_is_refused(database: str) -> None:
     store = PostgresStore(database, patience=0.1)
     await store.open()
     with psycopg.connect(database) as other:
@@ -180,7 +180,7 @@ async def test_connections_that_ended_while_nobody_used_them_are_replaced(databa
     await store.close()
 
 
-async def test_an_index_that_is_not_used_is_found(database: str) -> None:
+async def test_an_invalid_index_is_found(database: str) -> None:
     store = PostgresStore(database)
     await store.open()
     assert await store.check() == []

@@ -31,12 +31,12 @@ WHERE relnamespace = 'public'::REGNAMESPACE AND 'default'::REGCOLLATION = ANY (i
 
 @pytest.fixture
 def database(bare_database: str) -> str:
-    """The tables are made by the test."""
+    """A database without tables: the test makes them."""
     return bare_database
 
 
 def alter(url: str, change: str) -> None:
-    """Change the database's settings for sessions to come."""
+    """Change a setting of the database for later sessions."""
     name = conninfo_to_dict(url)["dbname"]
     with psycopg.connect(url) as server:
         server.execute(f"ALTER DATABASE {name} {change}".encode())
@@ -79,7 +79,7 @@ async def test_a_database_that_cannot_hold_every_text_is_refused(postgres: str, 
         "TimeZone = 'Asia/Kathmandu'",
     ],
 )
-async def test_what_is_set_for_sessions_changes_nothing(database: str, setting: str) -> None:
+async def test_settings_of_sessions_change_nothing(database: str, setting: str) -> None:
     alter(database, f"SET {setting}")
     store = PostgresStore(database)
     await store.open()
@@ -93,14 +93,14 @@ async def test_what_is_set_for_sessions_changes_nothing(database: str, setting: 
 
 
 async def test_no_index_depends_on_the_collation_of_the_database(database: str) -> None:
-    """It differs between operating systems, and changes with their updates: then an index would miss its rows."""
+    """Collations differ between operating systems, and change with their updates: an index would then miss rows."""
     await opened(database)
     with psycopg.connect(database) as server:
         assert server.execute(COLLATED).fetchall() == []
 
 
-async def test_a_connection_may_wait_for_work_for_ever(database: str) -> None:
-    """That of a worker has its lease."""
+async def test_a_connection_may_be_idle_for_ever(database: str) -> None:
+    """A worker's connection holds its lease."""
     alter(database, "SET idle_session_timeout = 600000")
     asked = "SHOW idle_session_timeout"
     store = PostgresStore(database)
@@ -111,7 +111,7 @@ async def test_a_connection_may_wait_for_work_for_ever(database: str) -> None:
         assert session.execute(asked).fetchall() == [("0",)]
 
 
-async def test_a_user_without_rights_is_told_which(database: str) -> None:
+async def test_a_user_without_rights_is_told_which_are_missing(database: str) -> None:
     with other_user(database) as url:
         with pytest.raises(StorageError, match=r"may not create tables in .* GRANT CREATE ON SCHEMA public TO weak"):
             await opened(url)
@@ -120,7 +120,7 @@ async def test_a_user_without_rights_is_told_which(database: str) -> None:
             await opened(url)
 
 
-async def test_who_may_only_change_rows_can_serve(database: str) -> None:
+async def test_a_user_who_may_only_change_rows_can_serve(database: str) -> None:
     """With the grants of the documentation."""
     await opened(database)
     with other_user(database) as url:
@@ -138,7 +138,7 @@ async def test_who_may_only_change_rows_can_serve(database: str) -> None:
         await store.close()
 
 
-async def test_who_comes_while_another_migrates_waits_for_it(database: str) -> None:
+async def test_a_program_that_starts_while_another_migrates_waits_for_it(database: str) -> None:
     alter(database, "SET lock_timeout = 1")
     with psycopg.connect(database, autocommit=True) as other:
         other.execute(migrations.LOCK)

@@ -50,7 +50,7 @@ async def test_an_event_is_stored_once_and_numbers_have_no_gaps(store: PostgresS
     assert await store.read(rows(COUNTED)) == [(3, 1, 1)]
 
 
-async def test_what_a_test_device_tells_is_not_stored(store: PostgresStore) -> None:
+async def test_events_of_a_test_device_are_not_stored(store: PostgresStore) -> None:
     await store.add_test_device("a", {"color": "color-1"}, "mine", 1)
     assert await store.track([("a", [Event("1", "open")])], 1) == [1]
     assert await store.read(rows("SELECT count(*) FROM event")) == [(0,)]
@@ -58,7 +58,7 @@ async def test_what_a_test_device_tells_is_not_stored(store: PostgresStore) -> N
 
 @pytest.mark.parametrize("telling", [True, False])
 async def test_rows_of_apps_are_changed_in_one_order(store: PostgresStore, database: str, telling: bool) -> None:
-    """Else two could wait for each other."""
+    """Otherwise two transactions could wait for each other."""
     await store.add_app("staging", 1)
     staging, default = scoped(2, "a"), "a"
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -81,7 +81,7 @@ async def test_rows_of_apps_are_changed_in_one_order(store: PostgresStore, datab
 async def test_a_batch_of_events_is_two_trips_whatever_its_size(store: PostgresStore, size: int) -> None:
     asked = tokens("a", size)
     await store.enrol(asked, 1)
-    for number in range(8):  # the last statements are prepared, as in a server that runs
+    for number in range(8):  # afterwards statements are prepared, as in a server that runs
         await store.track([(asked[0], [Event(f"before-{number}", "open")])], 1)
     told = [(token, [Event(str(number), "open") for number in range(5)]) for token in asked]
     assert await trips_and_statements(store, lambda: store.track(told, 1)) == (2, 9)

@@ -1,4 +1,4 @@
-"""A database in trouble: each kind is refused with its code, known devices are answered, and it passes by itself."""
+"""A database in trouble: new devices are refused with its code, known ones are answered, and it passes by itself."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ def store(database: str, io_loop: IOLoop) -> Iterator[PostgresStore]:
 
 @contextmanager
 def locked(server: str, url: str) -> Iterator[None]:
-    """Somebody else has the enrolment lock, and hangs."""
+    """Somebody else holds the enrolment lock, and hangs."""
     with psycopg.connect(url) as other:
         other.execute("SELECT FROM last_number FOR UPDATE")
         yield
@@ -47,14 +47,14 @@ def read_only(server: str, url: str) -> Iterator[None]:
 
 @contextmanager
 def closed(server: str, url: str) -> Iterator[None]:
-    """It takes no connection."""
+    """The database takes no connections."""
     with altered(server, url, "ALLOW_CONNECTIONS false", "ALLOW_CONNECTIONS true"):
         yield
 
 
 @contextmanager
 def altered(server: str, url: str, begin: str, end: str) -> Iterator[None]:
-    """With a setting of the database, for new connections; there are no others."""
+    """Change a setting of the database, within a block. All connections are new, so that they have it."""
     name = conninfo_to_dict(url)["dbname"]
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {name} {begin}".encode())
@@ -75,7 +75,7 @@ def without_rights(server: str, url: str) -> Iterator[None]:
 
 
 async def code_of(store: PostgresStore) -> str:
-    """The code with which a new device is refused; nothing if it is not."""
+    """The code with which a new device is refused; empty if it is not."""
     try:
         await store.enrol(["new"], 1)
     except Unavailable as error:
@@ -84,7 +84,7 @@ async def code_of(store: PostgresStore) -> str:
 
 
 async def until_code(store: PostgresStore, code: str) -> None:
-    """Wait until new devices are refused so; connections that ended are noticed one after the other."""
+    """Wait until new devices are refused with this code: ended connections are noticed one after the other."""
     while await code_of(store) != code:
         pass
 
@@ -124,12 +124,12 @@ async def test_the_log_says_once_why_there_is_no_connection_and_that_there_is_on
     await until_code(store, "")
     *lost, found_again = caplog.messages
     assert sum("not currently accepting connections" in each for each in lost) == 1
-    assert len(set(lost)) == len(lost)  # an idle connection that was ended may be told of too
+    assert len(set(lost)) == len(lost)  # the end of an idle connection may be reported too
     assert all(each.startswith("no connection to the database: ") for each in lost)
     assert found_again.startswith("connected to the database again, at ")
 
 
-async def test_reasons_that_alternate_are_said_once_each(
+async def test_the_log_says_reasons_that_alternate_once_each(
     postgres: str, database: str, store: PostgresStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closed(postgres, database):
@@ -140,7 +140,7 @@ async def test_reasons_that_alternate_are_said_once_each(
     assert [each for each in said if each in {"no route", "timed out"}] == ["no route", "timed out"]
 
 
-async def test_a_statement_that_may_not_take_so_long_is_refused(database: str) -> None:
+async def test_a_statement_that_times_out_is_refused_as_busy(database: str) -> None:
     store = PostgresStore(make_conninfo(database, options="-c statement_timeout=100"), patience=5)
     await store.open()
     with locked("", database):
@@ -173,7 +173,7 @@ async def test_a_process_that_hangs_loses_the_lock(
     await hanging.close()
 
 
-async def test_a_process_that_hangs_between_statements_it_sends_together_loses_the_lock(
+async def test_a_process_that_hangs_between_statements_sent_together_loses_the_lock(
     store: PostgresStore, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("abtest.store.postgres.database.HANGING_SECONDS", 0.1)
@@ -207,9 +207,9 @@ async def test_a_read_only_database_is_not_opened_in_vain(postgres: str, bare_da
         await PostgresStore(bare_database).open()
 
 
-async def test_what_ends_one_connection_ends_all_that_may_be_as_useless(store: PostgresStore, database: str) -> None:
+async def test_when_one_connection_breaks_the_others_are_ended_too(store: PostgresStore, database: str) -> None:
     def own(connection: Connection) -> int:
-        connection.execute("SELECT pg_sleep(0.2)")  # each has another connection
+        connection.execute("SELECT pg_sleep(0.2)")  # so that each has a connection of its own
         return connection.raw.info.backend_pid
 
     there = await asyncio.gather(*(store.run(0, own) for _ in range(3)))
@@ -221,7 +221,7 @@ async def test_what_ends_one_connection_ends_all_that_may_be_as_useless(store: P
             await asyncio.sleep(0.01)
 
 
-async def test_what_had_to_wait_for_longer_than_its_time_is_not_begun(database: str) -> None:
+async def test_a_function_that_waited_longer_than_its_time_is_not_begun(database: str) -> None:
     store = PostgresStore(database, connections=1)
     await store.open()
     goes_on, begun = threading.Event(), list[Connection]()
@@ -236,7 +236,7 @@ async def test_what_had_to_wait_for_longer_than_its_time_is_not_begun(database: 
     await store.close()
 
 
-async def test_what_is_cancelled_is_not_waited_for_without_an_end(database: str) -> None:
+async def test_closing_does_not_wait_for_ever_for_a_cancelled_function(database: str) -> None:
     store = PostgresStore(database)
     await store.open()
     begun, ended = threading.Event(), list[psycopg.Error]()

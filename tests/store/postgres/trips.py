@@ -1,4 +1,4 @@
-"""How often PostgreSQL is asked, as libpq's own trace says."""
+"""Counts trips to PostgreSQL, by libpq's own trace."""
 
 from collections.abc import Awaitable, Callable
 from tempfile import TemporaryFile
@@ -12,10 +12,10 @@ from abtest.store.postgres import PostgresStore
 async def trips_and_statements(
     store: PostgresStore, work: Callable[[], Awaitable[Any]], kind: int = 0
 ) -> tuple[int, int]:
-    """How often statements were sent and then waited for, and how many, as libpq's own trace says.
+    """The number of trips, in each of which statements are sent and then waited for, and the number of statements.
 
-    `kind`: of the connection, see Database.run. Before psycopg waits, it asks the server to send what it has by a
-    message Flush or Sync. What arrived earlier, since the server is fast, cost no trip.
+    `kind`: of the connection; see Database.run. Before psycopg waits, it sends Flush or Sync, a message that lets the
+    server send the answers that it has. Answers that came earlier, because the server is fast, cost no trip.
     """
     pool = store._pools[kind]
     with TemporaryFile("w+") as trace:

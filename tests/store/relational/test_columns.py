@@ -1,4 +1,4 @@
-"""What stands as a text in a column comes back as it was, or is refused."""
+"""What is stored as a text in a column comes back as it was, or is refused."""
 
 import pytest
 

@@ -16,7 +16,7 @@ METRICS = ("conversion:purchase", "amount:purchase", "amount:purchase/1d")
 
 
 def purchases(prefix: str, number: int) -> list[Event]:
-    """Purchases, each before an exposure."""
+    """Purchases, each followed by an exposure."""
     return [
         event
         for n in range(number // 2)
@@ -28,7 +28,7 @@ def purchases(prefix: str, number: int) -> list[Event]:
 
 
 async def one_busy_device(store: SQLiteStore, number: int) -> None:
-    """An experiment whose device `busy` has this many events, all of them counted, and whose others have one each."""
+    """An experiment with a device `busy` that has this many events, and others with one each. All are counted."""
     await store.add([experiment("color", "1", "1", metrics=METRICS)], 1)
     await store.enrol(["busy", *tokens("a", 9)], 1)
     await store.track([("busy", purchases("secret", number))], 2)
@@ -52,7 +52,7 @@ OF_THE_OTHERS = ([9, 9, 9], [9, 45, 45], 0)
 
 @pytest.fixture
 def store(each_store: Any) -> Any:
-    """An empty database."""
+    """A store of an empty database."""
     return each_store
 
 

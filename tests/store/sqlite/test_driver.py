@@ -1,4 +1,4 @@
-"""The right SQLite, and a file that is refused rather than guessed at."""
+"""The right SQLite is chosen, and a doubtful file is refused."""
 
 import fcntl
 import os
@@ -89,7 +89,7 @@ def foreign_folder() -> Iterator[Path]:
     """A folder that this process may not write in."""
     folder, user = Path(mkdtemp()), os.geteuid()
     folder.chmod(0o500)
-    if user == 0:  # who may write everywhere
+    if user == 0:  # root may write everywhere
         os.seteuid(65_534)
     yield folder
     os.seteuid(user)
@@ -142,7 +142,7 @@ async def test_a_writer_with_patience_gives_up_when_another_holds_the_lock(tmp_p
         await store.boot()
 
 
-async def test_every_way_to_a_database_leads_to_one_lock(tmp_path: Path) -> None:
+async def test_every_path_to_a_database_leads_to_the_same_lock(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "abtest.db")
     async with opened(tmp_path / "link.db"), opened(tmp_path / "folder" / ".." / "abtest.db"):
         assert [name for name in names(tmp_path) if name.endswith(".lock")] == ["abtest.db.lock"]
@@ -171,7 +171,7 @@ async def test_a_number_that_was_given_out_is_never_given_again(tmp_path: Path) 
         assert (await store.device("c")).id == 3
 
 
-async def test_figures_that_count_more_than_there_is_are_not_continued(tmp_path: Path) -> None:
+async def test_figures_that_count_more_devices_than_there_were_are_not_continued(tmp_path: Path) -> None:
     async with opened(tmp_path / "abtest.db") as store:
         await store._writer.execute("UPDATE summary SET device_watermark = 7")
         with pytest.raises(StorageError, match="7 devices are counted, but 0 were seen"):

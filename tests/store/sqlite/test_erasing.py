@@ -21,7 +21,7 @@ MANY = 20 * erasing.EVENTS_AT_ONCE
 
 
 async def largest(path: Path, number: int) -> tuple[int, int]:
-    """The most rows that a transaction changes, and the most instructions it runs, when so many events go."""
+    """The most rows that a transaction changes, and the most steps it runs, while so many events are forgotten."""
     rows, steps = [0], [0]
     async with opened(path) as store:
         await one_busy_device(store, number)
@@ -75,7 +75,7 @@ def kill_in_the_middle(database: Path) -> None:
 
 
 @pytest.mark.parametrize("finish", [("worker", "--once"), ("forget", "busy")])
-async def test_a_device_whose_forgetting_was_killed_is_gone_and_the_next_one_finishes(
+async def test_after_a_killed_forget_the_device_is_gone_and_the_next_command_finishes(
     tmp_path: Path, finish: Sequence[str]
 ) -> None:
     database, copy = tmp_path / "abtest.db", tmp_path / "copy.db"

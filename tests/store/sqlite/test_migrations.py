@@ -1,4 +1,4 @@
-"""A database of an older version becomes what a new one is, and keeps all that it had."""
+"""A database of an older version gets the schema of a new one, and keeps all that it had."""
 
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ KEPT = "SELECT device.id, token, first_seen FROM device JOIN device_token ON dev
 
 
 def of_schema(number: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A new database as it was with this schema."""
+    """A new database with this older schema."""
     connection = open_raw(path)
     with monkeypatch.context() as older:
         files = migrations.files()[:number]
@@ -148,7 +148,7 @@ async def test_devices_keep_their_ids_and_tokens_through_a_migration(
 
 
 async def counted(path: Path) -> None:
-    """A database with events of 20 devices, all but the last one of which are counted."""
+    """A database with events of 20 devices, which are counted, and of a late one, which are not."""
     asked = tokens("device", 20)
     metrics = ("conversion:buy", "conversion:buy/1d", "amount:buy")
     async with opened(path) as store:
@@ -223,7 +223,7 @@ async def test_events_counted_without_buckets_are_counted_again(tmp_path: Path) 
     connection.close()
 
 
-async def test_what_was_finished_before_decisions_were_kept_has_a_winner_and_no_name(
+async def test_an_experiment_finished_before_decisions_were_kept_has_a_winner_and_no_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = of_schema(BEFORE_DECISIONS, tmp_path / "old.db", monkeypatch)

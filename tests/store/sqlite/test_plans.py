@@ -220,7 +220,7 @@ SMALL = {
     "database_size": "one row for each of the last days",
     "meta": "a few numbers",
 }
-"""What may be read from one end to the other by everyone, and why."""
+"""Tables that every statement may read as a whole, and why."""
 WHOLE = {
     "device_rows.DEVICE_ROWS": "verify counts what is there",
     "device_rows.TOKENS": "verify looks at every device",
@@ -240,7 +240,7 @@ WHOLE = {
     "backup.LAST_SEEN": "once in a restore",
     "profiles.LAST": "SQLite looks at the last row alone, and doesn't say so",
 }
-"""Who may read another table from one end to the other, and why."""
+"""Statements that may read another table as a whole, and why."""
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_only_small_tables_are_read_as_a_whole_unless_listed(connection: Any, na
     text = STATEMENTS[name]
     arguments = ["[]"] * max(map(int, re.findall(r"\?(\d+)", text)), default=text.count("?"))
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", arguments)]
-    # What is called a search and names no index goes through all rows as well.
+    # A step that SQLite calls a search, but without an index, reads all rows as well.
     steps = [found for step in plan if (found := re.match(r"SCAN (\w+)|SEARCH (\w+)$", step))]
     large = {found[1] or found[2] for found in steps} - SMALL.keys()
     assert bool(large) is (name in WHOLE), plan

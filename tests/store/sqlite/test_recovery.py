@@ -48,7 +48,7 @@ def test_a_backup_under_load_is_whole_and_can_be_restored(tmp_path: Path) -> Non
     assert "restored from a backup at" in run(database, "stats").stderr
 
 
-def test_what_ran_when_a_backup_was_made_is_not_missed_after_a_restore(tmp_path: Path) -> None:
+def test_a_restore_forgets_the_processes_that_ran_when_the_backup_was_made(tmp_path: Path) -> None:
     database, copy = tmp_path / "abtest.db", tmp_path / "copy.db"
     run(database, *ADD_COLOR)
     with Abtest(database, *SERVE) as server:

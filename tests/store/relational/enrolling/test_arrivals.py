@@ -1,4 +1,4 @@
-"""How many new devices an app has a day, and what the newest say."""
+"""How many new devices an app gets each day, and what the newest of them say."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.scenes import tokens
 
 @pytest.fixture
 def store(each_store: Any) -> Any:
-    """An empty database."""
+    """A store of an empty database."""
     return each_store
 
 
@@ -33,7 +33,7 @@ async def test_before_the_first_device_nothing_is_known(store: SQLiteStore) -> N
     assert (found.per_day, found.devices, found.said) == (0, 0, ())
 
 
-async def test_those_of_a_week_count_and_those_before_do_not(store: SQLiteStore) -> None:
+async def test_devices_of_the_last_week_count_and_older_ones_do_not(store: SQLiteStore) -> None:
     for days_ago, number in ((30, 50), (8, 50), (6.5, 20), (3, 30), (0.1, 20)):
         await come(store, number, days_ago)
     found = await store.newcomers(NOW)
@@ -46,7 +46,7 @@ async def test_the_days_begin_with_the_first_device_and_are_at_least_one(store: 
     assert (await store.newcomers(NOW + 2 * clock.DAY)).per_day == 299
 
 
-async def test_what_they_said_is_counted_and_silence_too(store: SQLiteStore) -> None:
+async def test_what_devices_say_is_counted_and_so_is_silence(store: SQLiteStore) -> None:
     await come(store, 3, 2, IOS)
     await come(store, 2, 1, ANDROID)
     await store.enrol(["silent"], NOW)
@@ -54,7 +54,7 @@ async def test_what_they_said_is_counted_and_silence_too(store: SQLiteStore) -> 
     assert said == {IOS: 3, ANDROID: 2, Attributes(): 1}
 
 
-async def test_every_app_has_its_own(store: SQLiteStore) -> None:
+async def test_every_app_has_its_own_new_devices(store: SQLiteStore) -> None:
     await store.add_app("staging", NOW)
     await come(store, 30, 3)
     await come(store, 60, 2, app=2)
@@ -63,7 +63,7 @@ async def test_every_app_has_its_own(store: SQLiteStore) -> None:
     assert (staging.per_day, staging.devices) == (20, 60)
 
 
-async def test_only_the_newest_are_read_and_stand_for_all(
+async def test_only_the_newest_devices_are_read_and_stand_for_all(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arrivals, "MOST", 10)

@@ -1,4 +1,4 @@
-"""Combinations of attributes: each is kept once, and there is a bound."""
+"""Combinations of attributes: each is kept once, and their number is bounded."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ ANDROID = read_attributes([("platform", "android"), ("country", "DE")])
 
 @pytest.fixture
 def store(each_store: Any) -> Any:
-    """An empty database."""
+    """A store of an empty database."""
     return each_store
 
 
@@ -36,7 +36,7 @@ async def kept(store: SQLiteStore, token: str) -> dict[str, str]:
 
 
 async def is_sound(store: SQLiteStore) -> bool:
-    """PostgreSQL can't be verified yet."""
+    """Whether `verify` finds nothing in SQLite. PostgreSQL is not verified here."""
     return not isinstance(store, SQLiteStore) or not (await VerificationService(store).verify()).broken
 
 
@@ -62,14 +62,14 @@ async def test_another_process_finds_the_same_profile(store: SQLiteStore, other_
     assert await rows(store, "SELECT profile_id FROM device ORDER BY id") == [(1,), (2,), (2,), (3,), (3,)]
 
 
-async def test_only_the_first_request_says_something(store: SQLiteStore) -> None:
+async def test_attributes_are_taken_from_the_first_request_alone(store: SQLiteStore) -> None:
     await store.enrol(["device", "silent"], 1, {"device": IOS})
     await store.enrol(["device", "silent"], 1, {"device": ANDROID, "silent": ANDROID})
     assert await kept(store, "device") == {"country": "DE", "platform": "ios"}
     assert await kept(store, "silent") == {}
 
 
-async def test_a_profile_of_a_transaction_that_failed_is_not_known(store: SQLiteStore) -> None:
+async def test_a_profile_of_a_transaction_that_failed_is_not_remembered(store: SQLiteStore) -> None:
     with pytest.raises(RuntimeError):
         await store.enrol(["twice", "twice"], 1, {"twice": IOS})
     await enrol(store, [ANDROID, IOS])
@@ -78,7 +78,7 @@ async def test_a_profile_of_a_transaction_that_failed_is_not_known(store: SQLite
 
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For 10 combinations of five attributes, and for one more with each attribute less."""
+    """Leave room for 10 combinations of five attributes, and for one more with each attribute fewer."""
     monkeypatch.setattr(profiles, "MOST_PROFILES", 14)
     monkeypatch.setattr(profiles, "RESERVED_PROFILES", 4)
 
@@ -91,7 +91,7 @@ FIVE = {"platform": "ios", "country": "DE", "language": "de", "app_version": "1"
 
 
 @pytest.mark.usefixtures("room")
-async def test_without_room_the_same_attributes_are_left_out_first(store: SQLiteStore) -> None:
+async def test_devices_without_room_lose_the_same_attribute_first(store: SQLiteStore) -> None:
     various = [read_attributes((FIVE | {"os_version": f"17.{place}"}).items()) for place in range(20)]
     await enrol(store, various)
     for place, attributes in enumerate(various):

@@ -1,4 +1,4 @@
-"""Who is outside an audience is decided once for each combination of attributes."""
+"""Which devices are outside an audience is decided once for each combination of attributes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +40,9 @@ async def test_equal_attributes_are_decided_once(tmp_path: Path, monkeypatch: py
         assert not (await VerificationService(store).verify()).findings
 
 
-async def test_what_was_decided_is_forgotten_when_it_is_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_remembers_no_more_than_some_decisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(audiences, "MOST_DECIDED", 5)
     async with opened(tmp_path / "abtest.db") as store:
         await store.add([experiment("banner", "1", "1", audience=("os_version<10",))], 1)
