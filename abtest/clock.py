@@ -40,7 +40,7 @@ def exact_iso(milliseconds: int) -> str:
 
 
 def age(moment: int | None, at: int | None = None) -> float | None:
-    """How many seconds ago, or before `at`, that was, rounded to a tenth; 0 if it was later, None for None."""
+    """The seconds from that moment to `at`, or to the present: rounded to a tenth, at least 0; None for None."""
     return None if moment is None else max(0.0, round(((now() if at is None else at) - moment) / 1000, 1))
 
 

@@ -42,7 +42,7 @@ class InvalidExperiment(AbtestError):
     """A part of an experiment, such as its key, a value or a weight, can't be accepted; the message says which.
 
     `field`: as programs send it, such as `stop_at` or `variants[0].weight`; `said`: what the message calls it, by
-    default the same. `hint`: the end of the message, for people who write text; `fault`, for a form, leaves it out.
+    default the same. `hint`: ends the message for people who write text; `fault`, the one for a form, has no hint.
     """
 
     code = "invalid_experiment"
@@ -250,7 +250,7 @@ class Unavailable(AbtestError):
 
 
 class TooManyDevices(AbtestError):
-    """Too many new devices came from this source; known devices are never limited. `retry_after` in seconds."""
+    """Too many new devices came, from this source or in all; known ones are not limited. `retry_after` in seconds."""
 
     code = "too_many_new_devices"
 

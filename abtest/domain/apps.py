@@ -8,7 +8,7 @@ DEFAULT_APP_ID = 1
 APPS = "/apps/"
 """The beginning of an app's paths."""
 SEPARATOR = " "
-"""Between an app's number and a token: no token contains it."""
+"""Stands between an app's number and a token; no token contains it."""
 
 
 class App(Struct, frozen=True):

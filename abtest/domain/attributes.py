@@ -41,8 +41,8 @@ NO_ATTRIBUTES = Attributes()
 def read_attributes(given: Iterable[tuple[str, object]]) -> Attributes:
     """The attributes in what was given: texts, numbers as texts, and true or false.
 
-    Unknown attributes are left out. So are those that can't be read, as if they were missing: an empty text, one of
-    more than 128 characters or with one of CONTROL, an attribute that is given twice, and any other kind of value.
+    Unknown attributes are left out. So are those that can't be read, as if they were missing: an empty text, a text
+    of more than 128 characters or with one of CONTROL, an attribute that is given twice, and any other kind of value.
     """
     found: dict[str, str] = {}
     for name, value in given:

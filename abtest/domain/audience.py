@@ -61,7 +61,7 @@ class Condition(Struct, frozen=True):
         return (str(max(bound.major - 1, 0)), *self.values, f"{bound.base_version}.0.1")
 
     def is_comparable(self, text: str) -> bool:
-        """Whether an attribute can be compared with a value: with a version, only if it is a version too."""
+        """Whether an attribute can be compared with one of the values; with a version, only a version can."""
         return version(text) is not None or any(version(value) is None for value in self.values)
 
     def is_fulfilled(self, text: str | None) -> bool:

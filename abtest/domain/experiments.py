@@ -31,7 +31,10 @@ MOST_PLANNED = 10**12
 
 
 class Kind(StrEnum):
-    """What devices are drawn in, all stored alike. A group chooses one of its experiments, a holdout none at all."""
+    """What takes devices. All kinds are stored alike.
+
+    A group chooses which of its experiments a device can be in; a holdout keeps devices out of all experiments.
+    """
 
     EXPERIMENT = "experiment"
     GROUP = "group"
@@ -134,7 +137,7 @@ class Phase(Struct, frozen=True):
 
     @property
     def drawn(self) -> allocation.Weights:
-        """The weights that its positions are drawn with, also that of the devices outside the coverage."""
+        """The weights that its positions are drawn with, including that of the devices outside the coverage."""
         return allocation.drawn_weights(self.weights, self.coverage)[0]
 
     @property
@@ -160,9 +163,9 @@ class Experiment(Struct, frozen=True):
     `primary_changed_at`, `baseline_changed_at`: when another metric became the primary one, or another value the
     baseline, after devices had been enrolled. `planned`: the number of devices in all variants, if one was planned.
     `group`: the key of the group it is in, and `group_share` the part of all devices that the group gives it.
-    `start_at`, `end_at`: when it is to start and end, if that is planned; `started_at`, `ended_at`: when it did so.
-    `because`: why it was finished with this winner, or with none; `decided_at`, `decided_by`: when this was decided,
-    and by whom, None if that is not known.
+    `start_at`, `end_at`: when it is to start and end, if that is planned; `started_at`, `ended_at`: when it did so
+    for the first time. `because`: why it was finished with this winner, or with none; `decided_at`, `decided_by`:
+    when this was decided, and by whom, None if that is not known.
     """
 
     id: int
@@ -215,7 +218,7 @@ class Experiment(Struct, frozen=True):
 
     @property
     def stage(self) -> str:
-        """Its status, for a holdout in the words of a holdout."""
+        """Its status; for a holdout, its `holdout_status`."""
         return self.holdout_status if self.kind is Kind.HOLDOUT else self.status.value
 
     @property

@@ -56,5 +56,5 @@ def left(group: Experiment, key: str) -> Mapping[str, Decimal]:
 
 
 def percent(part: Decimal) -> str:
-    """The exact part as a percentage, such as 20%."""
+    """The part as an exact percentage, such as 20%."""
     return f"{(100 * part).normalize():f}%"

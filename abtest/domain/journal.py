@@ -67,7 +67,7 @@ class Sought(Struct, frozen=True):
 class Entry(Struct, frozen=True):
     """An entry as it is stored. `at` in milliseconds. `action`: an Action. `before`, `after`: what differs, as JSON.
 
-    `app`: a key, None if the change is in no app. `subject`: a key or a name of what was changed, "" if it has none.
+    `app`: a key, None if the change is in no app. `subject`: the key or name of what was changed, "" if it has none.
     """
 
     id: int
@@ -96,7 +96,7 @@ class Entry(Struct, frozen=True):
 
 
 def chained(previous: str, entry: Entry) -> str:
-    """The hash of an entry after one with the hash `previous`: SHA-256 of that and its fields as a JSON list."""
+    """The hash of an entry after one with the hash `previous`: SHA-256 of this and its fields, as a JSON list."""
     by = entry.by
     fields = (entry.id, entry.at, by.kind, by.name, by.address, entry.app, entry.action, entry.subject)
     return sha256(json.dumps([previous, *fields, entry.before, entry.after]).encode()).hexdigest()
@@ -127,7 +127,7 @@ def _read(text: str) -> Facts:
 
 
 def revision(experiment: Experiment) -> str:
-    """Stands for what people decided about it: it changes with each decision, and never because a device came."""
+    """Identifies what people decided about it: it changes with each decision, and never because a device came."""
     return sha256(written({"id": experiment.id, **facts(experiment)}).encode()).hexdigest()[:32]
 
 

@@ -39,12 +39,12 @@ class Metric(Struct, frozen=True):
 
 
 def parse_metrics(texts: Sequence[str]) -> tuple[Metric, ...]:
-    """Metrics from KIND:EVENT or KIND:EVENT/DAYSd, with ` less` if less is better; the first is the primary one.
+    """Metrics from KIND:EVENT or KIND:EVENT/DAYSd, then `less` if less is better; the first is the primary one.
 
     Raises InvalidExperiment.
     """
     if len(texts) > MOST_METRICS:
-        raise InvalidExperiment(f"at most {MOST_METRICS}, not {len(texts)}", field="metrics")
+        raise InvalidExperiment(f"must be at most {MOST_METRICS}, not {len(texts)}", field="metrics")
     metrics = []
     for place, text in enumerate(texts, start=1):
         match = METRIC.fullmatch(text.strip())

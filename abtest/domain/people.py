@@ -127,7 +127,7 @@ PROGRAM = By(Hand.PROGRAM)
 
 
 class SharedLink(Struct, frozen=True):
-    """Shows the results of one experiment, by its `app` and `key`, to whoever has it. `note`: for whom or what."""
+    """Shows an experiment's results, by its `app` and `key`, to whoever has it. `note`: who got it, or what for."""
 
     id: int
     app: str

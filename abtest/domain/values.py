@@ -17,7 +17,7 @@ THOUSANDS = re.compile(r",[0-9]{3}\b")
 TURNED = re.compile("[\\u202a-\\u202e\\u2066-\\u2069]")
 """After these, a terminal or a page would show text in another order, even text beyond the value."""
 MOST_DIGITS = 30
-"""The limit on a number that is proposed in place of one that can't be read."""
+"""The limit on the digits of a number that is proposed in place of one that can't be read."""
 
 
 def text_fault(text: str) -> str:

@@ -96,7 +96,7 @@ class _History:
         self._taking = {each.record.id: each for each in taking(records, device.app, device.id)}
 
     def reasons(self, kind: Kind) -> tuple[Reason, ...]:
-        """The reasons for all of this kind, except holdouts and groups that did not take the device."""
+        """The reasons for everything of this kind, except holdouts and groups that did not take the device."""
         found = [each for each in self._records.values() if each.kind == kind]
         if kind is not Kind.EXPERIMENT:
             found = [each for each in found if each.id in self._taking or each.id in self._assigned]

@@ -70,8 +70,8 @@ class Proxies:
     def source(self, address: str, forwarded_for: str) -> str | None:
         """The source that a connection's new devices count against; None for this machine itself.
 
-        It is the client's IPv4 address or its IPv6 network. A proxy that names no client counts itself, even on this
-        machine.
+        It is the client's IPv4 address or its IPv6 network. If a trusted proxy names no client, it is the proxy's own
+        address, even on this machine.
         """
         client, named = self._client(address, forwarded_for)
         return _counted_under(client) if named else client

@@ -263,7 +263,7 @@ def _why_not_planned(declared: Declared, experiment: Experiment) -> str:
 
 
 def _schedule(declared: Declared, experiment: Experiment) -> tuple[int | None, int | None]:
-    """The start of what is not a draft stays as it is, and so does the end of what is over."""
+    """Unless it is a draft, its start stays as it is; once it is over, so does its end."""
     status = _status(declared, experiment)
     start = declared.new.start_at if status is Status.DRAFT else experiment.start_at
     return start, experiment.end_at if status.over else declared.new.end_at

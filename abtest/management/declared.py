@@ -75,7 +75,7 @@ class _File(Struct, forbid_unknown_fields=True):
 
 
 class Declared(Struct, frozen=True):
-    """An experiment as it should be. `status`, `winner`, `because`: None leaves each as it is.
+    """An experiment as it should be. `status`, `because`: None leaves it as it is.
 
     Without a status, a new experiment runs, or is a draft if it has a start.
     """
@@ -109,7 +109,7 @@ def parse_toml(text: str) -> Described:
 
 
 def parse_declared(text: str) -> tuple[Declared, ...]:
-    """What a TOML file declares to be the state. Raises InvalidExperiment, which says what is wrong and where."""
+    """The experiments that a TOML file declares. Raises InvalidExperiment, which says what is wrong and where."""
     wanted = _read(text)
     if wanted.metrics:
         raise InvalidExperiment("metrics: write the metrics of each experiment below its [[experiments]]")
@@ -332,7 +332,7 @@ def _plain(number: Decimal) -> str:
 
 
 def _placed(table: Mapping[str, Any], place: str) -> str:
-    """The place in words: checkout: weight of variant 2, for experiments[1].variants[1].weight."""
+    """The place in words, such as "checkout: weight of variant 2" for experiments[1].variants[1].weight."""
     match = EXPERIMENT.fullmatch(place)
     if not match:
         return place.partition("[")[0]

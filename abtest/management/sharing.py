@@ -17,7 +17,7 @@ class SharedLinkService:
         self._store = store
 
     async def all(self, key: str | None = None, app: str = DEFAULT_APP) -> list[SharedLink]:
-        """The links to one experiment, or to any of an app, that were not revoked, in the order of creation."""
+        """The links for an experiment, or for any of an app, that were not revoked, in the order of creation."""
         return await self._store.shared_links(key, app)
 
     async def add(self, key: str, note: str = "", app: str = DEFAULT_APP, *, by: By) -> tuple[SharedLink, str]:
@@ -27,7 +27,7 @@ class SharedLinkService:
         return link, secret
 
     async def revoke(self, id: int, key: str | None = None, app: str = DEFAULT_APP, *, by: By) -> None:
-        """End a link at once and for good. `key`: it must be to this experiment; None for any of the app."""
+        """End a link at once and for good. `key`: the experiment that it must be for; None for any of the app."""
         await self._store.revoke_shared_link(id, clock.now(), key, app, by)
 
     async def find(self, secret: str) -> SharedLink:

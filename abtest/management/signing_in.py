@@ -39,13 +39,13 @@ PER_ADDRESS = Rate(1 / 10, 20)
 IN_ALL = Rate(5, 50)
 NO_LIMIT = Rate(0, 0)
 NOTED_AGAIN_AFTER = 60_000
-"""Milliseconds: that a session or an access token is used is written down at most once in this time."""
+"""Milliseconds: the use of a session or an access token is noted at most once in this time."""
 
 
 class SignInService:
     """Lets people sign in. Each process counts its own attempts; those that succeed don't count.
 
-    Somebody who tries passwords for a name slows down the person too, but a link always lets the person in.
+    Somebody who tries passwords for a name slows down its owner too, but a link always lets the owner in.
     """
 
     def __init__(self, store: SessionStore) -> None:
@@ -162,7 +162,9 @@ class SignInService:
         """The person whose name a trusted proxy sends. Raises NotAdmitted."""
         found = None if name_fault(name) else await self._store.named(name)
         if found is None or not spelled_alike(name, found.name):
-            raise NotAdmitted("nobody here has the name that your proxy sends; ask an admin to add you with it")
+            raise NotAdmitted(
+                "nobody here has the name that your proxy sends; ask an admin to add you with that name"
+            )
         return found
 
     async def session(self, secret: str) -> Session:
@@ -181,7 +183,7 @@ class SignInService:
         return await self._store.sessions(check_name(name), clock.now())
 
     async def sign_out(self, session: Session) -> None:
-        """End a session, as whoever has it asks."""
+        """End a session, at the request of whoever has it."""
         await self._store.sign_out(session.id)
 
     async def end_sessions(self, name: str, id: int | None = None, but: int | None = None, *, by: By) -> int:

@@ -1,4 +1,4 @@
-"""Decides again, from stored attributes, which devices are in an audience; counts those outside, and per app."""
+"""Decides again, from stored attributes, which devices are in an audience. Counts devices outside it, and per app."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -56,7 +56,7 @@ class Deciding:
         return max(each.phase.stop_at - had, 0)
 
     def decisions(self, chunk: Chunk, of_apps: Mapping[int, Sequence[Taking]]) -> list[Decision] | None:
-        """What the devices of a chunk must have; None if that can't be read."""
+        """What the devices of a chunk must have; None if the weights of a phase can't be read."""
         found: list[Decision] = []
         for app, each in of_apps.items():
             if len(of_apps) == 1:

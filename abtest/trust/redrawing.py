@@ -54,7 +54,7 @@ class PhaseAudit:
     def ahead(self, number: int, room: int | None = None) -> Step | None:
         """The next enrolments, as they must be; None if the weights can't be read.
 
-        `room`: how many devices are still taken, if there is an end.
+        `room`: how many devices are still taken; None without a limit.
         """
         if not self._readable:
             return None

@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class Versions(Struct, frozen=True):
-    """The versions that the process which reports the state uses."""
+    """The versions that the reporting process uses."""
 
     abtest: str
     python: str
@@ -116,7 +116,8 @@ class SystemService:
         found = warnings(upkeep, condition, now)
         growing = growth(upkeep, condition, now)
         alive = [each for each in upkeep.processes if is_alive(each, now)]
-        backed_up_at = upkeep.backed_up_at if upkeep.backups_known else None  # else copied from elsewhere
+        # A PostgreSQL database has this time only from a database that was copied into it.
+        backed_up_at = upkeep.backed_up_at if upkeep.backups_known else None
         return System(
             as_of=clock.iso(now),
             state=_state(found),

@@ -12,7 +12,7 @@ from abtest.upkeep.heartbeat import LATELY_SECONDS, LEAST_ROOM
 
 LARGE_LOG = 64 * 1024 * 1024
 ALIVE = 30_000
-"""Milliseconds for which a process counts as running after it was seen: three times the usual silence."""
+"""Milliseconds for which a process counts as running after it was seen: three times the time between two notes."""
 LATE_SECONDS, LATE_TICKS = 60, 3
 BACKUP = 7 * clock.DAY
 FORESIGHT_DAYS, URGENT_DAYS = 14, 2

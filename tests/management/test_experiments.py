@@ -237,7 +237,7 @@ def test_a_metric_may_say_that_less_is_better() -> None:
         parse_metrics(["conversion:refund is fewer"])
     with pytest.raises(InvalidExperiment, match="the same metric is given twice"):
         parse_metrics(["conversion:refund", "conversion:refund less"])
-    with pytest.raises(InvalidExperiment, match="metrics: at most 50, not 51"):
+    with pytest.raises(InvalidExperiment, match="metrics: must be at most 50, not 51"):
         parse_metrics([f"conversion:event-{number}" for number in range(51)])
 
 
