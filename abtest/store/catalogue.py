@@ -1,4 +1,4 @@
-"""Storing what people make: experiments, apps and test devices. `by`: who changes it, as the journal says."""
+"""Storing what people make: experiments, apps and test devices. `by`: who makes a change, as the journal has it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal

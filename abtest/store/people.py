@@ -127,11 +127,11 @@ class SessionStore(Protocol):
     async def admit(
         self, identity: Identity, session: bytes, now: int, browser: Browser = UNKNOWN_BROWSER, by: By = PROGRAM
     ) -> bool:
-        """Begin a session for the person with this account, with the role that it grants; False if it grants none.
+        """Begin a session for the person with this account, who gets the role that the account grants.
 
-        If it grants none, the person's sessions end. A new account is connected with the person who has its name; if
-        there is none, one is added with the role that it grants. Raises NotAdmitted, UnknownApp, or Conflict as
-        `change_person`.
+        If the account grants none, returns False, and the person's sessions end. A new account is connected with the
+        person who has its name; without one, a person is added if the account grants a role. Raises NotAdmitted,
+        UnknownApp, or Conflict as `change_person`.
         """
         ...
 

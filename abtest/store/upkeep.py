@@ -125,7 +125,7 @@ class UpkeepStore(ConditionStore, Protocol):
         ...
 
     async def upkeep(self) -> Upkeep:
-        """All of it, from one snapshot. However many devices there are, it reads as little."""
+        """All of it, from one snapshot. Takes no longer when there are more devices."""
         ...
 
 

@@ -46,13 +46,11 @@ HANGING_SECONDS = 5.0
 IDLE = f"SET idle_in_transaction_session_timeout = {{}}; SET tcp_user_timeout = 5000; {NOTICE}"
 
 # PostgreSQL's statistics are late while a table grows: with those of an hour ago, each batch would read all devices.
-# Without sequential scans, what has no index seems expensive, and PostgreSQL would compile it each time: hence no
-# jit.
+# Without sequential scans, what has no index seems expensive, and PostgreSQL would use JIT for it: hence jit = off.
 OF_WRITING = "SET enable_seqscan = off; SET jit = off"
 
-# PostgreSQL calls no session idle between statements that are sent together. If the rest of them never comes, but a
-# proxy keeps the connection, the session keeps its lock: whoever waited in vain ends it. A COPY may wait for its
-# rows.
+# PostgreSQL calls no session idle between statements sent together. If the rest never comes, but a proxy keeps the
+# connection, the session keeps its lock: whoever waited in vain ends it. A COPY may wait for its rows.
 END_HANGING = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid)
 WHERE datname = current_database() AND relation IN ('last_number'::REGCLASS, 'summary'::REGCLASS)
@@ -119,7 +117,7 @@ class Database:
         self._primary = Primary(url)
         self._parameters: dict[str, Any] = {"autocommit": True, "cursor_factory": RawCursor, **defaults(url)}
         self._patience = LONGEST_SECONDS if patience is None else patience
-        self.hurry = self._patience + 1  # waiting for a lock ends before
+        self.hurry = self._patience + 1  # more than the wait for a lock
         self._in_use: set[_Using] = set()
         self.name = without_password(url)
         self.created = False
@@ -205,7 +203,7 @@ class Database:
         longest: float = LONGEST_WORK_SECONDS,
         after_losses: bool = False,
     ) -> T:
-        """What the function returns. It begins and commits its transaction; one that it leaves open is rolled back.
+        """What the function returns. It begins and commits its own transaction; what it leaves open is rolled back.
 
         `kind`: 0 for a function that writes, 1 for one that reads. After `longest` seconds the connection is cut.
         `after_losses`: whether it may run on a primary that lacks answers which this process gave.

@@ -76,7 +76,7 @@ class Device(Struct):
 
 
 def find(connection: Connection, catalogue: Catalogue, tokens: Sequence[str]) -> tuple[Catalogue, Enrolment]:
-    """The answers of the known devices among these tokens, in a transaction of its own."""
+    """The answers for the known devices among these tokens, in a transaction of its own."""
     with connection.raw.pipeline():
         connection.execute(READ)
         version = connection.execute(CONFIG_VERSION)

@@ -18,7 +18,7 @@ NOTICE = "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_
 
 
 class Lease:
-    """The lease, or a session that waits for it."""
+    """A session that holds the lease, or waits for it."""
 
     def __init__(self, find: Callable[[], str]) -> None:
         """`find`: the URL of the server that can be written to now."""
@@ -26,7 +26,7 @@ class Lease:
         self._session: psycopg.Connection | None = None
 
     def take(self) -> bool:
-        """Take the lease if it is free, on a new connection if the old one is lost; returns whether this one has it.
+        """Take the lease if it is free, on a new connection if the old one is lost; returns whether it is held.
 
         Raises psycopg.Error.
         """

@@ -6,7 +6,7 @@ import psycopg
 
 log = logging.getLogger("abtest.store")
 
-logging.getLogger("psycopg").setLevel(logging.ERROR)  # it tells of each connection that ended, as its user does
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # what used a connection reports its end already
 
 
 class Notices(logging.Filter):

@@ -40,7 +40,7 @@ class Primary:
     the primary begins another timeline. It has replayed commits in their order: if it has the newest row, it has all
     rows.
 
-    `lost`: whether it lacks some.
+    `lost`: whether it lacks rows.
     """
 
     def __init__(self, url: str) -> None:
@@ -104,7 +104,7 @@ class Primary:
         self.lost = no_device or no_event
 
     def remember(self, connection: Connection, timeline: int) -> None:
-        """Remember the newest rows that this connection wrote: they are acknowledged next.
+        """Remember the newest rows that this connection wrote: after this they are acknowledged.
 
         `timeline`: the one before they were written. Raises psycopg.OperationalError if a new primary was met
         meanwhile: it may lack these rows, and was not asked for them.

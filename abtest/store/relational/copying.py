@@ -74,7 +74,7 @@ def require_empty(connection: Connection) -> None:
 
 
 def refuse_unverified(connection: Connection, name: str) -> None:
-    """Raises StorageError when the database is a copy that was not verified: it may lack what came later."""
+    """Raises StorageError when the database is an unverified copy: it may lack what the other one got since."""
     if connection.execute(IS_UNVERIFIED).fetchone():
         raise StorageError(
             f"{name} is a copy that was interrupted before it was verified: delete it, and copy again",

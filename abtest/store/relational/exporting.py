@@ -28,7 +28,7 @@ WHERE device.id > ?3 AND device.id <= ?4 AND first_seen >= ?2 AND coalesce(app_i
 ORDER BY device.id
 """
 
-# The bounds are on both tables: PostgreSQL, where assignments are part of the device's row, can't pass them on.
+# Both tables are bounded: PostgreSQL, where assignments are part of a device's row, can't derive one from the other.
 ASSIGNMENTS = """
 SELECT device.id, kind, experiment.key, CASE WHEN variant.place >= 0 THEN variant.value END,
   CASE WHEN position IS NULL THEN 'winner' WHEN variant.place < 0 THEN 'outside' ELSE 'drawn' END,

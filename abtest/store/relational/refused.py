@@ -15,7 +15,7 @@ WHERE id = ?
 
 
 class Refused(Struct):
-    """How many events came again, or for an unknown device or experiment. Only those of the last kind are stored."""
+    """How many events came again, were of unknown devices, or named unknown experiments. Only the last are stored."""
 
     duplicates: int = 0
     unknown_devices: int = 0
@@ -23,7 +23,7 @@ class Refused(Struct):
 
 
 def count_refused(connection: Connection, refused: Mapping[int, Refused]) -> None:
-    """Add these to the counts of each app, in ascending order: so two that do this never wait for each other."""
+    """Add these to the counts of the apps, in ascending order, so that two transactions never wait for each other."""
     for app, each in sorted(refused.items(), key=itemgetter(0)):
         if any(structs.astuple(each)):
             connection.execute(COUNT, (*structs.astuple(each), app))

@@ -49,7 +49,7 @@ async def test_a_server_that_can_lose_what_it_stored_is_refused(database: str, n
 
 
 @pytest.mark.parametrize("value", ["off", "local", "remote_write"])
-async def test_a_setting_that_lets_commits_not_wait_is_refused(database: str, value: str) -> None:
+async def test_a_setting_with_which_commits_do_not_wait_is_refused(database: str, value: str) -> None:
     url = make_conninfo(database, options=f"-c synchronous_commit={value}")
     with pytest.raises(StorageError, match=f"synchronous_commit={value}"):
         await opened(url)

@@ -54,7 +54,7 @@ def disconnect(connection: Connection, name: str, now: int, by: By = PROGRAM) ->
 
 
 def _connect(connection: Connection, identity: Identity, now: int, by: By) -> tuple[int, str]:
-    """Connect the account with the person who has its name, who is added if the account grants a role."""
+    """Connect the account with the person who has its name; without one, add one if the account grants a role."""
     found = person(connection, identity.name)
     if found is None:
         if identity.grant is UNSET or identity.grant is None:

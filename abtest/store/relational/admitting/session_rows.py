@@ -119,7 +119,7 @@ def begin_session(
 
 
 def begin(connection: Connection, person: int, session: bytes, now: int, browser: Browser) -> None:
-    """Begin a session of the person with this id, and end those that expired, or are too many: the longest unused."""
+    """Begin a session of the person with this id; end expired ones, and the longest unused if there are too many."""
     connection.execute(END_EXPIRED, (person, now - SESSION_LASTS))
     connection.execute(BEGIN, (person, session, now, now, browser.name, browser.address))
     connection.execute(END_OLDEST, (person, MOST_SESSIONS))

@@ -159,7 +159,7 @@ def _attributes(text: str) -> Attributes | None:
 
 @lru_cache(maxsize=1_000)
 def _app(prefix: str) -> int:
-    """The number of the app whose tokens begin so; -1 if it is not a number."""
+    """The number of the app whose tokens begin with this; -1 if it is not a number."""
     if not prefix:
         return DEFAULT_APP_ID
     number = prefix.rstrip()

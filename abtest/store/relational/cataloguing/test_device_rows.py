@@ -148,7 +148,7 @@ def _require_seen(found: TestDevice | None, newest: int | None) -> None:
 
 
 def _facts(values: Mapping[str, str]) -> Facts:
-    """What the journal keeps: not the token and the note, which say whose it is, and must go when it is forgotten."""
+    """What the journal keeps: not the token and the note, which say whose device it is, and go if it is forgotten."""
     return {"values": dict(values)}
 
 

@@ -1,4 +1,4 @@
-"""What enrolment needs to know of everything that people made, read once for each config version."""
+"""What enrolment needs to know about everything that people made, read once for each config version."""
 
 import json
 from collections import defaultdict
