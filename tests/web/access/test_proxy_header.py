@@ -83,7 +83,7 @@ async def test_a_name_that_nobody_has_is_refused(store: SQLiteStore, name: str) 
         answer = await client.send(f"GET / HTTP/1.0\r\n{USER}: {sent}\r\nAccept: text/html\r\n\r\n".encode("latin-1"))
         assert answer.startswith(b"HTTP/1.1 403 ")
         assert b"<script>" not in answer
-        assert (b"must be UTF-8" if name == "\x80\xff" else b"ask an admin to add you under it") in answer
+        assert (b"must be UTF-8" if name == "\x80\xff" else b"ask an admin to add you with that name") in answer
 
 
 async def test_two_names_are_none(store: SQLiteStore) -> None:

@@ -58,7 +58,7 @@ def _connect(connection: Connection, identity: Identity, now: int, by: By) -> tu
     found = person(connection, identity.name)
     if found is None:
         if identity.grant is UNSET or identity.grant is None:
-            raise NotAdmitted(f"nobody here has the name {identity.name!r}; ask an admin to add you under it")
+            raise NotAdmitted(f"nobody here has the name {identity.name!r}; ask an admin to add you with that name")
         found = insert_person(connection, identity.name, *identity.grant, now, by)
     id, named = found
     if not spelled_alike(identity.name, named.name) or connection.execute(SUBJECT, (id, identity.issuer)).fetchone():

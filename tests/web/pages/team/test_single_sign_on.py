@@ -118,7 +118,7 @@ async def test_who_was_not_invited_is_told_whom_to_ask(store: SQLiteStore, provi
     await provider.account("1", preferred_username="<b>eve")
     async with server(store, provider.issuer) as client:
         answer = await sign_in(Visitor(client), provider, following="/why")
-    refused(answer, 403, "Nobody here has the name '&lt;b&gt;eve'; ask an admin to add you under it.")
+    refused(answer, 403, "Nobody here has the name '&lt;b&gt;eve'; ask an admin to add you with that name.")
     assert 'name="following" value="/why"' in answer.body.decode()
 
 
