@@ -260,7 +260,7 @@ class Database:
             raw = using.connection = _usable(pool)
             try:
                 if using.given_up:
-                    raise Unavailable("the database took too long; ask again", code="busy")
+                    raise Unavailable("the database took too long; try again", code="busy")
                 if self._primary.lost:
                     self._primary.look_for_losses(raw)
                 if self._primary.lost and not after_losses:
@@ -377,10 +377,10 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except (PoolTimeout, PoolClosed) as error:
-        raise Unavailable("the database gives no connection; ask again", code="database_away") from error
+        raise Unavailable("the database gives no connection; try again", code="database_away") from error
     except errors.ReadOnlySqlTransaction as error:
         raise Unavailable(
-            "the database is read-only, as default_transaction_read_only says; ask again", code="database_read_only"
+            "the database is read-only, as default_transaction_read_only says; try again", code="database_read_only"
         ) from error
     except errors.InsufficientPrivilege as error:
         raise Unavailable(
@@ -394,5 +394,5 @@ def _in_words() -> Iterator[None]:
         ) from error
     except psycopg.Error as error:
         if isinstance(error, psycopg.OperationalError):  # the connection is lost, or the server stops
-            raise Unavailable(f"the database is away: {_message(error)}; ask again", code="database_away") from error
+            raise Unavailable(f"the database is away: {_message(error)}; try again", code="database_away") from error
         raise RuntimeError(f"a statement failed: {_message(error)}") from error
